@@ -1,0 +1,63 @@
+# Each target does its own set-up on a machine that has Python >= 3.11 with venv, git and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+PORT ?= 8080
+AD_PORT ?= 8081
+DATA_DIR ?= .data/demo
+export PORT AD_PORT DATA_DIR
+
+.PHONY: help demo setup tools test check format bench soak clean
+
+help:
+	@echo "make demo    the demo site, on http://127.0.0.1:$(PORT) (PORT, AD_PORT, DATA_DIR change where)"
+	@echo "make test    everything, with the tools it needs (Chromium, Node.js; apt when root)"
+	@echo "make check   format, lint, types, imports"
+	@echo "make bench   what one lookup, rule set and request cost; kept in bench/results.jsonl"
+	@echo "make setup   the development environment in $(VENV)"
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Perso needs Python 3.11 or newer; set PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml
+	$(PIP) install -e .
+	@touch $@
+
+$(VENV)/.setup: $(VENV)/bin/python pyproject.toml
+	$(PIP) install -e '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+demo: $(VENV)/.installed
+	@exec $(BIN)/python -m demo_site
+
+setup: $(VENV)/.setup
+
+# What the tests need beyond Python: Chromium, Node.js, strace and wrk through apt (as root),
+# the Adobe Web SDK and axe-core through npm from the lock file.
+tools: $(VENV)/.setup
+	@sh tests/install-tools.sh
+
+test: tools
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: tools
+	$(BIN)/python -m bench
+
+soak: tools
+	PERSO_SOAK=1 $(BIN)/python -m pytest -m soak
+
+clean:
+	rm -rf $(VENV) node_modules .data build dist

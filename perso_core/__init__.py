@@ -1,0 +1,36 @@
+"""Perso: audiences decided on every event, for templates and ad servers.
+
+The public names. Importing this package loads no server and no store; to run one, see
+`perso_core.assembly.open_perso`.
+"""
+
+from perso_core.decision.governance import Refused
+from perso_core.decision.lookup import DestinationLookup, Lookup
+from perso_core.errors import (
+    BadAttributes,
+    NothingDefined,
+    NoVisitor,
+    PersoError,
+    StoreUnavailable,
+    UnknownAudience,
+    UnknownDatastream,
+)
+from perso_core.visitor import AudienceReason, PageRequest, SetCookie, Site, Visitor
+
+__all__ = [
+    "AudienceReason",
+    "BadAttributes",
+    "DestinationLookup",
+    "Lookup",
+    "NoVisitor",
+    "NothingDefined",
+    "PageRequest",
+    "PersoError",
+    "Refused",
+    "SetCookie",
+    "Site",
+    "StoreUnavailable",
+    "UnknownAudience",
+    "UnknownDatastream",
+    "Visitor",
+]

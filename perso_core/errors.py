@@ -1,0 +1,181 @@
+"""Every error of Perso: one class per cause, so callers catch causes and never read text.
+
+Each carries `code` (stable, public), `title` (the cause in words), `detail` (the value that was
+wrong) and `fix` (an instruction). docs/errors.md lists them; a test keeps the list whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class PersoError(Exception):
+    """The root. `str(error)` is one readable line."""
+
+    code: ClassVar[str] = "perso.error"
+    title: ClassVar[str] = "Perso could not do this"
+
+    def __init__(self, detail: str, *, fix: str) -> None:
+        super().__init__(f"{self.title}: {detail} {fix}")
+        self.detail = detail
+        self.fix = fix
+
+
+# ---- rules ------------------------------------------------------------------
+
+
+class RuleError(PersoError):
+    """A fault in the text of one audience rule, with its place.
+
+    `line` and `column` are 1-based, columns count code points; `end_column` is exclusive and on
+    the same line (at least `column + 1`). `excerpt` is that line of the rule with a caret below.
+    """
+
+    code = "pql.fault"
+    title = "The rule has a fault"
+
+    def __init__(
+        self, detail: str, *, fix: str, line: int, column: int, end_column: int, excerpt: str
+    ) -> None:
+        super().__init__(detail, fix=fix)
+        self.line = line
+        self.column = column
+        self.end_column = end_column
+        self.excerpt = excerpt
+
+    @property
+    def place(self) -> str:
+        """`line:column`, as authors and the vectors file write it."""
+        return f"{self.line}:{self.column}"
+
+
+class RuleSyntaxError(RuleError):
+    code = "pql.syntax"
+    title = "The rule cannot be read"
+
+
+class RuleTypeError(RuleError):
+    code = "pql.type"
+    title = "The rule compares things that cannot be compared"
+
+
+class RuleNotSupportedYet(RuleError):
+    code = "pql.not-supported-yet"
+    title = "This part of the language is not supported yet"
+
+
+class RuleTooLarge(RuleError):
+    code = "pql.too-large"
+    title = "The rule is over a limit"
+
+
+class RuleFaults(PersoError):
+    """All faults of one rule, in the order of their places. `faults` is never empty."""
+
+    code = "pql.faults"
+    title = "The rule has faults"
+
+    def __init__(self, faults: Sequence[RuleError]) -> None:
+        assert faults, "RuleFaults is raised for at least one fault"
+        text = "; ".join(f"{fault.place} {fault.detail}" for fault in faults)
+        super().__init__(text, fix=faults[0].fix)
+        self.faults = tuple(faults)
+
+
+# ---- definitions ------------------------------------------------------------
+
+
+class DefinitionFault(PersoError):
+    """One fault in a definitions file. `line` is 1-based, 0 when the fault has no line."""
+
+    code = "definitions.fault"
+    title = "A definition has a fault"
+
+    def __init__(self, detail: str, *, fix: str, line: int, excerpt: str = "") -> None:
+        super().__init__(detail, fix=fix)
+        self.line = line
+        self.excerpt = excerpt
+
+
+class DefinitionFaults(PersoError):
+    """All faults of a definitions file, in the order of their lines. `faults` is never empty."""
+
+    code = "definitions.faults"
+    title = "The definitions file has faults; nothing of it was put in force"
+
+    def __init__(self, faults: Sequence[DefinitionFault]) -> None:
+        assert faults, "DefinitionFaults is raised for at least one fault"
+        count = len(faults)
+        super().__init__(f"{count} fault{'s' * (count != 1)}.", fix="Mend them and apply again.")
+        self.faults = tuple(faults)
+
+
+class NothingDefined(PersoError):
+    code = "definitions.none"
+    title = "No definitions are in force"
+
+
+# ---- profiles and events ----------------------------------------------------
+
+
+class BadProfileFile(PersoError):
+    code = "profile.file"
+    title = "The profile file cannot be read"
+
+
+class BadAttributes(PersoError):
+    code = "profile.attributes"
+    title = "The attributes cannot be kept"
+
+
+class UnknownDatastream(PersoError):
+    code = "datastream.unknown"
+    title = "No such datastream"
+
+
+class UnknownAudience(PersoError):
+    code = "audience.unknown"
+    title = "No such audience"
+
+
+# ---- stores -----------------------------------------------------------------
+
+
+class StoreUnavailable(PersoError):
+    """The store did not take a write, or could not be read. What was acknowledged stays."""
+
+    code = "store.unavailable"
+    title = "The store is not available"
+
+
+class StoreTooNew(PersoError):
+    code = "store.too-new"
+    title = "The store was written by a newer Perso"
+
+
+class UnreadableRecord(PersoError):
+    """A stored record fails its checksum or its type. The store quarantines it: a miss."""
+
+    code = "store.unreadable-record"
+    title = "A stored record cannot be read"
+
+
+class Overloaded(PersoError):
+    """The journal is full: writes wait for the disk."""
+
+    code = "store.overloaded"
+    title = "Too many writes wait for the store"
+
+
+# ---- process ----------------------------------------------------------------
+
+
+class BadSettings(PersoError):
+    code = "settings.bad"
+    title = "A setting has a wrong value"
+
+
+class NoVisitor(PersoError):
+    code = "visitor.none"
+    title = "This request has no visitor"

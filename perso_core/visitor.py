@@ -1,0 +1,133 @@
+"""What a template or an ad call asks about one visitor. Every plugin stands on this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from perso_core.decision.lookup import EMPTY, DestinationLookup, Lookup
+
+# known: a profile answered. new: nothing is known of this visitor yet.
+# no-consent: the visitor said no, or has not chosen where the datastream waits for a choice.
+# unavailable: the answer did not come in time, or the store failed; treat as unknown.
+VisitorState = Literal["known", "new", "no-consent", "unavailable"]
+
+
+class SetCookie(Struct, frozen=True):
+    """A cookie to set on the page's answer. max_age_s None: a session cookie."""
+
+    name: str
+    value: str
+    max_age_s: int | None = None
+
+
+class PageRequest(Struct, frozen=True, kw_only=True):
+    """What a framework knows of one page request.
+
+    cookie_header: the Cookie header as it came, "" when there is none.
+    xdm: the page visit to record, as an XDM event; None: look up only.
+    wait_ms: how long the answer may wait for its commit (interface.md: 50 ms for HTML).
+    """
+
+    datastream_id: str
+    cookie_header: str = ""
+    xdm: Mapping[str, Any] | None = None
+    wait_ms: int = 50
+
+
+class AudienceReason(Struct, frozen=True):
+    """Why a visitor is or is not in an audience, as one sentence. alias: the destination that
+    was asked about; held_back: in, but not told to that destination, and `sentence` says why.
+    """
+
+    audience_id: str
+    name: str
+    holds: bool
+    held_back: bool
+    sentence: str
+
+
+class Site(Protocol):
+    """The assembled system, as visitors and plugins see it (perso_core.assembly.Perso)."""
+
+    async def visit(self, request: PageRequest) -> Visitor:
+        """Record the visit where there is one, decide, and answer. Never raises for a visitor's
+        own fault, a missing consent or a failing store: the state says it."""
+        ...
+
+    async def update(self, visitor: Visitor, attributes: Mapping[str, Any]) -> Visitor:
+        """Patch the profile's attributes (RFC 7396), durably; the visitor after it."""
+        ...
+
+    async def choose_consent(self, visitor: Visitor, general: Literal["in", "out"]) -> Visitor:
+        """Keep the visitor's choice, durably; the visitor after it, with its cookies."""
+        ...
+
+    async def forget(self, visitor: Visitor) -> Visitor:
+        """Erase profile, events and consent, durably; a visitor with cookies to clear."""
+        ...
+
+    def reason(self, visitor: Visitor, audience_id: str, alias: str) -> AudienceReason: ...
+
+    def audience_id(self, name: str) -> str | None:
+        """The id behind what a template wrote: an id, an alias or a name."""
+        ...
+
+
+class Visitor(Struct, frozen=True, kw_only=True):
+    """One visitor as of one request: an immutable value, readable anywhere, also after the
+    request.
+
+    `"gold" in visitor` is true when the visitor is in that audience (id, alias or name) and it
+    may be told to at least one destination, or to `alias` where the plugin bound one.
+    profile_key is empty when there is no profile to speak of. event_id: the `_id` of the visit
+    that was recorded; the page hands it to its script. cookies: to be set on the answer.
+    """
+
+    state: VisitorState
+    site: Site
+    datastream_id: str
+    ecid: str | None = None
+    profile_key: str = ""
+    lookup: Lookup = EMPTY
+    alias: str | None = None
+    event_id: str | None = None
+    cookies: tuple[SetCookie, ...] = ()
+
+    @property
+    def audiences(self) -> frozenset[str]:
+        """Ids of the audiences the visitor is in, for `alias` or for any destination."""
+        return frozenset(
+            audience
+            for entry in self.lookup.destinations
+            if self.alias in (None, entry.alias)
+            for audience in entry.audiences
+        )
+
+    def __contains__(self, audience: object) -> bool:
+        audience_id = self.site.audience_id(audience) if isinstance(audience, str) else None
+        return audience_id is not None and audience_id in self.audiences
+
+    def for_alias(self, alias: str) -> DestinationLookup | None:
+        """The answer for one integration alias; None where the datastream has none such."""
+        return self.lookup.for_alias(alias)
+
+    def reason(self, audience: str, alias: str | None = None) -> AudienceReason:
+        """Why in or why not, as a sentence. Raises UnknownAudience."""
+        return self.site.reason(self, audience, alias or self.alias or "")
+
+    async def update(self, attributes: Mapping[str, Any]) -> Visitor:
+        """What the site's own server knows of the visitor, as a JSON merge patch (RFC 7396).
+        Never pass a browser's words. Raises BadAttributes, StoreUnavailable.
+        """
+        return await self.site.update(self, attributes)
+
+    async def choose_consent(self, general: Literal["in", "out"]) -> Visitor:
+        """Keep the visitor's choice, durably. Raises StoreUnavailable."""
+        return await self.site.choose_consent(self, general)
+
+    async def forget(self) -> Visitor:
+        """Erase what is kept of the visitor, durably. Raises StoreUnavailable."""
+        return await self.site.forget(self)
