@@ -1,0 +1,1 @@
+"""The rules of audiences: from text to a predicate, and which changes can touch it."""

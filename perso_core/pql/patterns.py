@@ -1,0 +1,54 @@
+"""Patterns that authors write: `like` and regular expressions, both in linear time."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Literal
+
+import re2
+
+WILDCARDS = frozenset("%_")
+
+Shape = Literal["equals", "startsWith", "endsWith", "contains"]
+
+
+class BadPattern(ValueError):
+    """RE2 does not take the pattern; the text says why."""
+
+
+@lru_cache(maxsize=1024)
+def regular(pattern: str) -> Any:
+    """The compiled pattern. Raises BadPattern."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except (re2.error, UnicodeEncodeError) as error:
+        cause = error.args[0] if error.args else "not understood"
+        text = cause.decode("utf-8", "replace") if isinstance(cause, bytes) else str(cause)
+        raise BadPattern(text) from None
+
+
+def like_shape(pattern: str) -> tuple[Shape, str] | None:
+    """The plain text test that a pattern amounts to; None when it needs a regular expression."""
+    inner = pattern.strip("%")
+    if WILDCARDS & set(inner):
+        return None
+    before, after = pattern.startswith("%"), pattern.endswith("%")
+    if not inner:
+        return ("contains", "") if pattern else ("equals", "")
+    if before:
+        return ("contains", inner) if after else ("endsWith", inner)
+    return ("startsWith", inner) if after else ("equals", inner)
+
+
+def like_prefix(pattern: str) -> str:
+    """What every matching text begins with."""
+    return pattern[: min([pattern.find(c) for c in WILDCARDS if c in pattern] or [len(pattern)])]
+
+
+def like(pattern: str) -> Any:
+    """The compiled pattern: `%` is any run of characters, `_` one; it covers the whole text."""
+    signs = {"%": ".*", "_": "."}
+    inner = "".join(signs.get(c) or re2.escape(c) for c in pattern)
+    return regular(f"(?s)^(?:{inner})$")

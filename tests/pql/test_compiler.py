@@ -1,0 +1,89 @@
+"""What becomes of a rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perso_core.errors import RuleFaults, RuleTooLarge
+from perso_core.pql.compiler import FOREVER_MS, Verdict, compile_rule
+from tests.pql.cases import AUDIENCES
+
+
+@pytest.mark.parametrize("audience", AUDIENCES, ids=lambda audience: str(audience["name"]))
+def test_the_same_rule_gives_the_same_code(audience: dict[str, Any]) -> None:
+    one, other = compile_rule(audience["pql"]), compile_rule(audience["pql"])
+
+    assert one._test.__code__ == other._test.__code__
+
+
+def test_text_in_a_rule_stays_text() -> None:
+    trap = '\\"] or __import__(\\"os\\").abort() #'
+
+    rule = compile_rule(f'a."{trap}" = "{trap}"')
+
+    key = trap.replace("\\", "")
+    assert rule.evaluate({"a": {key: key}}, 0) == Verdict(True, FOREVER_MS)
+    assert not rule.evaluate({}, 0).holds
+
+
+def test_a_rule_just_within_the_depth_compiles_and_answers() -> None:
+    assert compile_rule("!" * 190 + "a").evaluate({"a": 1}, 0).holds
+    assert compile_rule("if(a, " * 60 + "1" + ", 2)" * 60).value({"a": 1}, 0) == 1
+    nested = "b.exists(" * 90 + "a = 1" + ")" * 90
+    assert compile_rule(nested).evaluate({}, 0).holds is False
+
+
+def test_a_caller_deep_in_its_own_stack_gets_a_fault_and_no_crash() -> None:
+    def deeper(levels: int) -> Any:
+        return deeper(levels - 1) if levels else compile_rule("(" * 150 + "a" + ")" * 150)
+
+    with pytest.raises(RuleFaults) as raised:
+        deeper(750)
+
+    assert type(raised.value.faults[0]) is RuleTooLarge
+
+
+def test_what_time_cannot_change_is_asked_first() -> None:
+    # The event is in its window, but without the tier no instant brings the visitor in.
+    rule = compile_rule('xEvent.exists(a = 1) and tier = "gold"')
+
+    assert rule.evaluate({"xEvent": [{"timestamp": 0, "a": 1}]}, 1) == Verdict(False, FOREVER_MS)
+
+
+def test_a_rule_with_many_flips_before_its_answer_changes_reports_an_early_one() -> None:
+    rule = compile_rule("currentDayOfMonth() % 2 = 5")
+
+    verdict = rule.evaluate({}, 0)
+
+    assert verdict.holds is False
+    assert 0 < verdict.until_ms < FOREVER_MS
+
+
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        ("orders.groupBy(shop).map((K, G) => mapEntry(K, G.count()))", {"s": 2, "t": 1}),
+        ("orders.map(o => o.price * 2)", [2, 4, 6]),
+        ("orders.bottomN(price, 2).map(shop)", ["s", "t"]),
+        ("let most = orders.max(price) in orders[price = most].map(shop)", ["s"]),
+        ("orders.price", [1, 2, 3]),
+        ("orders.filter(price > 9)", []),
+        ("a.b.c", None),
+        ("1e300 * 1e300", None),
+        ('{"n": orders.count()}', {"n": 3}),
+        ("orders.exists(shop = ^wanted)", True),
+    ],
+)
+def test_an_expression_has_the_value_one_expects(rule: str, value: Any) -> None:
+    profile = {
+        "wanted": "t",
+        "orders": [
+            {"shop": "s", "price": 1},
+            {"shop": "t", "price": 2},
+            {"shop": "s", "price": 3},
+        ],
+    }
+
+    assert compile_rule(rule).value(profile, 0) == value

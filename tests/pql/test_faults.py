@@ -1,0 +1,103 @@
+"""What an author is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from perso_core.errors import RuleNotSupportedYet, RuleSyntaxError, RuleTooLarge, RuleTypeError
+from tests.pql.faults import fault_of, faults_of
+
+
+def test_a_fault_points_at_its_place_with_a_caret() -> None:
+    fault = fault_of('a = 1\nand b.startsWit("x")')
+
+    assert (fault.line, fault.column, fault.end_column) == (2, 7, 21)
+    assert fault.excerpt == 'and b.startsWit("x")\n      ^^^^^^^^^^^^^^'
+    assert fault.detail == "There is no function startsWit."
+    assert fault.fix == "Did you mean startsWith?"
+
+
+def test_every_fault_of_types_is_shown_at_once() -> None:
+    faults = faults_of('a > "x" and b.foo() and inSegment(5)')
+
+    assert [fault.place for fault in faults] == ["1:5", "1:15", "1:35"]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("a = 'x'", "Write \"...\" in place of '...'."),
+        ("a = “x”", 'Write straight double quotes: "...".'),
+        ("a == 1", "Write = in place of ==."),
+        ("a = 1 && b = 2", "Write and in place of &&."),
+        ("a = 1 || b = 2", "Write or in place of ||."),
+        ('a = "x', 'Add a " where the text ends.'),
+        ("items[0]", "Use head() for the first, or topN(key, 1)."),
+        ("a = null", "Ask with isNull() or isNotNull()."),
+        ("a.EndsWith(b)", "Did you mean endsWith?"),
+    ],
+)
+def test_what_people_type_from_other_languages_gets_a_hint(text: str, hint: str) -> None:
+    assert fault_of(text).fix == hint
+
+
+@pytest.mark.parametrize("text", ["(" * 300 + "a" + ")" * 300, "!" * 300 + "a", "a" + ".f" * 1])
+def test_a_rule_nested_too_deeply_is_refused_and_others_are_not(text: str) -> None:
+    if text == "a.f":
+        with pytest.raises(pytest.fail.Exception):
+            fault_of(text)
+    else:
+        assert type(fault_of(text)) is RuleTooLarge
+
+
+def test_a_rule_over_256_kib_is_refused() -> None:
+    fault = fault_of(f'a = "{"x" * 262_144}"')
+
+    assert type(fault) is RuleTooLarge
+    assert len(fault.excerpt) < 200
+
+
+def test_a_rule_of_more_than_50_000_parts_is_refused() -> None:
+    fault = fault_of(f"a in [{', '.join(['1'] * 50_001)}]")
+
+    assert type(fault) is RuleTooLarge
+
+
+def test_a_caret_is_shown_within_a_long_line() -> None:
+    fault = fault_of(f"{'a = 1 and ' * 100}b == 2{' and a = 1' * 100}")
+
+    shown, caret = fault.excerpt.split("\n")
+    assert shown[caret.index("^")] == "="
+    assert len(shown) < 130
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("$1.isNull()", "1:1"),
+        ("today occurs before now", "1:21"),
+        ("now > today", "1:1"),
+        ("a.matches(b)", "1:11"),
+        ("t occurs <= 1 month before this hour", "1:10"),
+    ],
+)
+def test_what_is_not_built_yet_says_so_at_its_place(text: str, place: str) -> None:
+    fault = fault_of(text)
+
+    assert type(fault) is RuleNotSupportedYet
+    assert fault.place == place
+
+
+def test_a_comparison_that_never_holds_is_a_fault() -> None:
+    assert type(fault_of('a.count() = "2"')) is RuleTypeError
+    assert type(fault_of("a.isNull() = 1")) is RuleTypeError
+
+
+def test_a_second_comparison_in_a_row_is_a_fault() -> None:
+    for text in ("1 < a < 3", "not a = b = c", "a occurs today = true"):
+        assert type(fault_of(text)) is RuleSyntaxError
+
+
+@pytest.mark.parametrize("pattern", ["(", "(?=a)", r"(a)\\1", "a{1001}", "\\\\p{No}{3}("])
+def test_a_pattern_the_engine_does_not_take_is_a_fault(pattern: str) -> None:
+    assert type(fault_of(f'a.matches("{pattern}")')) is RuleTypeError
