@@ -1,0 +1,136 @@
+"""What a site may say of a profile: a JSON object within limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from perso_core.errors import BadAttributes
+
+# Adobe's guardrail for one profile record (product.md, 25).
+MAX_RECORD_BYTES = 100 * 1024
+MAX_DEPTH = 32  # the attributes themselves are the first level
+MAX_REPORTED = 20
+# Parts of the rules' view that we write ourselves; an attribute of that name would hide them.
+RESERVED = ("xEvent", "segmentMembership")
+_INTEGERS = range(-(2**63), 2**64)
+
+_Problem = tuple[str, str]  # what is wrong, how to mend it
+
+
+def check_attributes(attributes: Mapping[str, Any]) -> None:
+    """Refuse attributes, or a merge patch of them, that could not be kept or read by a rule.
+
+    Raises BadAttributes for one that is no JSON object; has a reserved name, a value that JSON
+    cannot say (NaN, half a surrogate pair, an object that is no str, number, bool, None, list or
+    dict), a number beyond 64 bits, more than 32 levels; or takes more than 100 KB as JSON. It
+    names the first 20 problems at once. Cost: O(size).
+    """
+    problems = [*_reserved(attributes), *_values(attributes)]
+    # Only what is sound can be encoded.
+    problems = problems or [*_size(attributes)]
+    if not problems:
+        return
+    named = [detail for detail, _ in problems[:MAX_REPORTED]]
+    if len(problems) > MAX_REPORTED:
+        named.append(f"and {len(problems) - MAX_REPORTED} more")
+    fixes = dict.fromkeys(fix for _, fix in problems[:MAX_REPORTED])
+    raise BadAttributes("; ".join(named) + ".", fix=" ".join(fixes))
+
+
+def _reserved(attributes: Mapping[str, Any]) -> Iterator[_Problem]:
+    if isinstance(attributes, Mapping):
+        for name in RESERVED:
+            if name in attributes:
+                yield f"{name} is a reserved name", f"Take {name} out: Perso itself writes it."
+
+
+def _values(attributes: Mapping[str, Any]) -> Iterator[_Problem]:
+    if not isinstance(attributes, Mapping):
+        yield "the attributes are not an object", 'Write an object, e.g. {"loyalty": {…}}.'
+        return
+    # A stack of our own: a hostile depth must not exhaust Python's.
+    waiting: list[tuple[str, Any, int]] = [("", attributes, 1)]
+    while waiting:
+        path, value, depth = waiting.pop()
+        if isinstance(value, (Mapping, list, tuple)) and depth > MAX_DEPTH:
+            yield (
+                f"{_shown(path)} lies more than {MAX_DEPTH} levels deep",
+                f"Nest at most {MAX_DEPTH} objects and lists.",
+            )
+        elif isinstance(value, Mapping):
+            yield from _names(path, value)
+            inner = [(_joined(path, name), value[name], depth + 1) for name in value]
+            waiting.extend(reversed(inner))
+        elif isinstance(value, (list, tuple)):
+            elements = [(f"{path}[{at}]", element, depth + 1) for at, element in enumerate(value)]
+            waiting.extend(reversed(elements))
+        else:
+            yield from _scalar(path, value)
+
+
+def _names(path: str, value: Mapping[Any, Any]) -> Iterator[_Problem]:
+    for name in value:
+        if not isinstance(name, str):
+            yield f"{_shown(path)} has a name that is not text", "Name every field with text."
+        elif not _encodable(name):
+            yield (
+                f"{_shown(path)} has a name with half a character in it",
+                "Write names as valid Unicode.",
+            )
+
+
+def _scalar(path: str, value: object) -> Iterator[_Problem]:
+    if isinstance(value, str):
+        if not _encodable(value):
+            yield f"{_shown(path)} has half a character in it", "Write text as valid Unicode."
+    elif isinstance(value, bool) or value is None:
+        return
+    elif isinstance(value, int):
+        if value not in _INTEGERS:
+            yield (
+                f"{_shown(path)} is a number beyond 64 bits",
+                "Write an identifying number as text.",
+            )
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            yield f"{_shown(path)} is not a finite number", "Write a number, or null to remove it."
+    else:
+        yield (
+            f"{_shown(path)} is a {type(value).__name__}, which JSON does not have",
+            "Write text, a number, true, false, null, a list or an object.",
+        )
+
+
+def _size(attributes: Mapping[str, Any]) -> Iterator[_Problem]:
+    size = len(msgspec.json.encode(attributes))
+    if size > MAX_RECORD_BYTES:
+        yield (
+            f"they take {size:,} bytes as JSON; {MAX_RECORD_BYTES:,} is the limit",
+            "Keep what no rule and no mapping reads elsewhere.",
+        )
+
+
+def _encodable(text: str) -> bool:
+    # isascii is a flag of the string; the rest is searched for surrogates by the encoder.
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _joined(path: str, name: object) -> str:
+    return f"{path}.{name}" if path else str(name)
+
+
+def _shown(path: str) -> str:
+    """The path, readable on one line: at most its last 80 characters."""
+    cut = path if len(path) <= 80 else "…" + path[-79:]
+    safe = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in cut)
+    return safe or "the attributes"

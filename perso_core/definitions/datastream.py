@@ -1,0 +1,28 @@
+"""A datastream: what one site's calls to the edge may do."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+# What holds for a visitor who has not chosen. `pending` and `out` both store nothing.
+DefaultConsent = Literal["in", "pending", "out"]
+
+
+class Datastream(Struct, frozen=True, kw_only=True):
+    """One datastream.
+
+    edge_segmentation: evaluate audiences on each event.
+    personalization_destinations: answer with the destinations of this datastream.
+    allowed_origins: exact origins (scheme://host[:port]) whose pages may call the edge, besides
+    the edge's own origin.
+    """
+
+    id: str
+    name: str
+    enabled: bool = True
+    edge_segmentation: bool = True
+    personalization_destinations: bool = True
+    allowed_origins: tuple[str, ...] = ()
+    default_consent: DefaultConsent = "pending"

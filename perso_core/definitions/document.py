@@ -1,0 +1,22 @@
+"""All definitions together, as an operator wrote them: what `perso apply` checks and stores."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from perso_core.definitions.activation import Activation
+from perso_core.definitions.audience import Audience
+from perso_core.definitions.datastream import Datastream
+from perso_core.definitions.destination import Destination
+
+
+class Definitions(Struct, frozen=True, kw_only=True):
+    """One consistent set. org: the organisation's id, e.g. `5BFE274A5F6980A50A495C08@AdobeOrg`;
+    cookie names derive from it. Each tuple keeps the file's order.
+    """
+
+    org: str
+    datastreams: tuple[Datastream, ...] = ()
+    destinations: tuple[Destination, ...] = ()
+    audiences: tuple[Audience, ...] = ()
+    activations: tuple[Activation, ...] = ()

@@ -1,0 +1,204 @@
+"""Which tables and keys a definitions file has, and reading them: names, kinds, what is required.
+
+docs/definitions.md says the same for people; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from typing import Any, Literal, get_args
+
+from msgspec import Struct
+
+from perso_core.definitions.datastream import DefaultConsent
+from perso_core.definitions.destination import DestinationKind
+from perso_core.definitions.finding import Finding, kind_of, nearest, seen, shown
+from perso_core.definitions.toml_places import Path
+
+Kind = Literal["text", "flag", "texts", "day", "choice", "tables"]
+
+
+class Key(Struct, frozen=True):
+    """One key of a table. words: the values of a choice; none for the other kinds."""
+
+    name: str
+    kind: Kind
+    required: bool = False
+    words: tuple[str, ...] = ()
+
+
+# Table -> its keys; "" is the top of the file. A key of kind "tables" names the table it holds.
+TABLES: Mapping[str, tuple[Key, ...]] = {
+    "": (
+        Key("org", "text", required=True),
+        Key("datastream", "tables"),
+        Key("destination", "tables"),
+        Key("audience", "tables"),
+        Key("activation", "tables"),
+    ),
+    "datastream": (
+        Key("id", "text", required=True),
+        Key("name", "text", required=True),
+        Key("enabled", "flag"),
+        Key("edge_segmentation", "flag"),
+        Key("personalization_destinations", "flag"),
+        Key("allowed_origins", "texts"),
+        Key("default_consent", "choice", words=get_args(DefaultConsent)),
+    ),
+    "destination": (
+        Key("id", "text", required=True),
+        Key("kind", "choice", required=True, words=get_args(DestinationKind)),
+        Key("name", "text", required=True),
+        Key("integration_alias", "text", required=True),
+        Key("datastream", "text", required=True),
+        Key("description", "text"),
+        Key("attribute", "tables"),
+    ),
+    "attribute": (
+        Key("source", "text", required=True),
+        Key("target", "text", required=True),
+    ),
+    "audience": (
+        Key("id", "text", required=True),
+        Key("name", "text", required=True),
+        Key("pql", "text", required=True),
+        Key("alias", "text"),
+        Key("description", "text"),
+    ),
+    "activation": (
+        Key("audience", "text", required=True),
+        Key("destination", "text", required=True),
+        Key("start_date", "day"),
+        Key("end_date", "day"),
+    ),
+}
+
+# How a value of each kind is written, for `fix`.
+_WRITTEN: Mapping[Kind, str] = {
+    "text": '{key} = "…", with the text in quotes',
+    "flag": "{key} = true or {key} = false",
+    "texts": '{key} = ["…", "…"]',
+    "day": "{key} = 2026-12-31, without quotes and time",
+    "choice": '{key} = "…", with one of {words}',
+    "tables": "[[{key}]] above each entry",
+}
+
+
+class Reader:
+    """Reads tables into fields, and gathers what is wrong in `findings`.
+
+    A required field that cannot be read is a blank: "", the first word, or no entries.
+    """
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+
+    def entry(self, table: str, given: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        """The fields of one table: every required one, and the optional ones that are right."""
+        keys = TABLES[table]
+        self.findings.extend(_strangers(table, given, path))
+        fields: dict[str, Any] = {}
+        for key in keys:
+            if key.name in given:
+                found, value = self._value(key, given[key.name], (*path, key.name))
+            else:
+                found, value = False, None
+                if key.required:
+                    self._missing(table, key, (*path, key.name))
+            if found:
+                fields[key.name] = value
+            elif key.required or key.kind == "tables":
+                fields[key.name] = _blank(key)
+        return fields
+
+    def _value(self, key: Key, given: object, path: Path) -> tuple[bool, Any]:
+        """(True, the value for a Struct), or (False, None) with a finding."""
+        if key.kind == "text" and isinstance(given, str):
+            return True, given
+        if key.kind == "flag" and isinstance(given, bool):
+            return True, given
+        # A datetime is a date to Python, and no day to us.
+        if key.kind == "day" and isinstance(given, date) and not isinstance(given, datetime):
+            return True, given
+        if key.kind == "texts" and isinstance(given, list):
+            return self._texts(key, given, path)
+        if key.kind == "choice" and isinstance(given, str):
+            return self._choice(key, given, path)
+        if key.kind == "tables":
+            return self._tables(key, given, path)
+        self._wrong(key, given, path)
+        return False, None
+
+    def _texts(self, key: Key, given: list[Any], path: Path) -> tuple[bool, Any]:
+        for index, one in enumerate(given):
+            if not isinstance(one, str):
+                self._wrong(key, one, (*path, index))
+        return True, tuple(one if isinstance(one, str) else "" for one in given)
+
+    def _choice(self, key: Key, given: str, path: Path) -> tuple[bool, Any]:
+        if given in key.words:
+            return True, given
+        near = nearest(given, key.words)
+        fix = f'Write {key.name} = "{near}".' if near else f"Write {_written(key)}."
+        self._add(path, f"{key.name} has no value {shown(given)}.", fix)
+        return False, None
+
+    def _tables(self, key: Key, given: object, path: Path) -> tuple[bool, Any]:
+        if isinstance(given, dict):
+            self._add(
+                path,
+                f"[{key.name}] is one table; this file takes a list of them.",
+                f"Write [[{'.'.join(str(one) for one in path if isinstance(one, str))}]],"
+                " with two brackets.",
+            )
+            # Read on, so that what refers to this entry is no fault as well.
+            given = [given]
+        elif not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            self._wrong(key, given, path)
+            return False, None
+        return True, [self.entry(key.name, one, (*path, at)) for at, one in enumerate(given)]
+
+    def _missing(self, table: str, key: Key, path: Path) -> None:
+        place = f"This [[{table}]] has" if table else "The file has"
+        where = "" if table else " at the top of the file"
+        self._add(path, f"{place} no {key.name}.", f"Write {_written(key)}{where}.")
+
+    def _wrong(self, key: Key, given: object, path: Path) -> None:
+        value = seen(given)
+        kind = kind_of(given)
+        what = kind if value == kind else f"{value}, {kind}"
+        self._add(path, f"{key.name} is {what}.", f"Write {_written(key)}.")
+
+    def _add(self, path: Path, detail: str, fix: str) -> None:
+        self.findings.append(Finding(path=path, detail=detail, fix=fix))
+
+
+def _strangers(table: str, given: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """A finding for each key that the table does not have."""
+    known = [key.name for key in TABLES[table]]
+    top = [key.name for key in TABLES[""]]
+    for name in given:
+        if name in known:
+            continue
+        noun = "table or key" if not table else "key"
+        near = nearest(name, known)
+        if near:
+            fix = f"Write {near}."
+        elif name in top:
+            # TOML gives a key to the table header above it.
+            fix = f"Move {name} to the top of the file, above the first [[…]]."
+        else:
+            fix = f"Take it out; known here: {', '.join(known)}."
+        where = f"[[{table}]]" if table else "A definitions file"
+        yield Finding(path=(*path, name), detail=f"{where} has no {noun} {shown(name)}.", fix=fix)
+
+
+def _blank(key: Key) -> Any:
+    if key.kind == "tables":
+        return []
+    return key.words[0] if key.words else ""
+
+
+def _written(key: Key) -> str:
+    return _WRITTEN[key.kind].format(key=key.name, words=", ".join(key.words))

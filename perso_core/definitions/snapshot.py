@@ -1,0 +1,165 @@
+"""The definitions compiled into one immutable value, which every request reads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+from msgspec import Struct
+
+from perso_core.definitions.audience import Audience
+from perso_core.definitions.datastream import Datastream
+from perso_core.definitions.destination import Destination
+from perso_core.definitions.document import Definitions
+from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS, CompiledRule, compile_rule
+from perso_core.pql.index import RuleIndex
+
+# Later than any instant a rule can name (year 9999 is 253_402_300_800_000).
+FOREVER_MS = 2**62
+
+
+class ActivationWindow(Struct, frozen=True):
+    """[from_ms, until_ms): when an audience may be told to a destination. Epoch milliseconds."""
+
+    audience_id: str
+    from_ms: int
+    until_ms: int
+
+
+class CompiledAudience(Struct, frozen=True):
+    """An audience with its rule compiled. position: its place in the dependency order."""
+
+    position: int
+    definition: Audience
+    rule: CompiledRule
+
+    @property
+    def id(self) -> str:
+        return self.definition.id
+
+
+class ConnectedDestination(Struct, frozen=True):
+    definition: Destination
+    activations: tuple[ActivationWindow, ...]  # in the file's order
+
+
+class Snapshot(Struct, frozen=True):
+    """What is in force.
+
+    id: a hash of the definitions' content; equal content, equal id.
+    audiences: in dependency order: an audience stands after those its rule names in inSegment.
+    destinations: by datastream id, in the file's order. event_window_ms: how long an event counts
+    where its rule names no window.
+    """
+
+    id: str
+    definitions: Definitions
+    event_window_ms: int
+    datastreams: Mapping[str, Datastream]
+    destinations: Mapping[str, tuple[ConnectedDestination, ...]]
+    audiences: tuple[CompiledAudience, ...]
+    audience_by_id: Mapping[str, CompiledAudience]
+    # Names templates may write (id, alias, name) -> audience id.
+    audience_id_by_name: Mapping[str, str]
+    # Audiences that some rule names in inSegment: only their standing is shown to rules.
+    referenced: frozenset[str]
+    index: RuleIndex
+
+    @property
+    def org(self) -> str:
+        return self.definitions.org
+
+
+def compile_snapshot(
+    definitions: Definitions, *, event_window_ms: int = DEFAULT_EVENT_WINDOW_MS
+) -> Snapshot:
+    """Compile checked definitions.
+
+    Raises RuleFaults for a rule that does not compile; call check_definitions first to have
+    every fault at once. Cost: about a millisecond per audience.
+    """
+    rules = {
+        audience.id: compile_rule(audience.pql, event_window_ms=event_window_ms)
+        for audience in definitions.audiences
+    }
+    by_id = {audience.id: audience for audience in definitions.audiences}
+    reads = {audience_id: rule.reads.audience_ids for audience_id, rule in rules.items()}
+    ordered = dependency_order(reads)
+    audiences = tuple(
+        CompiledAudience(position, by_id[audience_id], rules[audience_id])
+        for position, audience_id in enumerate(ordered)
+    )
+    names: dict[str, str] = {}
+    for audience in definitions.audiences:
+        names[audience.name] = audience.id
+    for audience in definitions.audiences:
+        if audience.alias:
+            names[audience.alias] = audience.id
+    for audience in definitions.audiences:
+        names[audience.id] = audience.id
+    return Snapshot(
+        id=hashlib.sha256(msgspec.json.encode(definitions)).hexdigest()[:16],
+        definitions=definitions,
+        event_window_ms=event_window_ms,
+        datastreams={stream.id: stream for stream in definitions.datastreams},
+        destinations={
+            stream.id: tuple(
+                ConnectedDestination(destination, _windows(definitions, destination.id))
+                for destination in definitions.destinations
+                if destination.datastream == stream.id
+            )
+            for stream in definitions.datastreams
+        },
+        audiences=audiences,
+        audience_by_id={audience.id: audience for audience in audiences},
+        audience_id_by_name=names,
+        referenced=frozenset().union(*reads.values()),
+        index=RuleIndex([(audience.id, audience.rule.reads) for audience in audiences]),
+    )
+
+
+def dependency_order(reads: Mapping[str, frozenset[str]]) -> list[str]:
+    """Audience ids so that each stands after the audiences it reads; otherwise in given order.
+
+    reads: audience id -> ids its rule names. Ids that are not keys are ignored (an unknown
+    audience is false). A cycle keeps the given order: check_definitions refuses cycles.
+    """
+    ordered: list[str] = []
+    state: dict[str, int] = {}  # 1: entered, 2: placed
+    for root in reads:
+        stack = [(root, iter(sorted(reads[root])))]
+        if root in state:
+            continue
+        state[root] = 1
+        while stack:
+            audience_id, rest = stack[-1]
+            following = next((r for r in rest if r in reads and r not in state), None)
+            if following is None:
+                stack.pop()
+                state[audience_id] = 2
+                ordered.append(audience_id)
+            else:
+                state[following] = 1
+                stack.append((following, iter(sorted(reads[following]))))
+    return ordered
+
+
+def _windows(definitions: Definitions, destination_id: str) -> tuple[ActivationWindow, ...]:
+    return tuple(
+        ActivationWindow(
+            audience_id=activation.audience,
+            from_ms=_day_ms(activation.start_date) if activation.start_date else 0,
+            # The end date is inclusive: the window ends with that day, at the next midnight UTC.
+            until_ms=_day_ms(activation.end_date + timedelta(days=1))
+            if activation.end_date
+            else FOREVER_MS,
+        )
+        for activation in definitions.activations
+        if activation.destination == destination_id
+    )
+
+
+def _day_ms(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)

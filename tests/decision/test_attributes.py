@@ -1,0 +1,96 @@
+"""What a site may say of a profile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perso_core.decision.attributes import MAX_RECORD_BYTES, check_attributes
+from perso_core.errors import BadAttributes
+
+
+def problem_of(attributes: Any) -> BadAttributes:
+    with pytest.raises(BadAttributes) as raised:
+        check_attributes(attributes)
+    return raised.value
+
+
+def nested(levels: int) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        attributes = {"a": attributes}
+    return attributes
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.floats(-9e9, 9e9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text().map(lambda name: f"x{name}"), JSON, max_size=5))
+def test_any_json_object_of_reasonable_size_is_taken(attributes: dict[str, Any]) -> None:
+    check_attributes(attributes)
+
+
+@pytest.mark.parametrize("name", ["xEvent", "segmentMembership"])
+def test_a_name_that_perso_writes_itself_is_refused_also_to_remove(name: str) -> None:
+    problem = problem_of({name: None})
+
+    assert name in problem.detail
+    assert name in problem.fix
+
+
+def test_a_reserved_name_deeper_down_is_a_name_like_any_other() -> None:
+    check_attributes({"shop": {"xEvent": 1}})
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (float("nan"), "a.b[1] is not a finite number"),
+        (float("inf"), "a.b[1] is not a finite number"),
+        (2**64, "a.b[1] is a number beyond 64 bits"),
+        ("\ud800", "a.b[1] has half a character"),
+        (b"x", "a.b[1] is a bytes"),
+        ({1: 2}, "a.b[1] has a name that is not text"),
+        ({"\ud800": 2}, "a.b[1] has a name with half a character"),
+    ],
+)
+def test_what_json_cannot_say_is_refused_with_its_path(value: Any, words: str) -> None:
+    assert words in problem_of({"a": {"b": [0, value]}}).detail
+
+
+def test_what_is_no_object_is_refused() -> None:
+    assert "not an object" in problem_of(["a"]).detail
+
+
+def test_thirty_two_levels_are_taken_and_one_more_refused() -> None:
+    check_attributes(nested(32))
+
+    assert "32 levels" in problem_of(nested(33)).detail
+
+
+def test_hostile_depth_is_refused_without_a_crash() -> None:
+    assert "32 levels" in problem_of(nested(100_000)).detail
+
+
+def test_a_hundred_kilobytes_are_taken_and_one_byte_more_refused() -> None:
+    text = "x" * (MAX_RECORD_BYTES - len('{"a":""}'))
+    check_attributes({"a": text})
+
+    assert "102,401 bytes" in problem_of({"a": text + "x"}).detail
+
+
+def test_all_problems_are_told_at_once() -> None:
+    problem = problem_of({"xEvent": 1, "a": float("nan"), "b": 2**70})
+
+    assert all(words in problem.detail for words in ("xEvent", "a is not", "b is a number"))
+
+
+def test_a_thousand_problems_are_counted_after_the_first_twenty() -> None:
+    assert "and 980 more" in problem_of({f"a{at}": 2**64 for at in range(1_000)}).detail

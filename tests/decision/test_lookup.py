@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from datetime import date
+
+from perso_core.decision.consent import Consent, may_collect
+from perso_core.decision.lookup import Lookup, lookup
+from perso_core.decision.membership import Membership
+from perso_core.definitions.activation import Activation
+from perso_core.definitions.snapshot import FOREVER_MS
+from tests.building import DAY_MS, NOON_MS, snapshot
+
+GOLD = {"gold": Membership(audience_id="gold", status="realized", since_ms=1)}
+MIDNIGHT_MS = NOON_MS - 12 * 60 * 60 * 1000
+
+
+def _found(activation: Activation, now_ms: int = NOON_MS) -> Lookup:
+    destinations = snapshot(activations=(activation,)).destinations["demo"]
+    return lookup(GOLD, {}, destinations, until_ms=FOREVER_MS, now_ms=now_ms)
+
+
+def test_an_activation_counts_from_its_start_date_to_the_end_of_its_end_date() -> None:
+    today = date(2026, 3, 15)
+    activation = Activation(audience="gold", destination="d-cms", start_date=today, end_date=today)
+
+    during = _found(activation)
+    before = _found(activation, MIDNIGHT_MS - 1)
+    after = _found(activation, MIDNIGHT_MS + DAY_MS)
+
+    assert during.destinations[0].audiences == ("gold",)
+    assert during.until_ms == MIDNIGHT_MS + DAY_MS
+    assert before.destinations[0].audiences == ()
+    assert before.destinations[0].refused[0].reason == "not-started"
+    assert before.until_ms == MIDNIGHT_MS
+    assert after.destinations[0].refused[0].reason == "ended"
+    assert after.until_ms == FOREVER_MS
+
+
+def test_an_exited_membership_is_not_answered() -> None:
+    exited = {"gold": Membership(audience_id="gold", status="exited", since_ms=1)}
+    destinations = snapshot().destinations["demo"]
+
+    found = lookup(exited, {}, destinations, until_ms=FOREVER_MS, now_ms=NOON_MS)
+
+    assert found.destinations[0].audiences == ()
+
+
+def test_before_a_choice_only_in_permits_and_a_choice_stands_over_the_default() -> None:
+    assert may_collect(None, "in")
+    assert not may_collect(None, "pending")
+    assert not may_collect(None, "out")
+    assert may_collect(Consent("in", 1), "out")
+    assert not may_collect(Consent("out", 1), "in")
