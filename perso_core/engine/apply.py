@@ -1,0 +1,123 @@
+"""One change applied to one state: what becomes of the visitor, and what must be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct, structs
+
+from perso_core.decision.consent import Consent
+from perso_core.decision.event import Event
+from perso_core.decision.profile import (
+    Profile,
+    merge,
+    patched,
+    with_claims,
+    without_events_before,
+)
+from perso_core.decision.qualification import Qualified, advance, qualify_all, requalify
+from perso_core.definitions.snapshot import Snapshot
+from perso_core.engine.hot_profiles import State
+from perso_core.engine.journal import (
+    AttributesPatched,
+    Change,
+    ConsentChosen,
+    EventArrived,
+    Forgotten,
+)
+
+
+class Applied(Struct, frozen=True):
+    """state after the change; `before` itself when it changed nothing. event: to be stored."""
+
+    state: State
+    event: Event | None = None
+
+
+def current(state: State, snapshot: Snapshot, *, now_ms: int) -> State:
+    """The state as of now_ms under this snapshot. Itself when nothing is due."""
+    qualified = state.qualified
+    if qualified is None:
+        return state
+    if qualified.profile.snapshot_id != snapshot.id or not state.complete:
+        at_ms = max(now_ms, qualified.profile.evaluated_ms)
+        return structs.replace(
+            state, qualified=qualify_all(qualified.profile, snapshot, now_ms=at_ms), complete=True
+        )
+    brought = advance(qualified, snapshot, now_ms=now_ms)
+    return state if brought is qualified else structs.replace(state, qualified=brought)
+
+
+def apply(
+    before: State, change: Change, *, key: str, snapshot: Snapshot, now_ms: int, max_events: int
+) -> Applied:
+    """The state after a change. The version grows by one wherever a profile changed."""
+    match change:
+        case EventArrived():
+            return _event_arrived(before, change, key, snapshot, now_ms, max_events)
+        case AttributesPatched(patch):
+            return Applied(_attributes_patched(before, patch, key, snapshot, now_ms))
+        case ConsentChosen(general):
+            if before.consent and before.consent.general == general:
+                return Applied(before)
+            return Applied(structs.replace(before, consent=Consent(general, now_ms)))
+        case Forgotten():
+            nothing_kept = before.qualified is None and before.consent is None
+            return Applied(before if nothing_kept else State())
+
+
+def _event_arrived(
+    before: State,
+    change: EventArrived,
+    key: str,
+    snapshot: Snapshot,
+    now_ms: int,
+    max_events: int,
+) -> Applied:
+    profile = before.qualified.profile if before.qualified else Profile(key=key)
+    known = with_claims(profile, change.claims)
+    oldest_ms = now_ms - snapshot.event_window_ms
+    merged = merge(without_events_before(known, oldest_ms), change.event, max_events=max_events)
+    if merged.event is None and known is profile and before.qualified:
+        return Applied(before)
+    after = structs.replace(merged.profile, version=profile.version + 1)
+    if not change.segmentation:
+        # Not run now: the next answer that needs memberships runs every rule.
+        untils = before.qualified.untils if before.qualified else {}
+        return Applied(
+            structs.replace(before, qualified=Qualified(after, untils), complete=False),
+            merged.event,
+        )
+    if before.qualified is None or not before.complete:
+        qualified = qualify_all(after, snapshot, now_ms=now_ms)
+        return Applied(structs.replace(before, qualified=qualified, complete=True), merged.event)
+    index = snapshot.index
+    touched: set[str] = set()
+    if merged.evicted:
+        touched.update(index.reading_events())
+    elif merged.event:
+        touched.update(index.touched_by_event(merged.event.xdm))
+    if known is not profile:
+        touched.update(index.touched_by_attributes(("identityMap",)))
+    qualified = requalify(
+        structs.replace(before.qualified, profile=after), snapshot, touched, now_ms=now_ms
+    )
+    return Applied(structs.replace(before, qualified=qualified), merged.event)
+
+
+def _attributes_patched(
+    before: State, patch: Mapping[str, object], key: str, snapshot: Snapshot, now_ms: int
+) -> State:
+    profile = before.qualified.profile if before.qualified else Profile(key=key)
+    attributes = patched(profile.attributes, patch)
+    if attributes == profile.attributes and before.qualified:
+        return before
+    after = structs.replace(profile, attributes=attributes, version=profile.version + 1)
+    if before.qualified is None:
+        qualified = qualify_all(after, snapshot, now_ms=now_ms)
+        return structs.replace(before, qualified=qualified, complete=True)
+    touched = snapshot.index.touched_by_attributes(patch)
+    qualified = requalify(
+        structs.replace(before.qualified, profile=after), snapshot, touched, now_ms=now_ms
+    )
+    return structs.replace(before, qualified=qualified)

@@ -1,0 +1,333 @@
+"""The only mutable state a request touches: the snapshot, hot profiles, the journal.
+
+In memory, synchronous, never waits; time is an argument. One owner at a time: assembly runs it
+on one event loop. What it lacks it names (NeedProfile) instead of fetching it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from msgspec import Struct
+
+from perso_core.decision.consent import Consent, may_collect
+from perso_core.decision.lookup import EMPTY, Lookup, lookup
+from perso_core.decision.profile import Profile, view
+from perso_core.decision.qualification import resumed
+from perso_core.definitions.snapshot import Snapshot
+from perso_core.engine.apply import Applied, apply, current
+from perso_core.engine.hot_profiles import Hot, HotProfiles, Kept, State
+from perso_core.engine.journal import Change, ConsentChosen, Entry, Forgotten
+from perso_core.errors import Overloaded, UnknownAudience, UnknownDatastream
+from perso_core.pql.explain import Explanation, explain_rule
+
+# The operator's own writes belong to no datastream: only a visitor's `out` stands against them.
+OPERATOR = ""
+
+
+class Interaction(Struct, frozen=True, kw_only=True):
+    """What one caller asks of one profile.
+
+    datastream_id: OPERATOR for the operator's own writes. changes: applied in order.
+    new: no cookie proved this key, it was made for this request: nothing can be stored under it.
+    """
+
+    profile_key: str
+    datastream_id: str
+    changes: tuple[Change, ...] = ()
+    new: bool = False
+
+
+class NeedProfile(Struct, frozen=True):
+    """The engine holds no profile for this key: load it, admit it, ask again."""
+
+    profile_key: str
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """lookups: one per change, as of after it; one alone when there were no changes.
+
+    sequence: send nothing before durable(sequence); 0: nothing to wait for.
+    consent: what the visitor chose, None: never chose. permitted: whether a profile may be kept
+    and answered from; where not, lookups hold no destinations. known: there is a profile.
+    """
+
+    lookups: tuple[Lookup, ...]
+    sequence: int
+    consent: Consent | None
+    permitted: bool
+    known: bool
+
+
+class Engine:
+    """See the module. hot_profiles: profiles in memory. max_events: events kept per profile
+    (Adobe's guardrail: 5,000). journal_limit: entries that may wait for the store.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        hot_profiles: int = 50_000,
+        max_events: int = 5_000,
+        journal_limit: int = 10_000,
+    ) -> None:
+        assert journal_limit < hot_profiles, "a journal of pinned profiles must fit in memory"
+        self._snapshot = snapshot
+        self._hot = HotProfiles(hot_profiles)
+        self._by_key = self._hot.by_key
+        self._max_events = max_events
+        self._journal_limit = journal_limit
+        self._sequence = 0
+        # By sequence, oldest first: the entry, its profile, the state it leads to.
+        self._journal: dict[int, tuple[Entry, Hot, State]] = {}
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is in force."""
+        return self._snapshot
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Put new definitions in force. Each profile is evaluated again when next asked for."""
+        self._snapshot = snapshot
+
+    def __len__(self) -> int:
+        """Profiles in memory."""
+        return len(self._by_key)
+
+    # ---- asking ---------------------------------------------------------------
+
+    def lookup(self, key: str, datastream_id: str, *, now_ms: int) -> Lookup | NeedProfile:
+        """What is committed of a profile, as the datastream's destinations may see it.
+
+        A hit is two dict reads and four comparisons. Consent is in the state, so an answer kept
+        for this very state has been through it. Raises UnknownDatastream.
+        """
+        hot = self._by_key.get(key)
+        if hot is None:
+            return NeedProfile(key)
+        kept = hot.answers.get(datastream_id)
+        if (
+            kept is not None
+            and kept.state is hot.committed
+            and now_ms < kept.until_ms
+            and kept.snapshot_id == self._snapshot.id
+        ):
+            hot.used = True
+            return kept.lookup
+        return self._committed(hot, datastream_id, now_ms)
+
+    def decide(self, interaction: Interaction, *, now_ms: int) -> Answer | NeedProfile:
+        """Apply the changes and answer. Raises UnknownDatastream, Overloaded (nothing applied)."""
+        key = interaction.profile_key
+        hot = self._by_key.get(key)
+        if hot is None:
+            if not interaction.new:
+                return NeedProfile(key)
+            hot = self._hot[key] = Hot(key, State())
+        if not interaction.changes:
+            found = self._committed(hot, interaction.datastream_id, now_ms)
+            return self._answer(hot.committed, (found,), 0, interaction.datastream_id)
+        if len(self._journal) + len(interaction.changes) > self._journal_limit:
+            raise Overloaded(
+                f"{len(self._journal):,} writes wait, the limit is {self._journal_limit:,}.",
+                fix="Find what slows the disk, or raise journal_limit.",
+            )
+        return self._changed(hot, interaction, now_ms)
+
+    def explain(self, key: str, audience_id: str, *, now_ms: int) -> Explanation | None:
+        """Why the committed profile is or is not in an audience; None: no such hot profile.
+        Raises UnknownAudience."""
+        audience = self._snapshot.audience_by_id.get(audience_id)
+        if audience is None:
+            raise UnknownAudience(f"{audience_id!r}.", fix="Use the id of a defined audience.")
+        hot = self._by_key.get(key)
+        if hot is None:
+            return None
+        hot.committed = state = self._brought(hot.committed, now_ms)
+        profile = state.qualified.profile if state.qualified else Profile(key=key)
+        realized = {
+            member.audience_id: {"status": "realized"}
+            for member in profile.memberships.values()
+            if member.status == "realized"
+        }
+        names = {one.id: one.definition.name for one in self._snapshot.audiences}
+        return explain_rule(audience.rule, view(profile, realized), now_ms, names=names)
+
+    def profile(self, key: str, *, now_ms: int) -> Profile | NeedProfile | None:
+        """The committed profile as of now; None: nothing is kept under this key."""
+        hot = self._by_key.get(key)
+        if hot is None:
+            return NeedProfile(key)
+        state = self._brought(hot.committed, now_ms)
+        return state.qualified.profile if state.qualified else None
+
+    # ---- profiles in and out ----------------------------------------------------
+
+    def admit(
+        self, key: str, profile: Profile | None, consent: Consent | None, *, now_ms: int
+    ) -> None:
+        """Take in what the store holds under a key. What is hot already stays: another request
+        may have admitted it meanwhile, and written since."""
+        if key not in self._by_key:
+            self._hot[key] = Hot(key, self._state(profile, consent, now_ms))
+
+    def renew(
+        self, key: str, profile: Profile | None, consent: Consent | None, *, now_ms: int
+    ) -> None:
+        """Another process wrote this profile: take it, and decide again, on top of it, what of
+        ours waits for its commit. A profile that is not hot stays so."""
+        hot = self._by_key.get(key)
+        if hot is None:
+            return
+        hot.answers.clear()
+        hot.committed = hot.latest = self._state(profile, consent, now_ms)
+        for sequence, (entry, owner, _) in list(self._journal.items()):
+            if owner is not hot:
+                continue
+            before = self._brought(hot.latest, entry.now_ms)
+            applied = self._apply(key, before, entry.change, entry.now_ms)
+            hot.latest = applied.state
+            again = _entry(sequence, entry.now_ms, key, entry.change, before, applied)
+            self._journal[sequence] = (again, hot, applied.state)
+
+    # ---- the journal ------------------------------------------------------------
+
+    def pending(self, limit: int) -> tuple[Entry, ...]:
+        """The oldest entries that are not yet committed, in order."""
+        return tuple(entry for entry, _, _ in islice(self._journal.values(), limit))
+
+    def kept(self, sequences: Iterable[int]) -> None:
+        """These entries are on disk, given in order. Their states become what others see."""
+        for sequence in sequences:
+            found = self._journal.pop(sequence, None)
+            if found is None:
+                continue
+            _, hot, state = found
+            hot.pending -= 1
+            hot.committed = hot.latest if not hot.pending else state
+
+    def committed(self, sequence: int) -> None:
+        """Every entry up to and including this one is on disk."""
+        self.kept([waiting for waiting in self._journal if waiting <= sequence])
+
+    def abandon(self) -> None:
+        """The store took nothing: forget what waits; profiles go back to what is committed."""
+        for _, hot, _ in self._journal.values():
+            hot.pending = 0
+            hot.latest = hot.committed
+        self._journal.clear()
+
+    # ---- inside -----------------------------------------------------------------
+
+    def _changed(self, hot: Hot, interaction: Interaction, now_ms: int) -> Answer:
+        datastream_id = interaction.datastream_id
+        lookups: list[Lookup] = []
+        state = self._brought(hot.latest, now_ms)
+        for change in interaction.changes:
+            if self._may_apply(change, state, datastream_id):
+                state = self._applied(hot, state, change, now_ms)
+            lookups.append(self._found(hot, state, datastream_id, now_ms))
+        hot.latest = state
+        if not hot.pending:
+            hot.committed = state
+        # Also where nothing changed: an earlier report of this very event may still wait.
+        waits_for = hot.last_sequence if hot.pending else 0
+        return self._answer(state, tuple(lookups), waits_for, datastream_id)
+
+    def _applied(self, hot: Hot, state: State, change: Change, now_ms: int) -> State:
+        applied = self._apply(hot.key, state, change, now_ms)
+        if applied.state is state:
+            return state
+        self._sequence += 1
+        entry = _entry(self._sequence, now_ms, hot.key, change, state, applied)
+        self._journal[self._sequence] = (entry, hot, applied.state)
+        hot.pending += 1
+        hot.last_sequence = self._sequence
+        return applied.state
+
+    def _apply(self, key: str, state: State, change: Change, now_ms: int) -> Applied:
+        return apply(
+            state,
+            change,
+            key=key,
+            snapshot=self._snapshot,
+            now_ms=now_ms,
+            max_events=self._max_events,
+        )
+
+    def _brought(self, state: State, now_ms: int) -> State:
+        return current(state, self._snapshot, now_ms=now_ms)
+
+    def _state(self, profile: Profile | None, consent: Consent | None, now_ms: int) -> State:
+        if profile is None:
+            return State(None, consent)
+        return State(resumed(profile, self._snapshot, now_ms=now_ms), consent)
+
+    def _may_apply(self, change: Change, state: State, datastream_id: str) -> bool:
+        if isinstance(change, (ConsentChosen, Forgotten)):
+            return True
+        return self._permitted(state, datastream_id)
+
+    def _permitted(self, state: State, datastream_id: str) -> bool:
+        if datastream_id == OPERATOR:
+            return may_collect(state.consent, "in")
+        datastream = self._snapshot.datastreams.get(datastream_id)
+        if datastream is None:
+            raise UnknownDatastream(
+                f"{datastream_id!r}.", fix="Use the id of a datastream that perso.toml defines."
+            )
+        return may_collect(state.consent, datastream.default_consent)
+
+    def _committed(self, hot: Hot, datastream_id: str, now_ms: int) -> Lookup:
+        hot.used = True
+        alone = hot.latest is hot.committed
+        hot.committed = self._brought(hot.committed, now_ms)
+        if alone:
+            hot.latest = hot.committed
+        return self._found(hot, hot.committed, datastream_id, now_ms)
+
+    def _found(self, hot: Hot, state: State, datastream_id: str, now_ms: int) -> Lookup:
+        """The answer for a state, kept with what it was computed from."""
+        qualified = state.qualified
+        if not self._permitted(state, datastream_id) or qualified is None:
+            return EMPTY
+        profile = qualified.profile
+        found = lookup(
+            profile.memberships,
+            profile.attributes,
+            self._snapshot.destinations.get(datastream_id, ()),
+            until_ms=qualified.until_ms,
+            now_ms=now_ms,
+        )
+        hot.answers[datastream_id] = Kept(state, self._snapshot.id, found.until_ms, found)
+        return found
+
+    def _answer(
+        self, state: State, lookups: tuple[Lookup, ...], sequence: int, datastream_id: str
+    ) -> Answer:
+        return Answer(
+            lookups=lookups,
+            sequence=sequence,
+            consent=state.consent,
+            permitted=self._permitted(state, datastream_id),
+            known=state.qualified is not None,
+        )
+
+
+def _entry(
+    sequence: int, now_ms: int, key: str, change: Change, before: State, applied: Applied
+) -> Entry:
+    qualified = applied.state.qualified
+    profile = qualified.profile if qualified else None
+    return Entry(
+        sequence=sequence,
+        key=key,
+        now_ms=now_ms,
+        change=change,
+        base_version=before.version,
+        profile=None if isinstance(change, ConsentChosen) else profile,
+        event=applied.event,
+        consent=applied.state.consent,
+    )

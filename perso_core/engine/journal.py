@@ -1,0 +1,58 @@
+"""What the engine decided and the store has yet to keep, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from perso_core.decision.consent import Choice, Consent
+from perso_core.decision.event import Event
+from perso_core.decision.identity import Identity
+from perso_core.decision.profile import Profile
+
+
+class EventArrived(Struct, frozen=True, kw_only=True):
+    """A browser or server reported an event. segmentation: run the rules it can touch."""
+
+    event: Event
+    claims: tuple[Identity, ...] = ()
+    segmentation: bool = True
+
+
+class AttributesPatched(Struct, frozen=True):
+    """The site said something about the visitor: a JSON merge patch."""
+
+    patch: Mapping[str, Any]
+
+
+class ConsentChosen(Struct, frozen=True):
+    general: Choice
+
+
+class Forgotten(Struct, frozen=True):
+    """The visitor asked to be forgotten: profile, events and consent go."""
+
+
+Change = EventArrived | AttributesPatched | ConsentChosen | Forgotten
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One change to one profile, decided and not yet durable.
+
+    sequence: 1, 2, 3 … in this process. now_ms: the instant at which it was decided.
+    base_version: the profile version it was decided on; profile.version is base_version + 1.
+    profile: after the change; None when there is none (forgotten, or consent alone).
+    event: the event to append, or to replace under the same id; None when there is none.
+    consent: the visitor's choice after the change; None when none was made.
+    """
+
+    sequence: int
+    key: str
+    now_ms: int
+    change: Change
+    base_version: int
+    profile: Profile | None
+    event: Event | None = None
+    consent: Consent | None = None

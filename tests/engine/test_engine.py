@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import pytest
+
+from perso_core.decision.event import Event
+from perso_core.decision.lookup import EMPTY, Lookup
+from perso_core.engine.engine import OPERATOR, Answer, Engine, Interaction, NeedProfile
+from perso_core.engine.journal import (
+    AttributesPatched,
+    Change,
+    ConsentChosen,
+    EventArrived,
+    Forgotten,
+)
+from perso_core.errors import Overloaded, UnknownDatastream
+from tests.building import BASKET_RULE, DAY_MS, HOUR_MS, NOON_MS, event, snapshot
+
+ADDED = "commerce.productListAdds"
+
+
+def asking(
+    *changes: Change, key: str = "ECID:1", datastream: str = "demo", new: bool = False
+) -> Interaction:
+    return Interaction(profile_key=key, datastream_id=datastream, changes=changes, new=new)
+
+
+def arrived(one: Event) -> EventArrived:
+    return EventArrived(event=one)
+
+
+def decided(engine: Engine, interaction: Interaction, now_ms: int = NOON_MS) -> Answer:
+    answer = engine.decide(interaction, now_ms=now_ms)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def audiences(found: Lookup | NeedProfile) -> tuple[str, ...]:
+    assert isinstance(found, Lookup)
+    return found.destinations[0].audiences if found.destinations else ()
+
+
+def engine_with(*changes: Change, now_ms: int = NOON_MS, **rules: str) -> Engine:
+    """An engine in which ECID:1 is hot and the changes are committed."""
+    engine = Engine(snapshot(rules or None))
+    engine.admit("ECID:1", None, None, now_ms=now_ms)
+    if changes:
+        engine.committed(decided(engine, asking(*changes), now_ms).sequence)
+    return engine
+
+
+def test_an_event_answers_with_the_audiences_it_brings_the_visitor_into() -> None:
+    engine = engine_with()
+
+    answer = decided(engine, asking(arrived(event(ADDED))))
+
+    assert audiences(answer.lookups[0]) == ("basket",)
+    assert answer.known
+    assert answer.sequence == 1
+
+
+def test_a_profile_that_is_not_in_memory_is_asked_for_and_never_guessed() -> None:
+    engine = Engine(snapshot())
+
+    assert engine.decide(asking(), now_ms=NOON_MS) == NeedProfile("ECID:1")
+    assert engine.lookup("ECID:1", "demo", now_ms=NOON_MS) == NeedProfile("ECID:1")
+
+
+def test_a_device_that_was_just_made_needs_no_load() -> None:
+    answer = decided(Engine(snapshot()), asking(arrived(event(ADDED)), new=True))
+
+    assert audiences(answer.lookups[0]) == ("basket",)
+
+
+def test_a_membership_ends_at_its_instant_with_no_event() -> None:
+    engine = engine_with(arrived(event(ADDED)))
+
+    last_moment = engine.lookup("ECID:1", "demo", now_ms=NOON_MS + HOUR_MS)
+    over = engine.lookup("ECID:1", "demo", now_ms=NOON_MS + HOUR_MS + 1)
+    profile = engine.profile("ECID:1", now_ms=NOON_MS + DAY_MS)
+
+    assert audiences(last_moment) == ("basket",)
+    assert audiences(over) == ()
+    assert profile is not None
+    assert not isinstance(profile, NeedProfile)
+    assert profile.memberships["basket"].status == "exited"
+    assert profile.memberships["basket"].since_ms == NOON_MS + HOUR_MS + 1
+
+
+def test_an_uncommitted_change_is_shown_to_no_other_request() -> None:
+    engine = engine_with()
+    answer = decided(engine, asking(arrived(event(ADDED))))
+
+    meanwhile = engine.lookup("ECID:1", "demo", now_ms=NOON_MS)
+    other = decided(engine, asking())
+    engine.committed(answer.sequence)
+    after = engine.lookup("ECID:1", "demo", now_ms=NOON_MS)
+
+    assert audiences(meanwhile) == ()
+    assert audiences(other.lookups[0]) == ()
+    assert audiences(after) == ("basket",)
+
+
+def test_a_retry_waits_for_the_commit_of_what_it_repeats() -> None:
+    engine = engine_with()
+    first = decided(engine, asking(arrived(event(ADDED))))
+
+    retry = decided(engine, asking(arrived(event(ADDED))))
+
+    assert retry.sequence == first.sequence
+    assert len(engine.pending(10)) == 1
+
+
+def test_an_event_that_was_committed_before_leaves_nothing_to_wait_for() -> None:
+    engine = engine_with(arrived(event(ADDED)))
+
+    assert decided(engine, asking(arrived(event(ADDED)))).sequence == 0
+
+
+def test_the_same_event_completed_by_the_script_runs_the_rules_again() -> None:
+    engine = engine_with(
+        arrived(event("x")),
+        phone='CHAIN(xEvent, timestamp, [C0: WHAT(device.type = "mobile") WHEN(today)])',
+    )
+
+    answer = decided(engine, asking(arrived(event("x", device={"type": "mobile"}))))
+
+    assert audiences(answer.lookups[0]) == ("phone",)
+    assert len(engine.pending(10)) == 1
+
+
+def test_a_store_that_failed_leaves_the_profile_as_it_was_committed() -> None:
+    engine = engine_with(AttributesPatched({"loyalty": {"tier": "gold"}}))
+    decided(engine, asking(arrived(event(ADDED))))
+
+    engine.abandon()
+
+    assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS)) == ("gold",)
+    assert engine.pending(10) == ()
+
+
+def test_what_another_process_wrote_is_taken_and_our_own_change_is_decided_on_top() -> None:
+    engine = engine_with()
+    mine = decided(engine, asking(arrived(event(ADDED))))
+    other = Engine(snapshot())
+    theirs = decided(other, asking(AttributesPatched({"loyalty": {"tier": "gold"}}), new=True))
+    other.committed(theirs.sequence)
+    written = other.profile("ECID:1", now_ms=NOON_MS)
+    assert written is not None
+    assert not isinstance(written, NeedProfile)
+
+    engine.renew("ECID:1", written, None, now_ms=NOON_MS)
+    (entry,) = engine.pending(10)
+    engine.committed(mine.sequence)
+
+    assert entry.sequence == mine.sequence
+    assert entry.base_version == 1
+    assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS)) == ("basket", "gold")
+
+
+def test_new_definitions_are_in_force_for_the_next_answer() -> None:
+    engine = engine_with(arrived(event(ADDED)))
+    assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS)) == ("basket",)
+
+    engine.swap(snapshot({"renamed": BASKET_RULE}))
+
+    assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS)) == ("renamed",)
+
+
+def test_a_segment_of_segments_follows_the_segment_it_names() -> None:
+    engine = engine_with(
+        a='inSegment("z") and loyalty.points > 1',
+        z=BASKET_RULE,
+    )
+    engine.committed(
+        decided(engine, asking(AttributesPatched({"loyalty": {"points": 5}}))).sequence
+    )
+
+    entered = decided(engine, asking(arrived(event(ADDED))))
+    engine.committed(entered.sequence)
+    left = engine.lookup("ECID:1", "demo", now_ms=NOON_MS + 2 * HOUR_MS)
+
+    assert set(audiences(entered.lookups[0])) == {"a", "z"}
+    assert audiences(left) == ()
+
+
+@pytest.mark.parametrize("default", ["pending", "out"])
+def test_without_consent_nothing_is_kept_and_nothing_is_answered(default: str) -> None:
+    engine = Engine(snapshot(default_consent=default))
+
+    answer = decided(engine, asking(arrived(event(ADDED)), new=True))
+
+    assert not answer.permitted
+    assert answer.lookups == (EMPTY,)
+    assert engine.pending(10) == ()
+
+
+def test_a_visitor_who_withdraws_is_answered_nothing_from_then_on() -> None:
+    engine = engine_with(arrived(event(ADDED)))
+
+    withdrawn = decided(engine, asking(ConsentChosen("out")))
+    engine.committed(withdrawn.sequence)
+
+    assert engine.lookup("ECID:1", "demo", now_ms=NOON_MS) is EMPTY
+    assert not decided(engine, asking(arrived(event(ADDED, event_id="e2")))).permitted
+    assert engine.pending(10) == ()
+
+
+def test_consent_alone_writes_no_profile() -> None:
+    engine = Engine(snapshot(default_consent="pending"))
+
+    decided(engine, asking(ConsentChosen("in"), new=True))
+
+    (entry,) = engine.pending(10)
+    assert entry.profile is None
+    assert entry.consent is not None
+
+
+def test_a_forgotten_visitor_is_unknown_and_may_begin_anew() -> None:
+    engine = engine_with(arrived(event(ADDED)))
+
+    gone = decided(engine, asking(Forgotten()))
+    engine.committed(gone.sequence)
+    anew = decided(engine, asking(arrived(event("x", event_id="e2"))))
+
+    assert not gone.known
+    assert anew.known
+    assert engine.pending(10)[0].base_version == 0
+
+
+def test_a_datastream_without_edge_segmentation_keeps_the_event_and_runs_no_rule() -> None:
+    engine = engine_with()
+
+    silent = decided(engine, asking(EventArrived(event=event(ADDED), segmentation=False)))
+    engine.committed(silent.sequence)
+    later = decided(engine, asking())
+
+    assert audiences(silent.lookups[0]) == ()
+    assert audiences(later.lookups[0]) == ("basket",)
+
+
+def test_a_clock_that_goes_back_takes_nothing_away() -> None:
+    engine = engine_with(arrived(event(ADDED)))
+
+    assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS - DAY_MS)) == ("basket",)
+
+
+def test_a_profile_that_was_loaded_is_what_it_was_with_what_time_changed() -> None:
+    first = engine_with(arrived(event(ADDED)))
+    stored = first.profile("ECID:1", now_ms=NOON_MS)
+    assert stored is not None
+    assert not isinstance(stored, NeedProfile)
+    second = Engine(snapshot())
+
+    second.admit("ECID:1", stored, None, now_ms=NOON_MS + 2 * HOUR_MS)
+    profile = second.profile("ECID:1", now_ms=NOON_MS + 2 * HOUR_MS)
+
+    assert profile is not None
+    assert not isinstance(profile, NeedProfile)
+    assert profile.memberships["basket"].since_ms == NOON_MS + HOUR_MS + 1
+
+
+def test_a_full_journal_refuses_the_next_write_and_keeps_what_it_has() -> None:
+    engine = Engine(snapshot(), journal_limit=1)
+    decided(engine, asking(arrived(event()), new=True))
+
+    with pytest.raises(Overloaded):
+        engine.decide(asking(arrived(event()), key="ECID:2", new=True), now_ms=NOON_MS)
+
+    assert len(engine.pending(10)) == 1
+
+
+def test_memory_is_bounded_and_what_waits_for_its_commit_is_never_evicted() -> None:
+    engine = Engine(snapshot(), hot_profiles=3, journal_limit=2)
+    first = decided(engine, asking(arrived(event()), key="ECID:first", new=True))
+
+    for number in range(10):
+        engine.admit(f"ECID:{number}", None, None, now_ms=NOON_MS)
+
+    assert len(engine) <= 3
+    assert decided(engine, asking(key="ECID:first")).known is False  # its commit is not in yet
+    engine.committed(first.sequence)
+    assert decided(engine, asking(key="ECID:first")).known
+
+
+def test_an_unknown_datastream_is_named() -> None:
+    engine = engine_with()
+
+    with pytest.raises(UnknownDatastream, match="'bogus'"):
+        engine.decide(asking(arrived(event()), datastream="bogus"), now_ms=NOON_MS)
+
+
+def test_the_operator_writes_unless_the_visitor_said_no() -> None:
+    engine = Engine(snapshot(default_consent="pending"))
+    patch = AttributesPatched({"loyalty": {"tier": "gold"}})
+
+    stated = decided(engine, asking(patch, datastream=OPERATOR, new=True))
+    refused = decided(
+        engine, asking(ConsentChosen("out"), patch, key="ECID:2", datastream=OPERATOR, new=True)
+    )
+
+    assert stated.permitted
+    assert not refused.permitted
+    assert not refused.known
