@@ -1,0 +1,83 @@
+"""What a store promises. One suite of tests (tests/stores) runs against every store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from perso_core.decision.consent import Consent
+from perso_core.decision.profile import Profile
+from perso_core.definitions.document import Definitions
+from perso_core.engine.journal import Entry
+
+
+class Stored(Struct, frozen=True):
+    """What is kept under one profile key. profile None: nothing (or unreadable: quarantined)."""
+
+    profile: Profile | None = None
+    consent: Consent | None = None
+
+
+class StoredDefinitions(Struct, frozen=True):
+    """version: 1, 2, 3 …, given by the store at each save."""
+
+    version: int
+    definitions: Definitions
+
+
+class Committed(Struct, frozen=True):
+    """What a commit kept. conflicts: keys of which nothing was kept, as their stored version is
+    not the one the entries were decided on: load, decide again, commit again.
+    """
+
+    conflicts: frozenset[str] = frozenset()
+
+
+class News(Struct, frozen=True):
+    """What others (another process on this database) changed since the last call.
+
+    definitions: a new version was saved. keys: profiles written by others. missed: so long was
+    not asked that announcements were dropped unheard; any profile may have been written.
+    """
+
+    definitions: bool = False
+    keys: frozenset[str] = frozenset()
+    missed: bool = False
+
+
+class Store(Protocol):
+    """All methods raise StoreUnavailable when the store cannot be read or written."""
+
+    async def load(self, key: str) -> Stored:
+        """The profile with its events (oldest first) and the consent kept under a key."""
+        ...
+
+    async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
+        """Keep entries (in order, one transaction, on disk when this returns).
+
+        Of several entries with one key the last profile is kept, and each event. An entry's
+        profile is kept only where the stored version equals the base_version of that key's first
+        entry (0: no row). Forgotten removes what is stored at any version, and what came before
+        it in the batch. Consent is last write wins, and only a ConsentChosen entry writes it.
+        announce: tell other processes of the changed keys (they hear it in `news`).
+        """
+        ...
+
+    async def definitions(self) -> StoredDefinitions | None:
+        """The definitions saved last; None when none ever were.
+
+        Raises UnreadableRecord when they cannot be read: older ones must not come back unnoticed.
+        """
+        ...
+
+    async def save_definitions(self, definitions: Definitions) -> int:
+        """Keep definitions as the next version, durably, and announce them. Returns the version."""
+        ...
+
+    async def news(self) -> News:
+        """What others changed since this store object's last call. Cheap when nothing did."""
+        ...
+
+    async def close(self) -> None: ...

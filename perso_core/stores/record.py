@@ -1,0 +1,211 @@
+"""What is kept, as bytes: typed, versioned, checksummed. Pure.
+
+A record is one byte (the format), four bytes (CRC-32 of what follows, big-endian) and MessagePack.
+The checksum starts from format and kind, so that a record is never read as one of another kind.
+A record that fails in any way raises UnreadableRecord; it never yields a wrong value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeVar
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
+
+from perso_core.decision.consent import Consent
+from perso_core.decision.event import Event
+from perso_core.decision.identity import Identity
+from perso_core.decision.membership import Membership
+from perso_core.decision.profile import Profile
+from perso_core.definitions.document import Definitions
+from perso_core.errors import UnreadableRecord
+
+FORMAT: Final = 1
+_HEAD_BYTES: Final = 5
+_FORMAT_BYTE: Final = bytes([FORMAT])
+
+Kept = TypeVar("Kept")
+Kind = Literal["profile", "event", "consent", "definitions"]
+# The kind's number is part of what is on disk: never reuse one.
+_SEEDS: Final[Mapping[Kind, int]] = {
+    "profile": crc32(bytes([FORMAT, 1])),
+    "event": crc32(bytes([FORMAT, 2])),
+    "consent": crc32(bytes([FORMAT, 3])),
+    "definitions": crc32(bytes([FORMAT, 4])),
+}
+# MessagePack's integers have 64 bits and JSON's any number: larger ones go as this extension type,
+# two's complement, big-endian.
+_LARGE_INTEGER: Final = 1
+_INTEGERS: Final = range(-(2**63), 2**64)
+
+
+class _ProfileRecord(Struct, frozen=True, array_like=True):
+    """A profile but for its key, version (columns of their own) and events (rows of their own).
+
+    realized, exited: audience id -> since_ms. Fields are only ever added at the end.
+    """
+
+    attributes: dict[str, Any]
+    claims: tuple[tuple[str, str], ...]  # namespace, id
+    realized: dict[str, int]
+    exited: dict[str, int]
+    evaluated_ms: int
+    snapshot_id: str
+
+
+class _EventRecord(Struct, frozen=True, array_like=True):
+    id: str
+    timestamp_ms: int
+    xdm: dict[str, Any]
+    client_timestamp: str | None
+
+
+class _ConsentRecord(Struct, frozen=True, array_like=True):
+    general: Literal["in", "out"]
+    since_ms: int
+
+
+def profile_record(profile: Profile) -> bytes:
+    """Everything of a profile but its key, version and events."""
+    realized: dict[str, int] = {}
+    exited: dict[str, int] = {}
+    for audience_id, membership in profile.memberships.items():
+        of_status = realized if membership.status == "realized" else exited
+        of_status[audience_id] = membership.since_ms
+    return _sealed(
+        "profile",
+        (
+            profile.attributes,
+            tuple((claim.namespace, claim.id) for claim in profile.claims),
+            realized,
+            exited,
+            profile.evaluated_ms,
+            profile.snapshot_id,
+        ),
+    )
+
+
+def profile_from(key: str, version: int, record: bytes, events: tuple[Event, ...]) -> Profile:
+    """The profile of a record, with the parts that are kept beside it. Raises UnreadableRecord."""
+    kept = _opened("profile", record, _profile_decoder)
+    return Profile(
+        key=key,
+        version=version,
+        attributes=kept.attributes,
+        claims=tuple(Identity(namespace, id) for namespace, id in kept.claims),
+        events=events,
+        memberships={
+            **_memberships("realized", kept.realized),
+            **_memberships("exited", kept.exited),
+        },
+        evaluated_ms=kept.evaluated_ms,
+        snapshot_id=kept.snapshot_id,
+    )
+
+
+def _memberships(
+    status: Literal["realized", "exited"], since: Mapping[str, int]
+) -> dict[str, Membership]:
+    return {
+        audience_id: Membership(audience_id=audience_id, status=status, since_ms=since_ms)
+        for audience_id, since_ms in since.items()
+    }
+
+
+def event_record(event: Event) -> bytes:
+    return _sealed("event", (event.id, event.timestamp_ms, event.xdm, event.client_timestamp))
+
+
+def event_from_record(record: bytes) -> Event:
+    """Raises UnreadableRecord."""
+    kept = _opened("event", record, _event_decoder)
+    return Event(
+        id=kept.id,
+        timestamp_ms=kept.timestamp_ms,
+        xdm=kept.xdm,
+        client_timestamp=kept.client_timestamp,
+    )
+
+
+def consent_record(consent: Consent) -> bytes:
+    return _sealed("consent", (consent.general, consent.since_ms))
+
+
+def consent_from_record(record: bytes) -> Consent:
+    """Raises UnreadableRecord."""
+    kept = _opened("consent", record, _consent_decoder)
+    return Consent(kept.general, kept.since_ms)
+
+
+def definitions_record(definitions: Definitions) -> bytes:
+    return _sealed("definitions", definitions)
+
+
+def definitions_from_record(record: bytes) -> Definitions:
+    """Raises UnreadableRecord."""
+    return _opened("definitions", record, _definitions_decoder)
+
+
+def _sealed(kind: Kind, fields: object) -> bytes:
+    try:
+        payload = _encoder.encode(fields)
+    except OverflowError:
+        payload = _encoder.encode(_with_large_integers(fields))
+    return _FORMAT_BYTE + crc32(payload, _SEEDS[kind]).to_bytes(4, "big") + payload
+
+
+def _opened(kind: Kind, record: bytes, decoder: msgspec.msgpack.Decoder[Kept]) -> Kept:
+    if len(record) <= _HEAD_BYTES:
+        raise _unreadable(kind, record, "it is cut short")
+    if record[0] != FORMAT:
+        raise _unreadable(kind, record, f"its format {record[0]} is not known")
+    payload = memoryview(record)[_HEAD_BYTES:]
+    if crc32(payload, _SEEDS[kind]).to_bytes(4, "big") != record[1:_HEAD_BYTES]:
+        raise _unreadable(kind, record, "its checksum differs")
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise _unreadable(kind, record, f"its fields differ ({type(error).__name__})") from error
+
+
+def _unreadable(kind: Kind, record: bytes, why: str) -> UnreadableRecord:
+    return UnreadableRecord(
+        f"a {kind} record of {len(record)} bytes: {why}.",
+        fix="Check the disk; it stays in the store's quarantine table, or restore a backup.",
+    )
+
+
+def _with_large_integers(value: Any) -> Any:
+    """The value with integers beyond 64 bits as extensions.
+
+    Loops, not comprehensions: one frame for each level, as deep as a decoder has let in.
+    """
+    if isinstance(value, int) and value not in _INTEGERS:
+        size = value.bit_length() // 8 + 1
+        return msgspec.msgpack.Ext(_LARGE_INTEGER, value.to_bytes(size, "big", signed=True))
+    if isinstance(value, Mapping):
+        changed = {}
+        for name, inner in value.items():
+            changed[name] = _with_large_integers(inner)
+        return changed
+    if isinstance(value, (list, tuple)):
+        members = []
+        for inner in value:
+            members.append(_with_large_integers(inner))
+        return members
+    return value
+
+
+def _extension(code: int, content: memoryview) -> Any:
+    if code == _LARGE_INTEGER:
+        return int.from_bytes(content, "big", signed=True)
+    raise ValueError(f"unknown extension {code}")
+
+
+_encoder = msgspec.msgpack.Encoder()
+_profile_decoder = msgspec.msgpack.Decoder(_ProfileRecord, ext_hook=_extension)
+_event_decoder = msgspec.msgpack.Decoder(_EventRecord, ext_hook=_extension)
+_consent_decoder = msgspec.msgpack.Decoder(_ConsentRecord, ext_hook=_extension)
+_definitions_decoder = msgspec.msgpack.Decoder(Definitions)

@@ -1,0 +1,119 @@
+"""The embedded store: one SQLite file, durable at each commit, open to several processes."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from perso_core.definitions.document import Definitions
+from perso_core.engine.journal import Entry
+from perso_core.errors import StoreUnavailable
+from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
+from perso_core.stores.protocol import Committed, News, Stored, StoredDefinitions
+from perso_core.stores.sqlite_file import create_file
+from perso_core.stores.sqlite_reader import Reader
+from perso_core.stores.sqlite_writer import Writer
+
+Result = TypeVar("Result")
+
+
+class SqliteStore:
+    """A Store (protocol.py). Made by open_sqlite; the event loop never touches the disk.
+
+    quarantined: rows found unreadable since the store was opened. After close every method
+    raises StoreUnavailable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._closed = False
+        self.quarantined = 0
+        # One thread each: work is done in the order in which it was asked for.
+        self._writing = ThreadPoolExecutor(1, "perso-store-write")
+        self._reading = ThreadPoolExecutor(1, "perso-store-read")
+
+    async def open(self, *, max_events: int, event_window_ms: int) -> None:
+        """Raises StoreTooNew, StoreUnavailable."""
+        origin = secrets.randbits(62)
+        await self._write(lambda: create_file(self._path))
+        self._writer = await self._write(
+            lambda: Writer(
+                self._path, origin=origin, max_events=max_events, event_window_ms=event_window_ms
+            )
+        )
+        self._reader = await self._read(
+            lambda: Reader(self._path, origin=origin, max_events=max_events)
+        )
+
+    async def load(self, key: str) -> Stored:
+        loaded = await self._read(lambda: self._reader.load(key))
+        if loaded.unreadable:
+            self.quarantined += len(loaded.unreadable)
+            # Before anyone decides on what is left: else the row stands in the next write's way.
+            await self._write(lambda: self._writer.quarantine(loaded.unreadable))
+        return loaded.stored
+
+    async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
+        return Committed(await self._write(lambda: self._writer.commit(entries, announce)))
+
+    async def definitions(self) -> StoredDefinitions | None:
+        return await self._read(lambda: self._reader.definitions())
+
+    async def save_definitions(self, definitions: Definitions) -> int:
+        return await self._write(lambda: self._writer.save_definitions(definitions))
+
+    async def news(self) -> News:
+        return await self._read(lambda: self._reader.news())
+
+    async def close(self) -> None:
+        """Finish what was asked for, checkpoint, close. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._reading, self._reader.close)
+            # The last connection to close takes the -wal file with it: that is the writer's part.
+            await loop.run_in_executor(self._writing, self._writer.close)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let the threads end with what they have. For an opening that failed, too."""
+        self._closed = True
+        self._reading.shutdown(wait=False)
+        self._writing.shutdown(wait=False)
+
+    def _write(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
+        return self._run(self._writing, work)
+
+    def _read(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
+        return self._run(self._reading, work)
+
+    def _run(
+        self, thread: ThreadPoolExecutor, work: Callable[[], Result]
+    ) -> asyncio.Future[Result]:
+        if self._closed:
+            raise StoreUnavailable(f"{self._path.name} is closed.", fix="Open the store again.")
+        return asyncio.get_running_loop().run_in_executor(thread, work)
+
+
+async def open_sqlite(
+    path: Path, *, max_events: int = 5_000, event_window_ms: int = DEFAULT_EVENT_WINDOW_MS
+) -> SqliteStore:
+    """Open a store, making file (0600) and directory (0700) where there are none.
+
+    max_events: the newest events of a profile that are kept and loaded. event_window_ms: events
+    older than this at a profile's write may be removed. Raises StoreTooNew, StoreUnavailable.
+    """
+    store = SqliteStore(path)
+    try:
+        await store.open(max_events=max_events, event_window_ms=event_window_ms)
+    except BaseException:
+        store.abandon()
+        raise
+    return store

@@ -1,0 +1,158 @@
+"""The connection that reads. Owned by one thread; it blocks, the event loop never calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import apsw
+from msgspec import Struct
+
+from perso_core.decision.consent import Consent
+from perso_core.decision.event import Event
+from perso_core.decision.profile import Profile
+from perso_core.errors import UnreadableRecord
+from perso_core.stores.protocol import News, Stored, StoredDefinitions
+from perso_core.stores.record import (
+    consent_from_record,
+    definitions_from_record,
+    event_from_record,
+    profile_from,
+)
+from perso_core.stores.sqlite_file import reading_connection, unavailable
+from perso_core.stores.sqlite_writer import REFUSED, Unreadable
+
+
+class Loaded(Struct, frozen=True):
+    """unreadable: rows that were left out and are to be quarantined."""
+
+    stored: Stored
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+class Reader:
+    """Reads one file. origin: the announcements to pass over, being our own."""
+
+    def __init__(self, path: Path, *, origin: int, max_events: int) -> None:
+        self._path = path
+        self._origin = origin
+        self._max_events = max_events
+        self._connection: apsw.Connection | None = None
+        self._data_version = -1
+        with self._opened() as connection:
+            self._heard: int = connection.execute(
+                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'notice'"
+            ).get
+
+    def load(self, key: str) -> Loaded:
+        with self._opened() as connection:
+            # One transaction, so that the profile and its events are of one commit.
+            connection.execute("BEGIN")
+            profile = connection.execute(
+                "SELECT version, record FROM profile WHERE key = ?", (key,)
+            ).get
+            events = _newest_events(connection, key, self._max_events) if profile else []
+            consent = connection.execute("SELECT record FROM consent WHERE key = ?", (key,)).get
+            connection.execute("COMMIT")
+        return _loaded(key, profile, events, consent)
+
+    def definitions(self) -> StoredDefinitions | None:
+        """Raises UnreadableRecord, StoreUnavailable."""
+        with self._opened() as connection:
+            row = connection.execute(
+                "SELECT version, record FROM definitions ORDER BY version DESC LIMIT 1"
+            ).get
+        return StoredDefinitions(row[0], definitions_from_record(row[1])) if row else None
+
+    def news(self) -> News:
+        with self._opened() as connection:
+            # Changes with every commit but this connection's, and costs no page read.
+            data_version = connection.pragma("data_version")
+            if data_version == self._data_version:
+                return News()
+            notices = connection.execute(
+                "SELECT sequence, origin, key FROM notice WHERE sequence > ? ORDER BY sequence",
+                (self._heard,),
+            ).fetchall()
+        self._data_version = data_version
+        return self._news_from(cast(list[tuple[int, int, str | None]], notices))
+
+    def close(self) -> None:
+        with unavailable(self._path):
+            if self._connection is not None:
+                self._connection.close()
+
+    def _news_from(self, notices: list[tuple[int, int, str | None]]) -> News:
+        if not notices:
+            return News()
+        missed = notices[0][0] > self._heard + 1
+        self._heard = notices[-1][0]
+        others = [key for _, origin, key in notices if origin != self._origin]
+        return News(
+            definitions=None in others,
+            keys=frozenset(key for key in others if key is not None),
+            missed=missed,
+        )
+
+    @contextmanager
+    def _opened(self) -> Iterator[apsw.Connection]:
+        """The connection; one that failed is closed, and the next call opens it anew."""
+        with unavailable(self._path):
+            connection = self._connection or reading_connection(self._path)
+            self._connection = connection
+            try:
+                yield connection
+            except apsw.Error:
+                self._connection = None
+                connection.close(force=True)
+                raise
+
+
+def _newest_events(connection: apsw.Connection, key: str, limit: int) -> list[bytes]:
+    """Records of the newest events, oldest first."""
+    rows = connection.execute(
+        "SELECT record FROM event WHERE key = ? ORDER BY timestamp_ms DESC, sequence DESC LIMIT ?",
+        (key, limit),
+    ).fetchall()
+    return [row[0] for row in cast(list[tuple[bytes]], rows)][::-1]
+
+
+def _loaded(
+    key: str, profile: tuple[int, bytes] | None, events: list[bytes], consent: bytes | None
+) -> Loaded:
+    unreadable: list[Unreadable] = []
+    stored = Stored(
+        _profile(key, *profile, events, unreadable) if profile else None,
+        _consent(key, consent, unreadable) if consent is not None else None,
+    )
+    return Loaded(stored, tuple(unreadable))
+
+
+def _profile(
+    key: str, version: int, record: bytes, events: list[bytes], unreadable: list[Unreadable]
+) -> Profile | None:
+    try:
+        return profile_from(key, version, record, _events(key, events, unreadable))
+    except UnreadableRecord as error:
+        unreadable.append(Unreadable(kind="profile", key=key, record=record, reason=error.detail))
+        return None
+
+
+def _events(key: str, records: list[bytes], unreadable: list[Unreadable]) -> tuple[Event, ...]:
+    events = []
+    for record in records:
+        try:
+            events.append(event_from_record(record))
+        except UnreadableRecord as error:
+            unreadable.append(Unreadable(kind="event", key=key, record=record, reason=error.detail))
+    return tuple(events)
+
+
+def _consent(key: str, record: bytes, unreadable: list[Unreadable]) -> Consent:
+    try:
+        return consent_from_record(record)
+    except UnreadableRecord as error:
+        unreadable.append(Unreadable(kind="consent", key=key, record=record, reason=error.detail))
+        return REFUSED

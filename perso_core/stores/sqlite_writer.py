@@ -1,0 +1,217 @@
+"""The one connection that writes. Owned by one thread; it blocks, the event loop never calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import apsw
+from msgspec import Struct
+
+from perso_core.decision.consent import Consent
+from perso_core.definitions.document import Definitions
+from perso_core.engine.journal import Entry
+from perso_core.stores.batch import KEPT_NOTICES, KeyChange, changes_by_key
+from perso_core.stores.record import (
+    consent_record,
+    definitions_record,
+    event_record,
+    profile_record,
+)
+from perso_core.stores.sqlite_file import transaction, unavailable, writing_connection
+
+Result = TypeVar("Result")
+KEPT_DEFINITIONS = 100
+KEPT_QUARANTINED = 10_000
+
+
+class Unreadable(Struct, frozen=True, kw_only=True):
+    """A row that cannot be read."""
+
+    kind: Literal["profile", "event", "consent"]
+    key: str
+    record: bytes
+    reason: str
+
+
+class _Rows(Struct, frozen=True):
+    """A key's change, encoded: done before the transaction begins, so that it is held shortly."""
+
+    change: KeyChange
+    profile: bytes | None
+    events: list[tuple[str, str, int, bytes]]  # key, id, timestamp_ms, record
+    consent: bytes | None
+
+
+class Writer:
+    """Commits to one file.
+
+    origin: what its announcements carry. After a failed transaction the next one opens the
+    connection anew.
+    """
+
+    def __init__(self, path: Path, *, origin: int, max_events: int, event_window_ms: int) -> None:
+        self._path = path
+        self._origin = origin
+        self._max_events = max_events
+        self._event_window_ms = event_window_ms
+        self._connection: apsw.Connection | None = writing_connection(path)
+
+    def commit(self, entries: Sequence[Entry], announce: bool) -> frozenset[str]:
+        """Keep the entries; the keys in conflict. Raises StoreUnavailable: nothing was kept."""
+        rows = [_encoded(change) for change in changes_by_key(entries)]
+        return self._in_transaction(lambda connection: self._keep_all(connection, rows, announce))
+
+    def save_definitions(self, definitions: Definitions) -> int:
+        record = definitions_record(definitions)
+
+        def save(connection: apsw.Connection) -> int:
+            version: int = connection.execute(
+                "INSERT INTO definitions SELECT coalesce(max(version), 0) + 1, ? FROM definitions"
+                " RETURNING version",
+                (record,),
+            ).get
+            connection.execute(
+                "DELETE FROM definitions WHERE version <= ?", (version - KEPT_DEFINITIONS,)
+            )
+            self._announce(connection, [None])
+            return version
+
+        return self._in_transaction(save)
+
+    def quarantine(self, rows: Sequence[Unreadable]) -> None:
+        """Move rows that cannot be read out of the way, unless they were rewritten meanwhile."""
+
+        def move(connection: apsw.Connection) -> None:
+            for row in rows:
+                _quarantine(connection, row)
+            connection.execute(
+                "DELETE FROM quarantine WHERE sequence <="
+                " (SELECT max(sequence) FROM quarantine) - ?",
+                (KEPT_QUARANTINED,),
+            )
+
+        self._in_transaction(move)
+
+    def close(self) -> None:
+        """Checkpoint as far as other processes' readers let us, and close."""
+        if self._connection is not None:
+            with unavailable(self._path):
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").get  # noqa: B018 reads it
+                self._connection.close()
+            self._connection = None
+
+    def _in_transaction(self, work: Callable[[apsw.Connection], Result]) -> Result:
+        with unavailable(self._path):
+            connection = self._connection or writing_connection(self._path)
+            self._connection = None  # until it has proved itself again
+            with transaction(connection):
+                outcome = work(connection)
+            self._connection = connection
+            return outcome
+
+    def _keep_all(
+        self, connection: apsw.Connection, rows: list[_Rows], announce: bool
+    ) -> frozenset[str]:
+        conflicts = frozenset(row.change.key for row in rows if not self._keep(connection, row))
+        if announce:
+            keys = [row.change.key for row in rows if row.change.key not in conflicts]
+            self._announce(connection, keys)
+        return conflicts
+
+    def _keep(self, connection: apsw.Connection, row: _Rows) -> bool:
+        """False: the stored version is another one, and nothing was kept."""
+        change = row.change
+        if change.forgotten:
+            for table in ("profile", "event", "consent", "quarantine"):
+                connection.execute(f"DELETE FROM {table} WHERE key = ?", (change.key,))
+        if row.profile is not None and not _swapped(connection, change, row.profile):
+            return False
+        if row.events:
+            connection.executemany(
+                "INSERT INTO event (key, id, timestamp_ms, record) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE"
+                " SET timestamp_ms = excluded.timestamp_ms, record = excluded.record",
+                row.events,
+            )
+        if change.sweep:
+            self._sweep(connection, change)
+        if row.consent is not None:
+            connection.execute("REPLACE INTO consent VALUES (?, ?)", (change.key, row.consent))
+        return True
+
+    def _sweep(self, connection: apsw.Connection, change: KeyChange) -> None:
+        oldest_ms = change.now_ms - self._event_window_ms
+        connection.execute(
+            "DELETE FROM event WHERE key = ? AND (timestamp_ms < ? OR sequence IN"
+            " (SELECT sequence FROM event WHERE key = ?"
+            "  ORDER BY timestamp_ms DESC, sequence DESC LIMIT -1 OFFSET ?))",
+            (change.key, oldest_ms, change.key, self._max_events),
+        )
+
+    def _announce(self, connection: apsw.Connection, keys: Sequence[str | None]) -> None:
+        connection.executemany(
+            "INSERT INTO notice (origin, key) VALUES (?, ?)", [(self._origin, key) for key in keys]
+        )
+        connection.execute(
+            "DELETE FROM notice WHERE sequence <= (SELECT max(sequence) FROM notice) - ?",
+            (KEPT_NOTICES,),
+        )
+
+
+def _encoded(change: KeyChange) -> _Rows:
+    key = change.key
+    return _Rows(
+        change,
+        profile_record(change.profile) if change.profile is not None else None,
+        [(key, event.id, event.timestamp_ms, event_record(event)) for event in change.events],
+        consent_record(change.consent) if change.consent is not None else None,
+    )
+
+
+def _swapped(connection: apsw.Connection, change: KeyChange, record: bytes) -> bool:
+    """Compare-and-set of the profile row."""
+    assert change.profile is not None, "a profile record comes from a profile"
+    version = change.profile.version
+    if not change.base_version:  # 0, or None: what was there was deleted just now
+        connection.execute(
+            "INSERT INTO profile VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (change.key, version, record),
+        )
+    else:
+        connection.execute(
+            "UPDATE profile SET version = ?, record = ? WHERE key = ? AND version = ?",
+            (version, record, change.key, change.base_version),
+        )
+    return connection.changes() == 1
+
+
+# Consent that cannot be read might be a refusal: it stays one until the visitor chooses again.
+REFUSED = Consent("out", 0)
+
+
+def _quarantine(connection: apsw.Connection, row: Unreadable) -> None:
+    if row.kind == "consent":
+        connection.execute(
+            "UPDATE consent SET record = ? WHERE key = ? AND record = ?",
+            (consent_record(REFUSED), row.key, row.record),
+        )
+    else:
+        connection.execute(
+            f"DELETE FROM {row.kind} WHERE key = ? AND record = ?", (row.key, row.record)
+        )
+    if connection.changes() == 0:  # rewritten meanwhile
+        return
+    connection.execute(
+        "INSERT INTO quarantine (kind, key, record, reason) VALUES (?, ?, ?, ?)",
+        (row.kind, row.key, row.record, row.reason),
+    )
+    if row.kind == "profile":
+        # Its events would come back into the profile that now begins anew.
+        connection.execute(
+            "INSERT INTO quarantine (kind, key, record, reason)"
+            " SELECT 'event', key, record, 'its profile cannot be read' FROM event WHERE key = ?",
+            (row.key,),
+        )
+        connection.execute("DELETE FROM event WHERE key = ?", (row.key,))

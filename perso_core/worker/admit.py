@@ -1,0 +1,79 @@
+"""Deciding about a profile that may not be in memory: ask, load, admit, ask again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from perso_core.engine.engine import Answer, Engine, Interaction, NeedProfile
+from perso_core.errors import Overloaded, StoreUnavailable
+from perso_core.stores.protocol import Store, Stored
+from perso_core.worker.drain import Drain
+
+
+class Admission:
+    """load_timeout_ms: how long one decision waits for a load. max_loads: profiles that may be
+    loading at once. A failed load is never taken for "no profile", nor remembered.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        drain: Drain,
+        *,
+        clock_ms: Callable[[], int],
+        load_timeout_ms: int,
+        max_loads: int = 1_000,
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._drain = drain
+        self._clock_ms = clock_ms
+        self._load_timeout_ms = load_timeout_ms
+        self._max_loads = max_loads
+        self._loading: dict[str, asyncio.Task[Stored]] = {}
+
+    async def decide(self, interaction: Interaction) -> Answer:
+        """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
+        answer = self._engine.decide(interaction, now_ms=self._clock_ms())
+        if isinstance(answer, NeedProfile):
+            stored = await self._load(answer.profile_key)
+            # No await from here to decide: nothing can evict what was just admitted.
+            now_ms = self._clock_ms()
+            self._engine.admit(answer.profile_key, stored.profile, stored.consent, now_ms=now_ms)
+            answer = self._engine.decide(interaction, now_ms=now_ms)
+            assert not isinstance(answer, NeedProfile), "it was admitted just now"
+        if answer.sequence:
+            self._drain.wake()
+        return answer
+
+    async def _load(self, key: str) -> Stored:
+        """One load for all who ask meanwhile; one who gives up does not end it for the others."""
+        try:
+            async with asyncio.timeout(self._load_timeout_ms / 1_000):
+                return await asyncio.shield(self._loading.get(key) or self._begin(key))
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                f"a profile was not loaded within {self._load_timeout_ms} ms.",
+                fix="Find what slows the disk, or raise load_timeout_ms.",
+            ) from error
+
+    def _begin(self, key: str) -> asyncio.Task[Stored]:
+        if len(self._loading) >= self._max_loads:
+            raise Overloaded(
+                f"{len(self._loading):,} profiles are loading.", fix="Find what slows the disk."
+            )
+        task = asyncio.create_task(self._stored(key))
+        self._loading[key] = task
+        task.add_done_callback(lambda done: self._end(key, done))
+        return task
+
+    async def _stored(self, key: str) -> Stored:
+        return await self._store.load(key)
+
+    def _end(self, key: str, task: asyncio.Task[Stored]) -> None:
+        del self._loading[key]
+        # Read it, so that asyncio does not complain where everyone has given up waiting.
+        if not task.cancelled():
+            task.exception()

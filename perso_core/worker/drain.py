@@ -1,0 +1,203 @@
+"""From the journal to the disk: group commit, and who waits for it.
+
+While one commit is under way new entries gather for the next. Runs on the engine's event loop;
+the store does the blocking elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from perso_core.engine.engine import Engine
+from perso_core.engine.journal import Entry
+from perso_core.errors import StoreUnavailable
+from perso_core.stores.protocol import Store
+
+# So often may another process be faster with one key before its writers hear that it failed.
+MAX_CONFLICTS = 5
+# Sequences remembered as lost, for a request that asks only after the failure.
+KEPT_LOST = 20_000
+_RESTART_PAUSE_S = 0.1
+
+_log = logging.getLogger("perso.worker")
+
+
+def logged(problem: Exception) -> None:
+    """What the worker does with a problem where nobody else listens."""
+    _log.warning("%s", problem, exc_info=None if isinstance(problem, StoreUnavailable) else problem)
+
+
+class Drain:
+    """Commits what the engine decided, oldest first, at most commit_batch entries at once.
+
+    clock_ms: epoch milliseconds. announce: tell other processes. on_problem: hears of each
+    failed commit and each crash; the drain itself goes on. commits, failures, crashes: counts
+    since the start.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        *,
+        clock_ms: Callable[[], int],
+        commit_batch: int = 512,
+        announce: bool = False,
+        on_problem: Callable[[Exception], None] = logged,
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._clock_ms = clock_ms
+        self._commit_batch = commit_batch
+        self._announce = announce
+        self._on_problem = on_problem
+        self.commits = self.failures = self.crashes = 0
+        self._work = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        # Every sequence up to the first is kept or lost; so are those of the second.
+        self._done_through = 0
+        self._done_beyond: set[int] = set()
+        self._lost: dict[int, None] = {}  # a set that knows its oldest member
+        self._conflicts: dict[str, int] = {}  # key -> rounds lost in a row
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._supervised(), name="perso-drain")
+
+    def wake(self) -> None:
+        """There is something to commit. Cheap: call it after each decision."""
+        self._work.set()
+
+    async def durable(self, sequence: int) -> None:
+        """Returns once the entry of this sequence is on disk; at once for 0.
+
+        Raises StoreUnavailable when it was not stored (or, rarely, nobody can say).
+        """
+        if sequence <= self._done_through or sequence in self._done_beyond:
+            if sequence in self._lost:
+                raise _lost_entry()
+            return
+        if self._task is None or self._task.done():
+            raise _stopped()
+        future = self._task.get_loop().create_future()
+        self._waiters.setdefault(sequence, []).append(future)
+        self._work.set()
+        await future
+
+    async def close(self, timeout_s: float) -> None:
+        """Commit what waits, for at most timeout_s; whoever still waits then hears
+        StoreUnavailable. Decide nothing after this."""
+        self._closing = True
+        if self._task is not None:
+            self._work.set()
+            await asyncio.wait([self._task], timeout=timeout_s)
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._engine.pending(1):
+            self._abandon(_stopped())
+
+    # ---- the loop ---------------------------------------------------------------
+
+    async def _supervised(self) -> None:
+        while True:
+            try:
+                return await self._run()
+            except Exception as error:  # the supervisor: counts, reports, starts again
+                self.crashes += 1
+                self._on_problem(error)
+                self._abandon(
+                    StoreUnavailable(
+                        f"the worker failed ({type(error).__name__}).",
+                        fix="Send it again; the log has the traceback.",
+                    )
+                )
+                await asyncio.sleep(_RESTART_PAUSE_S)
+                self._work.set()
+
+    async def _run(self) -> None:
+        while True:
+            while self._engine.pending(1):
+                await self._round()
+            if self._closing:
+                return
+            await self._work.wait()
+            self._work.clear()
+
+    async def _round(self) -> None:
+        try:
+            await self._commit(self._engine.pending(self._commit_batch))
+        except StoreUnavailable as error:
+            self.failures += 1
+            self._on_problem(error)
+            self._abandon(error)
+
+    async def _commit(self, batch: Sequence[Entry]) -> None:
+        committed = await self._store.commit(batch, announce=self._announce)
+        self.commits += 1
+        self._settle(batch, committed.conflicts)
+        for key in committed.conflicts:
+            rounds = self._conflicts[key] = self._conflicts.get(key, 0) + 1
+            if rounds > MAX_CONFLICTS:
+                raise StoreUnavailable(
+                    f"{rounds} writes to one profile were overtaken by another process.",
+                    fix="Send it again; if it stays, find who writes that profile so often.",
+                )
+            await self._renew(key)
+
+    async def _renew(self, key: str) -> None:
+        stored = await self._store.load(key)
+        self._engine.renew(key, stored.profile, stored.consent, now_ms=self._clock_ms())
+
+    # ---- who waits --------------------------------------------------------------
+
+    def _settle(self, batch: Sequence[Entry], conflicts: frozenset[str]) -> None:
+        """The batch is kept, but for the keys in conflict."""
+        kept = [entry.sequence for entry in batch if entry.key not in conflicts]
+        self._engine.kept(kept)
+        # The batch began with the oldest entry, so all before the first that waits are done.
+        waiting = min(
+            (entry.sequence for entry in batch if entry.key in conflicts),
+            default=batch[-1].sequence + 1,
+        )
+        self._done_through = waiting - 1
+        self._done_beyond = {s for s in (*self._done_beyond, *kept) if s >= waiting}
+        if self._conflicts:
+            for entry in batch:
+                if entry.key not in conflicts:
+                    self._conflicts.pop(entry.key, None)
+        for sequence in kept:
+            for future in self._waiters.pop(sequence, ()):
+                if not future.done():  # cancelled: its request is gone
+                    future.set_result(None)
+
+    def _abandon(self, why: StoreUnavailable) -> None:
+        """Nothing that waits will be stored: the engine forgets it and everyone hears why."""
+        lost = [entry.sequence for entry in self._engine.pending(sys.maxsize)]
+        self._engine.abandon()
+        self._conflicts.clear()
+        self._remember_lost(lost)
+        if lost:
+            self._done_through = max(self._done_through, lost[-1])
+        self._done_beyond.clear()
+        waiters, self._waiters = self._waiters, {}
+        for futures in waiters.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(StoreUnavailable(why.detail, fix=why.fix))
+
+    def _remember_lost(self, sequences: Iterable[int]) -> None:
+        self._lost.update(dict.fromkeys(sequences))
+        for sequence in list(self._lost)[: max(0, len(self._lost) - KEPT_LOST)]:
+            del self._lost[sequence]
+
+
+def _lost_entry() -> StoreUnavailable:
+    return StoreUnavailable("the change was not stored.", fix="Send it again.")
+
+
+def _stopped() -> StoreUnavailable:
+    return StoreUnavailable("the process stops.", fix="Send it again once it runs.")

@@ -1,0 +1,129 @@
+"""What other processes changed: new definitions are put in force, profiles are read again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from perso_core.decision.consent import Consent
+from perso_core.definitions.snapshot import compile_snapshot
+from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
+from perso_core.errors import StoreUnavailable
+from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
+from perso_core.stores.protocol import Store
+from perso_core.worker.drain import logged
+
+
+class _Held(Struct, frozen=True):
+    version: int
+    consent: Consent | None
+
+
+class Refresh:
+    """Asks the store for news every interval_ms. on_problem: hears of what could not be taken
+    over; what was in force stays. problems: how many there were.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        *,
+        clock_ms: Callable[[], int],
+        interval_ms: int,
+        event_window_ms: int = DEFAULT_EVENT_WINDOW_MS,
+        on_problem: Callable[[Exception], None] = logged,
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._clock_ms = clock_ms
+        self._interval_s = interval_ms / 1_000
+        self._event_window_ms = event_window_ms
+        self._on_problem = on_problem
+        self.problems = 0
+        self._task: asyncio.Task[None] | None = None
+        # News is told once: what could not be done yet stays due. At first, definitions that were
+        # saved between their load and our start.
+        self._definitions_due = True
+        self._keys_due: set[str] = set()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="perso-refresh")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.poll()
+            except Exception as error:  # the supervisor: counts, reports, goes on
+                self.problems += 1
+                self._on_problem(error)
+            await asyncio.sleep(self._interval_s)
+
+    async def poll(self) -> None:
+        """Take over what changed since the last call. Raises what went wrong; the rest is due
+        at the next call."""
+        news = await self._store.news()
+        self._definitions_due |= news.definitions
+        self._keys_due |= news.keys
+        if self._definitions_due:
+            await self._take_definitions()
+        while self._keys_due:
+            key = next(iter(self._keys_due))
+            await self._renew(key)
+            self._keys_due.discard(key)
+        if news.missed:
+            raise StoreUnavailable(
+                "other processes wrote more profiles than were heard of.",
+                fix="Restart this process: what it holds in memory may be old.",
+            )
+
+    async def _take_definitions(self) -> None:
+        before = self._engine.snapshot
+        self._definitions_due = False  # what fails to compile will not do better next time
+        try:
+            stored = await self._store.definitions()
+        except StoreUnavailable:
+            self._definitions_due = True
+            raise
+        if stored is None or stored.definitions == before.definitions:
+            return
+        snapshot = await asyncio.to_thread(
+            compile_snapshot, stored.definitions, event_window_ms=self._event_window_ms
+        )
+        if self._engine.snapshot is before:
+            self._engine.swap(snapshot)
+        else:  # this process put definitions in force meanwhile: ask again which are the last
+            self._definitions_due = True
+
+    async def _renew(self, key: str) -> None:
+        """Read a profile that others wrote, where it is in memory at all.
+
+        A commit of ours that came between the reading and now is not in what was read, so it is
+        read again. A commit still under way is: the engine decides it again on top.
+        """
+        before = self._held(key)
+        while before is not None:
+            stored = await self._store.load(key)
+            now = self._held(key)
+            if now == before:
+                self._engine.renew(key, stored.profile, stored.consent, now_ms=self._clock_ms())
+                return
+            before = now
+
+    def _held(self, key: str) -> _Held | None:
+        """What is committed of a profile in memory; None: it is not in memory."""
+        now_ms = self._clock_ms()
+        answer = self._engine.decide(
+            Interaction(profile_key=key, datastream_id=OPERATOR), now_ms=now_ms
+        )
+        profile = self._engine.profile(key, now_ms=now_ms)
+        if isinstance(answer, NeedProfile) or isinstance(profile, NeedProfile):
+            return None
+        return _Held(profile.version if profile else 0, answer.consent)

@@ -1,0 +1,392 @@
+"""What every store promises (stores/protocol.py). A store is done when it passes this."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from perso_core.decision.consent import Consent
+from perso_core.stores.protocol import News, Store, Stored
+from tests.building import DAY_MS, NOON_MS, definitions, event
+from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile
+from tests.stores.conftest import OpenStore
+
+# ---- what was kept is what is loaded --------------------------------------------
+
+
+async def test_nothing_is_loaded_where_nothing_was_kept(store: Store) -> None:
+    assert await store.load(ANNA) == Stored(None, None)
+
+
+async def test_a_profile_is_loaded_as_it_was_kept(store: Store) -> None:
+    committed = await store.commit([arrived(event())])
+
+    assert not committed.conflicts
+    assert await store.load(ANNA) == Stored(structs.replace(profile(), events=(event(),)))
+
+
+async def test_a_profile_is_there_for_the_next_opening(open_store: OpenStore) -> None:
+    before = await open_store()
+    await before.commit([arrived(event()), chose("in", BERT)])
+    await before.close()
+
+    after = await open_store()
+
+    assert (await after.load(ANNA)).profile == structs.replace(profile(), events=(event(),))
+    assert (await after.load(BERT)).consent == Consent("in", NOON_MS)
+
+
+async def test_of_several_entries_the_last_profile_and_every_event_is_kept(store: Store) -> None:
+    first, second = event(event_id="e1"), event(event_id="e2", at_ms=NOON_MS + 1)
+    await store.commit(
+        [
+            arrived(first),
+            arrived(event(), BERT),
+            arrived(second, base=1, tier="silver"),
+            arrived(None, base=2, tier="bronze"),
+        ]
+    )
+
+    kept = (await store.load(ANNA)).profile
+
+    assert kept == structs.replace(profile(version=3, tier="bronze"), events=(first, second))
+
+
+async def test_events_come_back_oldest_first(store: Store) -> None:
+    late, early = event(event_id="late", at_ms=NOON_MS + 5), event(event_id="early")
+    await store.commit([arrived(late)])
+    await store.commit([arrived(early, base=1)])
+
+    kept = (await store.load(ANNA)).profile
+
+    assert kept is not None
+    assert kept.events == (early, late)
+
+
+async def test_events_of_one_instant_come_back_as_they_arrived(store: Store) -> None:
+    ids = ["z", "a", "m", "b"]
+    for base, event_id in enumerate(ids):
+        await store.commit([arrived(event(event_id=event_id), base=base)])
+
+    kept = (await store.load(ANNA)).profile
+
+    assert kept is not None
+    assert [one.id for one in kept.events] == ids
+
+
+async def test_a_completed_event_replaces_the_first_report_and_keeps_its_place(
+    store: Store,
+) -> None:
+    whole = event(event_id="e1", device={"screenWidth": 1440})
+    await store.commit([arrived(event(event_id="e1")), arrived(event(event_id="e2"), base=1)])
+    await store.commit([arrived(whole, base=2)])
+
+    kept = (await store.load(ANNA)).profile
+
+    assert kept is not None
+    assert kept.events == (whole, event(event_id="e2"))
+
+
+async def test_an_event_and_its_completion_in_one_batch_are_one_event(store: Store) -> None:
+    whole = event(event_id="e1", device={"screenWidth": 1440})
+    await store.commit([arrived(event(event_id="e1")), arrived(whole, base=1)])
+
+    kept = (await store.load(ANNA)).profile
+
+    assert kept is not None
+    assert kept.events == (whole,)
+
+
+async def test_one_event_id_on_two_profiles_is_two_events(store: Store) -> None:
+    await store.commit([arrived(event()), arrived(event(), BERT)])
+
+    for key in (ANNA, BERT):
+        kept = (await store.load(key)).profile
+        assert kept is not None
+        assert kept.events == (event(),)
+
+
+async def test_numbers_larger_than_64_bits_are_kept_whole(store: Store) -> None:
+    huge = event(total=10**400, low=-(10**30), inside=[{"n": 2**64}])
+    await store.commit([arrived(huge)])
+
+    kept = (await store.load(ANNA)).profile
+
+    assert kept is not None
+    assert kept.events == (huge,)
+
+
+async def test_a_commit_of_nothing_keeps_nothing(store: Store) -> None:
+    assert not (await store.commit([])).conflicts
+
+
+# ---- bounds ---------------------------------------------------------------------
+
+
+async def test_no_more_than_the_newest_events_are_loaded(open_store: OpenStore) -> None:
+    store = await open_store(max_events=3)
+    events = [event(event_id=f"e{n}", at_ms=NOON_MS + n) for n in range(5)]
+    await store.commit([arrived(one, base=base) for base, one in enumerate(events)])
+
+    kept = (await store.load(ANNA)).profile
+
+    assert kept is not None
+    assert kept.events == tuple(events[2:])
+
+
+async def test_events_older_than_the_window_are_removed_as_the_profile_is_written(
+    open_store: OpenStore,
+) -> None:
+    store = await open_store(event_window_ms=35 * DAY_MS)
+    await store.commit([arrived(event(event_id="old"))])
+    later_ms = NOON_MS + 36 * DAY_MS
+    for n in range(1, 20):
+        one = event(event_id=f"e{n}", at_ms=later_ms + n)
+        await store.commit([arrived(one, base=n, now_ms=later_ms + n)])
+
+    kept = (await store.load(ANNA)).profile
+
+    assert kept is not None
+    assert [one.id for one in kept.events] == [f"e{n}" for n in range(1, 20)]
+
+
+async def test_the_events_of_another_profile_are_not_removed_with_them(
+    open_store: OpenStore,
+) -> None:
+    store = await open_store(event_window_ms=DAY_MS, max_events=2)
+    await store.commit([arrived(event(event_id="old"), BERT)])
+    later_ms = NOON_MS + 2 * DAY_MS
+    for n in range(20):
+        one = event(event_id=f"e{n}", at_ms=later_ms + n)
+        await store.commit([arrived(one, base=n, now_ms=later_ms + n)])
+
+    kept = (await store.load(BERT)).profile
+
+    assert kept is not None
+    assert [one.id for one in kept.events] == ["old"]
+
+
+# ---- two who write one profile ----------------------------------------------------
+
+
+async def test_a_write_on_an_older_version_is_a_conflict_and_nothing_of_that_key_is_kept(
+    store: Store,
+) -> None:
+    await store.commit([arrived(event(), tier="gold")])
+    before = await store.load(ANNA)
+
+    committed = await store.commit(
+        [
+            arrived(event(event_id="e2"), BERT),
+            arrived(event(event_id="e2"), base=0, tier="overtaken"),
+            chose("out", base=1),
+            arrived(event(event_id="e3"), base=1),
+        ]
+    )
+
+    assert committed.conflicts == {ANNA}
+    assert await store.load(ANNA) == before
+    assert (await store.load(BERT)).profile is not None
+
+
+@pytest.mark.parametrize("base", [0, 1, 3])
+async def test_a_write_is_kept_on_the_stored_version_and_on_no_other(
+    store: Store, base: int
+) -> None:
+    await store.commit([arrived(event(event_id="e1")), arrived(event(event_id="e2"), base=1)])
+    before = await store.load(ANNA)
+
+    committed = await store.commit([arrived(event(event_id="e3"), base=base)])
+
+    assert committed.conflicts == {ANNA}
+    assert await store.load(ANNA) == before
+
+
+async def test_a_write_on_a_version_that_is_gone_is_a_conflict(store: Store) -> None:
+    committed = await store.commit([arrived(event(), base=7)])
+
+    assert committed.conflicts == {ANNA}
+    assert await store.load(ANNA) == Stored(None, None)
+
+
+async def test_of_two_stores_on_one_database_the_second_to_write_hears_of_the_conflict(
+    open_store: OpenStore,
+) -> None:
+    one, other = await open_store(), await open_store()
+    assert not (await one.commit([arrived(event(event_id="e1"))])).conflicts
+
+    committed = await other.commit([arrived(event(event_id="e2"))])
+    again = await other.commit([arrived(event(event_id="e2"), base=1)])
+
+    assert committed.conflicts == {ANNA}
+    assert not again.conflicts
+    kept = (await one.load(ANNA)).profile
+    assert kept is not None
+    assert {one.id for one in kept.events} == {"e1", "e2"}
+
+
+# ---- consent and being forgotten ---------------------------------------------------
+
+
+async def test_consent_alone_stores_no_profile(store: Store) -> None:
+    await store.commit([chose("out")])
+
+    assert await store.load(ANNA) == Stored(None, Consent("out", NOON_MS))
+
+
+async def test_the_last_choice_counts(store: Store) -> None:
+    await store.commit([chose("in"), chose("out")])
+
+    assert (await store.load(ANNA)).consent == Consent("out", NOON_MS)
+
+
+async def test_consent_is_kept_whatever_the_version_of_the_profile(store: Store) -> None:
+    await store.commit([arrived(event())])
+
+    committed = await store.commit([chose("out", base=0)])
+
+    assert not committed.conflicts
+    stored = await store.load(ANNA)
+    assert stored.profile is not None
+    assert stored.consent == Consent("out", NOON_MS)
+
+
+async def test_an_event_decided_before_a_withdrawal_does_not_put_the_old_choice_back(
+    store: Store,
+) -> None:
+    await store.commit([chose("out")])
+
+    await store.commit([structs.replace(arrived(event()), consent=Consent("in", NOON_MS - 1))])
+
+    assert (await store.load(ANNA)).consent == Consent("out", NOON_MS)
+
+
+async def test_a_forgotten_visitor_leaves_nothing(store: Store) -> None:
+    await store.commit([arrived(event()), chose("in"), arrived(event(), BERT)])
+
+    committed = await store.commit([forgot(base=1)])
+
+    assert not committed.conflicts
+    assert await store.load(ANNA) == Stored(None, None)
+    assert (await store.load(BERT)).profile is not None
+
+
+async def test_forgetting_does_not_wait_for_the_right_version(store: Store) -> None:
+    await store.commit([arrived(event())])
+
+    committed = await store.commit([arrived(event(event_id="e9"), base=8), forgot(base=9)])
+
+    assert not committed.conflicts
+    assert await store.load(ANNA) == Stored(None, None)
+
+
+async def test_a_visitor_may_begin_anew_in_the_batch_that_forgets(store: Store) -> None:
+    await store.commit([arrived(event(event_id="old")), chose("in")])
+    fresh = event(event_id="new")
+
+    await store.commit([arrived(event(event_id="x"), base=1), forgot(base=2), arrived(fresh)])
+
+    assert await store.load(ANNA) == Stored(structs.replace(profile(), events=(fresh,)), None)
+
+
+async def test_events_of_a_forgotten_profile_do_not_come_back_with_a_new_one(
+    store: Store,
+) -> None:
+    await store.commit([arrived(event(event_id="old"))])
+    await store.commit([forgot(base=1)])
+
+    await store.commit([arrived(event(event_id="new"))])
+
+    kept = (await store.load(ANNA)).profile
+    assert kept is not None
+    assert [one.id for one in kept.events] == ["new"]
+
+
+# ---- definitions --------------------------------------------------------------------
+
+
+async def test_no_definitions_are_in_a_new_store(store: Store) -> None:
+    assert await store.definitions() is None
+
+
+async def test_definitions_come_back_whole_and_count_up(store: Store) -> None:
+    older, newer = definitions(), definitions(default_consent="out")
+
+    versions = [await store.save_definitions(older), await store.save_definitions(newer)]
+
+    assert versions == [1, 2]
+    saved = await store.definitions()
+    assert saved is not None
+    assert (saved.version, saved.definitions) == (2, newer)
+
+
+# ---- news from others ----------------------------------------------------------------
+
+
+async def test_an_announced_write_is_heard_once_by_the_others_and_not_by_the_writer(
+    open_store: OpenStore,
+) -> None:
+    writer, reader = await open_store(), await open_store()
+
+    await writer.commit([arrived(event()), arrived(event(), BERT)], announce=True)
+
+    assert await reader.news() == News(keys=frozenset({ANNA, BERT}))
+    assert await reader.news() == News()
+    assert await writer.news() == News()
+
+
+async def test_a_forgotten_visitor_is_announced(open_store: OpenStore) -> None:
+    writer, reader = await open_store(), await open_store()
+    await writer.commit([forgot()], announce=True)
+
+    assert await reader.news() == News(keys=frozenset({ANNA}))
+
+
+async def test_a_write_that_was_not_announced_is_no_news(open_store: OpenStore) -> None:
+    writer, reader = await open_store(), await open_store()
+
+    await writer.commit([arrived(event())])
+
+    assert await reader.news() == News()
+
+
+async def test_a_write_in_conflict_is_no_news(open_store: OpenStore) -> None:
+    writer, reader = await open_store(), await open_store()
+
+    await writer.commit([arrived(event(), base=3)], announce=True)
+
+    assert await reader.news() == News()
+
+
+async def test_saved_definitions_are_heard_by_the_others(open_store: OpenStore) -> None:
+    writer, reader = await open_store(), await open_store()
+
+    await writer.save_definitions(definitions())
+
+    assert await reader.news() == News(definitions=True)
+    assert await reader.news() == News()
+    assert await writer.news() == News()
+
+
+async def test_who_opens_later_hears_only_what_comes_after(open_store: OpenStore) -> None:
+    writer = await open_store()
+    await writer.commit([arrived(event())], announce=True)
+    late = await open_store()
+
+    await writer.commit([arrived(event(), BERT)], announce=True)
+
+    assert await late.news() == News(keys=frozenset({BERT}))
+
+
+async def test_who_did_not_listen_for_too_long_hears_that_something_was_missed(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("memory", "sqlite_writer"):
+        monkeypatch.setattr(f"perso_core.stores.{module}.KEPT_NOTICES", 2)
+    writer, reader = await open_store(), await open_store()
+    for base in range(3):
+        one = event(event_id=f"e{base}")
+        await writer.commit([arrived(one, base=base)], announce=True)
+
+    assert await reader.news() == News(keys=frozenset({ANNA}), missed=True)
+    assert await reader.news() == News()

@@ -1,0 +1,350 @@
+"""What SQLite adds to a store's promises: durability, faults of the disk, damaged records."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from msgspec import structs
+
+from perso_core.decision.consent import Consent
+from perso_core.errors import StoreTooNew, StoreUnavailable, UnreadableRecord
+from perso_core.stores.protocol import News, Stored
+from perso_core.stores.sqlite import SqliteStore, open_sqlite
+from perso_core.stores.sqlite_file import create_file
+from tests.building import NOON_MS, definitions, event
+from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile
+from tests.stores.faulty_disk import FaultyDisk, faulty_disk
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "perso.sqlite"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    opened = await open_sqlite(path)
+    yield opened
+    await opened.close()
+
+
+def sql(path: Path, statement: str, *values: Any) -> Any:
+    """From outside, as another program on the file."""
+    connection = apsw.Connection(str(path))
+    try:
+        return connection.execute(statement, values).fetchall()
+    finally:
+        connection.close()
+
+
+# ---- the file -------------------------------------------------------------------------
+
+
+async def test_the_file_and_its_directory_are_for_their_owner_alone(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.commit([arrived(event())])
+
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
+    assert modes == {f"perso.sqlite{end}": 0o600 for end in ("", "-wal", "-shm")}
+
+
+def test_a_directory_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+
+    create_file(tmp_path / "perso.sqlite")
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o750
+
+
+async def test_a_file_of_a_newer_perso_is_refused(path: Path) -> None:
+    await (await open_sqlite(path)).close()
+    sql(path, "PRAGMA user_version = 999")
+
+    with pytest.raises(StoreTooNew, match="schema 999"):
+        await open_sqlite(path)
+
+
+async def test_another_applications_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.sqlite"
+    sql(path, "CREATE TABLE theirs (x)")
+
+    with pytest.raises(StoreUnavailable, match="another application"):
+        await open_sqlite(path)
+
+    assert sql(path, "SELECT name FROM sqlite_schema") == [("theirs",)]
+
+
+async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("to do: everything " * 100)
+
+    with pytest.raises(StoreUnavailable, match="backup"):
+        await open_sqlite(path)
+
+
+async def test_a_directory_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreUnavailable, match="directory"):
+        await open_sqlite(tmp_path / "file" / "perso.sqlite")
+
+
+async def test_two_stores_may_make_one_file_at_once(path: Path) -> None:
+    stores = await asyncio.gather(*(open_sqlite(path) for _ in range(4)))
+    try:
+        for n, store in enumerate(stores):
+            await store.commit([arrived(event(), f"ECID:{n}")])
+        for n in range(4):
+            assert (await stores[0].load(f"ECID:{n}")).profile is not None
+    finally:
+        for store in stores:
+            await store.close()
+
+
+# ---- closing --------------------------------------------------------------------------
+
+
+async def test_closing_loses_nothing_that_was_begun(path: Path) -> None:
+    store = await open_sqlite(path)
+    commits = [
+        asyncio.create_task(store.commit([arrived(event(), f"ECID:{n}")])) for n in range(50)
+    ]
+    await asyncio.sleep(0)  # each has handed its work to the writer
+
+    await store.close()
+    await asyncio.gather(*commits)
+
+    assert sql(path, "SELECT count(*) FROM profile") == [(50,)]
+
+
+async def test_a_closed_store_leaves_one_file(store: SqliteStore, path: Path) -> None:
+    await store.commit([arrived(event())])
+
+    await store.close()
+
+    assert [one.name for one in path.parent.iterdir()] == ["perso.sqlite"]
+
+
+async def test_a_closed_store_is_unavailable(store: SqliteStore) -> None:
+    await store.close()
+    await store.close()
+
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.load(ANNA)
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.commit([arrived(event())])
+
+
+# ---- records that cannot be read ---------------------------------------------------------
+
+
+def damage(path: Path, table: str, key: str = ANNA) -> None:
+    sql(path, f"UPDATE {table} SET record = CAST(record || 'x' AS BLOB) WHERE key = ?", key)
+
+
+async def test_a_damaged_profile_is_a_miss_goes_to_quarantine_and_the_others_load(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.commit([arrived(event()), arrived(event(), BERT)])
+    damage(path, "profile")
+
+    assert await store.load(ANNA) == Stored(None, None)
+    assert (await store.load(BERT)).profile is not None
+    assert store.quarantined == 1
+    kinds = sql(path, "SELECT kind FROM quarantine WHERE key = ? ORDER BY sequence", ANNA)
+    assert kinds == [("profile",), ("event",)]
+
+
+async def test_a_visitor_whose_profile_was_damaged_begins_anew(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.commit([arrived(event(event_id="before"))])
+    damage(path, "profile")
+    await store.load(ANNA)
+
+    committed = await store.commit([arrived(event(event_id="after"))])
+
+    assert not committed.conflicts
+    kept = (await store.load(ANNA)).profile
+    assert kept is not None
+    assert [one.id for one in kept.events] == ["after"]
+
+
+async def test_a_damaged_event_is_left_out_and_its_profile_stays(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.commit([arrived(event(event_id="e1")), arrived(event(event_id="e2"), base=1)])
+    sql(path, "UPDATE event SET record = x'00' WHERE id = 'e1'")
+
+    kept = (await store.load(ANNA)).profile
+
+    assert kept == structs.replace(profile(version=2), events=(event(event_id="e2"),))
+    assert sql(path, "SELECT kind, record FROM quarantine") == [("event", b"\0")]
+    assert sql(path, "SELECT id FROM event") == [("e2",)]
+
+
+async def test_damaged_consent_stands_as_refused_until_the_visitor_chooses_again(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.commit([chose("in")])
+    damage(path, "consent")
+
+    found = [(await store.load(ANNA)).consent for _ in range(2)]
+    await store.commit([chose("in")])
+
+    assert found == [Consent("out", 0)] * 2
+    assert (await store.load(ANNA)).consent == Consent("in", NOON_MS)
+    assert store.quarantined == 1
+
+
+async def test_a_forgotten_visitor_leaves_quarantine_too(store: SqliteStore, path: Path) -> None:
+    await store.commit([arrived(event())])
+    damage(path, "profile")
+    await store.load(ANNA)
+
+    await store.commit([forgot()])
+
+    assert sql(path, "SELECT count(*) FROM quarantine") == [(0,)]
+
+
+async def test_damaged_definitions_are_an_error_never_the_older_ones(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.save_definitions(definitions())
+    await store.save_definitions(definitions(default_consent="out"))
+    sql(path, "UPDATE definitions SET record = x'0102' WHERE version = 2")
+
+    for _ in range(2):
+        with pytest.raises(UnreadableRecord):
+            await store.definitions()
+    await store.save_definitions(definitions())
+    saved = await store.definitions()
+    assert saved is not None
+    assert saved.version == 3
+
+
+# ---- faults of the disk ------------------------------------------------------------------
+
+
+@pytest.fixture
+def limit_pages() -> Iterator[Callable[[int], None]]:
+    """Files of connections opened from now on may have so many pages: a full disk."""
+    hooks: list[Callable[[apsw.Connection], None]] = []
+
+    def limit(pages: int) -> None:
+        for hook in hooks:
+            apsw.connection_hooks.remove(hook)
+        hooks[:] = [lambda connection: connection.pragma("max_page_count", pages)]
+        apsw.connection_hooks.extend(hooks)
+
+    yield limit
+    for hook in hooks:
+        apsw.connection_hooks.remove(hook)
+
+
+async def test_a_full_disk_is_said_keeps_nothing_by_halves_and_is_survived(
+    path: Path, limit_pages: Callable[[int], None]
+) -> None:
+    limit_pages(40)
+    store = await open_sqlite(path)
+    try:
+        await store.commit([arrived(event())])
+        before = await store.load(ANNA)
+        large = event(event_id="large", text="x" * 400_000)
+
+        with pytest.raises(StoreUnavailable, match="FullError") as caught:
+            await store.commit([arrived(event(), BERT), arrived(large, base=1), chose("out")])
+
+        assert "Make room on the disk" in caught.value.fix
+        assert await store.load(ANNA) == before
+        assert await store.load(BERT) == Stored(None, None)
+
+        limit_pages(10_000)  # somebody made room; what failed is opened anew
+        assert not (await store.commit([arrived(large, base=1)])).conflicts
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+def disk() -> Iterator[FaultyDisk]:
+    with faulty_disk() as made:
+        yield made
+
+
+async def test_a_commit_returns_only_after_its_last_write_was_synced(
+    disk: FaultyDisk, path: Path
+) -> None:
+    store = await open_sqlite(path)
+    try:
+        for base in range(3):
+            disk.begin()
+            await store.commit([arrived(event(event_id=f"e{base}"), base=base)])
+
+            on_the_log = [call for call, name in disk.calls if name == "perso.sqlite-wal"]
+            assert "write" in on_the_log
+            assert on_the_log[-1] == "sync"
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "for good"])
+async def test_wherever_the_disk_fails_a_commit_is_whole_or_refused(
+    disk: FaultyDisk, path: Path, lasting: bool
+) -> None:
+    """The first write or sync fails, then the second, and so on until none is reached."""
+    store = await open_sqlite(path)
+    kept: list[str] = []
+    try:
+        for number in range(1, 100):
+            one = event(event_id=f"e{number}", text="x" * 9_000)
+            disk.begin(fails_from=number, fails_until=1 << 60 if lasting else number + 1)
+            try:
+                await store.commit([arrived(one, base=len(kept)), chose("in")])
+            except StoreUnavailable:
+                refused = True
+            else:
+                refused = False
+                kept.append(one.id)
+            reached = disk.failed
+            disk.begin()
+            loaded = (await store.load(ANNA)).profile
+            assert [event.id for event in loaded.events if loaded] == kept if loaded else not kept
+            if not reached:
+                break
+            assert refused, "a commit whose write or sync failed must not be acknowledged"
+        assert number > 3, "the fault was reached at least at three places"
+    finally:
+        await store.close()
+
+
+async def test_a_file_that_another_process_holds_too_long_is_unavailable_and_then_free(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perso_core.stores.sqlite_file.BUSY_TIMEOUT_MS", 20)
+    store = await open_sqlite(path)
+    other = apsw.Connection(str(path))
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="Another process holds"):
+            await store.commit([arrived(event())])
+        assert await store.load(ANNA) == Stored(None, None)  # readers do not wait
+        other.execute("ROLLBACK")
+
+        assert not (await store.commit([arrived(event())])).conflicts
+    finally:
+        other.close()
+        await store.close()
+
+
+async def test_an_own_write_costs_the_next_news_nothing_to_tell(store: SqliteStore) -> None:
+    await store.commit([arrived(event())], announce=True)
+
+    assert await store.news() == News()

@@ -1,0 +1,131 @@
+"""Engine, store, drain and admission put together, and a store that can be held or spoiled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from msgspec import Struct
+
+from perso_core.definitions.document import Definitions
+from perso_core.engine.engine import Answer, Engine, Interaction
+from perso_core.engine.journal import Entry, EventArrived
+from perso_core.errors import StoreUnavailable
+from perso_core.stores.memory import MemoryStore
+from perso_core.stores.protocol import Committed, News, Store, Stored, StoredDefinitions
+from perso_core.worker.admit import Admission
+from perso_core.worker.drain import Drain
+from tests.building import NOON_MS, event, snapshot
+
+ANNA = "ECID:" + "1" * 38
+BERT = "ECID:" + "2" * 38
+
+
+class WatchedStore:
+    """A real store behind a gate. batches: what was committed. failing: raised instead.
+
+    gate: closed, it holds commits that came to it. always_conflicts: keys never kept.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.batches: list[list[Entry]] = []
+        self.loads: list[str] = []
+        self.failing: Exception | None = None
+        self.always_conflicts: frozenset[str] = frozenset()
+
+    async def load(self, key: str) -> Stored:
+        self.loads.append(key)
+        await self.gate.wait()
+        if self.failing:
+            raise self.failing
+        return await self._store.load(key)
+
+    async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
+        self.batches.append(list(entries))
+        await self.gate.wait()
+        if self.failing:
+            raise self.failing
+        kept = [entry for entry in entries if entry.key not in self.always_conflicts]
+        committed = await self._store.commit(kept, announce=announce)
+        refused = self.always_conflicts & {entry.key for entry in entries}
+        return Committed(committed.conflicts | refused)
+
+    async def definitions(self) -> StoredDefinitions | None:
+        if self.failing:
+            raise self.failing
+        return await self._store.definitions()
+
+    async def save_definitions(self, definitions: Definitions) -> int:
+        return await self._store.save_definitions(definitions)
+
+    async def news(self) -> News:
+        return await self._store.news()
+
+    async def close(self) -> None:
+        await self._store.close()
+
+
+class Stack(Struct):
+    engine: Engine
+    store: Store
+    drain: Drain
+    admission: Admission
+    problems: list[Exception]
+
+    async def visit(self, key: str = ANNA, *, event_id: str = "e1", new: bool = False) -> Answer:
+        """Decide an event, and not wait for its commit."""
+        return await self.admission.decide(
+            Interaction(
+                profile_key=key,
+                datastream_id="demo",
+                changes=(EventArrived(event=event(event_id=event_id)),),
+                new=new,
+            )
+        )
+
+    def begin_visit(self, key: str = ANNA, *, event_id: str = "e1") -> asyncio.Task[None]:
+        """Decide an event and wait until it is durable."""
+
+        async def visit() -> None:
+            answer = await self.visit(key, event_id=event_id)
+            await self.drain.durable(answer.sequence)
+
+        return asyncio.create_task(visit())
+
+    async def event_ids(self, key: str = ANNA) -> set[str]:
+        """As the store has them."""
+        profile = (await self.store.load(key)).profile
+        return {one.id for one in profile.events} if profile else set()
+
+
+@asynccontextmanager
+async def running(store: Store | None = None, **options: Any) -> AsyncIterator[Stack]:
+    """A stack whose drain runs until the block ends. store None: one in memory."""
+    store = store or MemoryStore()
+    engine = Engine(snapshot())
+    problems: list[Exception] = []
+    load_timeout_ms = options.pop("load_timeout_ms", 2_000)
+    drain = Drain(engine, store, clock_ms=lambda: NOON_MS, on_problem=problems.append, **options)
+    admission = Admission(
+        engine, store, drain, clock_ms=lambda: NOON_MS, load_timeout_ms=load_timeout_ms
+    )
+    drain.start()
+    try:
+        yield Stack(engine, store, drain, admission, problems)
+    finally:
+        await drain.close(5)
+
+
+async def settled() -> None:
+    """Everything that can go on without the gate has gone on."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def broken() -> StoreUnavailable:
+    return StoreUnavailable("the disk is gone.", fix="Find it.")

@@ -1,0 +1,292 @@
+"""The drain: nothing is acknowledged before it is on disk, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from perso_core.engine.engine import Interaction
+from perso_core.errors import StoreUnavailable
+from perso_core.stores.memory import MemoryStore
+from perso_core.stores.sqlite import open_sqlite
+from perso_core.worker.drain import MAX_CONFLICTS
+from tests.building import NOON_MS
+from tests.worker.stack import ANNA, BERT, WatchedStore, broken, running, settled
+
+
+@pytest.fixture
+async def store() -> WatchedStore:
+    return WatchedStore(MemoryStore())
+
+
+# ---- group commit ------------------------------------------------------------------------
+
+
+async def test_an_event_is_acknowledged_only_after_its_commit(store: WatchedStore) -> None:
+    async with running(store) as stack:
+        await stack.visit(BERT)  # admitted, so that only the commit is behind the gate
+        await settled()
+        store.gate.clear()
+        waiting = stack.begin_visit(BERT, event_id="e2")
+        await settled()
+        assert len(store.batches) == 2
+        assert not waiting.done()
+
+        store.gate.set()
+        await waiting
+
+        assert await stack.event_ids(BERT) == {"e1", "e2"}
+
+
+async def test_what_comes_during_a_commit_goes_together_in_the_next(store: WatchedStore) -> None:
+    async with running(store) as stack:
+        store.gate.clear()
+        visits = [stack.begin_visit(f"ECID:{n}") for n in range(10)]
+        await settled()
+        store.gate.set()
+        await asyncio.gather(*visits)
+        store.batches.clear()
+        store.gate.clear()
+        first = stack.begin_visit("ECID:0", event_id="first")
+        await settled()
+        others = [stack.begin_visit(f"ECID:{n}", event_id="other") for n in range(10)]
+        await settled()
+
+        store.gate.set()
+        await asyncio.gather(first, *others)
+
+        assert [len(batch) for batch in store.batches] == [1, 10]
+
+
+async def test_no_more_than_commit_batch_entries_are_in_one_commit(store: WatchedStore) -> None:
+    async with running(store, commit_batch=4) as stack:
+        store.gate.clear()
+        visits = [stack.begin_visit(f"ECID:{n}") for n in range(10)]
+        await settled()
+        store.gate.set()
+        await asyncio.gather(*visits)
+
+        assert max(len(batch) for batch in store.batches) <= 4
+        assert sum(len(batch) for batch in store.batches) == 10
+
+
+async def test_an_answer_without_a_write_waits_for_nothing(store: WatchedStore) -> None:
+    async with running(store) as stack:
+        store.gate.clear()
+
+        await stack.drain.durable(0)
+
+
+async def test_who_asks_after_the_commit_is_answered_at_once(store: WatchedStore) -> None:
+    async with running(store) as stack:
+        answer = await stack.visit()
+        await stack.drain.durable(answer.sequence)
+
+        await stack.drain.durable(answer.sequence)
+
+
+async def test_one_who_stops_waiting_takes_nobody_with_him(store: WatchedStore) -> None:
+    async with running(store) as stack:
+        answer = await stack.visit()
+        store.gate.clear()
+        impatient = asyncio.create_task(stack.drain.durable(answer.sequence))
+        patient = asyncio.create_task(stack.drain.durable(answer.sequence))
+        await settled()
+        impatient.cancel()
+        await settled()
+
+        store.gate.set()
+        await patient
+
+        assert impatient.cancelled()
+
+
+# ---- two processes on one file -------------------------------------------------------------
+
+
+async def test_two_processes_on_one_file_lose_no_event_of_a_visitor_they_share(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "perso.sqlite"
+    one_store, other_store = await open_sqlite(path), await open_sqlite(path)
+    async with running(one_store) as one, running(other_store) as other:
+        for stack in (one, other):
+            await stack.admission.decide(Interaction(profile_key=ANNA, datastream_id="demo"))
+        visits = [
+            stack.begin_visit(ANNA, event_id=f"{name}-{n}")
+            for n in range(20)
+            for name, stack in (("one", one), ("other", other))
+        ]
+        await asyncio.gather(*visits)
+
+        expected = {f"{name}-{n}" for n in range(20) for name in ("one", "other")}
+        assert await one.event_ids() == expected
+    await one_store.close()
+    await other_store.close()
+
+
+async def test_a_write_overtaken_by_another_process_is_decided_again_on_what_is_there(
+    store: WatchedStore,
+) -> None:
+    async with running(store) as ours, running(store) as theirs:
+        await ours.admission.decide(Interaction(profile_key=ANNA, datastream_id="demo"))
+        await theirs.begin_visit(ANNA, event_id="theirs")
+
+        await ours.begin_visit(ANNA, event_id="ours")
+
+        assert await ours.event_ids() == {"theirs", "ours"}
+        profile = ours.engine.profile(ANNA, now_ms=NOON_MS)
+        assert {event.id for event in profile.events} == {"theirs", "ours"}  # type: ignore[union-attr]  # hot
+
+
+async def test_a_conflict_holds_up_nobody_else(store: WatchedStore) -> None:
+    async with running(store) as stack:
+        for key in (ANNA, BERT):
+            await stack.begin_visit(key)
+        store.always_conflicts = frozenset({ANNA})
+        store.gate.clear()
+        unlucky, lucky = (
+            stack.begin_visit(ANNA, event_id="e2"),
+            stack.begin_visit(BERT, event_id="e2"),
+        )
+        await settled()
+        store.gate.set()
+
+        await lucky
+        with pytest.raises(StoreUnavailable, match="overtaken"):
+            await unlucky
+
+        assert await stack.event_ids(BERT) == {"e1", "e2"}
+        store.always_conflicts = frozenset()
+        await stack.begin_visit(ANNA, event_id="e2")
+        assert await stack.event_ids(ANNA) == {"e1", "e2"}
+
+
+async def test_what_was_kept_beside_a_conflict_is_known_to_who_asks_only_then(
+    store: WatchedStore,
+) -> None:
+    async with running(store) as stack:
+        for key in (ANNA, BERT):
+            await stack.begin_visit(key)
+        store.always_conflicts = frozenset({ANNA})
+        store.gate.clear()
+        await stack.visit(ANNA, event_id="e2")
+        of_bert = await stack.visit(BERT, event_id="e2")
+        await settled()
+        store.gate.set()
+        store.gate.clear()  # the commit is through, and Anna is not loaded yet
+        await settled()
+
+        async with asyncio.timeout(5):
+            await stack.drain.durable(of_bert.sequence)
+
+        store.always_conflicts = frozenset()
+        store.gate.set()
+
+
+async def test_conflicts_that_were_resolved_do_not_add_up(store: WatchedStore) -> None:
+    async with running(store) as ours, running(store) as theirs:
+        await ours.admission.decide(Interaction(profile_key=ANNA, datastream_id="demo"))
+        for number in range(2 * MAX_CONFLICTS):
+            await theirs.begin_visit(ANNA, event_id=f"theirs-{number}")
+            await ours.begin_visit(ANNA, event_id=f"ours-{number}")
+
+        assert len(await ours.event_ids()) == 4 * MAX_CONFLICTS
+        assert ours.problems == []
+
+
+# ---- faults ----------------------------------------------------------------------------------
+
+
+async def test_when_the_store_fails_every_waiter_hears_it_and_then_it_goes_on(
+    store: WatchedStore,
+) -> None:
+    async with running(store) as stack:
+        for key in (ANNA, BERT):
+            await stack.begin_visit(key)
+        store.gate.clear()
+        store.failing = broken()
+        visits = [stack.begin_visit(key, event_id="lost") for key in (ANNA, BERT)]
+        await settled()
+        late = stack.begin_visit(ANNA, event_id="late")
+        await settled()
+        store.gate.set()
+
+        for visit in (*visits, late):
+            with pytest.raises(StoreUnavailable, match="the disk is gone"):
+                await visit
+        assert stack.drain.failures >= 1
+        assert stack.problems[0] is store.failing
+
+        store.failing = None
+        await stack.begin_visit(ANNA, event_id="after")
+        assert await stack.event_ids(ANNA) == {"e1", "after"}
+        profile = stack.engine.profile(ANNA, now_ms=NOON_MS)
+        assert {event.id for event in profile.events} == {"e1", "after"}  # type: ignore[union-attr]  # hot
+
+
+async def test_who_asks_only_after_the_failure_hears_it_too(store: WatchedStore) -> None:
+    async with running(store) as stack:
+        await stack.begin_visit()
+        store.failing = broken()
+        answer = await stack.visit(event_id="lost")
+        await settled()
+
+        with pytest.raises(StoreUnavailable, match="not stored"):
+            await stack.drain.durable(answer.sequence)
+
+
+async def test_a_crash_of_the_drain_is_heard_counted_and_survived(store: WatchedStore) -> None:
+    async with running(store) as stack:
+        await stack.begin_visit()
+        store.failing = ZeroDivisionError("a bug")
+
+        with pytest.raises(StoreUnavailable, match="ZeroDivisionError"):
+            await stack.begin_visit(event_id="lost")
+
+        assert stack.drain.crashes == 1
+        assert stack.problems == [store.failing]
+        store.failing = None
+        await stack.begin_visit(event_id="after")
+        assert await stack.event_ids() == {"e1", "after"}
+
+
+# ---- stopping ----------------------------------------------------------------------------------
+
+
+async def test_closing_commits_what_waits(store: WatchedStore) -> None:
+    async with running(store, commit_batch=3) as stack:
+        visits = [stack.begin_visit(f"ECID:{n}") for n in range(20)]
+        await settled()
+
+        await stack.drain.close(5)
+        await asyncio.gather(*visits)
+
+        assert sum(len(batch) for batch in store.batches) == 20
+
+
+async def test_a_store_that_hangs_holds_up_the_stop_no_longer_than_allowed(
+    store: WatchedStore,
+) -> None:
+    async with running(store) as stack:
+        await stack.begin_visit()
+        store.gate.clear()
+        waiting = stack.begin_visit(event_id="lost")
+        await settled()
+
+        await stack.drain.close(0.01)
+
+        with pytest.raises(StoreUnavailable, match="stops"):
+            await waiting
+
+
+async def test_a_drain_that_has_stopped_makes_nobody_wait(store: WatchedStore) -> None:
+    async with running(store) as stack:
+        await stack.begin_visit()
+        await stack.drain.close(5)
+        answer = await stack.visit(event_id="late")
+
+        with pytest.raises(StoreUnavailable, match="stops"):
+            await stack.drain.durable(answer.sequence)

@@ -1,0 +1,260 @@
+"""Refresh: what another process saved is in force here, within an interval, and never by halves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from perso_core.definitions.snapshot import compile_snapshot
+from perso_core.engine.engine import Interaction
+from perso_core.errors import RuleFaults, StoreUnavailable, UnreadableRecord
+from perso_core.stores.memory import MemoryDatabase, MemoryStore
+from perso_core.stores.protocol import News, Store, Stored
+from perso_core.stores.sqlite import open_sqlite
+from perso_core.worker.refresh import Refresh
+from tests.building import NOON_MS, definitions
+from tests.worker.stack import ANNA, BERT, Stack, WatchedStore, broken, running, settled
+
+BEFORE = definitions()
+AFTER = definitions({"gold": 'loyalty.tier.equals("gold", false)'})
+BROKEN = definitions({"gold": "loyalty.tier.equals("})
+
+
+def refresh_of(stack: Stack, interval_ms: int = 10) -> Refresh:
+    return Refresh(
+        stack.engine,
+        stack.store,
+        clock_ms=lambda: NOON_MS,
+        interval_ms=interval_ms,
+        on_problem=stack.problems.append,
+    )
+
+
+@asynccontextmanager
+async def refreshed(store: Store) -> AsyncIterator[Stack]:
+    """A stack with its refresh running."""
+    async with running(store) as stack:
+        refresh = refresh_of(stack)
+        refresh.start()
+        try:
+            yield stack
+        finally:
+            await refresh.close()
+
+
+async def until(holds: Callable[[], bool], *, within_s: float = 5) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        await asyncio.sleep(0.005)
+
+
+class SlowReader(WatchedStore):
+    """Holds what it has read until `arrives`, where there is one: for one load."""
+
+    arrives: asyncio.Event | None = None
+
+    async def load(self, key: str) -> Stored:
+        stored = await super().load(key)
+        arrives, self.arrives = self.arrives, None
+        if arrives:
+            await arrives.wait()
+        return stored
+
+
+@pytest.fixture
+def database() -> MemoryDatabase:
+    return MemoryDatabase()
+
+
+# ---- definitions ------------------------------------------------------------------------------
+
+
+async def test_definitions_saved_by_another_process_come_into_force(tmp_path: Path) -> None:
+    path = tmp_path / "perso.sqlite"
+    ours, theirs = await open_sqlite(path), await open_sqlite(path)
+    async with refreshed(ours) as stack:
+        await theirs.save_definitions(AFTER)
+
+        await until(lambda: stack.engine.snapshot.definitions == AFTER)
+    await ours.close()
+    await theirs.close()
+
+
+async def test_definitions_saved_before_the_start_come_into_force(database: MemoryDatabase) -> None:
+    await MemoryStore(database).save_definitions(AFTER)
+
+    async with running(MemoryStore(database)) as stack:
+        await refresh_of(stack).poll()
+
+        assert stack.engine.snapshot.definitions == AFTER
+
+
+async def test_definitions_already_in_force_are_not_compiled_again(
+    database: MemoryDatabase,
+) -> None:
+    await MemoryStore(database).save_definitions(BEFORE)
+    async with running(MemoryStore(database)) as stack:
+        before = stack.engine.snapshot
+
+        await refresh_of(stack).poll()
+
+        assert stack.engine.snapshot is before
+
+
+async def test_definitions_that_do_not_compile_leave_the_old_ones_in_force_and_are_told_once(
+    database: MemoryDatabase,
+) -> None:
+    theirs = MemoryStore(database)
+    async with running(MemoryStore(database)) as stack:
+        refresh = refresh_of(stack)
+        before = stack.engine.snapshot
+        await theirs.save_definitions(BROKEN)
+
+        with pytest.raises(RuleFaults):
+            await refresh.poll()
+        await refresh.poll()
+        assert stack.engine.snapshot is before
+
+        await theirs.save_definitions(AFTER)
+        await refresh.poll()
+        assert stack.engine.snapshot.definitions == AFTER
+
+
+async def test_a_problem_is_told_and_the_refresh_goes_on(database: MemoryDatabase) -> None:
+    theirs = MemoryStore(database)
+    async with refreshed(MemoryStore(database)) as stack:
+        await theirs.save_definitions(BROKEN)
+        await until(lambda: bool(stack.problems))
+        assert isinstance(stack.problems[0], RuleFaults)
+
+        await theirs.save_definitions(AFTER)
+        await until(lambda: stack.engine.snapshot.definitions == AFTER)
+
+
+@pytest.mark.parametrize(
+    ("fault", "tries_again"),
+    [(broken(), True), (UnreadableRecord("x", fix="y"), False)],
+    ids=["unavailable", "unreadable"],
+)
+async def test_definitions_that_could_not_be_read_are_tried_again_where_that_may_help(
+    database: MemoryDatabase, fault: Exception, tries_again: bool
+) -> None:
+    store = WatchedStore(MemoryStore(database))
+    await MemoryStore(database).save_definitions(AFTER)
+    async with running(store) as stack:
+        refresh = refresh_of(stack)
+        store.failing = fault
+        with pytest.raises(type(fault)):
+            await refresh.poll()
+        store.failing = None
+
+        await refresh.poll()
+
+        assert (stack.engine.snapshot.definitions == AFTER) is tries_again
+
+
+async def test_definitions_put_in_force_here_meanwhile_are_not_overwritten_by_older_ones(
+    database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = MemoryStore(database)
+    newest = definitions(default_consent="out")
+    async with running(MemoryStore(database)) as stack:
+        refresh = refresh_of(stack)
+        await theirs.save_definitions(AFTER)
+
+        def compile_while_we_apply(*args: object, **options: int) -> object:
+            stack.engine.swap(compile_snapshot(newest))
+            return compile_snapshot(AFTER)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("perso_core.worker.refresh.compile_snapshot", compile_while_we_apply)
+            await refresh.poll()
+        assert stack.engine.snapshot.definitions == newest
+
+        await theirs.save_definitions(newest)
+        await refresh.poll()
+        assert stack.engine.snapshot.definitions == newest
+
+
+# ---- profiles -----------------------------------------------------------------------------------
+
+
+async def test_profiles_written_by_another_process_are_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "perso.sqlite"
+    our_store, their_store = await open_sqlite(path), await open_sqlite(path)
+    async with refreshed(our_store) as ours, running(their_store, announce=True) as theirs:
+        for key in (ANNA, BERT):
+            asked = Interaction(profile_key=key, datastream_id="demo")
+            assert not (await ours.admission.decide(asked)).known
+
+        await asyncio.gather(theirs.begin_visit(ANNA), theirs.begin_visit(BERT))
+
+        for key in (ANNA, BERT):
+            await until(lambda key=key: ours.engine.profile(key, now_ms=NOON_MS) is not None)  # type: ignore[misc]  # a default binds the key
+    await our_store.close()
+    await their_store.close()
+
+
+async def test_our_own_commit_is_not_hidden_by_what_was_read_before_it(
+    database: MemoryDatabase,
+) -> None:
+    store = SlowReader(MemoryStore(database))
+    async with running(store) as ours, running(MemoryStore(database), announce=True) as theirs:
+        refresh = refresh_of(ours)
+        await ours.begin_visit(ANNA, event_id="ours-1")
+        await theirs.begin_visit(ANNA, event_id="theirs")
+        arrives = store.arrives = asyncio.Event()
+        polling = asyncio.create_task(refresh.poll())
+        await settled()  # Anna was read, and the answer is on its way
+        ours_again = ours.begin_visit(ANNA, event_id="ours-2")
+        await settled()
+        arrives.set()
+        await asyncio.gather(polling, ours_again)
+
+        profile = ours.engine.profile(ANNA, now_ms=NOON_MS)
+        ids = {event.id for event in profile.events}  # type: ignore[union-attr]  # hot
+        assert ids == {"ours-1", "theirs", "ours-2"}
+
+
+async def test_a_profile_that_nobody_asked_for_is_not_read(database: MemoryDatabase) -> None:
+    store = WatchedStore(MemoryStore(database))
+    async with running(store) as ours, running(MemoryStore(database), announce=True) as theirs:
+        await theirs.begin_visit(ANNA)
+
+        await refresh_of(ours).poll()
+
+        assert store.loads == []
+
+
+async def test_a_profile_that_could_not_be_read_again_stays_due(database: MemoryDatabase) -> None:
+    store = WatchedStore(MemoryStore(database))
+    async with running(store) as ours, running(MemoryStore(database), announce=True) as theirs:
+        refresh = refresh_of(ours)
+        await refresh.poll()
+        await ours.admission.decide(Interaction(profile_key=ANNA, datastream_id="demo"))
+        await theirs.begin_visit(ANNA)
+        store.failing = broken()
+        with pytest.raises(StoreUnavailable):
+            await refresh.poll()
+        store.failing = None
+
+        await refresh.poll()
+
+        assert ours.engine.profile(ANNA, now_ms=NOON_MS) is not None
+
+
+async def test_missed_announcements_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running() as stack:
+
+        async def missed() -> News:
+            return News(missed=True)
+
+        monkeypatch.setattr(stack.store, "news", missed)
+        with pytest.raises(StoreUnavailable, match="Restart"):
+            await refresh_of(stack).poll()
