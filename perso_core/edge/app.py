@@ -1,0 +1,147 @@
+"""The edge over HTTP: POST [/{hint}]/v1/{action}, to be mounted under a prefix such as /ee."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from perso_core.edge.acquire import acquire
+from perso_core.edge.arrival import Arrival, arrival_of, call_of, unknown_datastream
+from perso_core.edge.call import Call, Reply
+from perso_core.edge.interact import collect, interact
+from perso_core.edge.problem import (
+    EdgeError,
+    MethodRefused,
+    NoSuchPath,
+    NotStored,
+    OriginRefused,
+    Unexpected,
+    shown,
+)
+from perso_core.edge.services import EdgeServices
+from perso_core.edge.set_consent import set_consent
+from perso_core.edge.wire import encode_problem
+from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
+
+__all__ = ["ACTIONS", "EdgeServices", "build_edge"]
+
+log = logging.getLogger(__name__)
+
+Action = Callable[[Call, EdgeServices], Awaitable[Reply]]
+
+ACTIONS: Mapping[str, Action] = MappingProxyType(
+    {
+        "interact": interact,
+        "collect": collect,
+        "identity/acquire": acquire,
+        "privacy/set-consent": set_consent,
+    }
+)
+ALLOWED_METHODS = "POST, OPTIONS"
+PREFLIGHT_MAX_AGE_S = 600
+
+
+def build_edge(services: EdgeServices) -> web.Application:
+    """The application, without its prefix: `app.add_subapp("/ee", build_edge(services))`."""
+    app = web.Application()
+    for path, action in ACTIONS.items():
+        handler = partial(_answer, services, action)
+        app.router.add_route("*", f"/v1/{path}", handler)
+        app.router.add_route("*", f"/{{hint}}/v1/{path}", handler)
+    # Whatever else comes under our prefix is answered here too, as problem+json.
+    app.router.add_route("*", "/{path:.*}", partial(_answer, services, None))
+    return app
+
+
+async def _answer(
+    services: EdgeServices, action: Action | None, request: web.Request
+) -> web.Response:
+    arrival = arrival_of(request, services)
+    try:
+        if action is None:
+            raise NoSuchPath(f"'{shown(request.path)}'.", fix="Use /v1/interact.")
+        if request.method == "OPTIONS":
+            return _preflight(arrival, services)
+        if request.method != "POST":
+            raise MethodRefused(f"{shown(request.method)}.", fix="Use POST.")
+        reply = await _reply(await call_of(arrival, services), action, services)
+    except EdgeError as error:
+        return _problem(arrival, error, services)
+    headers = _headers(arrival, services)
+    if not reply.body:
+        return web.Response(status=204, headers=headers)
+    headers["Content-Type"] = "application/json"
+    return web.Response(status=reply.status, body=reply.body, headers=headers)
+
+
+async def _reply(call: Call, action: Action, services: EdgeServices) -> Reply:
+    """Raises EdgeError for what the caller did wrong, and nothing for what we did (P4)."""
+    try:
+        async with asyncio.timeout(services.answer_within_ms / 1000):
+            return await action(call, services)
+    except EdgeError:
+        raise
+    except UnknownDatastream:  # taken out of force since the call came
+        raise unknown_datastream(call.datastream.id) from None
+    except (StoreUnavailable, Overloaded, TimeoutError):
+        # What failed is the worker's to report; what the caller needs to know is in the answer.
+        failure: EdgeError = NotStored("Nothing was stored.", fix="Send it again later.")
+    except Exception:
+        # No fault of ours breaks a page: it goes out as an error inside a valid answer, and is
+        # logged once, here.
+        log.exception("request %s failed", call.request_id)
+        failure = Unexpected("It was logged.", fix="Send it again later.")
+    return call.reply([], errors=(failure,))
+
+
+def _problem(arrival: Arrival, error: EdgeError, services: EdgeServices) -> web.Response:
+    headers = _headers(arrival, services, refused=isinstance(error, OriginRefused))
+    headers["Content-Type"] = "application/problem+json"
+    if isinstance(error, MethodRefused):
+        headers["Allow"] = ALLOWED_METHODS
+    body = encode_problem(error.problem(arrival.report))
+    return web.Response(status=error.status, body=body, headers=headers)
+
+
+def _preflight(arrival: Arrival, services: EdgeServices) -> web.Response:
+    """Answered for a page that any datastream lists, whichever one is asked for: a browser shows
+    the page nothing of a call whose preflight failed, not even that it named a wrong datastream.
+    """
+    if not arrival.known_page:
+        raise OriginRefused(
+            f"'{shown(arrival.origin or '')}' may not call.",
+            fix="Add it to the allowed_origins of the datastream if it is yours.",
+        )
+    headers = _headers(arrival, services)
+    headers["Access-Control-Allow-Methods"] = "POST"
+    headers["Access-Control-Allow-Headers"] = "content-type, x-request-id"
+    headers["Access-Control-Max-Age"] = str(PREFLIGHT_MAX_AGE_S)
+    return web.Response(status=204, headers=headers)
+
+
+def _headers(
+    arrival: Arrival, services: EdgeServices, *, refused: bool = False
+) -> CIMultiDict[str]:
+    """What every answer carries. A page may read it only where its origin is known and was not
+    refused: without these headers the browser keeps it from the page.
+    """
+    headers = CIMultiDict(
+        {
+            "Cache-Control": "private, no-store",
+            "Vary": "Origin",
+            "X-Content-Type-Options": "nosniff",
+            "x-adobe-edge": f"{services.location_hint.upper()};{services.region_id}",
+            "x-request-id": arrival.request_id,
+        }
+    )
+    if arrival.origin is not None and arrival.known_page and not refused:
+        headers["Access-Control-Allow-Origin"] = arrival.origin
+        headers["Access-Control-Allow-Credentials"] = "true"
+        headers["Access-Control-Expose-Headers"] = "Retry-After, x-adobe-edge, x-request-id"
+    return headers

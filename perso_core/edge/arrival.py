@@ -1,0 +1,167 @@
+"""A call as it arrives over HTTP, and what must be good about it before its action sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Mapping
+
+import aiohttp
+from aiohttp import web
+from msgspec import UNSET, Struct
+
+from perso_core.definitions.datastream import Datastream
+from perso_core.definitions.snapshot import Snapshot
+from perso_core.edge.call import Call
+from perso_core.edge.origins import listed, refuse_unlisted, same_site_none
+from perso_core.edge.problem import (
+    BodyEmpty,
+    BodyTooLarge,
+    ContentTypeBad,
+    DatastreamDisabled,
+    DatastreamMissing,
+    DatastreamUnknown,
+    MediaTypeUnsupported,
+    Report,
+    shown,
+)
+from perso_core.edge.services import EdgeServices
+
+MEDIA_TYPES = frozenset({"text/plain", "application/json", "text/javascript"})
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE = re.compile(rf"\s*({_TOKEN}/{_TOKEN})\s*(?:;.*)?")
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_CONFIG_NAMES = ("configid", "datastreamid")
+
+
+class Arrival(Struct, frozen=True):
+    """What is known of a call before anything about it was found good."""
+
+    request: web.Request
+    snapshot: Snapshot | None
+    request_id: str
+    config_id: str | None
+    origin: str | None
+    own: bool  # the origin is the edge's own
+
+    @property
+    def report(self) -> Report:
+        return Report(
+            request_id=self.request_id,
+            config_id=UNSET if self.config_id is None else shown(self.config_id),
+            org_id=self.snapshot.org if self.snapshot else UNSET,
+        )
+
+    @property
+    def known_page(self) -> bool:
+        """Whether this page may read an answer at all: also that it named a wrong datastream."""
+        if self.origin is None or self.own:
+            return self.own
+        streams = self.snapshot.datastreams.values() if self.snapshot else ()
+        return listed(self.origin, streams)
+
+
+def arrival_of(request: web.Request, services: EdgeServices) -> Arrival:
+    # Names in any case, and of one name sent twice the first: documents spell it three ways.
+    query = {name.lower(): value for name, value in reversed(list(request.query.items()))}
+    origin = request.headers.get("Origin")
+    own = origin is not None and (
+        origin in services.own_origins or origin == f"{request.scheme}://{request.host}"
+    )
+    return Arrival(
+        request=request,
+        snapshot=services.snapshot(),
+        request_id=_request_id(request, query, services),
+        config_id=next((query[name] for name in _CONFIG_NAMES if query.get(name)), None),
+        origin=origin,
+        own=own,
+    )
+
+
+def _request_id(request: web.Request, query: Mapping[str, str], services: EdgeServices) -> str:
+    for stated in (query.get("requestid"), request.headers.get("x-request-id")):
+        if stated and _REQUEST_ID.fullmatch(stated):
+            return stated
+    return str(uuid.UUID(bytes=services.entropy(16), version=4))
+
+
+async def call_of(arrival: Arrival, services: EdgeServices) -> Call:
+    """The call, once its datastream, origin and media type are found good and its body is here.
+    Raises EdgeError.
+    """
+    request = arrival.request
+    datastream = _datastream(arrival)
+    refuse_unlisted(arrival.origin, datastream, own=arrival.own)
+    _refuse_other_media(request)
+    body = await _body(request, services)
+    assert arrival.snapshot, "a datastream was found in it"
+    return Call(
+        request_id=arrival.request_id,
+        datastream=datastream,
+        org=arrival.snapshot.org,
+        body=body,
+        cookie_header="; ".join(request.headers.getall("Cookie", ())),
+        same_site_none=same_site_none(
+            arrival.origin, host=request.host, fetch_site=request.headers.get("Sec-Fetch-Site")
+        ),
+        now_ms=services.clock_ms(),
+    )
+
+
+def _datastream(arrival: Arrival) -> Datastream:
+    if arrival.config_id is None:
+        raise DatastreamMissing("The call names no datastream.", fix="Add configId to the query.")
+    streams = arrival.snapshot.datastreams if arrival.snapshot else {}
+    datastream = streams.get(arrival.config_id)
+    if datastream is None:
+        raise unknown_datastream(arrival.config_id)
+    if not datastream.enabled:
+        raise DatastreamDisabled(f"'{datastream.id}'.", fix="Enable it, or use another one.")
+    return datastream
+
+
+def unknown_datastream(config_id: str) -> DatastreamUnknown:
+    return DatastreamUnknown(
+        f"The datastream '{shown(config_id)}' does not exist.",
+        fix="Use the id of a datastream that is defined.",
+    )
+
+
+def _refuse_other_media(request: web.Request) -> None:
+    stated = request.headers.get("Content-Type", "")
+    found = _MEDIA_TYPE.fullmatch(stated)
+    if found is None:
+        raise ContentTypeBad(f"'{shown(stated)}'.", fix="Send text/plain or application/json.")
+    if found[1].lower() not in MEDIA_TYPES:
+        raise MediaTypeUnsupported(
+            f"'{shown(found[1])}'.", fix="Send text/plain or application/json."
+        )
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.lower() != "identity":
+        raise MediaTypeUnsupported(f"Content-Encoding '{shown(coding)}'.", fix="Do not compress.")
+
+
+async def _body(request: web.Request, services: EdgeServices) -> bytes:
+    """The body, never more than the limit of it in memory, and not waited for beyond its time."""
+    limit = services.max_body_bytes
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(services.body_within_ms / 1000):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > limit:
+                    raise _too_large(limit)
+    except TimeoutError:
+        raise BodyEmpty("The body did not arrive in time.", fix="Send it again.") from None
+    except (aiohttp.ClientError, web.RequestPayloadError, ConnectionError):
+        raise BodyEmpty("The body broke off.", fix="Send it again.") from None
+    return bytes(body)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The limit is {max_bytes:,} bytes.", fix="Send fewer or smaller events per request."
+    )

@@ -1,0 +1,84 @@
+"""One call to the edge, as its action sees it, and what the action replies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from perso_core.definitions.datastream import Datastream
+from perso_core.edge.caller import Caller, caller_from
+from perso_core.edge.cookies import CookieKeys, received
+from perso_core.edge.problem import EdgeError, NamespaceNotFetched, Report, shown
+from perso_core.edge.wire import Handle, RequestMeta, RequestQuery, encode_answer
+
+FETCHED = frozenset({"ECID"})
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """A call whose datastream, origin and media type were found good; its body is not read yet.
+
+    same_site_none: what the answer's cookies need (origins.py). now_ms: when the call came.
+    """
+
+    request_id: str
+    datastream: Datastream
+    org: str
+    body: bytes
+    cookie_header: str
+    same_site_none: bool
+    now_ms: int
+
+    @property
+    def report(self) -> Report:
+        return Report(request_id=self.request_id, config_id=self.datastream.id, org_id=self.org)
+
+    def caller(
+        self,
+        meta: RequestMeta,
+        named: str | None,
+        *,
+        keys: CookieKeys,
+        entropy: Callable[[int], bytes],
+    ) -> Caller:
+        """Who calls, by the Cookie header, the cookies in the body and the ECID it names."""
+        entries = ((entry.key, entry.value) for entry in meta.state.entries)
+        cookies = received(self.cookie_header, entries)
+        return caller_from(cookies, named, org=self.org, keys=keys, entropy=entropy)
+
+    def reply(
+        self,
+        handles: Sequence[Handle],
+        *,
+        errors: Sequence[EdgeError] = (),
+        warnings: Sequence[EdgeError] = (),
+    ) -> Reply:
+        """200 with what was asked for; 207 where something of it failed."""
+        return Reply(
+            207 if errors else 200,
+            encode_answer(
+                self.request_id,
+                handles,
+                errors=[error.problem(self.report) for error in errors],
+                warnings=[warning.problem(self.report) for warning in warnings],
+            ),
+        )
+
+
+class Reply(Struct, frozen=True):
+    """body empty: 204."""
+
+    status: int
+    body: bytes = b""
+
+
+NOTHING_TO_TELL = Reply(204)
+
+
+def fetch_warnings(query: RequestQuery) -> tuple[EdgeError, ...]:
+    """A warning where the caller wants identities of namespaces that we have not."""
+    unknown = [name for name in query.identity.fetch if name not in FETCHED]
+    if not unknown:
+        return ()
+    names = shown(", ".join(unknown[:5]))
+    return (NamespaceNotFetched(f"Not fetched: {names}.", fix="Ask for ECID alone."),)

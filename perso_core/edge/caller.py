@@ -1,0 +1,85 @@
+"""Who calls: the device that cookies prove, that the request names, or that is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from perso_core.decision.identity import Device, ecid_from
+from perso_core.edge.cookies import (
+    SOURCE_RANDOM,
+    SOURCE_RECEIVED_IN_REQUEST,
+    CookieKeys,
+    Proof,
+    cookie_names,
+    due_for_reissue,
+    identity_cookies,
+    proven_device,
+    reissued,
+)
+from perso_core.visitor import SetCookie
+
+
+class Caller(Struct, frozen=True, kw_only=True):
+    """device: whose profile this call touches. proof: what proved it, None for a new device.
+    source: where a new device's ECID comes from.
+    replaced: the device that the cookies prove where the request named another one.
+    said_out: a new device whose browser still holds the consent cookie `general=out`.
+    """
+
+    device: Device
+    proof: Proof | None = None
+    source: int = SOURCE_RANDOM
+    replaced: Device | None = None
+    said_out: bool = False
+
+    def cookies(self, *, org: str, keys: CookieKeys, now_ms: int) -> tuple[SetCookie, ...]:
+        """The identity cookies to set; none where those that the browser holds are fresh."""
+        if self.proof is None:
+            return identity_cookies(
+                self.device,
+                org=org,
+                keys=keys,
+                now_ms=now_ms,
+                source=self.source,
+                created_ms=now_ms,
+            )
+        if due_for_reissue(self.proof, keys=keys, now_ms=now_ms):
+            return reissued(self.proof, org=org, keys=keys, now_ms=now_ms)
+        return ()
+
+
+def caller_from(
+    received: Mapping[str, tuple[str, ...]],
+    named: str | None,
+    *,
+    org: str,
+    keys: CookieKeys,
+    entropy: Callable[[int], bytes],
+) -> Caller:
+    """named: the ECID in the request's identity map. It beats the cookies (protocol.md, 2.5),
+    but selects an empty profile of its own: anybody can write anybody's ECID there.
+    """
+    proof = proven_device(received, org=org, keys=keys)
+    if named is not None and (proof is None or proof.device.ecid != named):
+        return Caller(
+            device=Device(named, _suffix(entropy), new=True),
+            source=SOURCE_RECEIVED_IN_REQUEST,
+            replaced=proof.device if proof else None,
+            said_out=_said_out(received, org),
+        )
+    if proof is not None:
+        return Caller(device=proof.device, proof=proof)
+    return Caller(
+        device=Device(ecid_from(entropy(16)), new=True), said_out=_said_out(received, org)
+    )
+
+
+def _said_out(received: Mapping[str, tuple[str, ...]], org: str) -> bool:
+    return "general=out" in received.get(cookie_names(org).consent, ())
+
+
+def _suffix(entropy: Callable[[int], bytes]) -> str:
+    # All zeros would mean an ECID that we made, and so select its owner's profile.
+    return (entropy(8).hex().lstrip("0") or "1").rjust(16, "0")

@@ -1,0 +1,95 @@
+"""What a browser says about who its visitor is: claims, and an ECID that may name the visitor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import UNSET, Struct
+
+from perso_core.decision.identity import Identity, is_ecid
+from perso_core.edge.problem import FieldBad, FieldMissing, IdentityBad, shown
+
+MAX_CLAIMS_PER_REQUEST = 20
+MAX_ID_CHARS = 256
+MAX_NAMESPACE_CHARS = 64
+
+
+class Claimed(Struct, frozen=True):
+    """One identity map, checked. ecid: named in it, None when it names none. claims: the other
+    namespaces' identities, each once. `authenticatedState` is not here: from a browser it
+    proves nothing.
+    """
+
+    ecid: str | None = None
+    claims: tuple[Identity, ...] = ()
+
+
+def claimed(identity_map: Any, path: str) -> Claimed:
+    """Check an identity map. UNSET: there is none. path: where it stood, for what is raised.
+
+    Raises FieldBad and FieldMissing for a wrong shape, IdentityBad for an id that is none.
+    """
+    if identity_map is UNSET:
+        return Claimed()
+    identities = tuple(dict.fromkeys(_identities(identity_map, path)))
+    ecids = [identity.id for identity in identities if identity.namespace == "ECID"]
+    if len(ecids) > 1:
+        raise IdentityBad(
+            f"'{path}' names two visitors, ECID {ecids[0]} and {ecids[1]}.", fix="Send one ECID."
+        )
+    others = tuple(identity for identity in identities if identity.namespace != "ECID")
+    return Claimed(ecids[0] if ecids else None, others)
+
+
+def claims_of(*maps: Claimed) -> tuple[Identity, ...]:
+    """All claims of one request, each once. Raises FieldBad when they are too many."""
+    claims = tuple(dict.fromkeys(claim for one in maps for claim in one.claims))
+    if len(claims) > MAX_CLAIMS_PER_REQUEST:
+        raise FieldBad(
+            f"'identityMap': {len(claims)} identities in one request, the limit is "
+            f"{MAX_CLAIMS_PER_REQUEST}.",
+            fix="Send the visitor's own identities alone.",
+        )
+    return claims
+
+
+def _identities(identity_map: Any, path: str) -> Iterator[Identity]:
+    if not isinstance(identity_map, dict):
+        raise _expected("an object of lists, by namespace", path)
+    for namespace, entries in identity_map.items():
+        where = f"{path}.{shown(namespace)}"
+        if not _is_name(namespace, MAX_NAMESPACE_CHARS):
+            raise FieldBad(f"'{where}' is no namespace.", fix="Send a short printable name.")
+        if not isinstance(entries, list):
+            raise _expected("a list of identities", where)
+        for index, entry in enumerate(entries):
+            yield _identity(namespace, entry, f"{where}[{index}]")
+
+
+def _identity(namespace: str, entry: Any, path: str) -> Identity:
+    if not isinstance(entry, dict):
+        raise _expected("an object", path)
+    if "id" not in entry:
+        raise FieldMissing(f"'{path}.id' is required.", fix="Send it.")
+    text = entry["id"]
+    if not isinstance(text, str):
+        raise _expected("a string", f"{path}.id")
+    if namespace == "ECID" and not is_ecid(text):
+        raise IdentityBad(
+            f"'{path}.id' is '{shown(text)}', which is no ECID.", fix="Send 38 digits."
+        )
+    if not _is_name(text, MAX_ID_CHARS):
+        raise IdentityBad(
+            f"'{path}.id' is '{shown(text)}', which is no id.",
+            fix=f"Send 1 to {MAX_ID_CHARS} printable characters.",
+        )
+    return Identity(namespace, text)
+
+
+def _is_name(text: str, max_chars: int) -> bool:
+    return 0 < len(text) <= max_chars and text.isprintable()
+
+
+def _expected(what: str, path: str) -> FieldBad:
+    return FieldBad(f"'{path}' must be {what}.", fix="Correct the field and send it again.")

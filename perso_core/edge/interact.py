@@ -1,0 +1,143 @@
+"""interact and collect: a visitor's events come in, and what they decided goes out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import UNSET
+
+from perso_core.decision.event import event_from
+from perso_core.decision.identity import Device, Identity
+from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
+from perso_core.edge.caller import Caller
+from perso_core.edge.consult import Consulted, consult
+from perso_core.edge.cookies import cluster_cookie, consent_cookie
+from perso_core.edge.identity_map import claimed, claims_of
+from perso_core.edge.overrides import Overrides, overrides_from
+from perso_core.edge.problem import EdgeError, NoConsent
+from perso_core.edge.services import EdgeServices
+from perso_core.edge.wire import (
+    Handle,
+    InteractRequest,
+    SentEvent,
+    activation_pull,
+    decode_request,
+    fingerprint,
+    identity_result,
+    location_hint,
+    state_store,
+)
+from perso_core.engine.journal import EventArrived
+
+MAX_EVENT_ID_CHARS = 128
+
+
+async def interact(call: Call, services: EdgeServices) -> Reply:
+    """Record the events and answer each with its destinations.
+
+    Raises EdgeError for a fault in the request, and what consult raises.
+    """
+    request, overrides, caller, consulted = await _record(call, services)
+    warnings = fetch_warnings(request.query)
+    if not consulted.permitted:
+        return without_consent(call, consulted, warnings)
+    handles = [identity_result(caller.device.ecid)]
+    if overrides.destinations and call.datastream.personalization_destinations:
+        handles += _activations(consulted, len(request.events))
+    handles.append(location_hint(services.location_hint))
+    cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
+    cluster = cluster_cookie(call.org, services.location_hint)
+    handles.append(state_store((*cookies, cluster), same_site_none=call.same_site_none))
+    return call.reply(handles, warnings=warnings)
+
+
+async def collect(call: Call, services: EdgeServices) -> Reply:
+    """Record the events; nobody may be there to read an answer (a beacon). 204 where there is
+    nothing to tell. Raises as interact does.
+    """
+    request, _, caller, consulted = await _record(call, services)
+    warnings = fetch_warnings(request.query)
+    if not consulted.permitted:
+        return without_consent(call, consulted, warnings)
+    cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
+    if not cookies and not warnings:
+        return NOTHING_TO_TELL
+    stored = [state_store(cookies, same_site_none=call.same_site_none)] if cookies else []
+    return call.reply(stored, warnings=warnings)
+
+
+def without_consent(call: Call, consulted: Consulted, warnings: tuple[EdgeError, ...]) -> Reply:
+    """No error: nothing was kept, no identity was made, and the answer says so."""
+    ignored = NoConsent(
+        "The visitor's consent does not permit it: nothing was kept.",
+        fix="Call setConsent once the visitor has agreed.",
+    )
+    handles: list[Handle] = []
+    if consulted.chosen == "out":
+        told = consent_cookie(call.org, "out")
+        handles.append(state_store((told,), same_site_none=call.same_site_none))
+    return call.reply(handles, warnings=(ignored, *warnings))
+
+
+async def _record(
+    call: Call, services: EdgeServices
+) -> tuple[InteractRequest, Overrides, Caller, Consulted]:
+    request = decode_request(call.body, InteractRequest)
+    overrides = overrides_from(request.meta.config_overrides)
+    named = claimed(request.xdm.identity_map, "xdm.identityMap")
+    claims = claims_of(named, *_event_claims(request))
+    caller = call.caller(request.meta, named.ecid, keys=services.keys, entropy=services.entropy)
+    arrived = tuple(
+        _arrived(call, request, index, caller.device, claims, overrides)
+        for index in range(len(request.events))
+    )
+    consulted = await consult(call, caller, arrived if overrides.platform else (), services)
+    return request, overrides, caller, consulted
+
+
+def _event_claims(request: InteractRequest) -> Iterator[Any]:
+    for index, event in enumerate(request.events):
+        sent = event.xdm.get("identityMap", UNSET)
+        yield claimed(sent, f"events[{index}].xdm.identityMap")
+
+
+def _arrived(
+    call: Call,
+    request: InteractRequest,
+    index: int,
+    device: Device,
+    claims: tuple[Identity, ...],
+    overrides: Overrides,
+) -> EventArrived:
+    sent = request.events[index]
+    event = event_from(
+        sent.xdm,
+        event_id=_event_id(sent, index, device, call.request_id),
+        received_ms=call.now_ms,
+        queue_ms=int(request.meta.queue_time_millis),
+    )
+    segmentation = overrides.segmentation and call.datastream.edge_segmentation
+    return EventArrived(event=event, claims=claims, segmentation=segmentation)
+
+
+def _event_id(sent: SentEvent, index: int, device: Device, request_id: str) -> str:
+    """The event's `_id`, or a hash that a retry of the same request has again: the SDK gives its
+    events no `_id`, and retries with the same requestId and body.
+    """
+    encoded = fingerprint(sent, f"events[{index}]")
+    stated = sent.xdm.get("_id")
+    if isinstance(stated, str) and 0 < len(stated) <= MAX_EVENT_ID_CHARS and stated.isprintable():
+        return stated
+    digest = hashlib.sha256()
+    for part in (device.profile_key.encode(), request_id.encode(), b"%d" % index, encoded):
+        digest.update(len(part).to_bytes(4, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _activations(consulted: Consulted, events: int) -> Iterator[Handle]:
+    """One handle per event. A visitor of whom nothing is known has no entries in it."""
+    for index, found in enumerate(consulted.lookups[-events:]):
+        yield activation_pull(found.destinations, index)

@@ -1,0 +1,39 @@
+"""What the edge needs from the rest of the process; assembly gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from perso_core.definitions.snapshot import Snapshot
+from perso_core.edge.cookies import CookieKeys
+from perso_core.engine.engine import Answer, Interaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeServices:
+    """decide: the engine's answer, profiles loaded as needed. Raises StoreUnavailable,
+    UnknownDatastream, Overloaded. durable: returns once that sequence is on disk. Raises
+    StoreUnavailable when it could not be kept. Both may be cancelled at any await.
+
+    snapshot: what is in force; None where nothing was ever applied.
+    clock_ms: epoch milliseconds. entropy: that many random bytes.
+    max_body_bytes: Adobe's limit is 64 KB. body_within_ms: how long a caller may take to send
+    its body. answer_within_ms: how long decide and durable may take together; then the answer
+    is a 207 (DESIGN.md, P4). location_hint: the path segment that clients put before /v1.
+    region_id: what `getIdentity().edge.regionId` tells a page. own_origins: the edge's own
+    origins where a proxy hides them, `https://www.example.com`.
+    """
+
+    decide: Callable[[Interaction], Awaitable[Answer]]
+    durable: Callable[[int], Awaitable[None]]
+    snapshot: Callable[[], Snapshot | None]
+    clock_ms: Callable[[], int]
+    entropy: Callable[[int], bytes]
+    keys: CookieKeys
+    max_body_bytes: int = 65_536
+    body_within_ms: int = 10_000
+    answer_within_ms: int = 250
+    location_hint: str = "perso"
+    region_id: int = 9
+    own_origins: frozenset[str] = frozenset()

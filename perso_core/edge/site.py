@@ -1,0 +1,240 @@
+"""The edge in process: what a template's Visitor stands on, with no HTTP in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from msgspec import Struct, structs
+
+from perso_core.decision.attributes import check_attributes
+from perso_core.decision.event import event_from
+from perso_core.decision.governance import Refused
+from perso_core.decision.identity import Device, ecid_from
+from perso_core.definitions.snapshot import Snapshot
+from perso_core.edge import cookies
+from perso_core.engine.engine import Answer, Interaction
+from perso_core.engine.journal import (
+    AttributesPatched,
+    Change,
+    ConsentChosen,
+    EventArrived,
+    Forgotten,
+)
+from perso_core.errors import PersoError, UnknownAudience, UnknownDatastream
+from perso_core.pql.explain import Explanation, reason
+from perso_core.visitor import AudienceReason, PageRequest, SetCookie, Visitor
+
+
+class InProcessServices(Struct, frozen=True):
+    """What assembly gives. decide and durable as for the HTTP edge; explain from the engine
+    (None: the profile is not in memory). entropy(n): n random bytes."""
+
+    decide: Callable[[Interaction], Awaitable[Answer]]
+    durable: Callable[[int], Awaitable[None]]
+    snapshot: Callable[[], Snapshot]
+    explain: Callable[[str, str], Explanation | None]
+    clock_ms: Callable[[], int]
+    entropy: Callable[[int], bytes]
+    keys: cookies.CookieKeys
+
+
+class InProcessSite:
+    """perso_core.visitor.Site on the engine of this process."""
+
+    def __init__(self, services: InProcessServices) -> None:
+        self._services = services
+
+    async def visit(self, request: PageRequest) -> Visitor:
+        """See Site. Waits at most request.wait_ms, load and commit together."""
+        nobody = Visitor(state="unavailable", site=self, datastream_id=request.datastream_id)
+        datastream = self._services.snapshot().datastreams.get(request.datastream_id)
+        if datastream is None or not datastream.enabled:
+            return nobody
+        proof = self._proof(request.cookie_header)
+        if proof is None and (request.xdm is None or datastream.default_consent != "in"):
+            state: Literal["new", "no-consent"] = (
+                "new" if datastream.default_consent == "in" else "no-consent"
+            )
+            return structs.replace(nobody, state=state)
+        device = proof.device if proof else self._new_device()
+        try:
+            return await self._visited(request, device, proof, nobody)
+        except (TimeoutError, PersoError):
+            # P4: a store that is slow or failing never breaks the page; its defaults show.
+            return nobody
+
+    async def update(self, visitor: Visitor, attributes: Mapping[str, Any]) -> Visitor:
+        """See Site. A visitor with no profile gets one, and the cookies that prove it."""
+        check_attributes(attributes)
+        return await self._change(visitor, AttributesPatched(attributes))
+
+    async def choose_consent(self, visitor: Visitor, general: Literal["in", "out"]) -> Visitor:
+        """See Site."""
+        chosen = await self._change(visitor, ConsentChosen(general))
+        cookie = cookies.consent_cookie(self._org, general)
+        return structs.replace(chosen, cookies=(*chosen.cookies, cookie))
+
+    async def forget(self, visitor: Visitor) -> Visitor:
+        """See Site."""
+        if visitor.profile_key:
+            interaction = Interaction(
+                profile_key=visitor.profile_key,
+                datastream_id=visitor.datastream_id,
+                changes=(Forgotten(),),
+            )
+            answer = await self._services.decide(interaction)
+            await self._services.durable(answer.sequence)
+        names = cookies.cookie_names(self._org)
+        cleared = tuple(
+            SetCookie(name, "", 0)
+            for name in (names.identity, names.mac, names.consent, names.cluster)
+        )
+        return Visitor(
+            state="new",
+            site=self,
+            datastream_id=visitor.datastream_id,
+            alias=visitor.alias,
+            cookies=cleared,
+        )
+
+    def reason(self, visitor: Visitor, audience_id: str, alias: str) -> AudienceReason:
+        """See Site. Raises UnknownAudience."""
+        known = self.audience_id(audience_id)
+        if known is None:
+            raise UnknownAudience(f"{audience_id!r}.", fix="Use an audience's id, alias or name.")
+        name = self._services.snapshot().audience_by_id[known].definition.name
+        explanation = (
+            self._services.explain(visitor.profile_key, known) if visitor.profile_key else None
+        )
+        if explanation is None:
+            return AudienceReason(
+                known, name, False, False, "Nothing is known of this visitor yet."
+            )
+        entry = visitor.for_alias(alias)
+        refused = (
+            next((r for r in entry.refused if r.audience_id == known), None) if entry else None
+        )
+        sentence = _refusal(refused) if refused else reason(explanation)
+        return AudienceReason(known, name, explanation.holds, refused is not None, sentence)
+
+    def audience_id(self, name: str) -> str | None:
+        """See Site."""
+        return self._services.snapshot().audience_id_by_name.get(name)
+
+    # ---- inside -----------------------------------------------------------------
+
+    @property
+    def _org(self) -> str:
+        return self._services.snapshot().org
+
+    def _proof(self, cookie_header: str) -> cookies.Proof | None:
+        received = cookies.received(cookie_header)
+        return cookies.proven_device(received, org=self._org, keys=self._services.keys)
+
+    def _new_device(self) -> Device:
+        return Device(ecid_from(self._services.entropy(16)), new=True)
+
+    async def _visited(
+        self, request: PageRequest, device: Device, proof: cookies.Proof | None, nobody: Visitor
+    ) -> Visitor:
+        now_ms = self._services.clock_ms()
+        changes: tuple[Change, ...] = ()
+        event_id = None
+        if request.xdm is not None:
+            event_id = self._services.entropy(16).hex()
+            event = event_from(request.xdm, event_id=event_id, received_ms=now_ms)
+            changes = (EventArrived(event=event),)
+        interaction = Interaction(
+            profile_key=device.profile_key,
+            datastream_id=request.datastream_id,
+            changes=changes,
+            new=device.new,
+        )
+        deadline = asyncio.get_running_loop().time() + request.wait_ms / 1000
+        async with asyncio.timeout_at(deadline):
+            answer = await self._services.decide(interaction)
+        visitor = self._visitor(nobody, device, proof, answer, now_ms)
+        if not answer.permitted:
+            return visitor
+        # A commit that takes longer goes on behind the page: the page's own script reports the
+        # same _id again, so even a crash now loses nothing that the visitor was shown.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._services.durable(answer.sequence)
+        return structs.replace(visitor, event_id=event_id)
+
+    async def _change(self, visitor: Visitor, change: Change) -> Visitor:
+        now_ms = self._services.clock_ms()
+        if visitor.datastream_id not in self._services.snapshot().datastreams:
+            raise UnknownDatastream(
+                f"{visitor.datastream_id!r}.", fix="Use the id of a defined datastream."
+            )
+        device = None if visitor.profile_key else self._new_device()
+        interaction = Interaction(
+            profile_key=device.profile_key if device else visitor.profile_key,
+            datastream_id=visitor.datastream_id,
+            changes=(change,),
+            new=device is not None,
+        )
+        answer = await self._services.decide(interaction)
+        await self._services.durable(answer.sequence)
+        after = structs.replace(
+            visitor,
+            state="known" if answer.permitted else "no-consent",
+            lookup=answer.lookups[-1],
+        )
+        if device is None:
+            return after
+        return structs.replace(
+            after,
+            ecid=device.ecid,
+            profile_key=device.profile_key,
+            cookies=self._identity_cookies(device, None, now_ms),
+        )
+
+    def _visitor(
+        self,
+        nobody: Visitor,
+        device: Device,
+        proof: cookies.Proof | None,
+        answer: Answer,
+        now_ms: int,
+    ) -> Visitor:
+        if not answer.permitted:
+            # A device that is not proven yet gets no cookie without consent.
+            key = device.profile_key if proof else ""
+            return structs.replace(nobody, state="no-consent", profile_key=key)
+        fresh = proof is not None and not cookies.due_for_reissue(
+            proof, keys=self._services.keys, now_ms=now_ms
+        )
+        return structs.replace(
+            nobody,
+            state="known" if answer.known else "new",
+            ecid=device.ecid,
+            profile_key=device.profile_key,
+            lookup=answer.lookups[-1],
+            cookies=() if fresh else self._identity_cookies(device, proof, now_ms),
+        )
+
+    def _identity_cookies(
+        self, device: Device, proof: cookies.Proof | None, now_ms: int
+    ) -> tuple[SetCookie, ...]:
+        return cookies.identity_cookies(
+            device,
+            org=self._org,
+            keys=self._services.keys,
+            now_ms=now_ms,
+            created_ms=proof.created_ms if proof else now_ms,
+            source=proof.source if proof else cookies.SOURCE_RANDOM,
+        )
+
+
+def _refusal(refused: Refused) -> str:
+    day = datetime.fromtimestamp(refused.at_ms / 1000, UTC).strftime("%-d %b %Y, %H:%M UTC")
+    if refused.reason == "not-started":
+        return f"In, but this destination is told from {day}."
+    return f"In, but this destination was told until {day}."

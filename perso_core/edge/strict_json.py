@@ -1,0 +1,63 @@
+"""JSON as the edge takes it: UTF-8, no name twice in an object, no endless nesting. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from perso_core.edge.problem import JsonBad, shown
+
+MAX_DEPTH = 32  # levels of objects and arrays
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+_BYTE = re.compile(r"\(byte (\d+)\)")
+
+
+def parsed(body: bytes) -> Any:
+    """The value in a body. Raises JsonBad, with the byte where reading stopped."""
+    # There can be no more levels than opening brackets: most bodies need no scan.
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        raise JsonBad(f"It is nested deeper than {MAX_DEPTH} levels.", fix="Send flatter objects.")
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise _json_fault(body, fault) from None
+    # What was decoded has no name twice. If it encodes to the very body, the body had none
+    # either: so it is with what JSON.stringify wrote, and the slow look is for the rest.
+    if msgspec.json.encode(value) != body:
+        json.loads(body.decode(), object_pairs_hook=_without_duplicates, parse_int=str)
+    return value
+
+
+def _depth(body: bytes) -> int:
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRING.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    names: set[str] = set()
+    for name, _ in pairs:
+        if name in names:
+            raise JsonBad(
+                f"The name '{shown(name)}' stands twice in one object.",
+                fix="Send each name once.",
+            )
+        names.add(name)
+
+
+def _json_fault(body: bytes, fault: Exception) -> JsonBad:
+    try:
+        body.decode()
+    except UnicodeDecodeError as not_text:
+        return JsonBad(f"Byte {not_text.start} is not UTF-8.", fix="Send UTF-8.")
+    place = _BYTE.search(str(fault))
+    # Without a place the text ended too soon, or inside a broken character escape.
+    at = int(place[1]) if place else len(body)
+    return JsonBad(f"It cannot be read at byte {at}.", fix="Send one JSON object.")

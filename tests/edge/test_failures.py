@@ -1,0 +1,173 @@
+"""No fault of ours breaks a page: a valid answer, in time, that says what failed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from perso_core.edge.services import EdgeServices
+from perso_core.engine.engine import Answer, Interaction
+from perso_core.engine.journal import Entry
+from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
+from perso_core.stores.memory import MemoryStore
+from perso_core.stores.protocol import Committed, Stored
+from tests.edge.running import (
+    PAGE,
+    Browser,
+    RunningEdge,
+    Told,
+    ordinary,
+    page_view,
+    running_edge,
+)
+
+CONSENT = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]}
+WRITING: list[tuple[str, Any]] = [
+    ("interact", page_view()),
+    ("collect", page_view()),
+    ("privacy/set-consent", CONSENT),
+]
+
+
+class FailingStore(MemoryStore):
+    """Takes nothing, or gives nothing, while told so. stuck: writes wait for this event."""
+
+    refuses_writes = False
+    refuses_reads = False
+    stuck: asyncio.Event | None = None
+
+    async def load(self, key: str) -> Stored:
+        if self.refuses_reads:
+            raise StoreUnavailable("the disk is gone.", fix="Bring it back.")
+        return await super().load(key)
+
+    async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
+        if self.stuck:
+            await self.stuck.wait()
+        if self.refuses_writes:
+            raise StoreUnavailable("the disk is full.", fix="Make room.")
+        return await super().commit(entries, announce=announce)
+
+
+def assert_not_stored(told: Told) -> None:
+    assert (told.status, told.errors) == (207, ["EXEG-0201-503"])
+    assert told.sent["handle"] == []
+    assert told.sent["errors"][0]["status"] == 503
+
+
+@pytest.mark.parametrize(("action", "body"), WRITING)
+async def test_what_could_not_be_stored_is_a_207_that_says_so(action: str, body: object) -> None:
+    store = FailingStore()
+    async with running_edge(ordinary(), store=store) as edge:
+        store.refuses_writes = True
+        told = await edge.call(action, body, request_id="r-1", origin=PAGE)
+
+        assert_not_stored(told)
+        assert told.sent["requestId"] == "r-1"
+        assert told.sent["errors"][0]["report"]["configId"] == "demo"
+        assert told.headers["Access-Control-Allow-Origin"] == PAGE
+
+
+async def test_the_edge_stores_again_once_the_store_does() -> None:
+    store = FailingStore()
+    async with running_edge(ordinary(), store=store) as edge:
+        browser = Browser(edge)
+        first = await browser.send()
+        assert first.ecid is not None
+        store.refuses_writes = True
+        assert_not_stored(await browser.send(request_id="r-1"))
+        assert await edge.events(first.ecid) == 1
+        store.refuses_writes = False
+
+        told = await browser.send(request_id="r-1")
+
+        assert told.status == 200
+        assert await edge.events(first.ecid) == 2
+
+
+@pytest.mark.parametrize("action", ["interact", "collect", "identity/acquire"])
+async def test_a_profile_that_cannot_be_read_is_not_taken_for_none(action: str) -> None:
+    store = FailingStore()
+    async with running_edge(ordinary(), store=store) as before_the_restart:
+        known = await before_the_restart.call()
+    async with running_edge(ordinary(), store=store) as edge:
+        store.refuses_reads = True
+        browser = Browser(edge)
+        browser.cookies.update(known.cookies)
+
+        told = await browser.send(action)
+
+        assert_not_stored(told)
+
+
+async def test_a_stuck_disk_is_not_waited_for() -> None:
+    store = FailingStore()
+
+    def hurried(edge: RunningEdge) -> EdgeServices:
+        return edge.services(answer_within_ms=50)
+
+    async with running_edge(ordinary(), store=store, services=hurried) as edge:
+        store.stuck = asyncio.Event()
+        answers = await asyncio.gather(*(edge.call() for _ in range(5)))
+        store.stuck.set()
+
+    for told in answers:
+        assert_not_stored(told)
+
+
+async def test_too_many_waiting_writes_are_a_207() -> None:
+    async with running_edge(ordinary()) as edge:
+        many = {"events": [{"xdm": {"eventType": "a", "n": n}} for n in range(51)]}
+
+        assert_not_stored(await edge.call(body=many))
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable, Overloaded])
+async def test_each_failure_to_store_is_told_alike(error: type[StoreUnavailable]) -> None:
+    async with running_edge(ordinary(), services=failing(error("x", fix="y"))) as edge:
+        assert_not_stored(await edge.call())
+
+
+@pytest.mark.parametrize(("action", "body"), [*WRITING, ("identity/acquire", {"meta": {}})])
+async def test_an_error_of_ours_is_a_valid_answer_and_is_logged_once(
+    action: str, body: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_edge(ordinary()) as edge:
+        known = await edge.call()
+    # With cookies, so that each action asks the engine.
+    more = {"meta": {"state": {"entries": _entries(known)}}}
+    with caplog.at_level(logging.WARNING):
+        async with running_edge(ordinary(), services=failing(KeyError("canary"))) as edge:
+            told = await edge.call(action, {**body, **more}, request_id="r-1", origin=PAGE)
+
+    assert (told.status, told.errors) == (207, ["EXEG-0001-500"])
+    assert told.sent["handle"] == []
+    assert told.headers["Access-Control-Allow-Origin"] == PAGE
+    assert b"canary" not in told.body
+    assert [record.getMessage() for record in caplog.records] == ["request r-1 failed"]
+
+
+async def test_a_datastream_taken_out_of_force_meanwhile_is_unknown() -> None:
+    gone = UnknownDatastream("'demo'.", fix="x")
+    async with running_edge(ordinary(), services=failing(gone)) as edge:
+        told = await edge.call()
+
+    assert (told.status, told.code) == (400, "EXEG-0003-400")
+
+
+def failing(error: Exception) -> Any:
+    """Services whose engine raises."""
+
+    async def decide(interaction: Interaction) -> Answer:
+        raise error
+
+    return lambda edge: replace(edge.services(), decide=decide)
+
+
+def _entries(told: Told) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in told.cookies.items()]

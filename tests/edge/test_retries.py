@@ -1,0 +1,138 @@
+"""An event counts once, however often it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.edge.running import Browser, RunningEdge, Told, added_to_basket, page_view
+
+
+async def known(edge: RunningEdge) -> tuple[Browser, str]:
+    """A visitor with one event."""
+    browser = Browser(edge)
+    told = await browser.send()
+    assert told.ecid is not None
+    return browser, told.ecid
+
+
+async def test_a_retry_with_the_same_request_id_counts_once(edge: RunningEdge) -> None:
+    """alloy gives events no `_id`; it retries with the same request id and body."""
+    browser, ecid = await known(edge)
+
+    answers = [await browser.send(request_id="r-1") for _ in range(4)]
+
+    assert await edge.events(ecid) == 2
+    assert len({answer.body for answer in answers}) == 1
+
+
+async def test_retries_at_the_same_time_count_once(edge: RunningEdge) -> None:
+    browser, ecid = await known(edge)
+
+    await asyncio.gather(*(browser.send(request_id="r-1") for _ in range(8)))
+
+    assert await edge.events(ecid) == 2
+
+
+async def test_a_retry_that_queued_longer_counts_once(edge: RunningEdge) -> None:
+    browser, ecid = await known(edge)
+    for queue_ms in (10, 4_000):
+        body = page_view(more={"meta": {"queueTimeMillis": queue_ms}})
+        await browser.send(body=body, request_id="r-1")
+
+    assert await edge.events(ecid) == 2
+
+
+async def test_a_retry_as_a_beacon_counts_once(edge: RunningEdge) -> None:
+    browser, ecid = await known(edge)
+    await browser.send(request_id="r-1")
+    await browser.send("collect", request_id="r-1")
+
+    assert await edge.events(ecid) == 2
+
+
+async def test_the_same_event_in_another_request_is_another_event(edge: RunningEdge) -> None:
+    browser, ecid = await known(edge)
+    for request_id in ("r-1", "r-2"):
+        await browser.send(request_id=request_id)
+
+    assert await edge.events(ecid) == 3
+
+
+@pytest.mark.parametrize(
+    "second",
+    [added_to_basket(), {"events": [{"xdm": page_view()["events"][0]["xdm"], "data": {"a": 1}}]}],
+)
+async def test_another_event_under_the_same_request_id_is_another_event(
+    edge: RunningEdge, second: dict[str, Any]
+) -> None:
+    browser, ecid = await known(edge)
+    await browser.send(request_id="r-1")
+    await browser.send(body=second, request_id="r-1")
+
+    assert await edge.events(ecid) == 3
+
+
+async def test_the_same_event_twice_in_one_request_is_two_events(edge: RunningEdge) -> None:
+    browser, ecid = await known(edge)
+
+    await browser.send(body={"events": page_view()["events"] * 2}, request_id="r-1")
+
+    assert await edge.events(ecid) == 3
+
+
+async def test_an_event_with_an_id_counts_once_in_any_request(edge: RunningEdge) -> None:
+    browser, ecid = await known(edge)
+    for request_id in ("r-1", "r-2", "r-3"):
+        await browser.send(body=page_view(_id="e-1"), request_id=request_id)
+
+    assert await edge.events(ecid) == 2
+
+
+async def test_one_id_under_two_visitors_is_two_events(edge: RunningEdge) -> None:
+    (one, first), (two, second) = await known(edge), await known(edge)
+    for browser in (one, two):
+        await browser.send(body=page_view(_id="e-1"))
+
+    assert (await edge.events(first), await edge.events(second)) == (2, 2)
+
+
+async def test_one_request_id_under_two_visitors_is_two_events(edge: RunningEdge) -> None:
+    ids = set()
+    for browser, ecid in (await known(edge), await known(edge)):
+        await browser.send(request_id="r-1")
+        profile = await edge.profile(f"ECID:{ecid}")
+        assert profile is not None
+        assert len(profile.events) == 2
+        ids.add(profile.events[-1].id)
+
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize("unusable", ["", "x" * 129, "a\x00b", 5, None, {}])
+async def test_an_unusable_id_is_replaced_by_one_of_ours(
+    edge: RunningEdge, unusable: object
+) -> None:
+    browser, ecid = await known(edge)
+
+    await browser.send(body=page_view(_id=unusable), request_id="r-1")
+    await browser.send(body=page_view(_id=unusable), request_id="r-1")
+
+    profile = await edge.profile(f"ECID:{ecid}")
+    assert profile is not None
+    assert [len(event.id) for event in profile.events] == [64, 64]
+
+
+async def test_what_an_id_reports_later_is_added_to_the_event(edge: RunningEdge) -> None:
+    """The page's server recorded the visit; the SDK knows more of it."""
+    browser, ecid = await known(edge)
+    await browser.send(body=page_view(_id="e-1"))
+    told: Told = await browser.send(body=page_view(_id="e-1", device={"screenWidth": 1280}))
+
+    profile = await edge.profile(f"ECID:{ecid}")
+    assert told.status == 200
+    assert profile is not None
+    assert profile.events[-1].xdm["device"] == {"screenWidth": 1280}
+    assert len(profile.events) == 2

@@ -1,0 +1,92 @@
+"""What we take for JSON, another reader takes for the same JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perso_core.edge.problem import JsonBad
+from perso_core.edge.strict_json import parsed
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=15,
+)
+
+
+def nested(levels: int) -> bytes:
+    return b'{"a":' * levels + b"1" + b"}" * levels
+
+
+@given(JSON, st.sampled_from([None, 2]), st.booleans())
+def test_json_reads_as_its_writer_meant_it(value: Any, indent: int | None, ascii: bool) -> None:
+    assert parsed(json.dumps(value, indent=indent, ensure_ascii=ascii).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":1,"a":1}',
+        b'{"a":1,"b":2,"a":3}',
+        b'[{"x":{"a":1,"a":2}}]',
+        b'{ "a" : 1 , "a" : 2 }',
+        b'{"a":1,"\\u0061":2}',
+        '{"é":1,"\\u00e9":2}'.encode(),
+        b'{"":1,"":2}',
+        b'{"a":[{"b":{"c":1,"c":1}}],"d":"\\"a\\":1"}',
+    ],
+)
+def test_a_name_twice_in_one_object_is_refused_in_any_spelling(body: bytes) -> None:
+    with pytest.raises(JsonBad, match="stands twice"):
+        parsed(body)
+
+
+def test_a_name_may_stand_in_several_objects() -> None:
+    body = b'{"a":{"a":[{"a":1},{"a":2}]}, "b":"\\"a\\":1,\\"a\\":2"}'
+
+    assert parsed(body) == {"a": {"a": [{"a": 1}, {"a": 2}]}, "b": '"a":1,"a":2'}
+
+
+def test_32_levels_are_taken_and_33_are_not() -> None:
+    assert parsed(nested(32))
+    with pytest.raises(JsonBad, match="32 levels"):
+        parsed(nested(33))
+
+
+def test_many_objects_side_by_side_are_not_deep() -> None:
+    assert len(parsed(b"[" + b",".join([b'{"a":[]}'] * 1_000) + b"]")) == 1_000
+
+
+def test_brackets_inside_strings_are_not_nesting() -> None:
+    text = '\\"' + "[{" * 200
+
+    assert parsed(json.dumps([text]).encode()) == [text]
+
+
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'["' + b"[" * 60_000, b"[" * 500 + b"]" * 500])
+def test_no_depth_is_a_failure_of_ours(body: bytes) -> None:
+    with pytest.raises(JsonBad):
+        parsed(body)
+
+
+def test_a_number_of_many_digits_is_no_failure_of_ours() -> None:
+    digits = b"9" * 6_000
+
+    with pytest.raises(JsonBad):
+        parsed(b'{"a": ' + digits + b"}")
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    with contextlib.suppress(JsonBad):
+        parsed(body)
