@@ -1,0 +1,236 @@
+"""The one place that knows every part: settings -> store, engine, worker, edge; opened and
+closed in order. What it yields is the `Site` that visitors and plugins stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from perso_core.decision.attributes import check_attributes
+from perso_core.decision.identity import Identity
+from perso_core.decision.profile import Profile
+from perso_core.definitions.document import Definitions
+from perso_core.definitions.snapshot import Snapshot, compile_snapshot
+from perso_core.edge.app import EdgeServices, build_edge
+from perso_core.edge.cookies import CookieKeys
+from perso_core.edge.keys import keys_from
+from perso_core.edge.site import InProcessServices, InProcessSite
+from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
+from perso_core.engine.journal import AttributesPatched
+from perso_core.pql.explain import Explanation
+from perso_core.settings import Settings
+from perso_core.stores.protocol import Store
+from perso_core.stores.sqlite import open_sqlite
+from perso_core.worker.admit import Admission
+from perso_core.worker.drain import Drain
+from perso_core.worker.refresh import Refresh
+
+DATABASE = "perso.sqlite"
+KEYS = "cookie-keys.json"
+# What is in force before anything was applied: no datastream, so every call is refused as such.
+NOTHING = Definitions(org="")
+
+_log = logging.getLogger("perso")
+
+
+def system_clock_ms() -> int:
+    """Epoch milliseconds, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Perso(InProcessSite):
+    """Everything assembled: what plugins call a site, the edge as an aiohttp application, and
+    the operator's acts. Made by open_perso; used from its event loop alone."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        engine: Engine,
+        drain: Drain,
+        admission: Admission,
+        keys: CookieKeys,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self.settings = settings
+        self._store = store
+        self._engine = engine
+        self._drain = drain
+        self._admission = admission
+        self._keys = keys
+        self._clock_ms = clock_ms
+        super().__init__(
+            InProcessServices(
+                decide=admission.decide,
+                durable=drain.durable,
+                snapshot=lambda: engine.snapshot,
+                explain=self._explain,
+                clock_ms=clock_ms,
+                entropy=secrets.token_bytes,
+                keys=keys,
+            )
+        )
+
+    def edge_app(self) -> web.Application:
+        """The HTTP edge, to be mounted under any prefix: `app.add_subapp("/ee", …)`."""
+        settings = self.settings
+        return build_edge(
+            EdgeServices(
+                decide=self._admission.decide,
+                durable=self._drain.durable,
+                snapshot=self._snapshot_in_force,
+                clock_ms=self._clock_ms,
+                entropy=secrets.token_bytes,
+                keys=self._keys,
+                max_body_bytes=settings.max_body_bytes,
+                location_hint=settings.location_hint,
+                region_id=settings.region_id,
+                own_origins=frozenset(settings.own_origins),
+            )
+        )
+
+    def definitions(self) -> Definitions | None:
+        """What is in force; None before anything was applied."""
+        in_force = self._engine.snapshot.definitions
+        return None if in_force is NOTHING else in_force
+
+    async def apply(self, definitions: Definitions) -> int:
+        """Keep checked definitions and put them in force. Returns their version.
+        Raises RuleFaults (check them first for all faults at once), StoreUnavailable."""
+        window_ms = self._engine.snapshot.event_window_ms
+        snapshot = await asyncio.to_thread(compile_snapshot, definitions, event_window_ms=window_ms)
+        version = await self._store.save_definitions(definitions)
+        self._engine.swap(snapshot)
+        return version
+
+    async def put_profile(self, identity: Identity, attributes: Mapping[str, Any]) -> bool:
+        """The operator's word on a profile, as a JSON merge patch, durably. False: the visitor
+        said no to being kept, so nothing was. Raises BadAttributes, StoreUnavailable."""
+        check_attributes(attributes)
+        answer = await self._admission.decide(
+            Interaction(
+                profile_key=identity.profile_key,
+                datastream_id=OPERATOR,
+                changes=(AttributesPatched(attributes),),
+            )
+        )
+        await self._drain.durable(answer.sequence)
+        return answer.permitted
+
+    async def profile(self, identity: Identity) -> Profile | None:
+        """What is kept of an identity, as of now; None: nothing."""
+        key = identity.profile_key
+        await self._admission.decide(Interaction(profile_key=key, datastream_id=OPERATOR))
+        found = self._engine.profile(key, now_ms=self._clock_ms())
+        assert not isinstance(found, NeedProfile), "decide has admitted it, with no await since"
+        return found
+
+    def _snapshot_in_force(self) -> Snapshot | None:
+        snapshot = self._engine.snapshot
+        return None if snapshot.definitions is NOTHING else snapshot
+
+    def _explain(self, key: str, audience_id: str) -> Explanation | None:
+        return self._engine.explain(key, audience_id, now_ms=self._clock_ms())
+
+
+@asynccontextmanager
+async def open_perso(
+    settings: Settings,
+    *,
+    clock_ms: Callable[[], int] = system_clock_ms,
+    announce: bool = False,
+) -> AsyncIterator[Perso]:
+    """Perso on settings.data_dir, running until the block ends; then what waits is written.
+
+    clock_ms: for demos and tests that move time. announce: tell other processes on the same
+    database of what this one writes (the command line does; a server need not).
+    Raises BadSettings, StoreUnavailable, StoreTooNew.
+    """
+    data_dir = Path(settings.data_dir)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at opening
+    window_ms = settings.event_window_days * 24 * 60 * 60 * 1000
+    async with contextlib.AsyncExitStack() as opened:
+        store = await open_sqlite(
+            data_dir / DATABASE,
+            max_events=settings.max_events_per_profile,
+            event_window_ms=window_ms,
+        )
+        opened.push_async_callback(store.close)
+        stored = await store.definitions()
+        definitions = stored.definitions if stored else NOTHING
+        engine = Engine(
+            await asyncio.to_thread(compile_snapshot, definitions, event_window_ms=window_ms),
+            hot_profiles=settings.hot_profiles,
+            max_events=settings.max_events_per_profile,
+            journal_limit=settings.journal_limit,
+        )
+        drain = Drain(
+            engine,
+            store,
+            clock_ms=clock_ms,
+            commit_batch=settings.commit_batch,
+            announce=announce,
+        )
+        drain.start()
+        opened.push_async_callback(drain.close, settings.drain_timeout_s)
+        refresh = Refresh(
+            engine,
+            store,
+            clock_ms=clock_ms,
+            interval_ms=settings.news_interval_ms,
+            event_window_ms=window_ms,
+        )
+        refresh.start()
+        opened.push_async_callback(refresh.close)
+        admission = Admission(
+            engine, store, drain, clock_ms=clock_ms, load_timeout_ms=settings.load_timeout_ms
+        )
+        yield Perso(
+            settings,
+            store=store,
+            engine=engine,
+            drain=drain,
+            admission=admission,
+            keys=keys_from(data_dir / KEYS),
+            clock_ms=clock_ms,
+        )
+
+
+async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, stopping.set)
+    async with open_perso(settings) as perso:
+        app = web.Application()
+        app.add_subapp("/ee", perso.edge_app())
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.drain_timeout_s)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+            ready(f"http://{settings.host}:{settings.port}/ee")
+            await stopping.wait()
+        finally:
+            await runner.cleanup()
+
+
+def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+    """The whole process: one edge on settings.host and port, until SIGINT or SIGTERM; then
+    requests under way are answered and what waits is written.
+
+    ready: called with the edge's address once it answers. Raises as open_perso, and OSError for
+    a port that is taken.
+    """
+    uvloop.run(_serve(settings, ready))

@@ -1,0 +1,159 @@
+"""`perso profile put` and `perso profile get`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
+
+from perso_core.cli.definitions import heard
+from perso_core.cli.files import settings_of, text_of
+from perso_core.cli.profile_file import ProfilePatch, identity_problem, patches_from_json
+from perso_core.decision.identity import Identity
+from perso_core.decision.profile import Profile
+from perso_core.errors import BadProfileFile, PersoError
+from perso_core.settings import Settings
+
+if TYPE_CHECKING:
+    from perso_core.assembly import Perso
+
+# The whole file is checked before anything is written, so it is held in memory.
+MAX_FILE_BYTES = 256 * 1024 * 1024
+# Patches in one group share a commit, and wait for their profiles together.
+GROUP = 128
+# The setting keeps pages from waiting for a slow disk; an operator's file may wait.
+LOAD_TIMEOUT_MS = 10_000
+
+
+def put(arguments: argparse.Namespace) -> int:
+    """Write every record of the file, or none where one has a fault. Raises PersoErrors."""
+    settings = settings_of(arguments)
+    text = text_of(arguments.file, max_bytes=MAX_FILE_BYTES, problem=_unreadable, stdin=True)
+    name = "stdin" if arguments.file == "-" else arguments.file
+    patches, faults = patches_from_json(text)
+    for fault in faults:
+        print(f"{name}:{fault.line}: {fault.detail} {fault.fix}", file=sys.stderr)
+    if faults:
+        count = f"{len(faults):,} fault{'s' * (len(faults) != 1)}"
+        raise BadProfileFile(f"{name}: {count}; nothing was written.", fix="Mend the file.")
+    refused = asyncio.run(_put_all(patches, settings))
+    for patch in refused:
+        print(f"{name}:{patch.line}: not kept: this visitor has refused.", file=sys.stderr)
+    profiles = {one.identity for one in patches} - {one.identity for one in refused}
+    print(f"{len(profiles):,} profile{'s' * (len(profiles) != 1)} updated.")
+    return 0
+
+
+async def _put_all(patches: Sequence[ProfilePatch], settings: Settings) -> list[ProfilePatch]:
+    """Write all; returns those whose visitors said no to being kept."""
+    from perso_core.assembly import open_perso
+
+    refused: list[ProfilePatch] = []
+    progress = Progress(len(patches))
+    patient = structs.replace(settings, load_timeout_ms=LOAD_TIMEOUT_MS)
+    async with open_perso(patient, announce=True) as perso:
+        for batch in batches(patches, min(GROUP, settings.journal_limit)):
+            try:
+                refused += await _put_batch(batch, perso)
+            except PersoError:
+                print(
+                    f"At least {progress.done:,} of {len(patches):,} are written.", file=sys.stderr
+                )
+                raise
+            progress.advance(len(batch))
+    await heard(settings)
+    return refused
+
+
+async def _put_batch(batch: Sequence[ProfilePatch], perso: Perso) -> list[ProfilePatch]:
+    """Together, so that they share a commit."""
+    kept = await asyncio.gather(*(perso.put_profile(one.identity, one.attributes) for one in batch))
+    return [one for one, was_kept in zip(batch, kept, strict=True) if not was_kept]
+
+
+def batches(patches: Sequence[ProfilePatch], at_most: int) -> Iterator[list[ProfilePatch]]:
+    """The patches in order, in groups of at most so many, no identity twice in a group: patches
+    of one profile must be applied one after the other."""
+    batch: list[ProfilePatch] = []
+    identities: set[Identity] = set()
+    for patch in patches:
+        if len(batch) == at_most or patch.identity in identities:
+            yield batch
+            batch, identities = [], set()
+        batch.append(patch)
+        identities.add(patch.identity)
+    if batch:
+        yield batch
+
+
+class Progress:
+    """A line on stderr each second, for work that takes longer than one."""
+
+    def __init__(self, total: int) -> None:
+        self.done = 0
+        self._total = total
+        self._told_s = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        self.done += count
+        now_s = time.monotonic()
+        if now_s - self._told_s >= 1:
+            self._told_s = now_s
+            print(f"{self.done:,} of {self._total:,} written …", file=sys.stderr)
+
+
+def get(arguments: argparse.Namespace) -> int:
+    """Print one profile as JSON; exit code 1 and a message where nothing is kept."""
+    settings = settings_of(arguments)
+    problem = identity_problem(arguments.namespace, arguments.id)
+    if problem:
+        print(f"error: {' '.join(problem)}", file=sys.stderr)
+        return 2
+    identity = Identity(arguments.namespace, arguments.id)
+    profile = asyncio.run(_profile(identity, settings))
+    if profile is None:
+        place = f"{identity.namespace} {identity.id} in {settings.data_dir}"
+        fix = "Check the id, and --data-dir."
+        print(f"error: Nothing is kept of {place}. {fix}", file=sys.stderr)
+        return 1
+    # Where the output cannot carry every character, JSON's own escapes keep it JSON.
+    escapes = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
+    print(json.dumps(_shown(identity, profile), indent=2, ensure_ascii=escapes))
+    return 0
+
+
+async def _profile(identity: Identity, settings: Settings) -> Profile | None:
+    from perso_core.assembly import open_perso
+
+    async with open_perso(settings, announce=True) as perso:
+        return await perso.profile(identity)
+
+
+def _shown(identity: Identity, profile: Profile) -> dict[str, Any]:
+    return {
+        "identity": {"namespace": identity.namespace, "id": identity.id},
+        "version": profile.version,
+        "events": len(profile.events),
+        "attributes": profile.attributes,
+        "memberships": {
+            audience_id: {"status": membership.status, "since": _iso(membership.since_ms)}
+            for audience_id, membership in profile.memberships.items()
+        },
+    }
+
+
+def _iso(epoch_ms: int) -> str:
+    """`2026-01-31T12:00:00.000Z`."""
+    instant = datetime.fromtimestamp(epoch_ms / 1000, UTC)
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _unreadable(detail: str, fix: str) -> BadProfileFile:
+    return BadProfileFile(detail, fix=fix)

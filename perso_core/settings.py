@@ -1,0 +1,191 @@
+"""The settings of one process: from a TOML file and the environment, checked once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from perso_core.definitions.check import origin_problem
+from perso_core.definitions.finding import nearest, seen, shown
+from perso_core.definitions.toml_places import Places, parsed
+from perso_core.errors import BadSettings
+
+ENVIRONMENT_PREFIX = "PERSO_"
+MAX_SETTINGS_BYTES = 1024 * 1024
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How this process runs. A name ends with its unit where the value has one.
+
+    data_dir: where the database and the cookie keys are kept.
+    own_origins: origins that count as the edge's own, besides the one it is reached under.
+    cookie_domain: the domain for cookies, e.g. the apex; None: the host of the page.
+    """
+
+    data_dir: str = ".perso"
+    host: str = "127.0.0.1"
+    port: int = 8080  # 0: any free one
+    hot_profiles: int = 50_000
+    max_events_per_profile: int = 5_000
+    event_window_days: int = 35
+    journal_limit: int = 10_000  # changes that may wait for the store
+    commit_batch: int = 512  # changes in one transaction, at most
+    load_timeout_ms: int = 200
+    news_interval_ms: int = 20  # how often changes by other processes are looked for
+    max_body_bytes: int = 65_536
+    html_wait_ms: int = 50  # how long a page may wait for its commit
+    location_hint: str = "perso"
+    region_id: int = 9
+    own_origins: tuple[str, ...] = ()
+    cookie_domain: str | None = None
+    drain_timeout_s: int = 10  # how long a stop may wait for what is not yet stored
+
+
+# (lowest, highest), both included. The kind of each setting is read from its default.
+RANGES: Mapping[str, tuple[int, int]] = {
+    "port": (0, 65_535),
+    "hot_profiles": (1, 10_000_000),
+    "max_events_per_profile": (1, 100_000),
+    "event_window_days": (1, 3_650),
+    "journal_limit": (1, 1_000_000),
+    "commit_batch": (1, 100_000),
+    "load_timeout_ms": (1, 60_000),
+    "news_interval_ms": (1, 10_000),
+    "max_body_bytes": (1_024, 16 * 1024 * 1024),
+    "html_wait_ms": (0, 10_000),
+    "region_id": (0, 999),
+    "drain_timeout_s": (0, 600),
+}
+_HOST_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
+# What text may look like, and how that is told.
+FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "data_dir": (re.compile(r"[^\x00]+"), "a directory"),
+    "host": (re.compile(rf"{_HOST_NAME}|[0-9A-Fa-f:.]+(?:%\w+)?"), "a host name or an IP address"),
+    "location_hint": (re.compile(r"[a-z0-9]{1,32}"), "1 to 32 small letters and digits"),
+    "cookie_domain": (re.compile(rf"\.?{_HOST_NAME}"), 'a domain, e.g. "shop.example"'),
+}
+_DEFAULTS = Settings()
+NAMES = Settings.__struct_fields__
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+class _Given(Struct, frozen=True):
+    """One setting as given. place: where, as its writer would say it; text: it came as text."""
+
+    name: str
+    value: Any
+    place: str
+    text: bool
+
+
+def settings_from(
+    toml_text: str | None,
+    environ: Mapping[str, str],
+    options: Mapping[str, str] = {},
+) -> Settings:
+    """The settings of a file, then PERSO_* of the environment, then options; the later wins.
+
+    toml_text None: no file. options: settings by name, from the command line. Lists are written
+    with commas where they come as text; an empty text for cookie_domain means None. Raises
+    BadSettings, which names every wrong value (also those that a later one overrides), every
+    unknown name, and how to mend each.
+    """
+    problems: list[str] = []
+    given = [
+        *_from_file(toml_text, problems),
+        *_from_environment(environ, problems),
+        *(
+            _Given(name, text, f"--{name.replace('_', '-')}", True)
+            for name, text in options.items()
+        ),
+    ]
+    values: dict[str, Any] = {}
+    for one in given:
+        problem, value = _read(one)
+        if problem:
+            problems.append(f"{one.place} {problem}")
+        else:
+            values[one.name] = value
+    if problems:
+        raise BadSettings(" ".join(problems), fix="Mend them and start again.")
+    return Settings(**values)
+
+
+def _from_file(toml_text: str | None, problems: list[str]) -> list[_Given]:
+    if toml_text is None:
+        return []
+    try:
+        table = parsed(toml_text)
+    except ValueError as error:
+        problems.append(f"The settings file is not TOML: {error}.")
+        return []
+    places = Places(toml_text)
+    given = []
+    for name, value in table.items():
+        place = f"{shown(name)} (line {places.line((name,))} of the settings file)"
+        if name in NAMES:
+            given.append(_Given(name, value, place, False))
+        else:
+            problems.append(f"{place} is no setting. {_advice(name)}")
+    return given
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> list[_Given]:
+    known = {ENVIRONMENT_PREFIX + name.upper(): name for name in NAMES}
+    given = []
+    for variable in sorted(one for one in environ if one.startswith(ENVIRONMENT_PREFIX)):
+        if variable in known:
+            given.append(_Given(known[variable], environ[variable], variable, True))
+        else:
+            problem = f"{shown(variable)} is no setting."
+            name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+            problems.append(f"{problem} {_advice(name, ENVIRONMENT_PREFIX)}")
+    return given
+
+
+def _advice(name: str, prefix: str = "") -> str:
+    """What to write for a name that is no setting. prefix: of an environment variable."""
+    near = nearest(name, NAMES)
+    if near is None:
+        return f"Take it out; the settings are {', '.join(NAMES)}."
+    return f"Write {prefix + near.upper() if prefix else near}."
+
+
+def _read(given: _Given) -> tuple[str | None, Any]:
+    """(what is wrong and how to mend it, None), or (None, the value)."""
+    name, value = given.name, given.value
+    if name in RANGES:
+        return _number(given, *RANGES[name])
+    if name == "own_origins":
+        return _origins(given)
+    if name == "cookie_domain" and value == "" and given.text:
+        return None, None
+    form, words = FORMS[name]
+    if isinstance(value, str) and form.fullmatch(value):
+        return None, value
+    return f"is {seen(value)}. Write {words}.", None
+
+
+def _number(given: _Given, lowest: int, highest: int) -> tuple[str | None, Any]:
+    value = given.value
+    if given.text and _NUMBER.fullmatch(value):
+        value = int(value)
+    if type(value) is int and lowest <= value <= highest:  # a bool is no number here
+        return None, value
+    return f"is {seen(given.value)}. Write a whole number from {lowest} to {highest}.", None
+
+
+def _origins(given: _Given) -> tuple[str | None, Any]:
+    value = given.value
+    if given.text:
+        value = [one.strip() for one in value.split(",") if one.strip()]
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        return f'is {seen(value)}. Write a list, e.g. ["https://shop.example"].', None
+    for origin in value:
+        problem = origin_problem(origin)
+        if problem:
+            return f"has {shown(origin)}, which {problem}. Write scheme://host[:port].", None
+    return None, tuple(value)

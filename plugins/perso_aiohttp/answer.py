@@ -1,0 +1,65 @@
+"""What the visitor's cookies and the page's privacy do to the headers of an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from perso_core import PersoError, SetCookie
+
+_DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+# They speak to shared caches past Cache-Control, and would keep one visitor's page for another.
+_CACHE_OVERRIDES = ("CDN-Cache-Control", "Surrogate-Control", "Expires")
+
+
+class BadCookieDomain(PersoError):
+    code = "aiohttp.cookie-domain"
+    title = "The cookie domain is no domain"
+
+
+def checked_domain(cookie_domain: str | None) -> str | None:
+    """The domain as it was given. Raises BadCookieDomain."""
+    if cookie_domain is not None and not _DOMAIN.fullmatch(cookie_domain):
+        raise BadCookieDomain(
+            f"{cookie_domain!r}", fix="Give the apex alone, without scheme and port: example.org."
+        )
+    return cookie_domain
+
+
+def keep_private(response: web.StreamResponse) -> None:
+    """The page is one visitor's: no cache may keep it."""
+    response.headers["Cache-Control"] = "private, no-store"
+    for header in _CACHE_OVERRIDES:
+        response.headers.pop(header, None)
+
+
+def add_cookies(
+    response: web.StreamResponse,
+    cookies: Iterable[SetCookie],
+    *,
+    domain: str | None,
+    secure: bool,
+) -> None:
+    """One Set-Cookie header for each.
+
+    Written by hand: response.set_cookie would put quotes around base64 values, and it comes too
+    late once an answer is being prepared.
+    """
+    for cookie in cookies:
+        response.headers.add("Set-Cookie", _set_cookie(cookie, domain=domain, secure=secure))
+
+
+def _set_cookie(cookie: SetCookie, *, domain: str | None, secure: bool) -> str:
+    # Not HttpOnly: the Web SDK in the page reads these cookies and sends them along. What the
+    # readable one claims is proved by the MAC in its sibling, so reading gives nothing away.
+    parts = [f"{cookie.name}={cookie.value}", "Path=/"]
+    if domain is not None:
+        parts.append(f"Domain={domain}")
+    if cookie.max_age_s is not None:
+        parts.append(f"Max-Age={cookie.max_age_s}")
+    parts.append("SameSite=Lax")
+    if secure:
+        parts.append("Secure")
+    return "; ".join(parts)

@@ -1,0 +1,251 @@
+"""Each request's visitor: decided before the page renders, remembered in the answer's cookies."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from msgspec import structs
+
+from perso_aiohttp.answer import add_cookies, checked_domain, keep_private
+from perso_aiohttp.page_view import header_text, is_visit, page_view, wants_html
+from perso_core import NoVisitor, PageRequest, PersoError, SetCookie, Site, Visitor
+
+EventFor = Callable[[web.Request], Mapping[str, Any] | None]
+
+_log = logging.getLogger("perso_aiohttp")
+
+
+class _Plugin:
+    """What init_app was told, and whether the site answers at present."""
+
+    def __init__(
+        self,
+        site: Site,
+        *,
+        datastream: str,
+        alias: str | None,
+        event_for: EventFor,
+        cookie_domain: str | None,
+        wait_ms: int,
+        secure: bool | None,
+    ) -> None:
+        self.site = site
+        self.datastream = datastream
+        self.alias = alias
+        self.event_for = event_for
+        self.cookie_domain = checked_domain(cookie_domain)
+        self.wait_ms = wait_ms
+        self.secure = secure
+        self.failing = False
+        self.warned_routes: set[str] = set()
+
+    async def ask(self, request: web.Request, xdm: Mapping[str, Any] | None) -> Visitor:
+        """The visitor, recorded where there is an event. A site that fails is unavailable."""
+        page = PageRequest(
+            datastream_id=self.datastream,
+            cookie_header=header_text(request, "Cookie"),
+            xdm=xdm,
+            wait_ms=self.wait_ms,
+        )
+        try:
+            visitor = await self.site.visit(page)
+        except PersoError as error:
+            self._report(error)
+            return self.nobody()
+        self.failing = False
+        return self.bound(visitor)
+
+    def nobody(self) -> Visitor:
+        """A visitor of whom nothing could be asked."""
+        return Visitor(
+            state="unavailable", site=self.site, datastream_id=self.datastream, alias=self.alias
+        )
+
+    def bound(self, visitor: Visitor) -> Visitor:
+        """The visitor as the configured alias sees it, unless it is bound already."""
+        if self.alias is None or visitor.alias is not None:
+            return visitor
+        return structs.replace(visitor, alias=self.alias)
+
+    def warn_of_no_page(self, request: web.Request) -> None:
+        """Once for each route: there are only so many."""
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource else ""
+        if route not in self.warned_routes:
+            self.warned_routes.add(route)
+            _log.warning(
+                "visitor_from was asked on %s in a request that wants no page: nothing was looked"
+                " up. Write `await visitor_for(request)` in its handler.",
+                route,
+            )
+
+    def _report(self, error: PersoError) -> None:
+        """Once for each time it begins: a store that is down fails every request."""
+        if not self.failing:
+            _log.error("Pages are rendered without their visitor. %s", error)
+        self.failing = True
+
+
+class _Visit:
+    """One request's visitor, from its look-up to its cookies.
+
+    visitor: None until it was asked for. touched: the handler read it, so the answer may be this
+    visitor's alone; an answer that nobody touched is left as it was.
+    """
+
+    def __init__(self, plugin: _Plugin) -> None:
+        self.plugin = plugin
+        self.visitor: Visitor | None = None
+        self.cookies: dict[str, SetCookie] = {}
+        self.touched = False
+
+    def keep(self, visitor: Visitor) -> Visitor:
+        """Make it the request's visitor. Its cookies replace those of the same names."""
+        self.visitor = self.plugin.bound(visitor)
+        self.cookies.update((cookie.name, cookie) for cookie in visitor.cookies)
+        return self.visitor
+
+    def seal(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Put cookies and privacy on the answer. Again on the same answer: cookies once."""
+        if not self.touched:
+            return
+        keep_private(response)
+        if response.get(_SEALED):
+            return
+        response[_SEALED] = True
+        secure = request.secure if self.plugin.secure is None else self.plugin.secure
+        domain = self.plugin.cookie_domain
+        add_cookies(response, self.cookies.values(), domain=domain, secure=secure)
+
+
+_VISIT = web.RequestKey("perso_aiohttp", _Visit)
+_SEALED = web.ResponseKey("perso_aiohttp", bool)
+
+
+def init_app(
+    app: web.Application,
+    site: Site,
+    *,
+    datastream: str,
+    alias: str | None = None,
+    event_for: EventFor = page_view,
+    cookie_domain: str | None = None,
+    wait_ms: int = 50,
+    secure: bool | None = None,
+) -> None:
+    """Give each request of the app its visitor.
+
+    alias: the integration alias whose audiences templates see; None: those of any destination.
+    event_for: the XDM event that a page visit is; None from it: look up, record nothing.
+    cookie_domain: the apex (`example.org`), where the Web SDK writes its cookies; ours must be
+    there too, or a browser holds two of each and sends both. None: the host that answers.
+    wait_ms: how long a page may wait until its visit is on disk.
+    secure: whether cookies are for https alone; None: as the request came. Behind a proxy that
+    ends TLS, say True.
+    Middlewares that stand before ours see no visitor. Raises BadCookieDomain.
+    """
+    plugin = _Plugin(
+        site,
+        datastream=datastream,
+        alias=alias,
+        event_for=event_for,
+        cookie_domain=cookie_domain,
+        wait_ms=wait_ms,
+        secure=secure,
+    )
+
+    @web.middleware
+    async def with_visitor(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if _VISIT in request:  # an outer application has asked: a visit counts once
+            return await handler(request)
+        visit = request[_VISIT] = _Visit(plugin)
+        if wants_html(request):
+            visit.keep(await plugin.ask(request, _event_of(request, plugin)))
+        return await _answer(visit, request, handler)
+
+    app.middlewares.append(with_visitor)
+    app.on_response_prepare.append(_seal)
+
+
+def visitor_from(request: web.Request) -> Visitor:
+    """The visitor of a request that wants HTML.
+
+    On any other request, an unavailable visitor who is in no audience; there, write
+    `await visitor_for(request)`. Raises NoVisitor when the app has no middleware of ours.
+    """
+    visit = _visit_of(request)
+    visit.touched = True
+    if visit.visitor is None:
+        visit.plugin.warn_of_no_page(request)
+        return visit.plugin.nobody()
+    return visit.visitor
+
+
+async def visitor_for(request: web.Request) -> Visitor:
+    """The visitor of any request, looked up without an event where it is not there yet.
+
+    Raises NoVisitor when the app has no middleware of ours.
+    """
+    visit = _visit_of(request)
+    visit.touched = True
+    if visit.visitor is None:
+        visit.keep(await visit.plugin.ask(request, None))
+    assert visit.visitor is not None, "keep gave the request its visitor"
+    return visit.visitor
+
+
+def remember(request: web.Request, visitor: Visitor) -> None:
+    """Answer with this visitor's cookies: after update, choose_consent and forget, which return
+    a new visitor. From here on visitor_from gives it. Raises NoVisitor."""
+    visit = _visit_of(request)
+    visit.touched = True
+    visit.keep(visitor)
+
+
+def page_data(request: web.Request) -> dict[str, Any]:
+    """What the page's script needs: {"eventId": str or None, "datastream": str}.
+
+    The script sends eventId as the `_id` of its own page view, so that the visit counts once.
+    """
+    visitor = visitor_from(request)
+    return {"eventId": visitor.event_id, "datastream": visitor.datastream_id}
+
+
+def _event_of(request: web.Request, plugin: _Plugin) -> Mapping[str, Any] | None:
+    return plugin.event_for(request) if is_visit(request) else None
+
+
+async def _answer(visit: _Visit, request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The handler's answer, sealed. An outer middleware may have put another request object in
+    front of the handler, so the signal below would not find the visit."""
+    try:
+        response = await handler(request)
+    except web.HTTPException as answer:
+        visit.seal(request, answer)
+        raise
+    if not response.prepared:  # otherwise its headers have left, sealed by the signal
+        visit.seal(request, response)
+    return response
+
+
+async def _seal(request: web.Request, response: web.StreamResponse) -> None:
+    """The last moment before headers leave: for answers that stream, and for those that an outer
+    middleware put in place of the handler's."""
+    visit: _Visit | None = request.get(_VISIT)
+    if visit is not None:
+        visit.seal(request, response)
+
+
+def _visit_of(request: web.Request) -> _Visit:
+    visit: _Visit | None = request.get(_VISIT)
+    if visit is None:
+        raise NoVisitor(
+            f"{request.method} {request.path}",
+            fix="Call perso_aiohttp.init_app(app, site, datastream=…) before the app starts,"
+            " and let middlewares that ask for the visitor stand after it.",
+        )
+    return visit

@@ -1,0 +1,130 @@
+"""Settings come from a file, then the environment, then options, and are checked at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tomli_w
+from msgspec import structs
+
+from perso_core.errors import BadSettings
+from perso_core.settings import FORMS, NAMES, RANGES, Settings, settings_from
+
+
+def problem_of(
+    toml_text: str | None = None,
+    environ: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
+) -> str:
+    with pytest.raises(BadSettings) as raised:
+        settings_from(toml_text, environ or {}, options or {})
+    return raised.value.detail
+
+
+def test_nothing_given_means_the_defaults() -> None:
+    assert settings_from(None, {"PATH": "/bin"}) == Settings()
+
+
+def test_every_setting_has_a_check() -> None:
+    assert {*RANGES, *FORMS, "own_origins"} == {*NAMES}
+
+
+def test_every_default_passes_its_own_check() -> None:
+    values = {name: value for name, value in structs.asdict(Settings()).items() if value}
+
+    assert settings_from(tomli_w.dumps(values), {}) == Settings()
+
+
+def test_the_environment_wins_over_the_file_and_an_option_over_both() -> None:
+    text = 'port = 1\nhost = "a.test"\nregion_id = 3'
+
+    settings = settings_from(text, {"PERSO_PORT": "2", "PERSO_HOST": "b.test"}, {"port": "3"})
+
+    assert (settings.port, settings.host, settings.region_id) == (3, "b.test", 3)
+
+
+def test_a_list_in_the_environment_is_written_with_commas() -> None:
+    settings = settings_from(None, {"PERSO_OWN_ORIGINS": "https://a.test, http://b.test:81"})
+
+    assert settings.own_origins == ("https://a.test", "http://b.test:81")
+
+
+def test_an_empty_cookie_domain_in_the_environment_takes_the_files_back() -> None:
+    settings = settings_from('cookie_domain = "shop.test"', {"PERSO_COOKIE_DOMAIN": ""})
+
+    assert settings.cookie_domain is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", -1),
+        ("port", 65_536),
+        ("port", "8080"),
+        ("port", True),
+        ("port", 80.0),
+        ("journal_limit", 0),
+        ("load_timeout_ms", 0),
+        ("host", "not a host"),
+        ("host", ""),
+        ("data_dir", ""),
+        ("data_dir", 5),
+        ("location_hint", "Or2!"),
+        ("region_id", {"a": 1}),
+        ("own_origins", "https://a.test"),
+        ("own_origins", ["https://a.test/path"]),
+        ("own_origins", ["*"]),
+        ("own_origins", [5]),
+        ("cookie_domain", "https://a.test"),
+    ],
+)
+def test_a_wrong_value_in_the_file_is_named_with_its_line(name: str, value: Any) -> None:
+    problem = problem_of(f"# a comment\n{tomli_w.dumps({name: value})}")
+
+    assert problem.startswith(f"“{name}” (line")
+    assert "Write" in problem
+
+
+@pytest.mark.parametrize("value", ["eighty", "", "8 0", "0x50", "9" * 5_000, "65536"])
+def test_a_wrong_number_in_the_environment_is_named_by_its_variable(value: str) -> None:
+    problem = problem_of(environ={"PERSO_PORT": value})
+
+    assert problem.startswith("PERSO_PORT is")
+    assert "from 0 to 65535" in problem
+
+
+def test_a_wrong_option_is_named_as_it_was_typed() -> None:
+    assert problem_of(options={"data_dir": ""}).startswith("--data-dir is")
+
+
+def test_an_unknown_setting_is_told_the_nearest_one() -> None:
+    problem = problem_of("hot_profile = 5", {"PERSO_PROT": "80"})
+
+    assert (
+        "“hot_profile” (line 1 of the settings file) is no setting. Write hot_profiles." in problem
+    )
+    assert "“PERSO_PROT” is no setting. Write PERSO_PORT." in problem
+
+
+def test_a_setting_like_no_other_is_told_which_there_are() -> None:
+    problem = problem_of(None, {"PERSO_FOO": "1"})
+
+    assert "“PERSO_FOO” is no setting. Take it out; the settings are data_dir, host," in problem
+
+
+def test_all_problems_are_told_in_one_message() -> None:
+    problem = problem_of('port = "x"\nregion_id = -1', {"PERSO_HOST": ""})
+
+    assert all(name in problem for name in ("port", "region_id", "PERSO_HOST"))
+
+
+@pytest.mark.parametrize("text", ["port = ", "a = " + "[" * 100_000, "port = " + "9" * 5_000])
+def test_a_file_that_is_not_toml_is_told_as_such(text: str) -> None:
+    assert "not TOML" in problem_of(text)
+
+
+def test_a_hostile_value_is_told_by_its_kind() -> None:
+    assert "more than 64 parts" in problem_of("port" + ".a" * 500_000 + " = 1")
+    assert "a table" in problem_of("port" + ".a" * 60 + " = 1")
+    assert "a whole number" in problem_of("port = 0x" + "f" * 9_000)
