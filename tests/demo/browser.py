@@ -1,0 +1,73 @@
+"""Chromium and what runs in it, for the tests that need a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parent.parent.parent
+ALLOY_JS = ROOT / "node_modules/@adobe/alloy/dist/alloy.min.js"
+AXE_JS = ROOT / "node_modules/axe-core/axe.min.js"
+
+# No sandbox: tests run as root in a container. The rest keeps Chromium from calling home.
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--headless=new",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def need(path: str | Path | None, *, install: str) -> Path:
+    """A tool that is there; otherwise the test skips, saying how to install it. In CI it fails."""
+    if path is not None and Path(path).exists():
+        return Path(path)
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"Not installed. Run: {install}")
+    pytest.skip(f"Not installed. Run: {install}")
+
+
+def need_alloy() -> Path:
+    return need(ALLOY_JS, install="npm ci --ignore-scripts")
+
+
+def need_axe() -> str:
+    return need(AXE_JS, install="npm ci --ignore-scripts").read_text(encoding="utf-8")
+
+
+@contextmanager
+def chromium(*arguments: str) -> Iterator[Browser]:
+    """A browser with further arguments; closed at the end."""
+    path = need(shutil.which("chromium"), install="apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(path), args=[*_ARGUMENTS, *arguments]
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def problems_of(page: Page) -> list[str]:
+    """Filled with what the page's console and scripts complain of, from now on."""
+    problems: list[str] = []
+
+    def heard(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            problems.append(message.text)
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    return problems
