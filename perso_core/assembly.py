@@ -28,6 +28,7 @@ from perso_core.edge.keys import keys_from
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import AttributesPatched
+from perso_core.errors import RuleFaults, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
 from perso_core.stores.protocol import Store
@@ -145,6 +146,19 @@ class Perso(InProcessSite):
         return self._engine.explain(key, audience_id, now_ms=self._clock_ms())
 
 
+async def _stored_snapshot(store: Store, window_ms: int) -> Snapshot:
+    """What was applied last, compiled. Definitions that can no longer be read or compiled stop
+    nobody from applying better ones: nothing is in force until then, and the log says why."""
+    definitions = NOTHING
+    try:
+        stored = await store.definitions()
+        definitions = stored.definitions if stored else NOTHING
+        return await asyncio.to_thread(compile_snapshot, definitions, event_window_ms=window_ms)
+    except (RuleFaults, UnreadableRecord) as fault:
+        _log.error("The stored definitions are not in force. %s", fault)
+        return compile_snapshot(NOTHING, event_window_ms=window_ms)
+
+
 @asynccontextmanager
 async def open_perso(
     settings: Settings,
@@ -168,10 +182,8 @@ async def open_perso(
             event_window_ms=window_ms,
         )
         opened.push_async_callback(store.close)
-        stored = await store.definitions()
-        definitions = stored.definitions if stored else NOTHING
         engine = Engine(
-            await asyncio.to_thread(compile_snapshot, definitions, event_window_ms=window_ms),
+            await _stored_snapshot(store, window_ms),
             hot_profiles=settings.hot_profiles,
             max_events=settings.max_events_per_profile,
             journal_limit=settings.journal_limit,
@@ -220,7 +232,8 @@ async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
         await runner.setup()
         try:
             await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
-            ready(f"http://{settings.host}:{settings.port}/ee")
+            port = runner.addresses[0][1]  # the bound one: settings.port may be 0, any free
+            ready(f"http://{settings.host}:{port}/ee")
             await stopping.wait()
         finally:
             await runner.cleanup()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from importlib.resources import files
 from types import MappingProxyType
 
 from aiohttp import web
@@ -43,6 +44,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
         "privacy/set-consent": set_consent,
     }
 )
+PERSO_JS = files("perso_core").joinpath("edge", "static", "perso.js").read_bytes()
 ALLOWED_METHODS = "POST, OPTIONS"
 PREFLIGHT_MAX_AGE_S = 600
 
@@ -54,9 +56,22 @@ def build_edge(services: EdgeServices) -> web.Application:
         handler = partial(_answer, services, action)
         app.router.add_route("*", f"/v1/{path}", handler)
         app.router.add_route("*", f"/{{hint}}/v1/{path}", handler)
+    app.router.add_get("/perso.js", _perso_js)
     # Whatever else comes under our prefix is answered here too, as problem+json.
     app.router.add_route("*", "/{path:.*}", partial(_answer, services, None))
     return app
+
+
+async def _perso_js(_: web.Request) -> web.Response:
+    """Our own client, for pages of any origin: it holds nothing of any visitor."""
+    headers = {
+        "Cache-Control": "public, max-age=3600",
+        "Access-Control-Allow-Origin": "*",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return web.Response(
+        body=PERSO_JS, content_type="text/javascript", charset="utf-8", headers=headers
+    )
 
 
 async def _answer(

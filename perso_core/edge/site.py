@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -28,6 +29,8 @@ from perso_core.errors import PersoError, UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation, reason
 from perso_core.visitor import AudienceReason, PageRequest, SetCookie, Visitor
 
+_log = logging.getLogger("perso")
+
 
 class InProcessServices(Struct, frozen=True):
     """What assembly gives. decide and durable as for the HTTP edge; explain from the engine
@@ -47,6 +50,7 @@ class InProcessSite:
 
     def __init__(self, services: InProcessServices) -> None:
         self._services = services
+        self._failing = False  # pages are going out without an answer, and the log has said so
 
     async def visit(self, request: PageRequest) -> Visitor:
         """See Site. Waits at most request.wait_ms, load and commit together."""
@@ -55,16 +59,16 @@ class InProcessSite:
         if datastream is None or not datastream.enabled:
             return nobody
         proof = self._proof(request.cookie_header)
-        if proof is None and (request.xdm is None or datastream.default_consent != "in"):
-            state: Literal["new", "no-consent"] = (
-                "new" if datastream.default_consent == "in" else "no-consent"
-            )
-            return structs.replace(nobody, state=state)
+        if proof is None and not self._may_begin(request, datastream.default_consent):
+            return structs.replace(nobody, state="no-consent")
+        if proof is None and request.xdm is None:
+            return structs.replace(nobody, state="new")
         device = proof.device if proof else self._new_device()
         try:
             return await self._visited(request, device, proof, nobody)
-        except (TimeoutError, PersoError):
+        except (TimeoutError, PersoError) as fault:
             # P4: a store that is slow or failing never breaks the page; its defaults show.
+            self._tell_once(fault)
             return nobody
 
     async def update(self, visitor: Visitor, attributes: Mapping[str, Any]) -> Visitor:
@@ -127,6 +131,12 @@ class InProcessSite:
 
     # ---- inside -----------------------------------------------------------------
 
+    def _tell_once(self, fault: Exception) -> None:
+        """One line for an outage, however many pages it meets."""
+        if not self._failing:
+            self._failing = True
+            _log.warning("Pages go out without an answer: %s %s", type(fault).__name__, fault)
+
     @property
     def _org(self) -> str:
         return self._services.snapshot().org
@@ -134,6 +144,13 @@ class InProcessSite:
     def _proof(self, cookie_header: str) -> cookies.Proof | None:
         received = cookies.received(cookie_header)
         return cookies.proven_device(received, org=self._org, keys=self._services.keys)
+
+    def _may_begin(self, request: PageRequest, default_consent: str) -> bool:
+        """Whether a visitor whom no cookie proves may have a profile: the datastream says so, and
+        the browser does not still hold a refusal."""
+        held = cookies.received(request.cookie_header)
+        refused = "general=out" in held.get(cookies.cookie_names(self._org).consent, ())
+        return default_consent == "in" and not refused
 
     def _new_device(self) -> Device:
         return Device(ecid_from(self._services.entropy(16)), new=True)
@@ -157,6 +174,7 @@ class InProcessSite:
         deadline = asyncio.get_running_loop().time() + request.wait_ms / 1000
         async with asyncio.timeout_at(deadline):
             answer = await self._services.decide(interaction)
+        self._failing = False
         visitor = self._visitor(nobody, device, proof, answer, now_ms)
         if not answer.permitted:
             return visitor
