@@ -49,7 +49,7 @@ def _instant(hours: int) -> str:
 
 
 def _born(years: int) -> str:
-    """A birthday some months after which today's age is so many years."""
+    """The birth date of one who is so many years old, and had the birthday months ago."""
     return _day(-years * 365 - 120)
 
 
@@ -189,9 +189,7 @@ MEDIA: Mapping[str, Case] = {
 
 TRAVEL: Mapping[str, Case] = {
     "Travel - Searched a beach today": _by(
-        1,
-        "_airco.search.passengers",
-        _airco={"search": {"destination": "FAO", "passengers": 2}},
+        1, "_airco.search.passengers", _airco={"search": {"destination": "FAO", "passengers": 2}}
     ),
     "Travel - Fare in basket": _by(
         99.99,
@@ -248,10 +246,7 @@ TRAVEL: Mapping[str, Case] = {
 
 FINANCE: Mapping[str, Case] = {
     "Finance - Started a loan form": _by(
-        "card-step-1",
-        "web.webPageDetails.name",
-        "web.formFilledOut",
-        web=_page(name="loan-step-1"),
+        "card-step-1", "web.webPageDetails.name", "web.formFilledOut", web=_page(name="loan-step-1")
     ),
     "Finance - Idle cash": _of(
         "savings",

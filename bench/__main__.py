@@ -1,0 +1,30 @@
+"""`python -m bench`: every figure, each a ratio within this one run."""
+
+from __future__ import annotations
+
+import sys
+
+from bench import event, interact, lookup
+
+
+def main() -> int:
+    """The exit status: 1 where a figure is missing."""
+    lookup.measure()
+    event.measure()
+    try:
+        interact.measure()
+    except interact.MissingWrk:
+        print(
+            "interact_100_durable/bare_aiohttp: missing, because wrk is not installed. "
+            "As root: sh tests/install-tools.sh",
+            file=sys.stderr,
+        )
+        return 1
+    except RuntimeError as error:
+        print(f"interact_100_durable/bare_aiohttp: missing. {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""interact_100_durable/bare_aiohttp: requests per second, against the framework alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from msgspec import Struct
+
+from bench.audiences import DATASTREAM
+from bench.figures import ROOT, record
+from bench.visitor import interact_body
+
+ROUNDS = 4
+SECONDS = 3
+CONNECTIONS = 32
+AUDIENCES = 100
+# Enough that a visitor's events stay few while the rounds last.
+VISITORS = 1_000
+SCRIPT = Path(__file__).resolve().parent / "interact.lua"
+PATH = f"/ee/v1/interact?configId={DATASTREAM}"
+
+
+class MissingWrk(Exception):
+    """wrk is not installed, so requests per second cannot be measured."""
+
+
+class Load(Struct, frozen=True):
+    """What wrk counted. wrong: answers other than 200. broken: socket errors and timeouts."""
+
+    requests: int
+    seconds: float
+    wrong: int
+    broken: int
+
+    @property
+    def rps(self) -> float:
+        return self.requests / self.seconds
+
+
+def measure() -> None:
+    """Raises MissingWrk; RuntimeError where any answer was not 200."""
+    if shutil.which("wrk") is None:
+        raise MissingWrk
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as scratch, ExitStack() as running:
+        data_dir = str(Path(scratch) / "perso")
+        perso = running.enter_context(_server("perso_server", data_dir, str(AUDIENCES)))
+        bodies = Path(scratch) / "bodies"
+        body_bytes, answer_bytes = _write_bodies(perso, bodies)
+        bare = running.enter_context(_server("bare_server", str(answer_bytes)))
+        of_perso: list[Load] = []
+        of_bare: list[Load] = []
+        _load(bare, bodies, "warm", seconds=1)
+        _load(perso, bodies, "warm", seconds=1)
+        for turn in range(ROUNDS):
+            of_perso.append(_load(perso, bodies, f"p{turn}", seconds=SECONDS))
+            of_bare.append(_load(bare, bodies, f"b{turn}", seconds=SECONDS))
+    _record(of_perso, of_bare, body_bytes=body_bytes, answer_bytes=answer_bytes)
+
+
+def _record(of_perso: list[Load], of_bare: list[Load], **sizes: int) -> None:
+    perso_rps, bare_rps = (median(load.rps for load in loads) for loads in (of_perso, of_bare))
+    record(
+        "interact_100_durable_rps",
+        perso_rps,
+        unit="requests/s",
+        rounds=[round(load.rps) for load in of_perso],
+    )
+    record(
+        "bare_aiohttp_rps",
+        bare_rps,
+        unit="requests/s",
+        rounds=[round(load.rps) for load in of_bare],
+    )
+    record(
+        "interact_100_durable/bare_aiohttp",
+        perso_rps / bare_rps,
+        unit="ratio",
+        interact_100_durable_rps=round(perso_rps, 1),
+        bare_aiohttp_rps=round(bare_rps, 1),
+        rounds=len(of_perso),
+        seconds=SECONDS,
+        connections=CONNECTIONS,
+        visitors=VISITORS,
+        events_per_visitor=round(sum(load.requests for load in of_perso) / VISITORS, 1),
+        **sizes,
+    )
+
+
+@contextmanager
+def _server(module: str, *arguments: str) -> Iterator[int]:
+    """The port of a server that runs until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"bench.{module}", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None, "it was asked for"
+        told = process.stdout.readline()
+        if not told:
+            raise RuntimeError(f"bench.{module} ended before it served; see its error above.")
+        yield int(told)
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _write_bodies(port: int, bodies: Path) -> tuple[int, int]:
+    """One body per returning visitor. Returns the bytes of such a body and of its answer."""
+    with bodies.open("w", encoding="utf-8") as out:
+        for number in range(VISITORS):
+            cookies = _cookies(_post(port, interact_body(f"first-{number}", {})))
+            out.write(_encoded(interact_body("@ID@", cookies)) + "\n")
+    body = interact_body("an-event-of-usual-length", cookies)
+    return len(_encoded(body)), len(_post(port, body))
+
+
+def _encoded(body: dict[str, Any]) -> str:
+    return json.dumps(body, separators=(",", ":"))
+
+
+def _post(port: int, body: dict[str, Any]) -> bytes:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{PATH}",
+        data=_encoded(body).encode(),
+        headers={"Content-Type": "text/plain; charset=UTF-8"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        if answer.status != 200:
+            raise RuntimeError(f"POST {PATH} answered {answer.status}.")
+        told: bytes = answer.read()
+    return told
+
+
+def _cookies(answer: bytes) -> dict[str, str]:
+    return {
+        cookie["key"]: cookie["value"]
+        for handle in json.loads(answer)["handle"]
+        if handle["type"] == "state:store"
+        for cookie in handle["payload"]
+    }
+
+
+def _load(port: int, bodies: Path, run: str, *, seconds: int) -> Load:
+    url = f"http://127.0.0.1:{port}{PATH}"
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), url]
+    told = subprocess.run(
+        [*command, "--", str(bodies), run],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=seconds + 30,
+    ).stdout
+    counted = next(line for line in told.splitlines() if line.startswith("PERSO "))
+    requests, micros, wrong, broken = (int(word) for word in counted.split()[1:])
+    load = Load(requests, micros / 1e6, wrong, broken)
+    if wrong or broken or not requests:
+        raise RuntimeError(f"Run {run}: {load}. A figure with failed answers means nothing.")
+    return load
