@@ -3,7 +3,7 @@
 local bodies, run, count = {}, "", 0
 local headers = { ["Content-Type"] = "text/plain; charset=UTF-8" }
 local threads = {}
-wrong = 0
+wrong, first_wrong = 0, ""
 
 function setup(thread)
   table.insert(threads, thread)
@@ -25,13 +25,18 @@ function request()
 end
 
 -- 207 is an answer with faults in it.
-function response(status)
-  if status ~= 200 then wrong = wrong + 1 end
+function response(status, _, body)
+  if status == 200 then return end
+  wrong = wrong + 1
+  if first_wrong == "" then first_wrong = status .. " " .. body:sub(1, 300) end
 end
 
 function done(summary, latency)
   local all = 0
-  for _, thread in ipairs(threads) do all = all + thread:get("wrong") end
+  for _, thread in ipairs(threads) do
+    all = all + thread:get("wrong")
+    if thread:get("first_wrong") ~= "" then io.write(thread:get("first_wrong"), "\n") end
+  end
   local e = summary.errors
   io.write(string.format(
     "PERSO %d %d %d %d\n", summary.requests, summary.duration, all,

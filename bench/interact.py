@@ -170,5 +170,5 @@ def _load(port: int, bodies: Path, run: str, *, seconds: int) -> Load:
     requests, micros, wrong, broken = (int(word) for word in counted.split()[1:])
     load = Load(requests, micros / 1e6, wrong, broken)
     if wrong or broken or not requests:
-        raise RuntimeError(f"Run {run}: {load}. A figure with failed answers means nothing.")
+        raise RuntimeError(f"Run {run}: {load}. No figure with failed answers.\n{told}")
     return load

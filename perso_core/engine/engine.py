@@ -112,7 +112,7 @@ class Engine:
             kept is not None
             and kept.state is hot.committed
             and now_ms < kept.until_ms
-            and kept.snapshot_id == self._snapshot.id
+            and kept.snapshot is self._snapshot
         ):
             hot.used = True
             return kept.lookup
@@ -301,7 +301,7 @@ class Engine:
             until_ms=qualified.until_ms,
             now_ms=now_ms,
         )
-        hot.answers[datastream_id] = Kept(state, self._snapshot.id, found.until_ms, found)
+        hot.answers[datastream_id] = Kept(state, self._snapshot, found.until_ms, found)
         return found
 
     def _answer(

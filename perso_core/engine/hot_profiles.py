@@ -8,6 +8,7 @@ from msgspec import Struct
 from perso_core.decision.consent import Consent
 from perso_core.decision.lookup import Lookup
 from perso_core.decision.qualification import Qualified
+from perso_core.definitions.snapshot import Snapshot
 
 
 class State(Struct, frozen=True):
@@ -30,7 +31,7 @@ class Kept(Struct):
     """An answer and what it was computed from: it holds for that very state until until_ms."""
 
     state: State
-    snapshot_id: str
+    snapshot: Snapshot
     until_ms: int
     lookup: Lookup
 
