@@ -268,6 +268,8 @@ def test_ctrl_c_stops_a_waiting_command_without_a_traceback(tmp_path: Path) -> N
         env=environment(PYTHONUNBUFFERED="1"),
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A suite that a shell runs in the background inherits an ignored Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     # More than a pipe holds: when this is written, the command reads.
     assert waiting.stdin is not None
