@@ -9,17 +9,24 @@ from pathlib import Path
 
 import pytest
 
+import perso_ads
+import perso_aiohttp
 import perso_core
+import perso_jinja
 from perso_core.edge.problem import EdgeError
 from perso_core.errors import PersoError
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
 
 
+PACKAGES = (perso_core, perso_ads, perso_aiohttp, perso_jinja)
+
+
 def every_error() -> Iterator[type[PersoError]]:
-    for module in pkgutil.walk_packages(perso_core.__path__, "perso_core."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    for package in PACKAGES:
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
     waiting: list[type[PersoError]] = [PersoError]
     while waiting:
         error = waiting.pop()
