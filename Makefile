@@ -8,14 +8,16 @@ PORT ?= 8080
 AD_PORT ?= 8081
 DATA_DIR ?= .data/demo
 export PORT AD_PORT DATA_DIR
+FUZZ_SECONDS ?= 600
 
-.PHONY: help demo setup tools test check format bench soak clean
+.PHONY: help demo setup tools test check format bench fuzz soak clean
 
 help:
 	@echo "make demo    the demo site, on http://127.0.0.1:$(PORT) (PORT, AD_PORT, DATA_DIR change where)"
 	@echo "make test    everything, with the tools it needs (Chromium, Node.js; apt when root)"
 	@echo "make check   format, lint, types, imports"
 	@echo "make bench   what one lookup, rule set and request cost; kept in bench/results.jsonl"
+	@echo "make fuzz    random rule texts for FUZZ_SECONDS (600)"
 	@echo "make setup   the development environment in $(VENV)"
 
 $(VENV)/bin/python:
@@ -53,8 +55,20 @@ format: $(VENV)/.setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: tools
+$(VENV)/.bench: $(VENV)/.setup
+	$(PIP) install -e '.[bench]'
+	@touch $@
+
+bench: tools $(VENV)/.bench
 	$(BIN)/python -m bench
+
+$(VENV)/.fuzz: $(VENV)/.setup
+	$(PIP) install -e '.[fuzz]'
+	@touch $@
+
+# Random rule texts, at low priority; what breaks or is slow is kept in .data/fuzz.
+fuzz: $(VENV)/.fuzz
+	nice -n 19 $(BIN)/python -m tests.fuzz $(FUZZ_SECONDS)
 
 soak: tools
 	PERSO_SOAK=1 $(BIN)/python -m pytest -m soak

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import sys
 
-from bench import event, interact, lookup
+from bench import event, interact, lookup, pql
 
 
 def main() -> int:
     """The exit status: 1 where a figure is missing."""
     lookup.measure()
     event.measure()
+    return max(_rules(), _requests())
+
+
+def _rules() -> int:
+    try:
+        pql.measure()
+    except pql.MissingPeers as missing:
+        print(
+            f"match_1000/fastest_peer and the others: missing, because {missing}. "
+            "Run: pip install -e '.[bench]'",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def _requests() -> int:
     try:
         interact.measure()
     except interact.MissingWrk:

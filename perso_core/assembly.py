@@ -110,7 +110,7 @@ class Perso(InProcessSite):
     async def apply(self, definitions: Definitions) -> int:
         """Keep checked definitions and put them in force. Returns their version.
         Raises RuleFaults (check them first for all faults at once), StoreUnavailable."""
-        window_ms = self._engine.snapshot.event_window_ms
+        window_ms = _window_ms(self.settings)
         snapshot = await asyncio.to_thread(compile_snapshot, definitions, event_window_ms=window_ms)
         version = await self._store.save_definitions(definitions)
         self._engine.swap(snapshot)
@@ -159,6 +159,11 @@ async def _stored_snapshot(store: Store, window_ms: int) -> Snapshot:
         return compile_snapshot(NOTHING, event_window_ms=window_ms)
 
 
+def _window_ms(settings: Settings) -> int:
+    """How long an event counts for an audience that does not say."""
+    return settings.event_window_days * 24 * 60 * 60 * 1000
+
+
 @asynccontextmanager
 async def open_perso(
     settings: Settings,
@@ -174,12 +179,11 @@ async def open_perso(
     """
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at opening
-    window_ms = settings.event_window_days * 24 * 60 * 60 * 1000
+    window_ms = _window_ms(settings)
     async with contextlib.AsyncExitStack() as opened:
         store = await open_sqlite(
             data_dir / DATABASE,
             max_events=settings.max_events_per_profile,
-            event_window_ms=window_ms,
         )
         opened.push_async_callback(store.close)
         engine = Engine(

@@ -60,6 +60,16 @@ class RuleTypeError(RuleError):
     title = "The rule compares things that cannot be compared"
 
 
+class RuleNeverHolds(RuleError):
+    code = "pql.never-holds"
+    title = "The rule has a comparison that no profile can meet"
+
+
+class UnknownField(RuleError):
+    code = "pql.unknown-field"
+    title = "The rule reads a field the schema does not have"
+
+
 class RuleNotSupportedYet(RuleError):
     code = "pql.not-supported-yet"
     title = "This part of the language is not supported yet"
@@ -68,6 +78,13 @@ class RuleNotSupportedYet(RuleError):
 class RuleTooLarge(RuleError):
     code = "pql.too-large"
     title = "The rule is over a limit"
+
+
+class RuleNotEligible(RuleError):
+    """One reason why a rule is refused by an edge rule (docs/pql.md)."""
+
+    code = "pql.not-eligible"
+    title = "The rule is not eligible for the edge"
 
 
 class RuleFaults(PersoError):
@@ -114,6 +131,28 @@ class DefinitionFaults(PersoError):
 class NothingDefined(PersoError):
     code = "definitions.none"
     title = "No definitions are in force"
+
+
+class BadImport(PersoError):
+    """Nothing could be imported at all. What is wrong with one definition is in the report."""
+
+    code = "definitions.import"
+    title = "The segment definitions cannot be imported"
+
+
+# ---- the author's files -----------------------------------------------------
+
+
+class BadAudienceFile(PersoError):
+    """A rule, or a profile to ask it of, that `perso audience` was given."""
+
+    code = "audience.file"
+    title = "The file cannot be read"
+
+
+class BadCases(PersoError):
+    code = "audience.cases"
+    title = "The cases cannot be run"
 
 
 # ---- profiles and events ----------------------------------------------------

@@ -1,4 +1,4 @@
-"""The command line: `perso serve | demo | apply | export | profile`.
+"""The command line: `perso serve | demo | apply | export | profile | audience | import`.
 
 This module knows words and exit codes; each command is imported when it runs, so that help and
 usage errors come at once. Exit codes: 0 done, 1 a fault in what was given or met, 2 usage.
@@ -92,6 +92,8 @@ def _parser() -> _Parser:
     _add_apply(commands)
     _add_export(commands)
     _add_profile(commands)
+    _add_import(commands)
+    _add_audience(commands)
     return parser
 
 
@@ -205,6 +207,123 @@ def _add_profile(commands: _Commands[_Parser]) -> None:
     _takes_settings(get)
 
 
+def _add_audience(commands: _Commands[_Parser]) -> None:
+    does = "Check a rule, run its cases, or tell why a profile is in an audience."
+    group = commands.add_parser(
+        "audience",
+        help=does,
+        description=does,
+        epilog="Example: perso audience check rule.pql",
+        allow_abbrev=False,
+    )
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    _add_audience_check(verbs)
+    _add_audience_test(verbs)
+    _add_audience_explain(verbs)
+
+
+def _add_audience_check(verbs: _Commands[_Parser]) -> None:
+    parser = _command(
+        verbs,
+        "check",
+        _audience_check,
+        does="Tell every fault of a rule with its place, or which edges take it, what it reads and "
+        "what it costs. A file that ends in .toml is a definitions file: all its audiences.",
+        example="echo 'loyalty.points >= 1000' | perso audience check -",
+    )
+    parser.add_argument("file", metavar="FILE", help="one rule in PQL, or - for stdin")
+    parser.add_argument(
+        "--definitions", metavar="FILE", help="whose schema and audiences the rule may read"
+    )
+    parser.add_argument(
+        "--edge",
+        choices=("local", "edge-2025", "edge-classic"),
+        help="exit with 1 when this edge refuses the rule (default: local)",
+    )
+    parser.add_argument(
+        "--event-window-days",
+        metavar="DAYS",
+        type=int,
+        help="how long an event counts for the rule (default: the setting, 35)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_audience_test(verbs: _Commands[_Parser]) -> None:
+    parser = _command(
+        verbs,
+        "test",
+        _audience_test,
+        does="Run cases: a rule, a profile, an instant and what is expected (docs/pql.md). Prints "
+        "what failed, and exits with 1 when something did.",
+        example="perso audience test cases.json --definitions perso.toml",
+    )
+    parser.add_argument("file", metavar="CASES", help="a JSON list of cases, or - for stdin")
+    parser.add_argument("--definitions", metavar="FILE", help="whose audiences the cases may name")
+
+
+def _add_audience_explain(verbs: _Commands[_Parser]) -> None:
+    parser = _command(
+        verbs,
+        "explain",
+        _audience_explain,
+        does="Tell why a profile is in an audience or not, since when, and until when. Reads the "
+        "store, also beside a running server, or a profile from a file.",
+        example="perso audience explain gold --identity CRMID:4711",
+    )
+    parser.add_argument("audience", metavar="AUDIENCE", help="its id, alias or name")
+    parser.add_argument("--profile", metavar="KEY", help="the key of a profile in the store")
+    parser.add_argument("--identity", metavar="NS:ID", help="an identity, e.g. CRMID:4711")
+    parser.add_argument(
+        "--profile-file", metavar="FILE", help="a profile as JSON, as the cases have it; - is stdin"
+    )
+    parser.add_argument(
+        "--definitions", metavar="FILE", help="with --profile-file: the audiences, not the store's"
+    )
+    parser.add_argument(
+        "--now", metavar="INSTANT", help="ask as of this instant, e.g. 2026-03-15T12:30:00Z"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    _takes_settings(parser)
+
+
+def _add_import(commands: _Commands[_Parser]) -> None:
+    group = commands.add_parser(
+        "import",
+        help="Bring definitions from elsewhere.",
+        description="Bring definitions from elsewhere.",
+        epilog="Example: perso import segments export.json",
+        allow_abbrev=False,
+    )
+    parser = _command(
+        group.add_subparsers(metavar="VERB", required=True),
+        "segments",
+        _import_segments,
+        does="Make audiences of the segment definitions that Adobe's API answered, and report on "
+        "each (docs/import.md). Without -o and --apply only the report is made.",
+        example="perso import segments export.json --merge perso.toml -o perso.toml",
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a JSON file, or - for stdin")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write a definitions file; - for stdout"
+    )
+    parser.add_argument(
+        "--merge", metavar="FILE", help="add to the definitions of this file; it may be that of -o"
+    )
+    parser.add_argument("--apply", action="store_true", help="add to the definitions in force")
+    parser.add_argument("--org", metavar="ID", help="the organisation of a new definitions file")
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="take the export's word on audiences that are defined already; overwrite -o's file",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="write nothing where a definition is refused"
+    )
+    parser.add_argument("--json", action="store_true", help="report as JSON")
+    _takes_settings(parser)
+
+
 def _serve(arguments: argparse.Namespace) -> int:
     from perso_core.cli.server import serve
 
@@ -239,3 +358,27 @@ def _profile_get(arguments: argparse.Namespace) -> int:
     from perso_core.cli.profiles import get
 
     return get(arguments)
+
+
+def _audience_check(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.audience_check import check
+
+    return check(arguments)
+
+
+def _audience_test(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.audience_test import test
+
+    return test(arguments)
+
+
+def _audience_explain(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.audience_explain import explain
+
+    return explain(arguments)
+
+
+def _import_segments(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.import_segments import segments
+
+    return segments(arguments)

@@ -61,7 +61,7 @@ def export(arguments: argparse.Namespace) -> int:
     """Write what is in force. Raises NothingDefined."""
     from perso_core.definitions.export import definitions_to_toml
 
-    definitions = asyncio.run(_in_force(settings_of(arguments)))
+    definitions = asyncio.run(in_force(settings_of(arguments)))
     content = definitions_to_toml(definitions).encode()
     if arguments.output is None:
         # Bytes: the file is UTF-8, whatever the terminal speaks.
@@ -73,7 +73,8 @@ def export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _in_force(settings: Settings) -> Definitions:
+async def in_force(settings: Settings) -> Definitions:
+    """What was applied last. Raises NothingDefined."""
     from perso_core.assembly import open_perso
 
     async with open_perso(settings, announce=True) as perso:

@@ -20,9 +20,10 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings of a command's --settings file, the environment and its other options.
     Raises BadSettings."""
     text = None
-    if arguments.settings is not None:
+    path = getattr(arguments, "settings", None)  # not every command takes one
+    if path is not None:
         text = text_of(
-            arguments.settings,
+            path,
             max_bytes=MAX_SETTINGS_BYTES,
             problem=lambda detail, fix: BadSettings(detail, fix=fix),
         )

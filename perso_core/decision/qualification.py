@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from heapq import heapify, heappop, heappush
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from msgspec import Struct, structs
 
+from perso_core.decision.event import Event
 from perso_core.decision.membership import EXITED_KEPT_MS, Membership, qualify
 from perso_core.decision.profile import Profile, view
 from perso_core.definitions.snapshot import FOREVER_MS, Snapshot
-
-_REALIZED = {"status": "realized"}
+from perso_core.rules.matcher import bits_of
+from perso_core.rules.standing import Standing
 
 # A profile that slept through more flips than this is evaluated at the present instead: its
 # memberships are right, only `since_ms` of the later ones is then the present.
@@ -21,77 +22,66 @@ MAX_STEPS = 256
 class Qualified(Struct, frozen=True):
     """A profile whose memberships are what `snapshot` says at profile.evaluated_ms.
 
-    untils: audience id -> the first instant at which time alone changes its answer; audiences
-    that time alone never changes are absent.
-    until_ms: the earliest of them, FOREVER_MS where there is none.
+    standing: what the rules know of it; None: the rules were not run after the last change.
     """
 
     profile: Profile
-    untils: Mapping[str, int]
-    until_ms: int = FOREVER_MS
+    standing: Standing | None = None
+
+    @property
+    def until_ms(self) -> int:
+        """The first instant at which time alone changes a membership; FOREVER_MS: none."""
+        return FOREVER_MS if self.standing is None else self.standing.until_ms
 
 
 def qualify_all(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
-    """Every audience evaluated, in dependency order. O(audiences)."""
+    """Every audience evaluated, in dependency order. O(audiences + events)."""
+    rules = snapshot.rules
     kept = {
         audience_id: member
         for audience_id, member in profile.memberships.items()
-        if audience_id in snapshot.audience_by_id
+        if audience_id in rules.position_of
         and (member.status == "realized" or now_ms - member.since_ms < EXITED_KEPT_MS)
     }
-    trimmed = structs.replace(profile, memberships=kept)
-    everything = (audience.id for audience in snapshot.audiences)
-    return requalify(Qualified(trimmed, {}), snapshot, everything, now_ms=now_ms)
-
-
-def requalify(
-    before: Qualified, snapshot: Snapshot, touched: Iterable[str], *, now_ms: int
-) -> Qualified:
-    """The touched audiences evaluated again, and those that hang on one that changed.
-
-    touched: audience ids in any order. O(touched + their dependents) evaluations.
-    """
-    audiences = snapshot.audiences
-    by_id = snapshot.audience_by_id
-    due = {by_id[audience_id].position for audience_id in touched}
-    if not due:
-        return _at(before, now_ms=now_ms, snapshot=snapshot)
-    queue = list(due)
-    heapify(queue)
-    memberships = dict(before.profile.memberships)
-    untils = dict(before.untils)
-    realized: dict[str, Mapping[str, str]] = {
-        audience_id: _REALIZED
-        for audience_id in snapshot.referenced
-        if (member := memberships.get(audience_id)) and member.status == "realized"
-    }
-    seen = view(before.profile, realized)
-    while queue:
-        audience = audiences[heappop(queue)]
-        audience_id = audience.id
-        verdict = audience.rule.evaluate(seen, now_ms)
-        if verdict.until_ms < FOREVER_MS:
-            untils[audience_id] = verdict.until_ms
-        else:
-            untils.pop(audience_id, None)
-        member = memberships.get(audience_id)
-        after = qualify(audience_id, member, holds=verdict.holds, now_ms=now_ms)
-        if after is member or after is None:
-            continue
-        memberships[audience_id] = after
-        if audience_id in snapshot.referenced:
-            _tell(realized, after)
-            # Dependents stand later in the order, so a heap of positions visits each once.
-            for dependent in snapshot.index.touched_by_audience(audience_id):
-                position = by_id[dependent].position
-                if position not in due:
-                    due.add(position)
-                    heappush(queue, position)
-    return _at(
-        Qualified(structs.replace(before.profile, memberships=memberships), untils),
-        now_ms=now_ms,
-        snapshot=snapshot,
+    standing = rules.standing(_seen(profile), now_ms=now_ms)
+    realized = sum(
+        1 << rules.position_of[audience_id]
+        for audience_id, member in kept.items()
+        if member.status == "realized"
     )
+    trimmed = structs.replace(profile, memberships=kept)
+    return _qualified(trimmed, standing, standing.members ^ realized, snapshot)
+
+
+def after_event(
+    before: Qualified, profile: Profile, event: Event, snapshot: Snapshot, *, now_ms: int
+) -> Qualified:
+    """After one event that profile holds already. `before` has been brought to now_ms.
+
+    O(audiences that change), a few integers for the others.
+    """
+    standing = before.standing
+    assert standing is not None, "the rules were run before"
+    after = snapshot.rules.after_event(
+        standing,
+        event.xdm,
+        _seen(profile),
+        now_ms=max(now_ms, standing.now_ms),
+        kept=len(profile.events),
+    )
+    return _qualified(profile, after, after.members ^ standing.members, snapshot)
+
+
+def after_attributes(
+    before: Qualified, profile: Profile, names: Iterable[str], snapshot: Snapshot, *, now_ms: int
+) -> Qualified:
+    """After these top-level attributes changed. O(audiences that read one of them)."""
+    standing = before.standing
+    assert standing is not None, "the rules were run before"
+    after = snapshot.rules.after_attributes(
+        standing, names, _seen(profile), now_ms=max(now_ms, standing.now_ms)
+    )
+    return _qualified(profile, after, after.members ^ standing.members, snapshot)
 
 
 def advance(before: Qualified, snapshot: Snapshot, *, now_ms: int) -> Qualified:
@@ -103,9 +93,8 @@ def advance(before: Qualified, snapshot: Snapshot, *, now_ms: int) -> Qualified:
     for _ in range(MAX_STEPS):
         if current.until_ms > now_ms:
             return current
-        step_ms = current.until_ms
-        current = requalify(current, snapshot, _due(current, step_ms), now_ms=step_ms)
-    return requalify(current, snapshot, _due(current, now_ms), now_ms=now_ms)
+        current = _at(current, snapshot, current.until_ms)
+    return _at(current, snapshot, now_ms)
 
 
 def resumed(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
@@ -117,20 +106,42 @@ def resumed(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
     return advance(then, snapshot, now_ms=now_ms)
 
 
-def _due(qualified: Qualified, now_ms: int) -> list[str]:
-    return [audience_id for audience_id, until_ms in qualified.untils.items() if until_ms <= now_ms]
+def _at(before: Qualified, snapshot: Snapshot, now_ms: int) -> Qualified:
+    standing = before.standing
+    assert standing is not None, "only a standing comes to an end"
+    after = snapshot.rules.advance(standing, _seen(before.profile), now_ms=now_ms)
+    return _qualified(before.profile, after, after.members ^ standing.members, snapshot)
 
 
-def _at(qualified: Qualified, *, now_ms: int, snapshot: Snapshot) -> Qualified:
-    return Qualified(
-        structs.replace(qualified.profile, evaluated_ms=now_ms, snapshot_id=snapshot.id),
-        qualified.untils,
-        min(qualified.untils.values(), default=FOREVER_MS),
+def _seen(profile: Profile) -> Callable[[], Mapping[str, Any]]:
+    """The profile as rules see it; memberships are put in by the rules, which know them."""
+    return lambda: view(profile, {})
+
+
+def _qualified(profile: Profile, standing: Standing, changed: int, snapshot: Snapshot) -> Qualified:
+    """The profile with the changed audiences entered or left. changed: one bit each."""
+    memberships = profile.memberships
+    if changed:
+        memberships = _moved(memberships, standing, changed, snapshot)
+    now = structs.replace(
+        profile,
+        memberships=memberships,
+        evaluated_ms=standing.now_ms,
+        snapshot_id=snapshot.id,
     )
+    return Qualified(now, standing)
 
 
-def _tell(realized: dict[str, Mapping[str, str]], member: Membership) -> None:
-    if member.status == "realized":
-        realized[member.audience_id] = _REALIZED
-    else:
-        realized.pop(member.audience_id, None)
+def _moved(
+    before: Mapping[str, Membership], standing: Standing, changed: int, snapshot: Snapshot
+) -> Mapping[str, Membership]:
+    memberships = dict(before)
+    for position in bits_of(changed):
+        audience_id = snapshot.rules.ids_by_position[position]
+        holds = bool(standing.members >> position & 1)
+        after = qualify(
+            audience_id, memberships.get(audience_id), holds=holds, now_ms=standing.now_ms
+        )
+        if after is not None:
+            memberships[audience_id] = after
+    return memberships

@@ -12,6 +12,7 @@ from perso_core.definitions.destination import Destination
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import Finding, shown, unknown
 from perso_core.definitions.rules_check import check_rules
+from perso_core.definitions.schema import check_schema, field_types
 from perso_core.definitions.toml_places import Path
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
 
@@ -51,7 +52,11 @@ def check_definitions(
     yield from _attributes(definitions.destinations)
     yield from _audience_aliases(definitions.audiences)
     yield from _activations(definitions)
-    yield from check_rules(definitions.audiences, event_window_ms)
+    schema_faults = [*check_schema(definitions.schema)]
+    yield from schema_faults
+    # Rules are checked without a schema that is wrong: its faults come first.
+    types = None if schema_faults else field_types(definitions.schema)
+    yield from check_rules(definitions.audiences, event_window_ms, types)
 
 
 def _org(org: str) -> Iterator[Finding]:

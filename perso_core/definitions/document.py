@@ -8,6 +8,7 @@ from perso_core.definitions.activation import Activation
 from perso_core.definitions.audience import Audience
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.destination import Destination
+from perso_core.definitions.schema import Schema
 
 
 class Definitions(Struct, frozen=True, kw_only=True):
@@ -16,6 +17,7 @@ class Definitions(Struct, frozen=True, kw_only=True):
     """
 
     org: str
+    schema: Schema = Schema()
     datastreams: tuple[Datastream, ...] = ()
     destinations: tuple[Destination, ...] = ()
     audiences: tuple[Audience, ...] = ()

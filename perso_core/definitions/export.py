@@ -9,6 +9,7 @@ import tomli_w
 from msgspec import Struct, structs
 
 from perso_core.definitions.document import Definitions
+from perso_core.definitions.schema_table import schema_to_table
 
 
 def definitions_to_toml(definitions: Definitions) -> str:
@@ -21,6 +22,9 @@ def definitions_to_toml(definitions: Definitions) -> str:
     several_lines = not any("\r\n" in text for text in texts)
     # tomli_w writes short tables of a list as one inline array: we give it one table at a time.
     written = [tomli_w.dumps({"org": definitions.org})]
+    schema = schema_to_table(definitions.schema)
+    if schema:
+        written.append(tomli_w.dumps({"schema": schema}))
     for header, entry in _entries(definitions):
         table = tomli_w.dumps(_table(entry), multiline_strings=several_lines)
         written.append(f"[[{header}]]\n{table}")

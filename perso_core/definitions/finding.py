@@ -48,6 +48,12 @@ def shown(text: str) -> str:
     return f"“{''.join(one if one.isprintable() else ascii(one)[1:-1] for one in cut)}”"
 
 
+def index_in(rule: str, line: int, column: int) -> int:
+    """The index of the character of a rule at line and column, both 1-based."""
+    lines = rule.split("\n")
+    return sum(len(one) + 1 for one in lines[: line - 1]) + column - 1
+
+
 # TOML's kinds of values, the narrower first: a bool is an int, a datetime is a date.
 _KINDS: tuple[tuple[type, str], ...] = (
     (bool, "true or false"),

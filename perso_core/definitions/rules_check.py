@@ -5,28 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from perso_core.definitions.audience import Audience
-from perso_core.definitions.finding import Finding, shown, unknown
+from perso_core.definitions.edge_check import check_edges
+from perso_core.definitions.finding import Finding, index_in, shown, unknown
 from perso_core.errors import RuleFaults
 from perso_core.pql.compiler import CompiledRule, compile_rule
+from perso_core.pql.fields import FieldTypes
 
 
-def check_rules(audiences: Sequence[Audience], event_window_ms: int) -> Iterator[Finding]:
-    """Faults of every rule, and of what rules read through inSegment."""
+def check_rules(
+    audiences: Sequence[Audience], event_window_ms: int, schema: FieldTypes | None = None
+) -> Iterator[Finding]:
+    """Faults of every rule, and of what rules read through inSegment.
+
+    schema: what is known of the fields; None: nothing.
+    """
     compiled: dict[str, CompiledRule] = {}
     for index, audience in enumerate(audiences):
         try:
-            compiled[audience.id] = compile_rule(audience.pql, event_window_ms=event_window_ms)
+            compiled[audience.id] = compile_rule(
+                audience.pql, event_window_ms=event_window_ms, schema=schema
+            )
         except RuleFaults as faults:
             for fault in faults.faults:
                 yield Finding(
                     path=("audience", index, "pql"),
                     detail=f"The rule of {shown(audience.name)}: {fault.detail}",
                     fix=fault.fix,
-                    rule_index=_index(audience.pql, fault.line, fault.column),
+                    rule_index=index_in(audience.pql, fault.line, fault.column),
                 )
     reads = {audience_id: rule.reads.audience_ids for audience_id, rule in compiled.items()}
     yield from _segment_references(audiences, reads)
     yield from _cycles(audiences, reads)
+    yield from check_edges(audiences, compiled, event_window_ms)
 
 
 def _segment_references(
@@ -90,9 +100,3 @@ def cycles(reads: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, ...]]:
 def _from_first(cycle: Sequence[str], order: Mapping[str, int]) -> tuple[str, ...]:
     start = min(range(len(cycle)), key=lambda step: order[cycle[step]])
     return (*cycle[start:], *cycle[:start])
-
-
-def _index(rule: str, line: int, column: int) -> int:
-    """The index of the character at line and column, both 1-based."""
-    lines = rule.split("\n")
-    return sum(len(one) + 1 for one in lines[: line - 1]) + column - 1

@@ -14,28 +14,42 @@ from msgspec import Struct
 from perso_core.definitions.datastream import DefaultConsent
 from perso_core.definitions.destination import DestinationKind
 from perso_core.definitions.finding import Finding, kind_of, nearest, seen, shown
+from perso_core.definitions.schema import Field
+from perso_core.definitions.schema_table import fields_in
 from perso_core.definitions.toml_places import Path
+from perso_core.pql.eligibility import MAX_EVENT_WINDOW_DAYS, EdgeRule
 
-Kind = Literal["text", "flag", "texts", "day", "choice", "tables"]
+Kind = Literal["text", "flag", "texts", "day", "whole", "choice", "table", "tables", "fields"]
 
 
 class Key(Struct, frozen=True):
-    """One key of a table. words: the values of a choice; none for the other kinds."""
+    """One key of a table. words: the values of a choice; none for the other kinds.
+
+    most: of a whole number, which is 1 at least.
+    """
 
     name: str
     kind: Kind
     required: bool = False
     words: tuple[str, ...] = ()
+    most: int = 0
 
 
-# Table -> its keys; "" is the top of the file. A key of kind "tables" names the table it holds.
+# Table -> its keys; "" is the top of the file. A key of kind "table" or "tables" names
+# the table it holds.
 TABLES: Mapping[str, tuple[Key, ...]] = {
     "": (
         Key("org", "text", required=True),
+        Key("schema", "table"),
         Key("datastream", "tables"),
         Key("destination", "tables"),
         Key("audience", "tables"),
         Key("activation", "tables"),
+    ),
+    "schema": (
+        Key("closed", "flag"),
+        Key("profile", "fields"),
+        Key("event", "fields"),
     ),
     "datastream": (
         Key("id", "text", required=True),
@@ -65,6 +79,8 @@ TABLES: Mapping[str, tuple[Key, ...]] = {
         Key("pql", "text", required=True),
         Key("alias", "text"),
         Key("description", "text"),
+        Key("edge", "choice", words=get_args(EdgeRule)),
+        Key("event_window_days", "whole", most=MAX_EVENT_WINDOW_DAYS),
     ),
     "activation": (
         Key("audience", "text", required=True),
@@ -80,8 +96,11 @@ _WRITTEN: Mapping[Kind, str] = {
     "flag": "{key} = true or {key} = false",
     "texts": '{key} = ["…", "…"]',
     "day": "{key} = 2026-12-31, without quotes and time",
+    "whole": "{key} = 90, a whole number from 1 to {most}",
     "choice": '{key} = "…", with one of {words}',
+    "table": "[{key}] once, with its keys below it",
     "tables": "[[{key}]] above each entry",
+    "fields": '[schema.{key}] with lines below it such as "loyalty.tier" = "text"',
 }
 
 
@@ -121,14 +140,26 @@ class Reader:
         # A datetime is a date to Python, and no day to us.
         if key.kind == "day" and isinstance(given, date) and not isinstance(given, datetime):
             return True, given
+        # So is true a number to Python.
+        if key.kind == "whole" and type(given) is int and 1 <= given <= key.most:
+            return True, given
         if key.kind == "texts" and isinstance(given, list):
             return self._texts(key, given, path)
         if key.kind == "choice" and isinstance(given, str):
             return self._choice(key, given, path)
+        if key.kind == "table" and isinstance(given, dict):
+            return True, self.entry(key.name, given, path)
+        if key.kind == "fields" and isinstance(given, dict):
+            return True, self._fields(given, path)
         if key.kind == "tables":
             return self._tables(key, given, path)
         self._wrong(key, given, path)
         return False, None
+
+    def _fields(self, given: Mapping[str, Any], path: Path) -> tuple[Field, ...]:
+        found = [*fields_in(given, path)]
+        self.findings.extend(one for one in found if isinstance(one, Finding))
+        return tuple(one for one in found if isinstance(one, Field))
 
     def _texts(self, key: Key, given: list[Any], path: Path) -> tuple[bool, Any]:
         for index, one in enumerate(given):
@@ -201,4 +232,4 @@ def _blank(key: Key) -> Any:
 
 
 def _written(key: Key) -> str:
-    return _WRITTEN[key.kind].format(key=key.name, words=", ".join(key.words))
+    return _WRITTEN[key.kind].format(key=key.name, words=", ".join(key.words), most=key.most)

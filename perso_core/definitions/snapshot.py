@@ -14,7 +14,10 @@ from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.destination import Destination
 from perso_core.definitions.document import Definitions
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS, CompiledRule, compile_rule
-from perso_core.pql.index import RuleIndex
+from perso_core.rules.index import reads_memberships
+from perso_core.rules.ruleset import RuleSet
+
+DAY_MS = 86_400_000
 
 # Later than any instant a rule can name (year 9999 is 253_402_300_800_000).
 FOREVER_MS = 2**62
@@ -50,8 +53,8 @@ class Snapshot(Struct, frozen=True):
 
     id: a hash of the definitions' content; equal content, equal id.
     audiences: in dependency order: an audience stands after those its rule names in inSegment.
-    destinations: by datastream id, in the file's order. event_window_ms: how long an event counts
-    where its rule names no window.
+    destinations: by datastream id, in the file's order. event_window_ms: how long events are kept:
+    as long as they count for some audience. rules: all of them together.
     """
 
     id: str
@@ -63,9 +66,7 @@ class Snapshot(Struct, frozen=True):
     audience_by_id: Mapping[str, CompiledAudience]
     # Names templates may write (id, alias, name) -> audience id.
     audience_id_by_name: Mapping[str, str]
-    # Audiences that some rule names in inSegment: only their standing is shown to rules.
-    referenced: frozenset[str]
-    index: RuleIndex
+    rules: RuleSet
 
     @property
     def org(self) -> str:
@@ -81,12 +82,21 @@ def compile_snapshot(
     every fault at once. Cost: about a millisecond per audience.
     """
     rules = {
-        audience.id: compile_rule(audience.pql, event_window_ms=event_window_ms)
+        audience.id: compile_rule(
+            audience.pql, event_window_ms=_window_ms(audience, event_window_ms)
+        )
         for audience in definitions.audiences
     }
     by_id = {audience.id: audience for audience in definitions.audiences}
     reads = {audience_id: rule.reads.audience_ids for audience_id, rule in rules.items()}
-    ordered = dependency_order(reads)
+    # Rules that look through the memberships as a whole come after those they may look for.
+    asked_for = frozenset().union(*reads.values())
+    last = {
+        audience_id
+        for audience_id, rule in rules.items()
+        if reads_memberships(rule.reads) and audience_id not in asked_for
+    }
+    ordered = sorted(dependency_order(reads), key=lambda audience_id: audience_id in last)
     audiences = tuple(
         CompiledAudience(position, by_id[audience_id], rules[audience_id])
         for position, audience_id in enumerate(ordered)
@@ -102,7 +112,9 @@ def compile_snapshot(
     return Snapshot(
         id=hashlib.sha256(msgspec.json.encode(definitions)).hexdigest()[:16],
         definitions=definitions,
-        event_window_ms=event_window_ms,
+        event_window_ms=max(
+            (rule.event_window_ms for rule in rules.values()), default=event_window_ms
+        ),
         datastreams={stream.id: stream for stream in definitions.datastreams},
         destinations={
             stream.id: tuple(
@@ -115,8 +127,7 @@ def compile_snapshot(
         audiences=audiences,
         audience_by_id={audience.id: audience for audience in audiences},
         audience_id_by_name=names,
-        referenced=frozenset().union(*reads.values()),
-        index=RuleIndex([(audience.id, audience.rule.reads) for audience in audiences]),
+        rules=RuleSet([(audience.id, audience.rule) for audience in audiences]),
     )
 
 
@@ -144,6 +155,12 @@ def dependency_order(reads: Mapping[str, frozenset[str]]) -> list[str]:
                 state[following] = 1
                 stack.append((following, iter(sorted(reads[following]))))
     return ordered
+
+
+def _window_ms(audience: Audience, default_ms: int) -> int:
+    """How long an event counts for the audience."""
+    days = audience.event_window_days
+    return default_ms if days is None else days * DAY_MS
 
 
 def _windows(definitions: Definitions, destination_id: str) -> tuple[ActivationWindow, ...]:

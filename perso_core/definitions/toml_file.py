@@ -17,8 +17,9 @@ from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.destination import AttributeMapping, Destination
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import Finding
+from perso_core.definitions.schema import Schema
 from perso_core.definitions.shape import Reader
-from perso_core.definitions.toml_places import Places, parsed
+from perso_core.definitions.toml_places import Path, Places, parsed
 from perso_core.errors import DefinitionFault, DefinitionFaults
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
 
@@ -120,6 +121,7 @@ def _read(reader: Reader, table: dict[str, Any]) -> Definitions:
         destinations.append(Destination(**fields, attributes=mappings))
     return Definitions(
         org=top["org"],
+        schema=Schema(**top.get("schema", {})),
         datastreams=_all(Datastream, top["datastream"]),
         destinations=tuple(destinations),
         audiences=_all(Audience, top["audience"]),
@@ -157,8 +159,15 @@ def _faults(found: list[Finding], places: Places) -> list[DefinitionFault]:
     return faults
 
 
+def _line(path: Path, places: Places) -> int:
+    """The line of the path; a field of the schema may be written in quotes or part by part."""
+    if path[:1] != ("schema",) or len(path) != 3:
+        return places.line(path)
+    return max(places.line(path), places.line((*path[:2], *str(path[2]).split("."))))
+
+
 def _fault(finding: Finding, places: Places) -> DefinitionFault:
-    line, detail, excerpt = places.line(finding.path), finding.detail, ""
+    line, detail, excerpt = _line(finding.path, places), finding.detail, ""
     if finding.of:
         detail = f"{detail} The first is on line {places.line(finding.of)}."
     if finding.rule_index is not None:

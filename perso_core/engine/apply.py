@@ -15,7 +15,13 @@ from perso_core.decision.profile import (
     with_claims,
     without_events_before,
 )
-from perso_core.decision.qualification import Qualified, advance, qualify_all, requalify
+from perso_core.decision.qualification import (
+    Qualified,
+    advance,
+    after_attributes,
+    after_event,
+    qualify_all,
+)
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.hot_profiles import State
 from perso_core.engine.journal import (
@@ -83,26 +89,25 @@ def _event_arrived(
     after = structs.replace(merged.profile, version=profile.version + 1)
     if not change.segmentation:
         # Not run now: the next answer that needs memberships runs every rule.
-        untils = before.qualified.untils if before.qualified else {}
         return Applied(
-            structs.replace(before, qualified=Qualified(after, untils), complete=False),
-            merged.event,
+            structs.replace(before, qualified=Qualified(after), complete=False), merged.event
         )
-    if before.qualified is None or not before.complete:
-        qualified = qualify_all(after, snapshot, now_ms=now_ms)
+    if before.qualified is None or not before.complete or merged.outcome == "completed":
+        qualified = qualify_all(after, snapshot, now_ms=_not_before(before, now_ms))
         return Applied(structs.replace(before, qualified=qualified, complete=True), merged.event)
-    index = snapshot.index
-    touched: set[str] = set()
-    if merged.evicted:
-        touched.update(index.reading_events())
-    elif merged.event:
-        touched.update(index.touched_by_event(merged.event.xdm))
+    qualified = structs.replace(before.qualified, profile=after)
+    if merged.event:
+        qualified = after_event(qualified, after, merged.event, snapshot, now_ms=now_ms)
     if known is not profile:
-        touched.update(index.touched_by_attributes(("identityMap",)))
-    qualified = requalify(
-        structs.replace(before.qualified, profile=after), snapshot, touched, now_ms=now_ms
-    )
+        qualified = after_attributes(
+            qualified, qualified.profile, ("identityMap",), snapshot, now_ms=now_ms
+        )
     return Applied(structs.replace(before, qualified=qualified), merged.event)
+
+
+def _not_before(state: State, now_ms: int) -> int:
+    """now_ms, unless the clock went back since the state was made."""
+    return max(now_ms, state.qualified.profile.evaluated_ms) if state.qualified else now_ms
 
 
 def _attributes_patched(
@@ -113,11 +118,8 @@ def _attributes_patched(
     if attributes == profile.attributes and before.qualified:
         return before
     after = structs.replace(profile, attributes=attributes, version=profile.version + 1)
-    if before.qualified is None:
-        qualified = qualify_all(after, snapshot, now_ms=now_ms)
-        return structs.replace(before, qualified=qualified, complete=True)
-    touched = snapshot.index.touched_by_attributes(patch)
-    qualified = requalify(
-        structs.replace(before.qualified, profile=after), snapshot, touched, now_ms=now_ms
-    )
-    return structs.replace(before, qualified=qualified)
+    if before.qualified is None or not before.complete:
+        qualified = qualify_all(after, snapshot, now_ms=_not_before(before, now_ms))
+    else:
+        qualified = after_attributes(before.qualified, after, patch, snapshot, now_ms=now_ms)
+    return structs.replace(before, qualified=qualified, complete=True)

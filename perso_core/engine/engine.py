@@ -189,7 +189,7 @@ class Engine:
             before = self._brought(hot.latest, entry.now_ms)
             applied = self._apply(key, before, entry.change, entry.now_ms)
             hot.latest = applied.state
-            again = _entry(sequence, entry.now_ms, key, entry.change, before, applied)
+            again = self._entry(sequence, entry.now_ms, key, entry.change, before, applied)
             self._journal[sequence] = (again, hot, applied.state)
 
     # ---- the journal ------------------------------------------------------------
@@ -241,7 +241,7 @@ class Engine:
         if applied.state is state:
             return state
         self._sequence += 1
-        entry = _entry(self._sequence, now_ms, hot.key, change, state, applied)
+        entry = self._entry(self._sequence, now_ms, hot.key, change, state, applied)
         self._journal[self._sequence] = (entry, hot, applied.state)
         hot.pending += 1
         hot.last_sequence = self._sequence
@@ -315,19 +315,25 @@ class Engine:
             known=state.qualified is not None,
         )
 
-
-def _entry(
-    sequence: int, now_ms: int, key: str, change: Change, before: State, applied: Applied
-) -> Entry:
-    qualified = applied.state.qualified
-    profile = qualified.profile if qualified else None
-    return Entry(
-        sequence=sequence,
-        key=key,
-        now_ms=now_ms,
-        change=change,
-        base_version=before.version,
-        profile=None if isinstance(change, ConsentChosen) else profile,
-        event=applied.event,
-        consent=applied.state.consent,
-    )
+    def _entry(
+        self,
+        sequence: int,
+        now_ms: int,
+        key: str,
+        change: Change,
+        before: State,
+        applied: Applied,
+    ) -> Entry:
+        qualified = applied.state.qualified
+        profile = qualified.profile if qualified else None
+        return Entry(
+            sequence=sequence,
+            key=key,
+            now_ms=now_ms,
+            change=change,
+            base_version=before.version,
+            profile=None if isinstance(change, ConsentChosen) else profile,
+            event=applied.event,
+            consent=applied.state.consent,
+            events_from_ms=now_ms - self._snapshot.event_window_ms,
+        )

@@ -45,7 +45,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     base_version: the profile version it was decided on; profile.version is base_version + 1.
     profile: after the change; None when there is none (forgotten, or consent alone).
     event: the event to append, or to replace under the same id; None when there is none.
-    consent: the visitor's choice after the change; None when none was made.
+    consent: the visitor's choice after the change; None when none was made. events_from_ms:
+    events older than that count for no audience, and need not be kept.
     """
 
     sequence: int
@@ -56,3 +57,4 @@ class Entry(Struct, frozen=True, kw_only=True):
     profile: Profile | None
     event: Event | None = None
     consent: Consent | None = None
+    events_from_ms: int = 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -19,9 +19,9 @@ from perso_core.pql.windows import (
     state,
 )
 
-# A chain's answer is followed over at most this many instants at a time; then the next of them is
-# reported: earlier than need be, never too late.
-MAX_FLIPS = 64
+# A chain's answer is followed over at most this many stretches in which events only come or only
+# go; then the end of the last is reported: earlier than need be, never too late.
+MAX_STRETCHES = 64
 
 
 class Now:
@@ -176,22 +176,56 @@ def many_steps(
 ) -> bool:
     """Whether events satisfy the steps one after another, each strictly later than those before.
 
-    Follows the answer over the instants at which a candidate comes or goes, so the noted instant
-    is the one at which the answer changes (or one of the first MAX_FLIPS at which it might).
+    The noted instant is the one at which the answer changes (or, past MAX_STRETCHES, one before it
+    at which it might).
     """
     candidates = [sorted(candidates_of(events, order, one, life_ms, now)) for one in compiled]
     steps = [step for step, _, _ in compiled]
     holds = _holds(candidates, steps, now.ms)
-    instants = sorted(
-        {at for found in candidates for _, spans in found for s in spans for at in s if at > now.ms}
-    )
-    for count, at in enumerate(instants):
-        if at >= FOREVER_MS:
+    for count, stretch in enumerate(_stretches(candidates, now.ms, holds=holds)):
+        if count == MAX_STRETCHES:
+            now.flips(stretch[0])
             break
-        if count == MAX_FLIPS or _holds(candidates, steps, at) is not holds:
-            now.flips(at)
+        if _holds(candidates, steps, stretch[-1]) is not holds:
+            now.flips(_first_other(candidates, steps, stretch, holds=holds))
             break
     return holds
+
+
+def _stretches(
+    candidates: Sequence[Sequence[Candidate]], now_ms: int, *, holds: bool
+) -> Iterator[list[int]]:
+    """The later instants at which the answer may change, in stretches over which it cannot change
+    back.
+
+    The steps ask for at least so many events, so the more candidates the better: while they only
+    go, a chain that holds stops once; while they only come, one that does not hold starts once.
+    """
+    spans = [span for found in candidates for _, spans in found for span in spans]
+    come = {start for start, _ in spans if start > now_ms}
+    go = {end for _, end in spans if now_ms < end < FOREVER_MS}
+    away, back = (go, come) if holds else (come, go)
+    stretch: list[int] = []
+    for at in sorted(come | go):
+        if at in back and stretch:
+            yield stretch
+            stretch = []
+        if at in away:
+            stretch.append(at)
+    if stretch:
+        yield stretch
+
+
+def _first_other(
+    candidates: Sequence[Sequence[Candidate]],
+    steps: Sequence[ChainStep],
+    stretch: Sequence[int],
+    *,
+    holds: bool,
+) -> int:
+    """The first instant of the stretch at which the answer is another; at its last it is."""
+    at = bisect_left(stretch, True, key=lambda ms: _holds(candidates, steps, ms) is not holds)
+    return stretch[at]
 
 
 def _holds(candidates: Sequence[Sequence[Candidate]], steps: Sequence[ChainStep], ms: int) -> bool:
@@ -243,5 +277,10 @@ class _Search:
             times = times[bisect_right(times, after) :]
         for anchored in self.steps[position].anchored:
             anchors = tuple(Moment(labels[i], labels[i] + 1) for i in anchored.labels)
-            times = [at for at in times if anchored.window.spans(at, anchors)]
+            times = [at for span in anchored.window.held(anchors) for at in _between(times, *span)]
         return times
+
+
+def _between(times: Sequence[int], start: int, end: int) -> Sequence[int]:
+    """Those of the sorted times that lie in [start, end)."""
+    return times[bisect_left(times, start) : bisect_left(times, end)]

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
-from perso_core.errors import RuleError, RuleNotSupportedYet, RuleTypeError
+from perso_core.errors import RuleError
+from perso_core.pql.checker_time import TimeChecks
+from perso_core.pql.fields import ANY, FieldTypes
 from perso_core.pql.instants import day
-from perso_core.pql.kinds import WORDS, comparable, labels_in, moves, type_of
+from perso_core.pql.kinds import WORDS, comparable, moves, type_of
 from perso_core.pql.nodes import (
     And,
-    Between,
     Binder,
     Call,
     Chain,
     Compare,
     Constant,
-    Distance,
-    Element,
-    Events,
     Filter,
     Lambda,
     Let,
@@ -32,7 +29,6 @@ from perso_core.pql.nodes import (
     Not,
     ObjectOf,
     Occurs,
-    On,
     Or,
     Over,
     Param,
@@ -41,68 +37,36 @@ from perso_core.pql.nodes import (
     Period,
     Product,
     Range,
-    Root,
-    Side,
-    Step,
     Sum,
     TimeWord,
-    Variable,
-    Window,
 )
 from perso_core.pql.patterns import BadPattern, regular
 from perso_core.pql.source import Source, Span
+from perso_core.pql.together import never_together
+from perso_core.pql.type_faults import NUMERIC
 from perso_core.pql.types import FUNCTIONS, METHODS, STRING_TESTS, Signature, Type
 
-EVENTS = "xEvent"
-
-# More labels than this alive at once would make the search through events grow too fast.
-MAX_LABELS = 2
-MAX_STEPS = 50
+# What these are of has to be a text.
+OF_TEXT = (STRING_TESTS - {"equals"}) | {"matches", "regexGroup"}
 
 
-def check(source: Source, root: Node) -> tuple[Node, list[RuleError]]:
+def check(
+    source: Source, root: Node, schema: FieldTypes | None = None
+) -> tuple[Node, list[RuleError]]:
     """The typed nodes and every fault found, in the order of their places.
 
+    schema: what is known of the fields; None: nothing, and only what holds of no value at all is
+    a fault.
     In the typed nodes each name is a Root, Events, Element or Variable. They compile only when
     no fault was found.
     """
-    checker = _Checker(source)
+    checker = _Checker(source, schema)
     node = checker.top(root)
     return node, sorted(checker.faults, key=lambda fault: (fault.line, fault.column))
 
 
-class _Checker:
+class _Checker(TimeChecks):
     """One walk over the nodes. Every method gives the typed node and notes faults on the way."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.faults: list[RuleError] = []
-        self.depth = 0  # elements of filters around this place
-        self.variables: dict[str, bool] = {}  # name -> whether it is the profile
-        self.labels: frozenset[str] = frozenset()  # steps of the chain whose window this is
-
-    # ---- faults
-
-    def fault(self, span: Span, detail: str, fix: str) -> None:
-        self.faults.append(self.source.fault(RuleTypeError, span, detail, fix))
-
-    def later(self, span: Span, detail: str, fix: str) -> None:
-        self.faults.append(self.source.fault(RuleNotSupportedYet, span, detail, fix))
-
-    # ---- scopes
-
-    @contextmanager
-    def element(self) -> Iterator[None]:
-        self.depth += 1
-        yield
-        self.depth -= 1
-
-    @contextmanager
-    def variable(self, *names: str, profile: bool = False) -> Iterator[None]:
-        before = dict(self.variables)
-        self.variables.update(dict.fromkeys(names, profile))
-        yield
-        self.variables = before
 
     # ---- nodes
 
@@ -129,61 +93,6 @@ class _Checker:
     def object(self, node: ObjectOf) -> Node:
         return ObjectOf(tuple([(k, self.check(v)) for k, v in node.entries]), node.span)
 
-    def param(self, node: Param) -> Node:
-        if node.index != 1:
-            self.fault(node.span, f"${node.index} is no parameter of a rule.", "Use $1.")
-        self.whole_profile(node)
-        return node
-
-    def whole_profile(self, node: Node) -> None:
-        self.later(
-            node.place,
-            "The profile as a whole is no value yet.",
-            "Name one of its fields after a dot.",
-        )
-
-    # ---- paths
-
-    def path(self, node: Path) -> Node:
-        base, segments = node.base, node.segments
-        if isinstance(base, Param):
-            if base.index != 1:
-                self.fault(base.span, f"${base.index} is no parameter of a rule.", "Use $1.")
-            return self.read(Root(base, base.span), node)
-        if not isinstance(base, Element):
-            return Path(self.check(base), segments, node.span)
-        name = segments[0]
-        if base.up == 0 and name in self.variables:
-            return self.read_variable(node, name)
-        if base.up == 0 and segments == ("null",):
-            self.fault(
-                node.span, "null is no value to compare with.", "Ask with isNull() or isNotNull()."
-            )
-        if base.up > self.depth:
-            self.fault(
-                node.span,
-                f"{base.up} carets lead further out than the {self.depth} filters around this.",
-                "Use one caret for each filter to leave.",
-            )
-            return node
-        return self.read(Root(base, base.span) if base.up == self.depth else base, node)
-
-    def read_variable(self, node: Path, name: str) -> Node:
-        variable = Variable(name, node.span)
-        rest = Path(variable, node.segments[1:], node.span)
-        if not self.variables[name]:
-            return rest if rest.segments else variable
-        if not rest.segments:
-            self.whole_profile(node)
-            return variable
-        return self.read(Root(variable, node.span), rest)
-
-    def read(self, base: Node, node: Path) -> Node:
-        if isinstance(base, Root) and node.segments[0] == EVENTS:
-            events = Events(base, node.span)
-            return Path(events, node.segments[1:], node.span) if node.segments[1:] else events
-        return Path(base, node.segments, node.span)
-
     # ---- conditions
 
     def condition(self, node: Node) -> Node:
@@ -196,7 +105,12 @@ class _Checker:
         return checked
 
     def and_(self, node: And) -> Node:
-        return And(tuple([self.condition(n) for n in node.operands]), node.span)
+        told = len(self.faults)
+        operands = tuple([self.condition(n) for n in node.operands])
+        if self.typed and len(self.faults) == told:
+            for operand, about in never_together(operands, self.scope):
+                self.types.never_together(operand, about)
+        return And(operands, node.span)
 
     def or_(self, node: Or) -> Node:
         return Or(tuple([self.condition(n) for n in node.operands]), node.span)
@@ -209,37 +123,43 @@ class _Checker:
         one, other = type_of(checked.left), type_of(checked.right)
         if moves(checked.left) and moves(checked.right):
             self.two_moving(node.span)
-        elif node.op in ("=", "!="):
-            if not comparable(checked.left, checked.right):
-                self.fault(
-                    node.span,
-                    f"{WORDS[one]} is never equal to {WORDS[other]}.",
-                    f"Compare {WORDS[one]} with {WORDS[one]}.",
-                )
-        elif "time" in (one, other):
-            wrong = {one, other} - {"time", "any"}
-            if wrong:
-                self.fault(
-                    node.span,
-                    f"A time has no order with {WORDS[wrong.pop()]}.",
-                    "Compare it with a field that holds a time, or use occurs.",
-                )
-        else:
-            for side, kind in ((checked.left, one), (checked.right, other)):
-                if kind not in ("number", "any"):
-                    self.fault(
-                        side.place,
-                        f"Only numbers and times have an order; this is {WORDS[kind]}.",
-                        "Use =, startsWith(...) or in [...] for texts.",
-                    )
+        elif self.of_kinds(checked, one, other) and (self.typed or one == other == "number"):
+            self.types.compare(checked)
         return checked
 
-    def two_moving(self, span: Span) -> None:
-        self.later(
-            span,
-            "Two times that both move with now are not compared yet.",
-            "Compare one of them with a field or with date(...).",
-        )
+    def of_kinds(self, node: Compare, one: Type, other: Type) -> bool:
+        """Whether values of these kinds can be compared; a fault where not."""
+        if node.op in ("=", "!="):
+            if comparable(node.left, node.right):
+                return True
+            self.fault(
+                node.span,
+                f"{_begin(WORDS[one])} is never equal to {WORDS[other]}.",
+                f"Compare {WORDS[one]} with {WORDS[one]}.",
+            )
+            return False
+        if "time" in (one, other):
+            wrong = {one, other} - {"time", "any"}
+            if not wrong:
+                return True
+            self.fault(
+                node.span,
+                f"A time has no order with {WORDS[wrong.pop()]}.",
+                "Compare it with a field that holds a time, or use occurs.",
+            )
+            return False
+        unordered = [
+            (side, kind)
+            for side, kind in ((node.left, one), (node.right, other))
+            if kind not in ("number", "any")
+        ]
+        for side, kind in unordered:
+            self.fault(
+                side.place,
+                f"Only numbers and times have an order; this is {WORDS[kind]}.",
+                "Use =, startsWith(...) or in [...] for texts.",
+            )
+        return not unordered
 
     def member(self, node: Member) -> Node:
         checked = Member(node.negated, self.check(node.left), self.check(node.right), node.span)
@@ -251,15 +171,19 @@ class _Checker:
                 f"{word} needs a list; this is {WORDS[kind]}.",
                 'Write ["..."].',
             )
+        elif self.typed:
+            self.types.member(checked)
         return checked
 
     def pattern(self, node: Pattern) -> Node:
         checked = Pattern(node.op, self.check(node.left), self.check(node.right), node.span)
-        self.expect(checked.left, "text")
+        fine = self.expect(checked.left, "text")
         if node.op == "matches":
             self.regular(checked.right)
         else:
             self.written(checked.right, "pattern")
+        if fine and self.typed:
+            self.types.pattern(checked)
         return checked
 
     def written(self, node: Node, what: str) -> bool:
@@ -304,18 +228,21 @@ class _Checker:
 
     def number(self, node: Node) -> Node:
         checked = self.check(node)
-        self.expect(checked, "number")
+        if self.expect(checked, "number") and self.typed:
+            self.types.number(checked)
         return checked
 
-    def expect(self, node: Node, kind: Type) -> None:
-        """A fault when the node is known to be something else."""
+    def expect(self, node: Node, kind: Type) -> bool:
+        """A fault, and False, when the node is known to be something else."""
         found = type_of(node)
-        if found not in (kind, "any"):
-            self.fault(
-                node.place,
-                f"{_begin(WORDS[kind])} is needed here; this is {WORDS[found]}.",
-                f"Write {WORDS[kind]} or a field that holds one.",
-            )
+        if found in (kind, "any"):
+            return True
+        self.fault(
+            node.place,
+            f"{_begin(WORDS[kind])} is needed here; this is {WORDS[found]}.",
+            f"Write {WORDS[kind]} or a field that holds one.",
+        )
+        return False
 
     # ---- functions
 
@@ -337,6 +264,8 @@ class _Checker:
             name = str(args[0].value)
             if name not in STRING_TESTS:
                 self.unknown(name, dict.fromkeys(STRING_TESTS), args[0].span)
+            elif self.typed:
+                self.types.string_compare(name, args)
         return checked
 
     def real_day(self, node: Call) -> None:
@@ -376,10 +305,13 @@ class _Checker:
         if not self.counted(node.name, signature, len(node.args), node.span):
             return Method(base, node.name, (), node.span)
         if node.name == "equals":
-            return Method(base, node.name, self.texts(node), node.span)
-        checked = Method(base, node.name, self.taken(signature, node.args, node.name), node.span)
-        if node.name in STRING_TESTS or node.name in ("matches", "regexGroup"):
-            self.expect(base, "text")
+            checked = Method(base, node.name, self.texts(node), node.span)
+        else:
+            args = self.taken(signature, node.args, node.name, base)
+            checked = Method(base, node.name, args, node.span)
+        fine = node.name not in OF_TEXT or self.expect(base, "text")
+        if fine and self.typed:
+            self.types.method(checked)
         return checked
 
     def texts(self, node: Method) -> tuple[Node, ...]:
@@ -391,15 +323,20 @@ class _Checker:
         return args
 
     def taken(
-        self, signature: Signature, args: tuple[Node, ...], name: str = ""
+        self,
+        signature: Signature,
+        args: tuple[Node, ...],
+        name: str = "",
+        base: Node | None = None,
     ) -> tuple[Node, ...]:
-        """The arguments, each checked as what its place needs."""
+        """The arguments, each checked as what its place needs. base: what the method is of."""
         pairs = zip(signature.takes, args, strict=False)
-        return tuple([self.argument(kind, arg, name) for kind, arg in pairs])
+        return tuple([self.argument(kind, arg, name, base) for kind, arg in pairs])
 
-    def argument(self, kind: str, node: Node, name: str) -> Node:
+    def argument(self, kind: str, node: Node, name: str, base: Node | None) -> Node:
         if kind in ("condition", "measure", "key"):
-            return self.per_element(node, kind, pairs=name == "map")
+            assert base is not None, "methods alone take these"
+            return self.per_element(node, kind, base, name)
         checked = self.check(node)
         if kind == "pattern":
             self.regular(checked)
@@ -413,24 +350,47 @@ class _Checker:
                     "false: letter case is ignored.",
                 )
         elif kind in ("text", "number", "list"):
-            self.expect(checked, kind)  # type: ignore[arg-type]  # these three are types
+            fine = self.expect(checked, kind)  # type: ignore[arg-type]  # these three are types
+            if fine and self.typed and kind != "list":
+                (self.types.text if kind == "text" else self.types.number)(checked)
         return checked
 
-    def per_element(self, node: Node, kind: str, *, pairs: bool = False) -> Node:
-        check = self.condition if kind == "condition" else self.check
+    def per_element(self, node: Node, kind: str, base: Node, name: str = "filter") -> Node:
         if not isinstance(node, Lambda):
-            with self.element():
-                return check(node)
-        if len(node.names) > (2 if pairs else 1):
+            self.enter(self.element_of(base))
+            checked = self.of_element(node, kind, name)
+            self.leave()
+            return checked
+        several = len(node.names) > 1
+        if len(node.names) > (2 if name == "map" else 1):
             self.fault(node.span, "This function gives one value.", "Use one name before =>.")
-        with self.element(), self.variable(*node.names):
-            return Lambda(node.names, check(node.body), node.span)
+        known = ANY if several else self.element_of(base)
+        self.enter(known)
+        with self.variable(*node.names, known=known):
+            body = self.of_element(node.body, kind, name)
+        self.leave()
+        return Lambda(node.names, body, node.span)
+
+    def of_element(self, node: Node, kind: str, name: str) -> Node:
+        """What a function asks of each element, inside the element."""
+        if kind == "condition":
+            return self.condition(node)
+        checked = self.check(node)
+        if self.typed:
+            # Outside the element nobody can tell any more.
+            self.scope.keep(checked, self.scope.of(checked))
+            if name in NUMERIC:
+                self.types.number(checked)
+        return checked
 
     def filter(self, node: Filter) -> Node:
         base = self.check(node.base)
         inner = node.condition
         if isinstance(inner, Constant) and isinstance(inner.value, str):
-            return Method(base, "get", (inner,), node.span)
+            got = Method(base, "get", (inner,), node.span)
+            if self.typed:
+                self.types.method(got)
+            return got
         if isinstance(inner, Constant) and type_of(inner) == "number":
             self.fault(
                 node.span,
@@ -438,7 +398,7 @@ class _Checker:
                 "Use head() for the first, or topN(key, 1).",
             )
             return Filter(base, inner, node.span)
-        return Filter(base, self.per_element(inner, "condition"), node.span)
+        return Filter(base, self.per_element(inner, "condition", base), node.span)
 
     # ---- binders
 
@@ -448,7 +408,7 @@ class _Checker:
             return (), then()
         first, rest = ranges[0], ranges[1:]
         array = self.check(first.array)
-        with self.variable(first.name):
+        with self.variable(first.name, known=self.element_of(array)):
             condition = None if first.condition is None else self.condition(first.condition)
             found, inner = self.ranges(rest, then)
         return (Range(first.name, array, condition, first.span), *found), inner
@@ -462,8 +422,11 @@ class _Checker:
 
     def let(self, node: Let) -> Node:
         bound = self.check(node.bound)
-        with self.variable(node.name):
-            return Let(node.name, bound, self.check(node.body), node.span)
+        with self.variable(node.name, known=self.scope.of(bound) if self.typed else ANY):
+            body = self.check(node.body)
+            if self.typed:
+                self.scope.keep(body, self.scope.of(body))
+        return Let(node.name, bound, body, node.span)
 
     def lambda_(self, node: Lambda) -> Node:
         self.fault(
@@ -472,126 +435,6 @@ class _Checker:
             "Take it out, or write it inside map(...), filter(...) or exists(...).",
         )
         return node
-
-    # ---- time
-
-    def time_word(self, node: Node) -> Node:
-        return node
-
-    def occurs(self, node: Occurs) -> Node:
-        left = self.check(node.left)
-        self.is_time(left)
-        return Occurs(left, self.window(node.window, left), node.span)
-
-    def is_time(self, node: Node) -> None:
-        if type_of(node) not in ("time", "text", "any"):
-            self.fault(
-                node.place,
-                f"A time is needed here; this is {WORDS[type_of(node)]}.",
-                "Use a field that holds a time, date(year, month, day), now or today.",
-            )
-
-    def window(self, window: Window, left: Node | None = None) -> Window:
-        if isinstance(window, Between):
-            first, last = self.anchor(window.first, left), self.anchor(window.last, left)
-            if {self.is_label(first), self.is_label(last)} == {True, False}:
-                self.later(
-                    window.span,
-                    "A window from a step to another time is not supported yet.",
-                    "Write two WHEN(...), one for each end.",
-                )
-            return Between(first, last, window.span)
-        if isinstance(window, Side):
-            return Side(window.direction, self.anchor(window.time, left), window.span)
-        if isinstance(window, Distance):
-            self.divisible(window)
-            return Distance(
-                window.op,
-                window.amount,
-                window.unit,
-                window.direction,
-                self.anchor(window.time, left),
-                window.span,
-            )
-        assert isinstance(window, On), "there are four kinds of window"
-        return On(self.anchor(window.time, left), window.span)
-
-    def divisible(self, window: Distance) -> None:
-        time = window.time
-        if not isinstance(time, Period) or time.unit not in (
-            "millisecond",
-            "second",
-            "minute",
-            "hour",
-        ):
-            return
-        if window.unit in ("month", "year", "decade", "century", "millennium"):
-            self.later(
-                window.span,
-                f"Months counted from this {time.unit} are not supported yet.",
-                "Count from now or from today.",
-            )
-
-    def anchor(self, node: Node, left: Node | None) -> Node:
-        if isinstance(node, Path) and node.base == Element(0) and node.segments[1:] == ():
-            label = node.segments[0]
-            if label in self.labels:
-                return Variable(label, node.span)
-        checked = self.check(node)
-        self.is_time(checked)
-        if left is not None and moves(left) and moves(checked):
-            self.two_moving(node.place)
-        return checked
-
-    def is_label(self, node: Node) -> bool:
-        return isinstance(node, Variable) and node.name in self.labels
-
-    # ---- chains
-
-    def chain(self, node: Chain) -> Node:
-        events = self.check(node.events)
-        order = node.order
-        if not isinstance(order, Path) or order.base != Element(0):
-            self.fault(order.place, "A chain is ordered by a field.", "Write timestamp.")
-        if len(node.steps) > MAX_STEPS:
-            self.later(node.span, f"A chain has up to {MAX_STEPS} steps.", "Split it.")
-        seen: list[str] = []
-        steps = []
-        for step in node.steps:
-            steps.append(self.step(step, tuple(seen), alone=len(node.steps) == 1))
-            seen.append(step.label)
-        self.few_labels(tuple(steps))
-        return Chain(events, order, tuple(steps), node.span)
-
-    def step(self, step: Step, earlier: tuple[str, ...], *, alone: bool) -> Step:
-        with self.element():
-            conditions = tuple([self.condition(c) for c in step.conditions])
-        before, self.labels = self.labels, frozenset(earlier)
-        windows = tuple([self.window(w) for w in step.windows])
-        self.labels = before
-        if step.label in earlier:
-            self.fault(step.span, f"Two steps are called {step.label}.", "Give each its own label.")
-        if not alone and any(op not in (">=", ">") for op, _ in step.counts):
-            self.later(
-                step.span,
-                "A chain of several steps counts with at least only.",
-                "Write COUNT(n), or a chain of one step.",
-            )
-        return Step(step.label, conditions, windows, step.counts, step.span)
-
-    def few_labels(self, steps: tuple[Step, ...]) -> None:
-        names = [step.label for step in steps]
-        used = [(p, names.index(v.name)) for p, s in enumerate(steps) for v in labels_in(s, names)]
-        for position, step in enumerate(steps):
-            alive = {label for at, label in used if label < position <= at}
-            if len(alive) > MAX_LABELS:
-                self.later(
-                    step.span,
-                    f"Windows measured from more than {MAX_LABELS} steps at once are not"
-                    " supported yet.",
-                    "Measure from the step just before.",
-                )
-                return
 
 
 def _begin(words: str) -> str:

@@ -5,32 +5,34 @@ A rule is a pure function of the profile and of now; what it asks of time it not
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.errors import RuleError, RuleFaults
-from perso_core.pql import chains, elements, instants, values
 from perso_core.pql.chains import Now
 from perso_core.pql.checker import check
+from perso_core.pql.fields import FieldTypes
 from perso_core.pql.hints import too_deep
-from perso_core.pql.kinds import type_of
-from perso_core.pql.nodes import (
-    Lambda,
-    Node,
-)
+from perso_core.pql.nodes import Lambda, Node
 from perso_core.pql.parser import parse
-from perso_core.pql.predicate import Predicate
-from perso_core.pql.reads import flips_exactly, reads_of
+from perso_core.pql.predicate import condition_of, predicate_of
+from perso_core.pql.reads import flips_exactly, reading_of, reads_time
+from perso_core.pql.shapes import MAX_TEXT, Compiled, Parts, Text
 from perso_core.pql.source import Source
 from perso_core.pql.types import Reads
-from perso_core.pql.windows import (
-    FOREVER_MS,
-)
+from perso_core.pql.windows import FOREVER_MS
 
-__all__ = ["DEFAULT_EVENT_WINDOW_MS", "FOREVER_MS", "CompiledRule", "Verdict", "compile_rule"]
+__all__ = [
+    "DEFAULT_EVENT_WINDOW_MS",
+    "FOREVER_MS",
+    "CompiledRule",
+    "Verdict",
+    "compile_condition",
+    "compile_node",
+    "compile_rule",
+]
 
 DEFAULT_EVENT_WINDOW_MS = 35 * 24 * 3600 * 1000
 
@@ -52,16 +54,25 @@ class Verdict(Struct, frozen=True):
 class CompiledRule(Struct, frozen=True, eq=False):
     """One rule, ready to ask.
 
-    node: the typed nodes. event_window_ms: an event matters while it is at most this old.
+    event_window_ms: an event matters while it is at most this old.
     """
 
     text: str
-    node: Node
-    reads: Reads
     event_window_ms: int
+    reads: Reads
+    _node: Node | None
     _test: Callable[[Mapping[str, Any], Now], bool]
     _value: Callable[[Mapping[str, Any], Now], Any]
     _exact: bool  # the first flip noted is one of the answer: no need to look on
+
+    @property
+    def node(self) -> Node:
+        """The typed nodes. Read from the text when they are first asked for where the rule was
+        compiled as another one's like."""
+        if self._node is None:
+            structs.force_setattr(self, "_node", _checked(self.text, None))
+        assert self._node is not None, "set above"
+        return self._node
 
     def evaluate(self, view: Mapping[str, Any], now_ms: int) -> Verdict:
         """The answer at now_ms and until when it holds."""
@@ -88,48 +99,70 @@ class CompiledRule(Struct, frozen=True, eq=False):
         return self._value(view, Now(now_ms))
 
 
-def compile_rule(text: str, *, event_window_ms: int = DEFAULT_EVENT_WINDOW_MS) -> CompiledRule:
-    """The rule. Raises RuleFaults with every fault found, each with its place."""
-    source = Source(text)
-    try:
-        node, faults = check(source, parse(text))
-        if faults:
-            raise RuleFaults(faults)
-        return _compiled(text, node, event_window_ms)
-    except RuleError as fault:
-        raise RuleFaults([fault]) from None
-    except RecursionError:  # the caller's own stack was deep already
-        raise RuleFaults([too_deep(source, (0, 1))]) from None
+def compile_rule(
+    text: str,
+    *,
+    event_window_ms: int = DEFAULT_EVENT_WINDOW_MS,
+    schema: FieldTypes | None = None,
+) -> CompiledRule:
+    """The rule. schema: what is known of the fields; None: nothing.
+
+    Raises RuleFaults with every fault found, each with its place.
+    """
+    # A schema tells more faults: the rule is read in any case.
+    node = None if schema is None else _checked(text, schema)
+    apart = Text(text, event_window_ms) if len(text) <= MAX_TEXT else None
+    found = apart and apart.remembered()
+    if not found:
+        node = node or _checked(text, None)
+        parts = _parts(text, node, event_window_ms)
+        found = parts.made()
+        if apart:
+            apart.remember(parts)
+    return _rule(text, node, event_window_ms, found)
 
 
 def compile_node(node: Node, *, event_window_ms: int) -> CompiledRule:
     """A part of a rule, typed already, that reads no element or variable from around it."""
-    return _compiled("", node, event_window_ms)
+    return _rule("", node, event_window_ms, _parts("", node, event_window_ms).made())
 
 
-def _compiled(text: str, node: Node, event_window_ms: int) -> CompiledRule:
-    compiler = Predicate(event_window_ms)
+def compile_condition(node: Node) -> Callable[[Mapping[str, Any]], bool]:
+    """A function of one event that says whether the condition holds for it.
+
+    node: typed, as it stands inside `xEvent[...]` or `WHAT(...)`; Element(0), or the variable of
+    a Lambda, is the event. It must read nothing but the event: neither now nor the profile nor
+    an element further out.
+    """
+    assert not reads_time(node), "the condition reads now"
+    found: Callable[[Mapping[str, Any]], bool] = condition_of(node).made()
+    return found
+
+
+def _rule(text: str, node: Node | None, event_window_ms: int, found: Compiled) -> CompiledRule:
+    return CompiledRule(
+        text, event_window_ms, found.reads, node, found.test, found.value, found.exact
+    )
+
+
+def _checked(text: str, schema: FieldTypes | None) -> Node:
+    """The typed nodes. Raises RuleFaults."""
+    source = Source(text)
+    try:
+        node, faults = check(source, parse(text), schema)
+    except RuleError as fault:
+        raise RuleFaults([fault]) from None
+    except RecursionError:  # the caller's own stack was deep already
+        raise RuleFaults([too_deep(source, (0, 1))]) from None
+    if faults:
+        raise RuleFaults(faults)
+    return node
+
+
+def _parts(text: str, node: Node, event_window_ms: int) -> Parts:
     body = node.body if isinstance(node, Lambda) else node
-    compiler.define("test", compiler.test(body), ["view", "now"])
-    if type_of(body) != "flag":
-        compiler.define("value", compiler.value(body), ["view", "now"])
-    module = ast.Module(compiler.functions, [])
-    namespace: dict[str, Any] = {**RUNTIME, **compiler.table}
-    exec(compile(module, "<rule>", "exec"), namespace)
-    test = namespace["test"]
-    value = namespace.get("value", test)
-    reads = reads_of(node)
-    return CompiledRule(text, node, reads, event_window_ms, test, value, flips_exactly(body))
-
-
-def _runtime() -> dict[str, Any]:
-    found: dict[str, Any] = {"type": type, "dict": dict, "list": list, "len": len, "str": str}
-    for module in (values, elements, chains, instants):
-        for name, thing in vars(module).items():
-            if callable(thing) and thing.__module__ == module.__name__:
-                assert name not in found, f"two functions are called {name}"
-                found[name] = thing
-    return {**found, "NUMBERS": values.NUMBERS, "__builtins__": {}}
-
-
-RUNTIME = _runtime()
+    try:
+        test, value = predicate_of(body, event_window_ms)
+        return Parts(test, value, reading_of(node), flips_exactly(body))
+    except RecursionError:
+        raise RuleFaults([too_deep(Source(text), (0, 1))]) from None

@@ -86,7 +86,7 @@ def grouped(items: Any, key: OfElement, now: Now) -> dict[Any, list[Any]]:
     }
 
 
-def top(items: Any, key: OfElement, number: Any, now: Now, *, largest: bool) -> list[Any]:
+def top(items: Any, key: OfElement, number: Any, now: Now, largest: bool) -> list[Any]:
     """The elements with the largest (or smallest) keys, in that order; ties keep theirs."""
     if type(number) is float and number.is_integer():
         number = int(number)
@@ -238,7 +238,8 @@ def current_is(now: Now, part: str, op: str, value: Any) -> bool:
     if type(value) not in NUMBERS:
         if isinstance(value, list):
             return True in [current_is(now, part, op, one) for one in value]
-        return False
+        # A text is no number: unequal to it for good, and without an order.
+        return op == "!=" and value is not None
     holds = counts(op, part_of(now.ms, part), value)
     number = unit_number(now.ms, part)
     if part == "year":

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.pql.compiler import FOREVER_MS, CompiledRule, compile_node
-from perso_core.pql.instants import instant_of
 from perso_core.pql.nodes import (
     And,
     Call,
@@ -26,10 +25,9 @@ from perso_core.pql.nodes import (
     Step,
 )
 from perso_core.pql.printer import print_rule
+from perso_core.pql.seen import StepSeen, chain_seen
 from perso_core.pql.source import Source
-from perso_core.pql.values import walk
 from perso_core.pql.words import (
-    OPS,
     amount_words,
     chain_words,
     compared,
@@ -46,7 +44,13 @@ from perso_core.pql.words import (
 )
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
+NO_RULES: Mapping[str, CompiledRule] = MappingProxyType({})
 
+# A list of more alternatives is told as one; so is every list once a tree has so many parts.
+MAX_OPERANDS = 100
+MAX_PARTS = 1_000
+# Audiences that read audiences are told down to here.
+MAX_BECAUSE = 8
 
 # A page explains the same rules at every view: their parts are compiled once. Nodes that say the
 # same are equal wherever they stand, and compile to the same.
@@ -58,7 +62,9 @@ class Explanation(Struct, frozen=True):
 
     says: a sentence with what was found and what is wanted. got: what was found, alone.
     place: line:column. text: the part in canonical form. decides: it is on the way to the one
-    part that decides.
+    part that decides. until_ms: when time alone changes `holds`; FOREVER_MS: never. kind: of a
+    part with children. steps: of a chain, what satisfied it. because: of inSegment, the same for
+    the rule of that audience, where its rule is known.
     """
 
     holds: bool
@@ -68,26 +74,41 @@ class Explanation(Struct, frozen=True):
     text: str
     decides: bool
     children: tuple[Explanation, ...] = ()
+    until_ms: int = FOREVER_MS
+    kind: Literal["leaf", "and", "or", "not"] = "leaf"
+    steps: tuple[StepSeen, ...] = ()
+    because: Explanation | None = None
 
 
 def explain_rule(
-    rule: CompiledRule, view: Mapping[str, Any], now_ms: int, names: Mapping[str, str] = NO_NAMES
+    rule: CompiledRule,
+    view: Mapping[str, Any],
+    now_ms: int,
+    names: Mapping[str, str] = NO_NAMES,
+    rules: Mapping[str, CompiledRule] = NO_RULES,
 ) -> Explanation:
-    """The tree. names: audience id -> name. Compiles each part once: milliseconds at first."""
-    return _Explainer(rule, view, now_ms, names).explain(rule.node, wants=True, decides=True)
+    """The tree. names: audience id -> name. rules: by audience id; of those that inSegment reads
+    the tree tells why, too. Compiles each part once: milliseconds at first."""
+    return _Explainer(rule, view, now_ms, names, rules).explain(rule.node, wants=True, decides=True)
 
 
 def reason(explanation: Explanation) -> str:
     """One line: what was found and what is needed, of the part that decides."""
+    part = deciding(explanation)
+    if explanation.holds or part.says.startswith(("No ", "Not in audience")):
+        return part.says
+    return f"Not in: {small(part.says)}"
+
+
+def deciding(explanation: Explanation) -> Explanation:
+    """The part that decides."""
     part = explanation
     while part.children:
         part = next(child for child in part.children if child.decides)
-    if explanation.holds or part.says.startswith(("No ", "Not in audience")):
-        return part.says
-    return f"Not in: {_small(part.says)}"
+    return part
 
 
-def _small(sentence: str) -> str:
+def small(sentence: str) -> str:
     """The sentence as it goes on after a colon; names and abbreviations keep their capitals."""
     first = sentence.split(" ", 1)[0]
     ordinary = len(first) == 1 or first[1:].islower()
@@ -102,13 +123,23 @@ def _sentence(words: str) -> str:
 
 class _Explainer:
     def __init__(
-        self, rule: CompiledRule, view: Mapping[str, Any], now_ms: int, names: Mapping[str, str]
+        self,
+        rule: CompiledRule,
+        view: Mapping[str, Any],
+        now_ms: int,
+        names: Mapping[str, str],
+        rules: Mapping[str, CompiledRule],
+        depth: int = 0,
     ) -> None:
         self.rule = rule
         self.source = Source(rule.text)
         self.view = view
         self.now_ms = now_ms
         self.names = names
+        self.rules = rules
+        self.depth = depth  # audiences around this one
+        self.parts = 0
+        self.lacks: dict[tuple[int, bool], int] = {}
 
     def compiled(self, node: Node) -> CompiledRule:
         return _part(node, event_window_ms=self.rule.event_window_ms)
@@ -125,14 +156,37 @@ class _Explainer:
         """wants: whether the rule wants the part to hold; false below an odd number of nots."""
         if isinstance(node, Lambda):
             return self.explain(node.body, wants=wants, decides=decides)
+        self.parts += 1
         if isinstance(node, And | Or):
             return self.joined(node, wants=wants, decides=decides)
         if isinstance(node, Not):
             child = self.explain(node.operand, wants=not wants, decides=decides)
-            return self.part(node, not child.holds, child.says, child.got, decides, (child,))
+            part = self.part(node, not child.holds, child.says, child.got, decides, (child,))
+            return structs.replace(part, kind="not")
         holds = self.holds(node)
+        if isinstance(node, Chain):
+            steps = chain_seen(node, self.view, self.asking)
+            says, got = self.chain(node, steps, holds=holds, wants=wants)
+            return structs.replace(self.part(node, holds, says, got, decides), steps=steps)
         says, got = self.leaf(node, holds=holds, wants=wants)
-        return self.part(node, holds, says, got, decides)
+        part = self.part(node, holds, says, got, decides)
+        return structs.replace(part, because=self.because(node))
+
+    def asking(self, chain: Chain) -> Callable[[Mapping[str, Any]], bool]:
+        """Whether the chain holds for a view. Until when is not asked for each event."""
+        compiled = self.compiled(chain)
+        return lambda view: compiled.value(view, self.now_ms) is True
+
+    def because(self, node: Node) -> Explanation | None:
+        """Why the profile is in the audience that the node asks for, or not."""
+        if not isinstance(node, Call) or node.name != "inSegment":
+            return None
+        audience = node.args[0]
+        rule = self.rules.get(str(audience.value)) if isinstance(audience, Constant) else None
+        if rule is None or self.depth >= MAX_BECAUSE:
+            return None
+        inner = _Explainer(rule, self.view, self.now_ms, self.names, self.rules, self.depth + 1)
+        return inner.explain(rule.node, wants=True, decides=True)
 
     def part(
         self,
@@ -144,10 +198,13 @@ class _Explainer:
         children: tuple[Explanation, ...] = (),
     ) -> Explanation:
         line, column = self.source.place(node.place[0])
-        place = f"{line}:{column}"
-        return Explanation(holds, says, got, place, print_rule(node), decides, children)
+        until = self.compiled(node).evaluate(self.view, self.now_ms).until_ms
+        text = print_rule(node)
+        return Explanation(holds, says, got, f"{line}:{column}", text, decides, children, until)
 
     def joined(self, node: And | Or, *, wants: bool, decides: bool) -> Explanation:
+        if len(node.operands) > MAX_OPERANDS or self.parts > MAX_PARTS:
+            return self.crowd(node, wants=wants, decides=decides)
         verdicts = [self.holds(operand) for operand in node.operands]
         holds = all(verdicts) if isinstance(node, And) else any(verdicts)
         decider = self.decider(node, verdicts, holds) if decides else -1
@@ -158,21 +215,53 @@ class _Explainer:
         true = sum(verdicts)
         got = f"{true} of {len(verdicts)}"
         word = "all are" if isinstance(node, And) else "one is"
-        return self.part(node, holds, f"{got} hold; {word} needed.", got, decides, children)
+        part = self.part(node, holds, f"{got} hold; {word} needed.", got, decides, children)
+        return structs.replace(part, kind="and" if isinstance(node, And) else "or")
+
+    def crowd(self, node: And | Or, *, wants: bool, decides: bool) -> Explanation:
+        """A list that is too long to be told part by part."""
+        holds = self.holds(node)
+        number = f"{len(node.operands):,}"
+        if isinstance(node, Or):
+            fact = f"{'one' if holds else 'none'} of {number} alternatives holds"
+        else:
+            fact = f"all {number} conditions hold" if holds else f"not all {number} conditions hold"
+        want = "all" if isinstance(node, And) else "one at least"
+        return self.part(node, holds, self.wants_that(fact, want, wants), str(holds), decides)
 
     def decider(self, node: And | Or, verdicts: list[bool], holds: bool) -> int:
-        """The operand that says most: what a visitor just did rather than what is known."""
+        """The operand that says most: the one that decides alone; of those that fail together
+        what is nearest to holding; else what a visitor just did rather than what is known."""
         if isinstance(node, And) != holds:
             return verdicts.index(holds)
-        chains = [n for n, operand in enumerate(node.operands) if _reads_events(operand)]
-        return chains[0] if chains else 0
+        if isinstance(node, Or):
+            lacks = [self.missing_parts(operand, True) for operand in node.operands]
+        else:
+            lacks = [0] * len(verdicts)
+        order = sorted(
+            range(len(verdicts)), key=lambda n: (lacks[n], not _reads_events(node.operands[n]), n)
+        )
+        return order[0]
+
+    def missing_parts(self, node: Node, wanted: bool) -> int:
+        """How many leaves would have to be otherwise for the node to be as wanted."""
+        key = (id(node), wanted)
+        if key not in self.lacks:
+            self.lacks[key] = self.counted_missing(node, wanted)
+        return self.lacks[key]
+
+    def counted_missing(self, node: Node, wanted: bool) -> int:
+        if isinstance(node, Not):
+            return self.missing_parts(node.operand, not wanted)
+        if not isinstance(node, And | Or) or len(node.operands) > MAX_OPERANDS:
+            return int(self.holds(node) is not wanted)
+        found = [self.missing_parts(operand, wanted) for operand in node.operands]
+        return sum(found) if isinstance(node, And) is wanted else min(found)
 
     # ---- leaves
 
     def leaf(self, node: Node, *, holds: bool, wants: bool) -> tuple[str, str]:
         """The sentence and what was found."""
-        if isinstance(node, Chain):
-            return self.chain(node, holds=holds, wants=wants)
         if isinstance(node, Call) and node.name == "inSegment":
             return self.in_segment(node, holds=holds, wants=wants)
         if isinstance(node, Occurs):
@@ -227,31 +316,61 @@ class _Explainer:
 
     # ---- chains
 
-    def chain(self, chain: Chain, *, holds: bool, wants: bool) -> tuple[str, str]:
+    def chain(
+        self, chain: Chain, steps: tuple[StepSeen, ...], *, holds: bool, wants: bool
+    ) -> tuple[str, str]:
         until = self.compiled(chain).evaluate(self.view, self.now_ms).until_ms
         ends = "" if until >= FOREVER_MS else until_words(until, self.now_ms)
-        if len(chain.steps) > 1:
-            return self.sequence(chain, ends, holds=holds, wants=wants)
-        (step,) = chain.steps
-        times = self.times(chain, step)
-        found = f"{len(times)} {event_words(step)} {self.when(step)}"
+        if not steps:
+            got = "found" if holds else "none"
+            fact = f"{chain_words(chain)}: {got}"
+            return self.wants_that(fact, "them in this order", wants), got
+        if len(steps) > 1:
+            return self.sequence(chain, steps, ends, holds=holds, wants=wants)
+        (step,), (seen,) = chain.steps, steps
         if step.counts and step.counts != ((">=", 1),):
-            want = " and ".join(f"{OPS[op]}{number}" for op, number in step.counts)
-            return self.wants_that(found, want, wants, needs=True), str(len(times))
-        if not times:
+            found = f"{seen.found} {event_words(step, seen.found)} {self.when(step)}"
+            return self.wants_that(found, seen.needs, wants, needs=True), str(seen.found)
+        if not seen.found:
             return self.missing(chain, step, wants=wants), "none"
-        words = f"{event_words(step)} {_ago(self.now_ms - max(times))}"
-        if not wants:
-            return _sentence(f"{words}; the rule excludes it" + (ends and f" until {ends}")), words
-        return _sentence(words + (ends and f"; counts until {ends}")), words
+        words = f"{event_words(step)} {self.ago(seen)}"
+        return self.happened(words, ends, wants), words
 
-    def sequence(self, chain: Chain, ends: str, *, holds: bool, wants: bool) -> tuple[str, str]:
-        words = chain_words(chain)
-        if not holds:
-            return f"No {words}.", "none"
+    def happened(self, words: str, ends: str, wants: bool) -> str:
         if not wants:
-            return _sentence(f"{words}; the rule excludes it" + (ends and f" until {ends}")), words
-        return _sentence(words + (ends and f"; counts until {ends}")), words
+            return _sentence(f"{words}; the rule excludes it" + (ends and f" until {ends}"))
+        return _sentence(words + (ends and f"; counts until {ends}"))
+
+    def sequence(
+        self,
+        chain: Chain,
+        steps: tuple[StepSeen, ...],
+        ends: str,
+        *,
+        holds: bool,
+        wants: bool,
+    ) -> tuple[str, str]:
+        """What came after what, as far as it came."""
+        told = [
+            f"{event_words(step)} {self.ago(seen)}".rstrip()
+            for step, seen in zip(chain.steps, steps, strict=True)
+            if seen.holds
+        ]
+        words = " followed by ".join(told)
+        if holds:
+            return self.happened(words, ends, wants), words
+        if not told:
+            return f"No {chain_words(chain)}.", "none"
+        step, seen = chain.steps[len(told)], steps[len(told)]
+        lacking = f"no {event_words(step)}" if seen.needs == "1" else f"not {seen.needs}"
+        plural = event_words(step, 0)
+        lacking = lacking if seen.needs == "1" else f"{lacking} {plural}"
+        when = "".join(f" {window_words(window)}" for window in step.windows)
+        return _sentence(f"{words}, and {lacking} after it{when}"), words
+
+    def ago(self, seen: StepSeen) -> str:
+        """How long ago the latest event of the step was; "" where none is told."""
+        return _ago(self.now_ms - seen.events[0].at_ms) if seen.events else ""
 
     def when(self, step: Step) -> str:
         if step.windows:
@@ -267,24 +386,13 @@ class _Explainer:
         seen = 0
         if typed and others:
             plain = Step(step.label, typed, step.windows, ())
-            seen = len(self.times(Chain(chain.events, chain.order, (plain,)), plain))
+            alone = Chain(chain.events, chain.order, (plain,))
+            seen = chain_seen(alone, self.view, self.asking)[0].found
         subject = f"{event_words(step)} {self.when(step)}"
         if seen:
             rest = " and ".join(map(condition_words, others))
             return f"No {event_words(step)} with {rest}: {seen} {self.when(step)} without."
         return f"No {subject}." if wants else f"No {subject}; the rule wants none."
-
-    def times(self, chain: Chain, step: Step) -> list[int]:
-        """The times of the events that satisfy the step now."""
-        once = Step(step.label, step.conditions, step.windows, ())
-        asked = self.compiled(Chain(chain.events, chain.order, (once,)))
-        found = []
-        for event in walk(self.view, ("xEvent",)) or []:
-            at = instant_of(walk(event, ("timestamp",)))
-            alone = {**self.view, "xEvent": [event]}
-            if at is not None and asked.evaluate(alone, self.now_ms).holds:
-                found.append(at)
-        return found
 
 
 QUANTIFIERS = frozenset(("exists", "forall", "filter"))

@@ -34,22 +34,25 @@ UNITS = {
 
 ESCAPES = {'"': '"', "\\": "\\", "/": "/", "n": "\n", "t": "\t", "r": "\r"}
 
+# What one token can be, with the blanks before it; a character that begins none stands alone.
 TOKEN = re.compile(
-    r"""\s*(?:(?P<number>(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?)
-      | (?P<mark><=|>=|!=|=>|[=<>+\-*/%()\[\]{},:.!^])
-      | (?P<name>(?:[^\W\d]|[$@])[\w$]*)
-      | (?P<text>"(?:[^"\\]|\\.)*")
-      | (?P<end>\Z))
+    r"""\s*(?:(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?   # a number
+      | <=|>=|!=|=>|[=<>+\-*/%()\[\]{},:.!^]           # a mark
+      | (?:[^\W\d]|[$@])[\w$]*                         # a name
+      | "(?:[^"\\]|\\.)*"                              # a text
+      | \Z | .)
     """,
     re.VERBOSE | re.DOTALL,
 )
+MARKS = words("<= >= != => = < > + - * / % ( ) [ ] { } , : . ! ^")
+NAME = re.compile(r"[^\W\d]|[$@]")
 ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 
 
 class Token(Struct, frozen=True):
     """One token.
 
-    text: as written; for `bad`, the character. word: a keyword in lower case, else "".
+    text: as written; for `bad`, the character. word: a keyword in lower case or a mark, else "".
     value: the text's content or the number; None for other kinds.
     """
 
@@ -60,33 +63,37 @@ class Token(Struct, frozen=True):
     value: str | int | float | None = None
 
 
+# What is the same wherever it stands.
+KNOWN: dict[str, Kind] = {**dict.fromkeys(MARKS, "mark"), **dict.fromkeys(KEYWORDS, "name")}
+
+
 def tokens_of(source: Source) -> list[Token]:
     """The tokens in order; the last is `end`, or the first `bad` one."""
-    text, at = source.text, 0
+    at = 0
     tokens: list[Token] = []
-    while not tokens or tokens[-1].kind not in ("end", "bad"):
-        match = TOKEN.match(text, at)
-        if match is None:
-            at += len(text[at:]) - len(text[at:].lstrip())
-            tokens.append(Token("bad", text[at], (at, at + 1)))
-        else:
-            tokens.append(_token(match))
-            at = match.end()
+    for found in TOKEN.findall(source.text):
+        end = at + len(found)
+        text = found.lstrip()
+        span = (end - len(text), end)
+        at = end
+        kind = KNOWN.get(text)
+        token = Token(kind, text, span, text) if kind else _token(text, span)
+        tokens.append(token)
+        if token.kind in ("end", "bad"):
+            break
     return tokens
 
 
-def _token(match: re.Match[str]) -> Token:
-    kind = match.lastgroup
-    assert kind is not None, "one of the groups matched"
-    text, span = match[kind], match.span(kind)
-    if kind == "mark":
-        return Token("mark", text, span)
-    if kind == "name":
+def _token(text: str, span: Span) -> Token:
+    first = text[:1]
+    if first.isalpha() or NAME.match(first):
         word = text.lower()
         return Token("name", text, span, word if word in KEYWORDS else "")
-    if kind == "end":
+    if first == '"' and len(text) > 1:
+        return _text(text, span)
+    if not first:
         return Token("end", "", (span[0], span[0] + 1))
-    return _number(text, span) if kind == "number" else _text(text, span)
+    return _number(text, span) if text[-1].isdecimal() else Token("bad", text, span)
 
 
 def _number(text: str, span: Span) -> Token:

@@ -191,7 +191,9 @@ def _over(node: Over) -> str:
 
 def _lambda(node: Lambda) -> str:
     names = node.names[0] if len(node.names) == 1 else f"({', '.join(node.names)})"
-    return f"{names} => {print_rule(node.body)}"
+    # A lambda may stand in a list, where a binder at its end would read on past the comma.
+    body = print_rule(node.body) if isinstance(node.body, Lambda) else _at(OR, node.body)
+    return f"{names} => {body}"
 
 
 PRINTERS: dict[type[Node], Callable[[Any], str]] = {

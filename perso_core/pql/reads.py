@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
 
 from perso_core.pql.kinds import moves, times_of
 from perso_core.pql.lexer import words
@@ -39,11 +42,28 @@ from perso_core.pql.patterns import like_prefix
 from perso_core.pql.types import EventGuard, Reads, Test
 from perso_core.pql.values import fold
 
-ANY = EventGuard("any")
 CURRENT = frozenset(("currentMonth", "currentYear", "currentDayOfMonth"))
 
+
+class Guard(Struct, frozen=True):
+    """An EventGuard whose values are still the rule's literals."""
+
+    test: Test
+    path: tuple[str, ...] = ()
+    literals: tuple[Constant, ...] = ()
+
+    def made(self, value_of: Callable[[Constant], Any]) -> EventGuard:
+        values = tuple([value_of(literal) for literal in self.literals])
+        if self.test in FOLDED:
+            values = tuple(map(fold, values))
+        return EventGuard(self.test, self.path, values)
+
+
+ANY = Guard("any")
+FOLDED = frozenset(("folded", "folded-prefix"))
+
 # Alternatives, any of which lets an event matter. No alternative: no event can.
-Guards = tuple[EventGuard, ...]
+Guards = tuple[Guard, ...]
 
 # How far a guard narrows, best first; among equals the event's type is the best path.
 WORTH: dict[str, int] = {
@@ -58,21 +78,82 @@ WORTH: dict[str, int] = {
 MAX_VALUES = 500
 
 
+class Reading(Struct, frozen=True):
+    """Reads, before its literals have values: the same for all rules of one shape."""
+
+    profile_paths: frozenset[str]
+    audiences: tuple[Constant, ...]
+    guards: Guards
+    now: bool
+
+    def made(self, value_of: Callable[[Constant], Any]) -> Reads:
+        return Reads(
+            profile_paths=self.profile_paths,
+            audience_ids=frozenset([str(value_of(audience)) for audience in self.audiences]),
+            events=tuple(dict.fromkeys([guard.made(value_of) for guard in self.guards])),
+            now=self.now,
+        )
+
+    @property
+    def literals(self) -> tuple[Constant, ...]:
+        return self.audiences + tuple([one for guard in self.guards for one in guard.literals])
+
+
 def reads_of(root: Node) -> Reads:
     """What the typed rule reads."""
-    nodes = list(_below(root))
-    events = tuple(dict.fromkeys(guard for node in nodes for guard in _uses(node)))
-    return Reads(
-        profile_paths=frozenset(path for node in nodes for path in _profile_paths(node)),
-        audience_ids=frozenset(_audiences(nodes)),
-        events=events,
-        now=any(map(_of_time, nodes)),
-    )
+    return reading_of(root).made(_said)
+
+
+def _said(literal: Constant) -> Any:
+    return literal.value
+
+
+def reading_of(root: Node) -> Reading:
+    """What the typed rule reads, in one walk over its nodes."""
+    paths: set[str] = set()
+    audiences: list[Constant] = []
+    guards: list[Guard] = [ANY] if isinstance(root, Events) else []
+    now = False
+    left = [root]
+    while left:
+        node = left.pop()
+        kind = type(node)
+        if kind in LEAVES:
+            continue
+        now = now or _of_time(node)
+        if isinstance(node, Path) and type(node.base) in BASES:
+            if type(node.base) is Root:
+                paths.add(".".join(node.segments))
+            continue
+        if isinstance(node, Call) and node.name == "inSegment":
+            (audience,) = node.args
+            assert isinstance(audience, Constant), "the checker wants ids written out"
+            audiences.append(audience)
+        below = children(node)
+        guards.extend(_uses(node, below))
+        left.extend(below)
+    return Reading(frozenset(paths), tuple(audiences), tuple(guards), now)
 
 
 def reads_time(node: Node) -> bool:
     """Whether time alone can change what the typed node gives: it asks for now or for events."""
-    return any(map(_of_time, _below(node)))
+    left = [node]
+    while left:
+        node = left.pop()
+        kind = type(node)
+        if kind in LEAVES:
+            continue
+        if _of_time(node):
+            return True
+        if not (isinstance(node, Path) and type(node.base) in BASES):
+            left.extend(children(node))
+    return False
+
+
+# Below these is nothing that a rule reads.
+LEAVES: frozenset[type[Node]] = frozenset((Constant, Element, Variable, Root))
+# A path from one of these reads what it names and nothing else.
+BASES: frozenset[type[Node]] = frozenset((Root, Element, Variable))
 
 
 def flips_exactly(node: Node) -> bool:
@@ -105,35 +186,19 @@ def _of_time(node: Node) -> bool:
     return isinstance(node, Call) and node.name in CURRENT
 
 
-def _below(node: Node) -> Iterator[Node]:
-    left = [node]
-    while left:
-        node = left.pop()
-        yield node
-        left.extend(children(node))
-
-
-def _profile_paths(node: Node) -> Iterator[str]:
-    if isinstance(node, Path) and isinstance(node.base, Root):
-        yield ".".join(node.segments)
-
-
-def _audiences(nodes: Sequence[Node]) -> Iterator[str]:
-    for node in nodes:
-        if isinstance(node, Call) and node.name == "inSegment":
-            (audience,) = node.args
-            assert isinstance(audience, Constant), "the checker wants ids written out"
-            yield str(audience.value)
-
-
 # ---- where events are read --------------------------------------------------
 
 
-def _uses(node: Node) -> Guards:
-    """The guards of one place that reads the events; () elsewhere."""
+def _uses(node: Node, below: Sequence[Node]) -> Guards:
+    """The guards of one place that reads the events; () elsewhere.
+
+    below: the node's children.
+    """
     if isinstance(node, Chain) and isinstance(node.events, Events):
         return tuple(
-            guard for step in node.steps for guard in guards(And(step.conditions), [Element(0)])
+            guard
+            for step in node.steps
+            for guard in alternatives(And(step.conditions), [Element(0)])
         )
     if isinstance(node, Filter) and isinstance(node.base, Events):
         return _of_function(node.condition)
@@ -141,18 +206,20 @@ def _uses(node: Node) -> Guards:
         narrow = node.name in ("filter", "exists") and node.args
         return _of_function(node.args[0]) if narrow else (ANY,)
     if isinstance(node, Path) and isinstance(node.base, Events):
-        return (EventGuard("present", node.segments),)
+        return (Guard("present", node.segments),)
     if isinstance(node, Binder | Over):
         kind = node.kind if isinstance(node, Binder) else "over"
         return tuple(guard for one in node.ranges for guard in _of_range(one, kind))
+    if isinstance(node, Range):
+        return ()  # its binder knows
     # Anything else that has the events as a part of it asks for all of them.
-    return (ANY,) if any(isinstance(child, Events) for child in children(node)) else ()
+    return (ANY,) if Events in map(type, below) else ()
 
 
 def _of_function(condition: Node) -> Guards:
     if isinstance(condition, Lambda):
-        return guards(condition.body, [Element(0), Variable(condition.names[0])])
-    return guards(condition, [Element(0)])
+        return alternatives(condition.body, [Element(0), Variable(condition.names[0])])
+    return alternatives(condition, [Element(0)])
 
 
 def _of_range(one: Range, kind: str) -> Guards:
@@ -161,21 +228,28 @@ def _of_range(one: Range, kind: str) -> Guards:
     # For `forall` it is the event that fails the condition that matters.
     if kind == "forall" or one.condition is None:
         return (ANY,)
-    return guards(one.condition, [Variable(one.name)])
+    return alternatives(one.condition, [Variable(one.name)])
 
 
 # ---- what an event needs to satisfy a condition -----------------------------
 
 
-def guards(condition: Node, event: Sequence[Node]) -> Guards:
+def guards(condition: Node, event: Sequence[Node]) -> tuple[EventGuard, ...]:
     """Alternatives of which one is necessary for the event to satisfy the condition.
 
     event: the nodes that stand for the event in this condition.
     """
+    return tuple([guard.made(_said) for guard in alternatives(condition, event)])
+
+
+def alternatives(condition: Node, event: Sequence[Node]) -> Guards:
+    """`guards`, before their literals have values."""
     if isinstance(condition, And):
-        return min((guards(operand, event) for operand in condition.operands), key=_worth)
+        return min((alternatives(operand, event) for operand in condition.operands), key=_worth)
     if isinstance(condition, Or):
-        found = tuple(guard for operand in condition.operands for guard in guards(operand, event))
+        found = tuple(
+            guard for operand in condition.operands for guard in alternatives(operand, event)
+        )
         return found if len(found) <= MAX_VALUES else (ANY,)
     if isinstance(condition, Constant):
         return () if condition.value is False else (ANY,)
@@ -187,10 +261,10 @@ def _worth(found: Guards) -> tuple[int, bool, int]:
         return (-1, False, 0)
     worst = max(WORTH[guard.test] for guard in found)
     other = any(guard.path != ("eventType",) for guard in found)
-    return (worst, other, sum(len(guard.values) for guard in found))
+    return (worst, other, sum(len(guard.literals) for guard in found))
 
 
-def _of_atom(atom: Node, event: Sequence[Node]) -> EventGuard:
+def _of_atom(atom: Node, event: Sequence[Node]) -> Guard:
     if isinstance(atom, Compare):
         return _of_compare(atom, event)
     if isinstance(atom, Member):
@@ -211,61 +285,64 @@ def _path(node: Node, event: Sequence[Node]) -> tuple[str, ...]:
     return node.segments if isinstance(node, Path) and node.base in event else ()
 
 
-def _present(node: Node, event: Sequence[Node]) -> EventGuard:
+def _present(node: Node, event: Sequence[Node]) -> Guard:
     path = _path(node, event)
-    return EventGuard("present", path) if path else ANY
+    return Guard("present", path) if path else ANY
 
 
-def _valued(test: Test, node: Node, event: Sequence[Node], values: Sequence[object]) -> EventGuard:
-    """The guard of a path that has to have one of the values."""
-    scalars = tuple(value for value in values if isinstance(value, str | int | float))
+def _valued(test: Test, node: Node, event: Sequence[Node], literals: Sequence[Node]) -> Guard:
+    """The guard of a path that has to have the value of one of the literals."""
     path = _path(node, event)
-    if not path or not scalars or len(scalars) < len(values) or len(scalars) > MAX_VALUES:
+    found = tuple([literal for literal in literals if isinstance(literal, Constant)])
+    if not path or not found or len(found) < len(literals) or len(found) > MAX_VALUES:
         return _present(node, event)
-    return EventGuard(test, path, scalars)
+    return Guard(test, path, found)
 
 
-def _of_compare(atom: Compare, event: Sequence[Node]) -> EventGuard:
+def _of_compare(atom: Compare, event: Sequence[Node]) -> Guard:
     for one, other in ((atom.left, atom.right), (atom.right, atom.left)):
         if not _path(one, event):
             continue
         if atom.op != "=" or not isinstance(other, Constant):
             return _present(one, event)
-        values: list[object] = [other.value]
+        literals = [other]
         if other.value in ("true", "false"):
-            values.append(other.value == "true")
-        return _valued("equal", one, event, values)
+            literals.append(Constant(other.value == "true"))
+        return _valued("equal", one, event, literals)
     return ANY
 
 
-def _of_member(atom: Member, event: Sequence[Node]) -> EventGuard:
+def _of_member(atom: Member, event: Sequence[Node]) -> Guard:
     items = atom.right.items if isinstance(atom.right, ListOf) else ()
-    constants = [item.value for item in items if isinstance(item, Constant)]
-    if atom.negated or not items or len(constants) < len(items):
+    if atom.negated:
         return _present(atom.left, event)
-    return _valued("equal", atom.left, event, constants)
+    return _valued("equal", atom.left, event, items)
 
 
-def _of_pattern(atom: Pattern, event: Sequence[Node]) -> EventGuard:
+def _of_pattern(atom: Pattern, event: Sequence[Node]) -> Guard:
     if atom.op == "matches" or not isinstance(atom.right, Constant):
         return _present(atom.left, event)
     pattern = str(atom.right.value)
     prefix = like_prefix(pattern)
     if prefix == pattern:
-        return _valued("equal", atom.left, event, [pattern])
-    return _valued("prefix", atom.left, event, [prefix]) if prefix else _present(atom.left, event)
+        return _valued("equal", atom.left, event, [atom.right])
+    if not prefix:
+        return _present(atom.left, event)
+    return _valued("prefix", atom.left, event, [Constant(prefix)])
 
 
-def _of_method(atom: Method, event: Sequence[Node]) -> EventGuard:
-    args = [arg.value for arg in atom.args if isinstance(arg, Constant)]
+def _of_method(atom: Method, event: Sequence[Node]) -> Guard:
     if atom.name == "isNull":
         return ANY
     if atom.name == "exists":
         return _present(atom.base, event)
-    if atom.name in ("equals", "startsWith") and len(args) == len(atom.args):
-        folded = args[-1] is False
-        texts = [arg for arg in args if isinstance(arg, str)]
-        return _of_texts(atom.name, atom.base, event, texts, folded=folded)
+    if atom.name in ("equals", "startsWith"):
+        *texts, last = atom.args
+        flag = isinstance(last, Constant) and isinstance(last.value, bool)
+        folded = flag and isinstance(last, Constant) and last.value is False
+        literals = texts if flag else atom.args
+        if literals and all(isinstance(text, Constant) for text in literals):
+            return _of_texts(atom.name, atom.base, event, literals, folded=folded)
     # Of these a missing value gives false; of others (counts, absences) it may not.
     strict = atom.name in STRICT
     return _present(atom.base, event) if strict else ANY
@@ -277,24 +354,23 @@ STRICT = words(
 )
 
 
-def _of_string_compare(atom: Call, event: Sequence[Node]) -> EventGuard:
+def _of_string_compare(atom: Call, event: Sequence[Node]) -> Guard:
     name, value, texts, *rest = atom.args
     items = texts.items if isinstance(texts, ListOf) else ()
-    known = [item.value for item in items if isinstance(item, Constant)]
     simple = isinstance(name, Constant) and name.value in ("equals", "startsWith")
-    if not simple or not items or len(known) < len(items):
+    if not simple or not all(isinstance(item, Constant) for item in items):
         return _present(value, event)
     assert isinstance(name, Constant), "seen above"
     folded = bool(rest) and isinstance(rest[0], Constant) and rest[0].value is False
-    return _of_texts(str(name.value), value, event, known, folded=folded)
+    return _of_texts(str(name.value), value, event, items, folded=folded)
 
 
 def _of_texts(
-    name: str, node: Node, event: Sequence[Node], texts: Sequence[object], *, folded: bool
-) -> EventGuard:
-    values = [fold(text) if folded else text for text in texts if isinstance(text, str)]
-    if len(values) < len(texts) or "" in values:
+    name: str, node: Node, event: Sequence[Node], texts: Sequence[Node], *, folded: bool
+) -> Guard:
+    values = [text.value for text in texts if isinstance(text, Constant)]
+    if "" in values or not all(isinstance(value, str) for value in values):
         return _present(node, event)
     if name == "equals":
-        return _valued("folded" if folded else "equal", node, event, values)
-    return _valued("folded-prefix" if folded else "prefix", node, event, values)
+        return _valued("folded" if folded else "equal", node, event, texts)
+    return _valued("folded-prefix" if folded else "prefix", node, event, texts)

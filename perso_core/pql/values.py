@@ -166,16 +166,14 @@ def ordered(op: str, one: Any, other: Any) -> bool:
 
 
 def member(value: Any, items: Any) -> bool:
-    """`value in items`; of a list, any element."""
-    if value is None or not isinstance(items, list):
-        return False
-    values = value if isinstance(value, list) else [value]
-    return any(same(one, item) for one in values for item in items if None not in (one, item))
+    """`value in items`; of a list, any element. A single value as items is a list of itself."""
+    wanted = [item for item in items_of(items) if item is not None]
+    return any(same(one, item) for one in items_of(value) if one is not None for item in wanted)
 
 
 def not_member(value: Any, items: Any) -> bool:
     """`value notIn items`: both are there and no element is a member."""
-    return value is not None and isinstance(items, list) and not member(value, items)
+    return value is not None and items is not None and not member(value, items)
 
 
 def in_texts(value: Any, texts: frozenset[str]) -> bool:

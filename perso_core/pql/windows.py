@@ -144,12 +144,31 @@ def reaching(steps: Sequence[StepOf], goal: int) -> Spans:
             goal -= step.amount * FIXED_MS[step.unit]
         elif position == 0:
             return _reaching_by_months(step, goal)
-        else:
-            # What comes before gives midnights, and for those the shift never goes back.
+        elif _gives_midnights(steps[:position]):
+            # For midnights the shift never goes back.
             months = step.amount * MONTHS[step.unit]
             day, time = divmod(goal, DAY_MS)
             goal = first_day_reaching(day + (time > 0), months) * DAY_MS
+        else:
+            earlier = steps[:position]
+            return union(
+                [s for span in _reaching_by_months(step, goal) for s in _led(earlier, span)]
+            )
     return ray(goal)
+
+
+def _gives_midnights(steps: Sequence[StepOf]) -> bool:
+    return all(
+        isinstance(step, UnitStart) and FIXED_MS.get(step.unit, DAY_MS) >= DAY_MS for step in steps
+    )
+
+
+def _led(steps: Sequence[StepOf], span: tuple[int, int]) -> Spans:
+    """The values of now that the steps take into [start, end)."""
+    start, end = span
+    if end >= FOREVER_MS:
+        return reaching(steps, start)
+    return intersection(reaching(steps, start), complement(reaching(steps, end)))
 
 
 def ray(start: int) -> Spans:
@@ -158,8 +177,8 @@ def ray(start: int) -> Spans:
 
 
 def _reaching_by_months(step: Shift, goal: int) -> Spans:
-    """As `reaching`, for now itself shifted by months: the 28th at noon comes again from the 29th
-    and the 30th, so the answer may come, go and come back on up to four days."""
+    """As `reaching`, for an instant that is shifted by months: the 28th at noon comes again from
+    the 29th and the 30th, so the answer may come, go and come back on up to four days."""
     months = step.amount * MONTHS[step.unit]
     day, time = divmod(goal, DAY_MS)
     now_day = first_day_reaching(day, months)
@@ -229,6 +248,19 @@ class TimeWindow(Struct, frozen=True, eq=False):
             return ALWAYS if bound.at(moment) > t else ()
         steps = (*anchor[bound.from_end], *bound.steps)
         return reaching(steps, t + 1)
+
+    def held(self, fixed: Sequence[Moment | None]) -> Spans:
+        """The times that lie in the window, all anchors being fixed; none when one is missing."""
+        if None in fixed:
+            return ()
+        found = [
+            (
+                NEVER_MS if low.anchor is None else low.at(_of(fixed, low)),
+                FOREVER_MS if high.anchor is None else high.at(_of(fixed, high)),
+            )
+            for low, high in self._chosen(fixed)
+        ]
+        return complement(union(found)) if self.negated else union(found)
 
     def moving(self, steps: Sequence[StepOf], fixed: Sequence[Moment | None]) -> Spans:
         """The values of now for which a time that moves with now lies in the window; all anchors

@@ -60,6 +60,8 @@ TESTS = {
 }
 COUNTED = {"count": "number of", "sum": "sum of", "average": "average of"}
 COUNTED |= {"min": "least of", "max": "greatest of"}
+CURRENT = {"currentMonth": "the current month", "currentYear": "the current year"}
+CURRENT |= {"currentDayOfMonth": "the current day of the month"}
 PARTS = {"getMonth": "month of", "getYear": "year of", "getDayOfMonth": "day of the month of"}
 
 
@@ -88,6 +90,8 @@ def measure_words(node: Node) -> str:
         if kind is not None:
             inner = f"{measure_words(node.args[0])} of " if node.args else ""
             return f"{kind} {inner}{measure_words(node.base)}"
+    if isinstance(node, Call) and node.name in CURRENT:
+        return CURRENT[node.name]
     if isinstance(node, Filter):
         return f"{measure_words(node.base)} with {condition_words(node.condition)}"
     return print_rule(node)
@@ -262,11 +266,38 @@ def until_words(until_ms: int, now_ms: int) -> str:
 
 # ---- events -----------------------------------------------------------------
 
+# What marketers call the commonest of XDM's event types, which are in small letters here.
+EVENT_NOUNS = {
+    "commerce.productviews": "product view",
+    "commerce.productlistadds": "basket addition",
+    "commerce.productlistremovals": "basket removal",
+    "commerce.productlistviews": "basket view",
+    "commerce.checkouts": "checkout",
+    "commerce.purchases": "purchase",
+    "web.webpagedetails.pageviews": "page view",
+    "web.webinteraction.linkclicks": "link click",
+    "web.formfilledout": "form submission",
+    "decisioning.propositiondisplay": "offer display",
+    "decisioning.propositioninteract": "offer click",
+    "media.sessionstart": "media session start",
+    "media.sessioncomplete": "media session end",
+}
 
-def event_words(step: Step) -> str:
+
+def event_words(step: Step, number: int = 1) -> str:
     """What kind of event a step asks for: its type where the rule names one."""
     named = _event_type(step.conditions)
-    return named or f"event with {' and '.join(map(condition_words, step.conditions))}"
+    if not named:
+        return f"event with {' and '.join(map(condition_words, step.conditions))}"
+    return listed([kind_words(kind, number) for kind in named], "or")
+
+
+def kind_words(event_type: str, number: int = 1) -> str:
+    """An event type as people say it: "basket addition", "bank transfer"."""
+    noun = EVENT_NOUNS.get(event_type.lower())
+    if noun is None:
+        return spaced(event_type.replace(".", " "))
+    return noun if number == 1 else f"{noun}s"
 
 
 def is_event_type(condition: Node) -> bool:
@@ -274,7 +305,8 @@ def is_event_type(condition: Node) -> bool:
     return bool(_event_type((condition,)))
 
 
-def _event_type(conditions: Sequence[Node]) -> str:
+def _event_type(conditions: Sequence[Node]) -> list[str]:
+    """The types that one of the conditions asks for; [] where none does."""
     for condition in conditions:
         operands = getattr(condition, "operands", (condition,))
         for operand in operands:
@@ -282,10 +314,17 @@ def _event_type(conditions: Sequence[Node]) -> str:
             if left != Path(Element(0), ("eventType",)):
                 continue
             if isinstance(operand, Compare) and operand.op == "=":
-                return operand_words(operand.right)
+                return _texts((operand.right,))
             if isinstance(operand, Method) and operand.name == "equals":
-                return wanted(operand)[0]
-    return ""
+                return _texts(operand.args)
+            if isinstance(operand, Member) and not operand.negated:
+                return _texts(getattr(operand.right, "items", ()))
+    return []
+
+
+def _texts(nodes: Sequence[Node]) -> list[str]:
+    found = [node.value for node in nodes if isinstance(node, Constant)]
+    return [value for value in found if isinstance(value, str)]
 
 
 def chain_words(chain: Chain) -> str:

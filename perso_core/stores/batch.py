@@ -23,11 +23,12 @@ class KeyChange(Struct, frozen=True, kw_only=True):
 
     forgotten: first remove profile, events and consent, whatever their version. base_version:
     the version that must be stored for the rest to be kept (0: no row; None: no matter).
-    profile None: the profile stays as it is. consent None: so does the consent.
+    profile None: the profile stays as it is. consent None: so does the consent. events_from_ms:
+    older events need not be kept.
     """
 
     key: str
-    now_ms: int
+    events_from_ms: int
     forgotten: bool = False
     base_version: int | None = None
     profile: Profile | None = None
@@ -60,7 +61,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
     writes = [entry for entry in entries if entry.profile is not None]
     return KeyChange(
         key=key,
-        now_ms=entries[-1].now_ms,
+        events_from_ms=entries[-1].events_from_ms,
         forgotten=forgotten,
         base_version=writes[0].base_version if writes and not forgotten else None,
         profile=writes[-1].profile if writes else None,

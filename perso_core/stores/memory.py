@@ -11,7 +11,6 @@ from perso_core.decision.event import Event
 from perso_core.decision.profile import Profile
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
-from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
 from perso_core.stores.batch import (
     KEPT_NOTICES,
     KeyChange,
@@ -40,18 +39,16 @@ class MemoryDatabase(Struct):
 
 
 class MemoryStore:
-    """A Store (protocol.py). max_events, event_window_ms: as in SqliteStore."""
+    """A Store (protocol.py). max_events: as in SqliteStore."""
 
     def __init__(
         self,
         database: MemoryDatabase | None = None,
         *,
         max_events: int = 5_000,
-        event_window_ms: int = DEFAULT_EVENT_WINDOW_MS,
     ) -> None:
         self._database = database or MemoryDatabase()
         self._max_events = max_events
-        self._event_window_ms = event_window_ms
         self._heard = self._database.notice_sequence
 
     async def load(self, key: str) -> Stored:
@@ -114,8 +111,8 @@ class MemoryStore:
         kept.update((event.id, event) for event in change.events)
         if change.sweep:
             newest = self._ordered(change.key)[-self._max_events :]
-            oldest_ms = change.now_ms - self._event_window_ms
-            stay = {event.id for event in newest if event.timestamp_ms >= oldest_ms}
+            from_ms = change.events_from_ms
+            stay = {event.id for event in newest if event.timestamp_ms >= from_ms}
             self._database.events[change.key] = {
                 id: event for id, event in kept.items() if id in stay
             }

@@ -12,7 +12,6 @@ from typing import TypeVar
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
-from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
 from perso_core.stores.protocol import Committed, News, Stored, StoredDefinitions
 from perso_core.stores.sqlite_file import create_file
 from perso_core.stores.sqlite_reader import Reader
@@ -36,14 +35,12 @@ class SqliteStore:
         self._writing = ThreadPoolExecutor(1, "perso-store-write")
         self._reading = ThreadPoolExecutor(1, "perso-store-read")
 
-    async def open(self, *, max_events: int, event_window_ms: int) -> None:
+    async def open(self, *, max_events: int) -> None:
         """Raises StoreTooNew, StoreUnavailable."""
         origin = secrets.randbits(62)
         await self._write(lambda: create_file(self._path))
         self._writer = await self._write(
-            lambda: Writer(
-                self._path, origin=origin, max_events=max_events, event_window_ms=event_window_ms
-            )
+            lambda: Writer(self._path, origin=origin, max_events=max_events)
         )
         self._reader = await self._read(
             lambda: Reader(self._path, origin=origin, max_events=max_events)
@@ -102,17 +99,15 @@ class SqliteStore:
         return asyncio.get_running_loop().run_in_executor(thread, work)
 
 
-async def open_sqlite(
-    path: Path, *, max_events: int = 5_000, event_window_ms: int = DEFAULT_EVENT_WINDOW_MS
-) -> SqliteStore:
+async def open_sqlite(path: Path, *, max_events: int = 5_000) -> SqliteStore:
     """Open a store, making file (0600) and directory (0700) where there are none.
 
-    max_events: the newest events of a profile that are kept and loaded. event_window_ms: events
-    older than this at a profile's write may be removed. Raises StoreTooNew, StoreUnavailable.
+    max_events: the newest events of a profile that are kept and loaded.
+    Raises StoreTooNew, StoreUnavailable.
     """
     store = SqliteStore(path)
     try:
-        await store.open(max_events=max_events, event_window_ms=event_window_ms)
+        await store.open(max_events=max_events)
     except BaseException:
         store.abandon()
         raise

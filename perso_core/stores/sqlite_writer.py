@@ -51,11 +51,10 @@ class Writer:
     connection anew.
     """
 
-    def __init__(self, path: Path, *, origin: int, max_events: int, event_window_ms: int) -> None:
+    def __init__(self, path: Path, *, origin: int, max_events: int) -> None:
         self._path = path
         self._origin = origin
         self._max_events = max_events
-        self._event_window_ms = event_window_ms
         self._connection: apsw.Connection | None = writing_connection(path)
 
     def commit(self, entries: Sequence[Entry], announce: bool) -> frozenset[str]:
@@ -142,12 +141,11 @@ class Writer:
         return True
 
     def _sweep(self, connection: apsw.Connection, change: KeyChange) -> None:
-        oldest_ms = change.now_ms - self._event_window_ms
         connection.execute(
             "DELETE FROM event WHERE key = ? AND (timestamp_ms < ? OR sequence IN"
             " (SELECT sequence FROM event WHERE key = ?"
             "  ORDER BY timestamp_ms DESC, sequence DESC LIMIT -1 OFFSET ?))",
-            (change.key, oldest_ms, change.key, self._max_events),
+            (change.key, change.events_from_ms, change.key, self._max_events),
         )
 
     def _announce(self, connection: apsw.Connection, keys: Sequence[str | None]) -> None:

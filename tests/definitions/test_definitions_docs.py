@@ -36,7 +36,7 @@ def test_the_document_has_every_table_and_key_with_required_as_checked() -> None
         title = section.split("\n", 1)[0]
         rows = re.findall(r"^\| `(\w+)` \|.*\| (yes|no) \|", section, re.MULTILINE)
         if rows:
-            name = re.sub(r".*[.\[](\w+)\].*", r"\1", title) if "[[" in title else ""
+            name = re.sub(r".*[.\[](\w+)\].*", r"\1", title) if "[" in title else ""
             documented[name] = {key: required == "yes" for key, required in rows}
 
     checked = {name: {key.name: key.required for key in keys} for name, keys in TABLES.items()}

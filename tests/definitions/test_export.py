@@ -38,6 +38,8 @@ def some_definitions(draw: st.DrawFn) -> Definitions:
             pql=draw(RULES),
             alias=draw(st.sampled_from([None, f"alias-{number}"])),
             description=draw(ANY_TEXT),
+            edge=draw(st.sampled_from(["local", "edge-2025", "edge-classic"])),
+            event_window_days=draw(st.none() | st.integers(1, 3_650)),
         )
         for number, audience_id in enumerate(ids[: draw(st.integers(0, 3))])
     )

@@ -8,7 +8,7 @@ import pytest
 
 from perso_core.pql.compiler import compile_rule
 from perso_core.pql.explain import Explanation, explain_rule, reason
-from perso_core.pql.index import RuleIndex
+from perso_core.rules.ruleset import RuleSet
 from tests.pql.cases import AUDIENCES
 
 NOW_MS = 1_773_577_845_000  # 2026-03-15 12:30:45 UTC
@@ -158,28 +158,30 @@ def test_a_stranger_is_out_and_told_why(name: str) -> None:
 
 
 def test_an_event_reaches_few_of_the_forty() -> None:
-    index = RuleIndex([(name, rule.reads) for name, rule in RULES.items()])
+    rules = RuleSet(list(RULES.items()))
 
-    touched = {
-        sent.get("eventType", ""): list(index.touched_by_event(sent)) for sent in IN["xEvent"]
-    }
+    reached = {sent.get("eventType", ""): rules.reached_by(sent) for sent in IN["xEvent"]}
 
-    assert touched["commerce.productListAdds"] == [
+    assert reached["commerce.productListAdds"] == [
         "Retail - Basket started this hour",
         "Retail - Big basket today",
         "Travel - Fare in basket",
     ]
-    assert touched["bank.transfer"] == ["Finance - Large transfer just now"]
-    assert max(map(len, touched.values())) <= 4
+    assert reached["bank.transfer"] == ["Finance - Large transfer just now"]
+    assert max(map(len, reached.values())) <= 4
 
 
 def test_an_attribute_and_an_audience_reach_the_rules_that_read_them() -> None:
-    index = RuleIndex([(name, rule.reads) for name, rule in RULES.items()])
+    ids = {one["id"]: one["name"] for one in AUDIENCES}
+    rules = RuleSet([(one["id"], RULES[one["name"]]) for one in AUDIENCES])
     elite = next(a["id"] for a in AUDIENCES if a["name"] == "Travel - Elite flyer")
 
-    assert list(index.touched_by_attributes(["accounts"])) == [
+    accounts = sorted(rules.index.reading(["accounts"]))
+    dependents = rules.index.dependents(rules.position_of[elite])
+
+    assert [ids[rules.ids_by_position[place]] for place in accounts] == [
         "Finance - Idle cash",
         "Finance - Card holder",
     ]
-    assert list(index.touched_by_audience(elite)) == ["Travel - Upgrade offer"]
-    assert len(list(index.reading_events())) == 16
+    assert [ids[rules.ids_by_position[place]] for place in dependents] == ["Travel - Upgrade offer"]
+    assert len(rules.silent) == len(AUDIENCES) - 16

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from perso_core.pql.compiler import compile_rule
-from perso_core.pql.explain import explain_rule, reason
+from perso_core.pql.compiler import FOREVER_MS, compile_rule
+from perso_core.pql.explain import Explanation, explain_rule, reason
+from perso_core.pql.lacking import lacking
+from perso_core.pql.telling import Standing, headline
+from perso_core.pql.telling import told as text_of
 from tests.pql import making
 
 NOW_MS = 1_773_577_845_000  # 2026-03-15 12:30:45 UTC
@@ -38,15 +44,15 @@ ADDED = {"xEvent": [{"timestamp": NOW_MS - 4 * 60_000, "eventType": "commerce.pr
             {"homeAddress": {"countryCode": "IT"}},
             "Not in: country code is IT; the rule wants DE, AT or CH.",
         ),
-        (ADD, ADDED, "commerce.productListAdds 4 min ago; counts until 13:26:45 UTC."),
-        (ADD, {}, "No commerce.productListAdds in the last hour."),
+        (ADD, ADDED, "Basket addition 4 min ago; counts until 13:26:45 UTC."),
+        (ADD, {}, "No basket addition in the last hour."),
         (
             'xEvent.exists(a = 1) and loyalty.tier.equals("gold", false)',
             {"xEvent": [{"timestamp": NOW_MS, "a": 1}]},
             "Not in: loyalty tier is not known; the rule wants gold.",
         ),
         ("not(a.isNull())", {}, "Not in: a is not known; the rule excludes no value."),
-        (f"not({ADD})", {}, "No commerce.productListAdds in the last hour; the rule wants none."),
+        (f"not({ADD})", {}, "No basket addition in the last hour; the rule wants none."),
         (
             'CHAIN(xEvent, timestamp, [C0: WHAT(eventType = "tent") WHEN(<= 7 days before now)'
             " COUNT(3)])",
@@ -57,6 +63,11 @@ ADDED = {"xEvent": [{"timestamp": NOW_MS - 4 * 60_000, "eventType": "commerce.pr
             'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "view"), B: WHAT(eventType = "buy")])',
             {},
             "No view followed by buy.",
+        ),
+        (
+            "born.getMonth() = currentMonth()",
+            {"born": "1990-03-29"},
+            "Month of born is 3; the rule wants the current month.",
         ),
     ],
 )
@@ -101,3 +112,173 @@ def test_the_tree_says_what_the_rule_says(text: str, view: dict[str, Any], now_m
 
     assert explanation.holds is rule.evaluate(view, now_ms).holds
     assert reason(explanation).endswith(".")
+
+
+# ---- chains ------------------------------------------------------------------
+
+
+def at(minutes_ago: int, kind: str, **fields: Any) -> dict[str, Any]:
+    return {"timestamp": NOW_MS - minutes_ago * 60_000, "eventType": kind, **fields}
+
+
+def explained(rule: str, *events: dict[str, Any], **attributes: Any) -> Explanation:
+    view = {**attributes, "xEvent": list(events)}
+    return explain_rule(compile_rule(rule), view, NOW_MS)
+
+
+VIEW_BUY = (
+    'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "view"), B: WHAT(eventType = "buy" and'
+    " price > 9) WHEN(<= 30 minutes after A)])"
+)
+
+
+def test_each_step_of_a_chain_names_the_event_that_satisfied_it_and_what_it_read() -> None:
+    explanation = explained(
+        VIEW_BUY, at(300, "view"), at(20, "view"), at(9, "buy", price=3), at(5, "buy", price=12)
+    )
+
+    view, buy = explanation.steps
+    assert [event.at_ms for event in view.events] == [NOW_MS - 20 * 60_000]
+    assert [event.at_ms for event in buy.events] == [NOW_MS - 5 * 60_000]
+    assert (buy.label, buy.holds, buy.found, buy.needs) == ("B", True, 1, "1")
+    assert buy.events[0].values == {"price": "12"}
+    assert buy.events[0].event_type == "buy"
+    assert explanation.says.startswith("View 20 min ago followed by buy 5 min ago; counts until ")
+
+
+def test_a_chain_that_fails_says_how_far_it_came() -> None:
+    explanation = explained(VIEW_BUY, at(300, "view"), at(5, "buy", price=12))
+
+    assert [step.holds for step in explanation.steps] == [True, False]
+    assert explanation.says == ("View 5 h ago, and no buy after it at most 30 minutes after A.")
+
+
+def test_a_step_that_counts_tells_the_latest_of_its_events_and_how_many() -> None:
+    rule = 'CHAIN(xEvent, timestamp, [C: WHAT(eventType = "view") COUNT(9)])'
+
+    (step,) = explained(rule, *[at(minutes, "view") for minutes in range(70, 0, -10)]).steps
+
+    assert (step.found, step.needs, step.holds) == (7, "at least 9", False)
+    assert [event.at_ms for event in step.events] == [
+        NOW_MS - minutes * 60_000 for minutes in range(10, 60, 10)
+    ]
+
+
+@given(making.chains, making.profiles, making.instants)
+def test_the_events_told_for_a_chain_of_steps_satisfy_it(
+    text: str, view: dict[str, Any], now_ms: int
+) -> None:
+    rule = compile_rule(text)
+    explanation = explain_rule(rule, view, now_ms)
+    taken = [event.at_ms for step in explanation.steps for event in step.events]
+    kept = [event for event in view.get("xEvent", []) if event["timestamp"] in taken]
+
+    if len(explanation.steps) > 1 and explanation.holds:
+        assert rule.evaluate({**view, "xEvent": kept}, now_ms).holds
+        assert taken == sorted(set(taken))
+
+
+# ---- audiences of audiences, and until when ----------------------------------
+
+
+def test_an_audience_that_is_asked_for_is_explained_by_its_own_rule() -> None:
+    rules = {"gold": compile_rule('tier = "gold"'), "both": compile_rule('inSegment("gold")')}
+
+    explanation = explain_rule(rules["both"], {"tier": "tin"}, NOW_MS, {"gold": "Gold"}, rules)
+
+    assert explanation.because is not None
+    assert explanation.because.says == "Tier is tin; the rule wants gold."
+    assert headline(explanation, Standing("Both")) == (
+        "Not in “Both”. Not in audience Gold: tier is tin; the rule wants gold."
+    )
+
+
+def test_each_part_says_until_when_it_holds() -> None:
+    explanation = explain_rule(compile_rule(f"{ADD} and a = 1"), {**ADDED, "a": 1}, NOW_MS)
+
+    added, plain = explanation.children
+    assert added.until_ms == explanation.until_ms == NOW_MS + 56 * 60_000 + 1
+    assert plain.until_ms == FOREVER_MS
+
+
+# ---- the smallest failing set ------------------------------------------------
+
+LETTERS = ["a", "b", "c", "d", "e"]
+truths = st.recursive(
+    st.sampled_from(LETTERS).map(lambda letter: f"{letter} = 1"),
+    lambda inner: st.one_of(
+        st.builds(lambda one, other: f"({one} and {other})", inner, inner),
+        st.builds(lambda one, other: f"({one} or {other})", inner, inner),
+        inner.map(lambda one: f"not({one})"),
+    ),
+    max_leaves=9,
+)
+
+
+@given(truths, st.fixed_dictionaries(dict.fromkeys(LETTERS, st.integers(0, 1))))
+def test_the_parts_told_to_be_lacking_are_enough_and_no_fewer_would_do(
+    text: str, view: dict[str, int]
+) -> None:
+    rule = compile_rule(text)
+    found = lacking(explain_rule(rule, view, NOW_MS))
+
+    def after(letters: Sequence[str]) -> bool:
+        changed = {**view, **{letter: 1 - view[letter] for letter in letters}}
+        return rule.evaluate(changed, NOW_MS).holds
+
+    smallest = next(
+        (
+            number
+            for number in range(len(LETTERS) + 1)
+            if any(after(letters) for letters in combinations(LETTERS, number))
+        ),
+        None,
+    )
+    if smallest is None:
+        assert found.parts == ()
+    else:
+        assert len(found.parts) == smallest
+        assert after([part.text[0] for part in found.parts])
+
+
+def test_one_part_that_stands_in_two_places_is_lacking_once() -> None:
+    explanation = explain_rule(compile_rule("(a = 1 and b = 1) or (a = 1 and c = 1)"), {}, NOW_MS)
+
+    assert [part.text for part in lacking(explanation).parts] == ["a = 1", "b = 1"]
+
+
+def test_of_alternatives_that_all_fail_the_reason_names_what_is_nearest() -> None:
+    assert told("(a = 1 and b = 1) or c = 1", {}) == "Not in: c is not known; needs 1."
+
+
+def test_a_list_of_very_many_alternatives_is_told_as_one() -> None:
+    rule = " or ".join(f"a{number} = 1" for number in range(2_000))
+
+    assert (
+        told(rule, {}) == "Not in: none of 2,000 alternatives holds; the rule wants one at least."
+    )
+
+
+# ---- as text -----------------------------------------------------------------
+
+
+def test_an_explanation_is_told_as_sentences() -> None:
+    rule = compile_rule(f"{ADD} and loyalty.points >= 1000")
+
+    told_in = text_of(
+        explain_rule(rule, {**ADDED, "loyalty": {"points": 1250}}, NOW_MS),
+        Standing("Gold basket", NOW_MS - 240_000),
+    )
+    told_out = text_of(explain_rule(rule, ADDED, NOW_MS), Standing("Gold basket", NOW_MS - 60_000))
+
+    assert told_in.split("\n")[:2] == [
+        "In “Gold basket” since 2026-03-15 12:26:45 UTC. Basket addition 4 min ago; counts until"
+        " 13:26:45 UTC.",
+        "If nothing else happens, this ends at 2026-03-15 13:26:45 UTC.",
+    ]
+    assert told_out.split("\n")[0] == (
+        "Not in “Gold basket”, which it left at 2026-03-15 12:29:45 UTC. Loyalty points is not"
+        " known; needs at least 1,000."
+    )
+    assert "To be in, at least one thing has to be otherwise:" in told_out
+    assert "- 2026-03-15 12:26:45 UTC: basket addition" in told_out

@@ -8,10 +8,10 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS, FOREVER_MS, compile_rule
-from perso_core.pql.index import RuleIndex
 from perso_core.pql.nodes import Node
 from perso_core.pql.parser import parse
 from perso_core.pql.printer import print_rule
+from perso_core.rules.ruleset import RuleSet
 from tests.pql import making
 from tests.pql.making import DAY_MS, HOUR_MS
 
@@ -63,13 +63,11 @@ def test_rules_the_index_passes_over_keep_their_verdict_when_an_event_arrives(
     texts: list[str], before: dict[str, Any], event: dict[str, Any], now_ms: int
 ) -> None:
     rules = {str(number): compile_rule(text) for number, text in enumerate(texts)}
-    index = RuleIndex([(rule_id, rule.reads) for rule_id, rule in rules.items()])
     after = {**before, "xEvent": [*before["xEvent"], event]}
 
-    touched = list(index.touched_by_event(event))
+    touched = RuleSet(list(rules.items())).reached_by(event)
 
     assert touched == sorted(touched, key=int)
-    assert set(touched) <= set(index.reading_events())
     for rule_id, rule in rules.items():
         if rule_id not in touched:
             assert rule.evaluate(before, now_ms) == rule.evaluate(after, now_ms), rule.text
@@ -85,7 +83,7 @@ def test_rules_the_index_passes_over_keep_their_verdict_when_attributes_change(
     texts: list[str], before: dict[str, Any], other: dict[str, Any], now_ms: int
 ) -> None:
     rules = {str(number): compile_rule(text) for number, text in enumerate(texts)}
-    index = RuleIndex([(rule_id, rule.reads) for rule_id, rule in rules.items()])
+    index = RuleSet(list(rules.items())).index
     kept = ("xEvent", "segmentMembership")
     after = {
         **{name: value for name, value in before.items() if name in kept},
@@ -93,10 +91,10 @@ def test_rules_the_index_passes_over_keep_their_verdict_when_attributes_change(
     }
     names = [n for n in {*before, *after} if before.get(n) != after.get(n)]
 
-    touched = set(index.touched_by_attributes(names))
+    touched = index.reading(names)
 
-    for rule_id, rule in rules.items():
-        if rule_id not in touched:
+    for place, rule in enumerate(rules.values()):
+        if place not in touched:
             assert rule.evaluate(before, now_ms) == rule.evaluate(after, now_ms), rule.text
 
 
@@ -105,10 +103,10 @@ def test_a_membership_changes_only_rules_that_ask_for_it(
     text: str, view: dict[str, Any], now_ms: int
 ) -> None:
     rule = compile_rule(text)
-    index = RuleIndex([("r", rule.reads)])
+    rules = RuleSet([("s1", compile_rule("vip = true")), ("r", rule)])
     statuses = [{**view, "segmentMembership": {"ups": {"s1": {"status": s}}}} for s in STATUSES]
 
-    if "r" not in index.touched_by_audience("s1"):
+    if not rules.index.dependents(0):
         verdicts = {rule.evaluate(status, now_ms) for status in statuses}
         assert verdicts == {rule.evaluate(view, now_ms)}
 

@@ -48,6 +48,7 @@ def arrived(
     base: int = 0,
     now_ms: int = NOON_MS,
     tier: str = "gold",
+    events_from_ms: int = 0,
 ) -> Entry:
     """An event was merged into the profile of version `base`. event None: attributes changed."""
     after = profile(key, version=base + 1, tier=tier)
@@ -59,6 +60,7 @@ def arrived(
         base_version=base,
         profile=structs.replace(after, events=(event,)) if event else after,
         event=event,
+        events_from_ms=events_from_ms,
     )
 
 

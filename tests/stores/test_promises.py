@@ -137,12 +137,12 @@ async def test_no_more_than_the_newest_events_are_loaded(open_store: OpenStore) 
 async def test_events_older_than_the_window_are_removed_as_the_profile_is_written(
     open_store: OpenStore,
 ) -> None:
-    store = await open_store(event_window_ms=35 * DAY_MS)
+    store = await open_store()
     await store.commit([arrived(event(event_id="old"))])
     later_ms = NOON_MS + 36 * DAY_MS
     for n in range(1, 20):
         one = event(event_id=f"e{n}", at_ms=later_ms + n)
-        await store.commit([arrived(one, base=n, now_ms=later_ms + n)])
+        await store.commit([arrived(one, base=n, events_from_ms=later_ms - 35 * DAY_MS)])
 
     kept = (await store.load(ANNA)).profile
 
@@ -153,12 +153,12 @@ async def test_events_older_than_the_window_are_removed_as_the_profile_is_writte
 async def test_the_events_of_another_profile_are_not_removed_with_them(
     open_store: OpenStore,
 ) -> None:
-    store = await open_store(event_window_ms=DAY_MS, max_events=2)
+    store = await open_store(max_events=2)
     await store.commit([arrived(event(event_id="old"), BERT)])
     later_ms = NOON_MS + 2 * DAY_MS
     for n in range(20):
         one = event(event_id=f"e{n}", at_ms=later_ms + n)
-        await store.commit([arrived(one, base=n, now_ms=later_ms + n)])
+        await store.commit([arrived(one, base=n, events_from_ms=later_ms - DAY_MS)])
 
     kept = (await store.load(BERT)).profile
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from perso_core.pql.compiler import compile_rule
-from perso_core.pql.index import RuleIndex
 from perso_core.pql.types import EventGuard
+from perso_core.rules.ruleset import RuleSet
 
 
 def guards(text: str) -> tuple[EventGuard, ...]:
@@ -54,17 +54,21 @@ def test_a_rule_about_all_events_waits_for_every_event(rule: str) -> None:
 
 
 def test_a_rule_without_events_is_touched_by_none() -> None:
-    index = RuleIndex([("r", compile_rule("loyalty.points > 1").reads)])
+    rules = RuleSet([("r", compile_rule("loyalty.points > 1"))])
 
-    assert list(index.touched_by_event({"eventType": "x"})) == []
-    assert list(index.reading_events()) == []
-    assert list(index.touched_by_attributes(["loyalty", "other"])) == ["r"]
+    assert rules.reached_by({"eventType": "x"}) == []
+    assert rules.silent == {0}
+    assert rules.index.reading(["loyalty", "other"]) == {0}
 
 
-def test_a_rule_that_looks_through_the_memberships_is_touched_by_every_audience() -> None:
-    rule = compile_rule('segmentMembership.get("ups").get("s").status = "realized"')
+def test_a_rule_that_looks_through_the_memberships_hangs_on_every_audience_before_it() -> None:
+    through = compile_rule('segmentMembership.get("ups").get("s").status = "realized"')
+    rules = RuleSet([("s", compile_rule("vip = true")), ("r", through)])
 
-    assert list(RuleIndex([("r", rule.reads)]).touched_by_audience("anything")) == ["r"]
+    standing = rules.standing(lambda: {"vip": True}, now_ms=1)
+
+    assert rules.index.dependents(0) == (1,)
+    assert rules.ids(standing.members) == ["s", "r"]
 
 
 def test_what_a_rule_reads() -> None:

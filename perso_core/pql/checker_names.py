@@ -1,0 +1,136 @@
+"""The part of the checker that knows what names mean: scopes, and the paths that start in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from perso_core.errors import RuleError, RuleNotSupportedYet, RuleTypeError
+from perso_core.pql.fields import ANY, FieldType, FieldTypes
+from perso_core.pql.known import Scope
+from perso_core.pql.nodes import Element, Events, Node, Param, Path, Root, Variable
+from perso_core.pql.source import Source, Span
+from perso_core.pql.type_faults import TypeFaults
+
+EVENTS = "xEvent"
+
+
+class NameChecks:
+    """Where a walk over the nodes stands, and the faults it noted on the way."""
+
+    def __init__(self, source: Source, schema: FieldTypes | None) -> None:
+        self.source = source
+        self.faults: list[RuleError] = []
+        self.scope = Scope(schema)
+        self.typed = schema is not None
+        self.types = TypeFaults(source, self.scope, self.faults)
+        self.depth = 0  # elements of filters around this place
+        self.variables: dict[str, bool] = {}  # name -> whether it is the profile
+        self.labels: frozenset[str] = frozenset()  # steps of the chain whose window this is
+
+    def check(self, node: Node) -> Node:
+        """The typed node."""
+        raise NotImplementedError
+
+    def condition(self, node: Node) -> Node:
+        """The same, of a place where truth is asked for."""
+        raise NotImplementedError
+
+    # ---- faults
+
+    def fault(self, span: Span, detail: str, fix: str) -> None:
+        self.faults.append(self.source.fault(RuleTypeError, span, detail, fix))
+
+    def later(self, span: Span, detail: str, fix: str) -> None:
+        self.faults.append(self.source.fault(RuleNotSupportedYet, span, detail, fix))
+
+    # ---- scopes
+
+    # No try: a checker that something was raised through is not used again.
+
+    def enter(self, known: FieldType) -> None:
+        """Into an element of which this is known."""
+        self.depth += 1
+        self.scope.elements.append(known)
+
+    def leave(self) -> None:
+        self.scope.elements.pop()
+        self.depth -= 1
+
+    @contextmanager
+    def variable(
+        self, *names: str, profile: bool = False, known: FieldType = ANY
+    ) -> Iterator[None]:
+        before, types_before = self.variables, self.scope.variables
+        self.variables = {**before, **dict.fromkeys(names, profile)}
+        self.scope.variables = {**types_before, **dict.fromkeys(names, known)}
+        yield
+        self.variables, self.scope.variables = before, types_before
+
+    def element_of(self, array: Node) -> FieldType:
+        """What is known of each element of the array."""
+        if self.scope.schema is None:
+            return ANY
+        return self.scope.schema.event if type(array) is Events else self.scope.of(array).element
+
+    # ---- paths
+
+    def param(self, node: Param) -> Node:
+        if node.index != 1:
+            self.fault(node.span, f"${node.index} is no parameter of a rule.", "Use $1.")
+        self.whole_profile(node)
+        return node
+
+    def whole_profile(self, node: Node) -> None:
+        self.later(
+            node.place,
+            "The profile as a whole is no value yet.",
+            "Name one of its fields after a dot.",
+        )
+
+    def path(self, node: Path) -> Node:
+        base, segments = node.base, node.segments
+        if isinstance(base, Param):
+            if base.index != 1:
+                self.fault(base.span, f"${base.index} is no parameter of a rule.", "Use $1.")
+            return self.read(Root(base, base.span), node)
+        if not isinstance(base, Element):
+            return self.typed_path(Path(self.check(base), segments, node.span))
+        name = segments[0]
+        if base.up == 0 and name in self.variables:
+            return self.read_variable(node, name)
+        if base.up == 0 and segments == ("null",):
+            self.fault(
+                node.span, "null is no value to compare with.", "Ask with isNull() or isNotNull()."
+            )
+        if base.up > self.depth:
+            self.fault(
+                node.span,
+                f"{base.up} carets lead further out than the {self.depth} filters around this.",
+                "Use one caret for each filter to leave.",
+            )
+            return node
+        return self.read(Root(base, base.span) if base.up == self.depth else base, node)
+
+    def read_variable(self, node: Path, name: str) -> Node:
+        variable = Variable(name, node.span)
+        rest = Path(variable, node.segments[1:], node.span)
+        if not self.variables[name]:
+            return self.typed_path(rest) if rest.segments else variable
+        if not rest.segments:
+            self.whole_profile(node)
+            return variable
+        return self.read(Root(variable, node.span), rest)
+
+    def read(self, base: Node, node: Path) -> Node:
+        if isinstance(base, Root) and node.segments[0] == EVENTS:
+            events = Events(base, node.span)
+            if not node.segments[1:]:
+                return events
+            return self.typed_path(Path(events, node.segments[1:], node.span))
+        return self.typed_path(Path(base, node.segments, node.span))
+
+    def typed_path(self, path: Path) -> Path:
+        if self.typed:
+            self.types.field(path)
+        return path

@@ -1,0 +1,165 @@
+"""The part of the checker that is about time: `occurs`, its windows, and chains."""
+
+from __future__ import annotations
+
+from perso_core.pql.checker_names import NameChecks
+from perso_core.pql.fields import FieldType
+from perso_core.pql.kinds import WORDS, labels_in, moves, type_of
+from perso_core.pql.nodes import (
+    Between,
+    Chain,
+    Distance,
+    Element,
+    Node,
+    Occurs,
+    On,
+    Path,
+    Period,
+    Side,
+    Step,
+    Variable,
+    Window,
+)
+from perso_core.pql.source import Span
+
+# More labels than this alive at once would make the search through events grow too fast.
+MAX_LABELS = 2
+MAX_STEPS = 50
+
+
+class TimeChecks(NameChecks):
+    """What the walk does at the nodes of time."""
+
+    def time_word(self, node: Node) -> Node:
+        return node
+
+    def occurs(self, node: Occurs) -> Node:
+        left = self.check(node.left)
+        self.is_time(left)
+        return Occurs(left, self.window(node.window, left), node.span)
+
+    def is_time(self, node: Node) -> None:
+        if type_of(node) not in ("time", "text", "any"):
+            self.fault(
+                node.place,
+                f"A time is needed here; this is {WORDS[type_of(node)]}.",
+                "Use a field that holds a time, date(year, month, day), now or today.",
+            )
+        elif self.typed:
+            self.types.time(node)
+
+    def window(self, window: Window, left: Node | None = None) -> Window:
+        if isinstance(window, Between):
+            first, last = self.anchor(window.first, left), self.anchor(window.last, left)
+            if {self.is_label(first), self.is_label(last)} == {True, False}:
+                self.later(
+                    window.span,
+                    "A window from a step to another time is not supported yet.",
+                    "Write two WHEN(...), one for each end.",
+                )
+            return Between(first, last, window.span)
+        if isinstance(window, Side):
+            return Side(window.direction, self.anchor(window.time, left), window.span)
+        if isinstance(window, Distance):
+            self.divisible(window)
+            return Distance(
+                window.op,
+                window.amount,
+                window.unit,
+                window.direction,
+                self.anchor(window.time, left),
+                window.span,
+            )
+        assert isinstance(window, On), "there are four kinds of window"
+        return On(self.anchor(window.time, left), window.span)
+
+    def divisible(self, window: Distance) -> None:
+        time = window.time
+        if not isinstance(time, Period) or time.unit not in (
+            "millisecond",
+            "second",
+            "minute",
+            "hour",
+        ):
+            return
+        if window.unit in ("month", "year", "decade", "century", "millennium"):
+            self.later(
+                window.span,
+                f"Months counted from this {time.unit} are not supported yet.",
+                "Count from now or from today.",
+            )
+
+    def anchor(self, node: Node, left: Node | None) -> Node:
+        if isinstance(node, Path) and node.base == Element(0) and node.segments[1:] == ():
+            label = node.segments[0]
+            if label in self.labels:
+                return Variable(label, node.span)
+        checked = self.check(node)
+        self.is_time(checked)
+        if left is not None and moves(left) and moves(checked):
+            self.two_moving(node.place)
+        return checked
+
+    def is_label(self, node: Node) -> bool:
+        return isinstance(node, Variable) and node.name in self.labels
+
+    # ---- chains
+
+    def chain(self, node: Chain) -> Node:
+        events = self.check(node.events)
+        order = node.order
+        event = self.element_of(events)
+        if not isinstance(order, Path) or order.base != Element(0):
+            self.fault(order.place, "A chain is ordered by a field.", "Write timestamp.")
+        elif self.typed:
+            self.enter(event)
+            self.types.field(order)
+            self.types.time(order)
+            self.leave()
+        if len(node.steps) > MAX_STEPS:
+            self.later(node.span, f"A chain has up to {MAX_STEPS} steps.", "Split it.")
+        seen: list[str] = []
+        steps = []
+        for step in node.steps:
+            steps.append(self.step(step, tuple(seen), event, alone=len(node.steps) == 1))
+            seen.append(step.label)
+        self.few_labels(tuple(steps))
+        return Chain(events, order, tuple(steps), node.span)
+
+    def step(self, step: Step, earlier: tuple[str, ...], event: FieldType, *, alone: bool) -> Step:
+        self.enter(event)
+        conditions = tuple([self.condition(c) for c in step.conditions])
+        self.leave()
+        before, self.labels = self.labels, frozenset(earlier)
+        windows = tuple([self.window(w) for w in step.windows])
+        self.labels = before
+        if step.label in earlier:
+            self.fault(step.span, f"Two steps are called {step.label}.", "Give each its own label.")
+        if not alone and any(op not in (">=", ">") for op, _ in step.counts):
+            self.later(
+                step.span,
+                "A chain of several steps counts with at least only.",
+                "Write COUNT(n), or a chain of one step.",
+            )
+        return Step(step.label, conditions, windows, step.counts, step.span)
+
+    def few_labels(self, steps: tuple[Step, ...]) -> None:
+        names = [step.label for step in steps]
+        used = [(p, names.index(v.name)) for p, s in enumerate(steps) for v in labels_in(s, names)]
+        for position, step in enumerate(steps):
+            alive = {label for at, label in used if label < position <= at}
+            if len(alive) > MAX_LABELS:
+                self.later(
+                    step.span,
+                    f"Windows measured from more than {MAX_LABELS} steps at once are not"
+                    " supported yet.",
+                    "Measure from the step just before.",
+                )
+                return
+
+    def two_moving(self, span: Span) -> None:
+        self.later(
+            span,
+            "Two times that both move with now are not compared yet.",
+            "Compare one of them with a field or with date(...).",
+        )

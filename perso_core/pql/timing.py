@@ -1,0 +1,184 @@
+"""Shapes of what asks for time: windows, parts of the calendar, chains of events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from perso_core.pql import syntax as py
+from perso_core.pql.chains import Anchored, ChainStep
+from perso_core.pql.emitter import Emitter
+from perso_core.pql.kinds import moves, times_of, type_of
+from perso_core.pql.nodes import (
+    And,
+    Between,
+    Call,
+    Chain,
+    Compare,
+    Distance,
+    Events,
+    Method,
+    Node,
+    Occurs,
+    Path,
+    Period,
+    Side,
+    Step,
+    TimeWord,
+    Variable,
+    Window,
+)
+from perso_core.pql.syntax import Shape
+from perso_core.pql.windows import (
+    DAYS,
+    FOREVER_MS,
+    NOW,
+    OPEN,
+    PERIODS,
+    START,
+    Bound,
+    Intervals,
+    Moving,
+    TimeWindow,
+    between,
+    distance,
+    on,
+    period,
+    side,
+    time_window,
+)
+
+CURRENT = {"currentMonth": "month", "currentYear": "year", "currentDayOfMonth": "day"}
+PARTS = {"getMonth": "month", "getYear": "year", "getDayOfMonth": "day"}
+# `one op other` with its sides exchanged.
+FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
+
+
+def time(emitter: Emitter, node: TimeWord | Period) -> Shape:
+    moving = moving_of(node)
+    unit = "day"
+    if isinstance(node, Period):
+        unit = node.unit
+    elif node.word == "now":
+        unit = "millisecond"
+    return py.call("running", "now", emitter.constant(moving), py.text(unit))
+
+
+def part_of_now(node: Node) -> str | None:
+    """The part of the calendar it asks for: currentMonth() or today.getMonth()."""
+    if isinstance(node, Call):
+        return CURRENT.get(node.name)
+    if not isinstance(node, Method) or not isinstance(node.base, TimeWord):
+        return None
+    return PARTS.get(node.name) if node.base.word in ("now", "today") else None
+
+
+def moving_of(node: Node) -> Moving | None:
+    """The steps from now to a time that moves with it."""
+    if isinstance(node, Period):
+        return period(node.unit, PERIODS[node.which])
+    if isinstance(node, TimeWord):
+        return NOW if node.word == "now" else period("day", DAYS[node.word])
+    return None
+
+
+# ---- windows ----------------------------------------------------------------
+
+
+def occurs(emitter: Emitter, node: Occurs) -> Shape:
+    times = times_of(node.window)
+    return occurring(emitter, node.left, window_of(node.window, times), times)
+
+
+def compare_times(emitter: Emitter, node: Compare) -> Shape:
+    """A typed time against anything: the same windows as `occurs` has."""
+    left, right, op = node.left, node.right, str(node.op)
+    if moves(left) or type_of(right) != "time":
+        left, right, op = right, left, FLIPPED[op]
+    end = Bound(0, from_end=True)
+    intervals: Intervals = {
+        "<": ((OPEN, START),),
+        "<=": ((OPEN, end),),
+        ">": ((end, OPEN),),
+        ">=": ((START, OPEN),),
+    }.get(op, ((START, end),))
+    window = time_window([moving_of(right)], (intervals, intervals), negated=op == "!=")
+    return occurring(emitter, left, window, (right,))
+
+
+def occurring(emitter: Emitter, left: Node, window: TimeWindow, times: Sequence[Node]) -> Shape:
+    compiled = emitter.constant(window)
+    fixed = fixed_moments(emitter, times)
+    moving = moving_of(left)
+    if moving is not None:
+        return py.call("now_occurs", "now", compiled, emitter.constant(moving[0]), fixed)
+    return py.call("occurs", "now", compiled, emitter.value(left), fixed)
+
+
+def fixed_moments(emitter: Emitter, times: Sequence[Node]) -> Shape:
+    """The anchors that do not move, in their places; none at all when all move."""
+    if all(map(moves, times)):
+        return py.tuple_of()
+    found = [
+        None if moves(time) else py.call("fixed_moment", emitter.value(time)) for time in times
+    ]
+    return py.tuple_of(*found)
+
+
+def window_of(window: Window, times: Sequence[Node]) -> TimeWindow:
+    anchors = tuple(map(moving_of, times))
+    if isinstance(window, Distance):
+        return _distance(window.op, window.amount, window.unit, window.direction, anchors)
+    return _plain(window.direction if isinstance(window, Side) else type(window), anchors)
+
+
+# Rules ask for the same windows over and over; working one out takes as long as parsing it.
+@lru_cache(maxsize=1024)
+def _distance(
+    op: str, amount: int, unit: str, direction: str, anchors: tuple[Moving | None, ...]
+) -> TimeWindow:
+    return time_window(anchors, distance(op, amount, unit, direction), negated=op == "!=")
+
+
+@lru_cache(maxsize=1024)
+def _plain(form: str | type[Window], anchors: tuple[Moving | None, ...]) -> TimeWindow:
+    if isinstance(form, str):
+        return time_window(anchors, side(form))
+    return time_window(anchors, between() if form is Between else on())
+
+
+# ---- chains -----------------------------------------------------------------
+
+
+def chain(emitter: Emitter, node: Chain) -> Shape:
+    labels = [step.label for step in node.steps]
+    steps = [_step(emitter, step, labels[:position]) for position, step in enumerate(node.steps)]
+    assert isinstance(node.order, Path), "the checker wants a field"
+    order = emitter.constant(node.order.segments)
+    if isinstance(node.events, Events):
+        events, life = py.call("raw_events", emitter.read("view")), emitter.life()
+    else:
+        events = py.call("items_of", emitter.value(node.events))
+        life = emitter.constant(FOREVER_MS)
+    several = len(steps) > 1
+    wanted = py.tuple_of(*steps) if several else steps[0]
+    return py.call("many_steps" if several else "one_step", events, order, wanted, life, "now")
+
+
+def _step(emitter: Emitter, step: Step, earlier: Sequence[str]) -> Shape:
+    plain, anchored, fixed = [], [], []
+    for window in step.windows:
+        times = times_of(window)
+        compiled = window_of(window, times)
+        names = [time.name for time in times if isinstance(time, Variable)]
+        if names and all(name in earlier for name in names):
+            anchored.append(Anchored(compiled, tuple(earlier.index(name) for name in names)))
+        else:
+            plain.append(compiled)
+            fixed.append(fixed_moments(emitter, times))
+    counts = step.counts or ((">=", 1),)
+    ready = ChainStep(tuple(plain), tuple(anchored), counts)
+    conditions = step.conditions
+    condition = conditions[0] if len(conditions) == 1 else And(conditions)
+    of_event = emitter.of_element(condition, test=True)
+    return py.tuple_of(emitter.constant(ready), of_event, py.tuple_of(*fixed))

@@ -1,0 +1,120 @@
+"""Where one visitor stands with every rule of a set: an immutable value that events carry on.
+
+A bit stands for a rule by its position in the set.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from perso_core.pql.windows import FOREVER_MS, NEVER_MS
+from perso_core.rules.layered import NO_DEADLINES, Deadlines, Layered
+
+# One event: its time, and the conditions it satisfies.
+Logged = tuple[int, int]
+
+# The times at which one condition was satisfied: the latest time before the last one, then the
+# last times ascending, as many as some rule counts. Empty: never.
+Times = tuple[int, ...]
+
+# For one step of a chain: the latest run of events up to and with it that ends strictly before
+# the last one, and the last one. A run is the times of its events; empty: none.
+Run = tuple[int, ...]
+Reached = tuple[Run, Run]
+
+
+class Ends(NamedTuple):
+    """What ends first among the live bits of one class (rules whose event counts equally long).
+
+    holders: the sensitive bits whose last event is the oldest; none: no sensitive bit is live.
+    end_ms: when they end; FOREVER_MS: none does. Later events of other bits cannot lower it.
+    """
+
+    holders: int = 0
+    end_ms: int = FOREVER_MS
+
+
+NOTHING_ENDS = Ends()
+
+
+class Judged(NamedTuple):
+    """One rule of several literals, or one that is run.
+
+    table: its truth for each standing of its literals, given the profile; None: it is run.
+    held: its parts that hold, one bit each. table_until_ms: when time alone changes them.
+    watched: literals whose next event can change the answer, or when it ends, one bit each.
+    standing: the literals that held when it was judged; all of them hold until first_end_ms.
+    """
+
+    table: int | None
+    held: int
+    table_until_ms: int
+    watched: int
+    standing: int
+    first_end_ms: int
+
+
+class Standing(Struct, frozen=True, gc=False, eq=False):
+    """members: the rules that hold at now_ms. until_ms: the first later instant at which time
+    alone changes one of them; FOREVER_MS: none.
+
+    log: the events, oldest first. For rules of one literal, by the rule's bit: live: its event
+    counts; base: it holds without its event; sensitive: its event changes the answer. ends: by
+    class; simple_until_ms: the earliest. times: by condition. runs: by chain, for each step after
+    the first. judged: by place among the rules that are judged. deadlines: of silent and judged
+    rules, by position; those of `late` may be too early, but for the earliest of all. plain: an
+    event is dated in the future, or not at all: every rule is run each time as long as that is
+    so, all have a deadline, and nothing else is kept.
+    """
+
+    now_ms: int
+    members: int
+    until_ms: int
+    log: tuple[Logged, ...] = ()
+    live: int = 0
+    base: int = 0
+    sensitive: int = 0
+    ends: tuple[Ends, ...] = ()
+    simple_until_ms: int = FOREVER_MS
+    times: Layered[Times] = Layered((), {})
+    runs: Layered[tuple[Reached, ...]] = Layered((), {})
+    judged: Layered[Judged] = Layered((), {})
+    deadlines: Deadlines = NO_DEADLINES
+    late: frozenset[int] = frozenset()
+    plain: bool = False
+
+
+NEVER_HAPPENED: Times = ()
+
+
+def happened(times: Times, at_ms: int, kept: int) -> Times:
+    """The times with one more, not before the last. kept: how many are needed."""
+    if not times:
+        return (NEVER_MS, at_ms)
+    earlier = times[0] if times[-1] == at_ms else times[-1]
+    last = times[1:] if len(times) <= kept else times[2:]
+    return (earlier, *last, at_ms)
+
+
+def latest_before(times: Times, at_ms: int) -> int:
+    """The latest of the times strictly before at_ms, which is not before the last of them;
+    NEVER_MS: there is none."""
+    if not times:
+        return NEVER_MS
+    return times[0] if times[-1] == at_ms else times[-1]
+
+
+def reached(before: Reached, run: Run) -> Reached:
+    """One step with one more run that ends at or after the last one."""
+    earlier, last = before
+    if not last or last[-1] < run[-1]:
+        return last, run
+    return earlier, run if run > last else last
+
+
+def run_before(reached: Reached, at_ms: int) -> Run:
+    """The latest run that ends strictly before at_ms."""
+    earlier, last = reached
+    return last if not last or last[-1] < at_ms else earlier

@@ -1,0 +1,159 @@
+"""Any text at all, as a rule: a fault or an answer, soon.
+
+`make fuzz` runs it under atheris (`__main__.py`), which need not be installed to import this.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from perso_core.errors import RuleFaults
+from perso_core.pql.compiler import FOREVER_MS, compile_rule
+from perso_core.pql.instants import instant_of
+from perso_core.pql.printer import print_rule
+from perso_core.pql.types import FUNCTIONS, METHODS
+from tests.pql.cases import VECTORS
+from tests.pql.making_profiles import Person
+
+# What one input may take, compiled and asked of every situation; an instrumented run is slower.
+MOST_MS = 1_000
+# Longer texts than this are for the tests of the limits: here they would only slow the search.
+MOST_BYTES = 4_096
+# A case worth telling the person who watches.
+TOLD_FROM_MS = 100
+
+TEXTS = [str(case["pql"]) for case in VECTORS if len(case["pql"]) <= MOST_BYTES]
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\w+|\s+|[<>!=]=|=>|.', re.DOTALL)
+WORDS = TOKEN.findall(
+    "and or not in notIn like matches occurs between on before after from this last next now today"
+    " yesterday tomorrow select exists forall where over let if true false CHAIN WHAT WHEN WHERE"
+    " COUNT days month year xEvent timestamp $1 ^^ => [](){}.,:+-*/%=!=<<=>>=! 0 1 2 1e9"
+    ' 99999999999999999999 "a" "" "\\u00e9" \u201c \u0000'
+)
+TOKENS = sorted({*WORDS, *FUNCTIONS, *METHODS, *(t for text in TEXTS for t in TOKEN.findall(text))})
+
+
+class TooSlow(AssertionError):
+    """An input within the limits took longer than MOST_MS."""
+
+
+def _situations() -> list[tuple[dict[str, Any], int]]:
+    largest = max(VECTORS, key=lambda case: len(str(case["profile"]).split()))
+    made = [Person(random.Random(seed).randbytes(500)).situation() for seed in (1, 5)]
+    now = instant_of(largest["now"])
+    assert now is not None
+    return [({}, now), (largest["profile"], now), *[(view, at) for view, at, _ in made]]
+
+
+SITUATIONS = _situations()
+worst = (0.0, "")
+
+
+def fuzz_one(data: bytes) -> None:
+    """Raises what a rule's author must never see: anything but faults, a wrong print, TooSlow."""
+    global worst
+    text = data.decode("utf-8", "replace")
+    started = time.process_time()
+    try:
+        rule = compile_rule(text)
+    except RuleFaults as faults:
+        assert all(fault.line and fault.column for fault in faults.faults)  # noqa: PT017  # no test
+    else:
+        for view, now_ms in SITUATIONS:
+            verdict = rule.evaluate(view, now_ms)
+            assert verdict.holds in (True, False)
+            assert now_ms < verdict.until_ms <= FOREVER_MS
+            rule.value(view, now_ms)
+    spent_ms = (time.process_time() - started) * 1_000
+    if spent_ms > worst[0]:
+        worst = (spent_ms, text)
+        if spent_ms > TOLD_FROM_MS:
+            print(f"worst so far: {spent_ms:.0f} ms for {text[:200]!r}", file=sys.stderr)
+    if spent_ms > MOST_MS:
+        raise TooSlow(f"{spent_ms:.0f} ms")
+    check_printing(text)
+
+
+def check_printing(text: str) -> None:
+    """What is printed reads as what was written."""
+    try:
+        rule = compile_rule(text)
+    except RuleFaults:
+        return
+    printed = print_rule(rule.node)
+    again = compile_rule(printed)
+    assert again.node == rule.node, printed
+    assert print_rule(again.node) == printed
+
+
+# ---- changes that keep most of a text a rule --------------------------------
+
+
+def mutated(data: bytes, most: int, seed: int) -> bytes:
+    """The text with tokens left out, doubled, exchanged, or taken from other texts."""
+    chance = random.Random(seed)
+    tokens = TOKEN.findall(data.decode("utf-8", "replace")) or [""]
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(tokens))
+        CHANGES[chance.randrange(len(CHANGES))](tokens, at, chance)
+        tokens = tokens or [""]
+    return "".join(tokens).encode("utf-8", "replace")[:most]
+
+
+def _exchange(tokens: list[str], at: int, chance: random.Random) -> None:
+    tokens[at] = chance.choice(TOKENS)
+
+
+def _insert(tokens: list[str], at: int, chance: random.Random) -> None:
+    tokens.insert(at, f" {chance.choice(TOKENS)} ")
+
+
+def _leave_out(tokens: list[str], at: int, chance: random.Random) -> None:
+    del tokens[at : at + chance.randint(1, 3)]
+
+
+def _double(tokens: list[str], at: int, chance: random.Random) -> None:
+    tokens[at:at] = tokens[at : at + chance.randint(1, 12)] * chance.randint(1, 6)
+
+
+def _splice(tokens: list[str], at: int, chance: random.Random) -> None:
+    other = TOKEN.findall(chance.choice(TEXTS))
+    first = chance.randrange(len(other) or 1)
+    tokens[at : at + 1] = other[first : first + chance.randint(1, 20)]
+
+
+def _wrap(tokens: list[str], at: int, chance: random.Random) -> None:
+    before, after = chance.choice(WRAPPERS)
+    tokens.insert(at, before)
+    tokens.insert(chance.randint(at + 1, len(tokens)), after)
+
+
+def _join(tokens: list[str], at: int, chance: random.Random) -> None:
+    tokens.append(f" {chance.choice(('and', 'or', '=', '+', 'in', 'occurs'))} ")
+    tokens.extend(TOKEN.findall(chance.choice(TEXTS)))
+
+
+WRAPPERS = [
+    ("(", ")"),
+    ("[", "]"),
+    ("not(", ")"),
+    ("let L = 1 in (", ")"),
+    ("xEvent[", "].count() > 0"),
+    ("(select X from xEvent where ", ")"),
+    ("CHAIN(xEvent, timestamp, [C0: WHAT(", ") WHEN(<= 1 month before now) COUNT(2)])"),
+]
+CHANGES: list[Callable[[list[str], int, random.Random], None]] = [
+    _exchange,
+    _exchange,
+    _insert,
+    _leave_out,
+    _double,
+    _splice,
+    _wrap,
+    _join,
+]

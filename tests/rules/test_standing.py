@@ -1,0 +1,219 @@
+"""A standing carried on by events, attributes and time is what running every rule gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import Any
+
+from hypothesis import given
+
+from perso_core.pql.compiler import compile_rule
+from perso_core.pql.nodes import Node
+from perso_core.pql.windows import FOREVER_MS
+from perso_core.rules.conditions import condition_of
+from perso_core.rules.formula import Happened, formula_of
+from perso_core.rules.matcher import Matcher, bits_of
+from perso_core.rules.ruleset import RuleSet, Standing
+from tests.rules.making_stories import (
+    DAY_MS,
+    HOUR_MS,
+    START_MS,
+    Story,
+    compiled_or_not,
+    condition,
+    event,
+    randoms,
+    run_all,
+)
+
+STEPS = 12
+
+
+@given(randoms)
+def test_the_members_after_every_step_are_those_of_running_every_rule(chance: Random) -> None:
+    story = Story(chance)
+
+    for standing in story.told(STEPS):
+        members, _ = run_all(story.rules, story.view(), story.now_ms)
+        assert story.set.ids(standing.members) == story.set.ids(members)
+
+
+@given(randoms)
+def test_members_stay_until_the_instant_and_change_there(chance: Random) -> None:
+    story = Story(chance)
+
+    for standing in story.told(STEPS):
+        until_ms = min(standing.until_ms, story.now_ms + 60 * DAY_MS)
+        for at_ms in instants(story, until_ms):
+            assert run_all(story.rules, story.view(), at_ms)[0] == standing.members
+        if standing.until_ms == until_ms:
+            assert run_all(story.rules, story.view(), until_ms)[0] != standing.members
+
+
+def instants(story: Story, until_ms: int) -> set[int]:
+    """Where something might change before until_ms: around events, attributes and midnights."""
+    lengths = (0, 30 * 60_000, HOUR_MS, 2 * HOUR_MS, DAY_MS, 3 * DAY_MS, 2 * DAY_MS, 35 * DAY_MS)
+    dated = [int(one["timestamp"]) for one in story.events[-4:]]
+    dated += [story.attributes[name] for name in ("born", "renews") if name in story.attributes]
+    near = {at + length + 1 for at in dated for length in lengths}
+    return {at for at in near if story.now_ms <= at < until_ms} | {until_ms - 1}
+
+
+@given(randoms)
+def test_a_standing_from_the_events_alone_is_the_one_that_was_carried_on(chance: Random) -> None:
+    story = Story(chance)
+
+    for standing in story.told(STEPS):
+        anew = story.set.standing(story.view, now_ms=story.now_ms)
+        assert anew.members == standing.members
+        assert anew.until_ms == standing.until_ms
+        assert anew.live & anew.sensitive == standing.live & standing.sensitive
+        assert (anew.base, anew.sensitive) == (standing.base, standing.sensitive)
+
+
+@given(randoms)
+def test_late_events_leave_what_the_same_events_in_order_leave(chance: Random) -> None:
+    story = Story(chance, ordered=True)
+    sent = [event(chance, story.now_ms - chance.randrange(3 * DAY_MS)) for _ in range(6)]
+
+    for one in sent:
+        story.arrive(one)
+    kept = list(story.events)
+    ordered = story.set.standing(lambda: {"xEvent": []}, now_ms=story.now_ms)
+    for number, one in enumerate(kept, 1):
+        view = {"xEvent": kept[:number]}
+        ordered = story.set.after_event(ordered, one, partial(dict, view), now_ms=story.now_ms)
+
+    if len(kept) == len(sent):
+        assert ordered.members == story.standing.members
+        assert ordered.until_ms == story.standing.until_ms
+
+
+@given(randoms)
+def test_a_clock_that_went_back_changes_nothing(chance: Random) -> None:
+    story = Story(chance)
+
+    for standing in story.told(STEPS):
+        earlier = standing.now_ms - chance.randrange(1, 2 * DAY_MS)
+        assert story.set.advance(standing, story.view, now_ms=earlier) is standing
+
+
+@given(randoms)
+def test_what_is_kept_of_simple_rules_is_no_more_than_what_decides(chance: Random) -> None:
+    story = Story(chance, ordered=True)
+
+    for standing in story.told(STEPS):
+        if standing.plain:
+            continue
+        simple = story.set.simple
+        assert (
+            standing.members & simple
+            == (standing.base ^ (standing.live & standing.sensitive)) & simple
+        )
+        for one, ends in zip(story.set.classes, standing.ends, strict=True):
+            deciding = standing.live & standing.sensitive & one.bits
+            assert (ends.end_ms == FOREVER_MS) == (not deciding or one.lasting.ms >= FOREVER_MS)
+            if deciding:
+                assert ends.end_ms == first_end(standing, deciding, one.lasting.end)
+
+
+def first_end(standing: Standing, bits: int, end: Callable[[int], int]) -> int:
+    """When the first of the bits ends, each by the last event that satisfied it."""
+    last = {
+        bit: max(at for at, matched in standing.log if matched >> bit & 1) for bit in bits_of(bits)
+    }
+    return min(end(at) for at in last.values())
+
+
+@given(randoms)
+def test_a_judged_rule_watches_whatever_could_change_its_answer(chance: Random) -> None:
+    story = Story(chance, ordered=True)
+
+    for standing in story.told(STEPS):
+        if standing.plain:
+            continue
+        sent = event(chance, story.now_ms)
+        view = {**story.view(), "xEvent": [*story.events, sent]}
+        after = story.set.after_event(standing, sent, partial(dict, view), now_ms=story.now_ms)
+        members, _ = run_all(story.rules, view, story.now_ms)
+        assert after.members == members
+
+
+@given(randoms)
+def test_what_the_matcher_remembers_changes_no_answer(chance: Random) -> None:
+    texts = [condition(chance) for _ in range(8)]
+    known = [condition_of(condition_node(text)) for text in texts]
+    matcher = Matcher(known)
+
+    for _ in range(6):
+        sent = event(chance, START_MS)
+        assert matcher.matching(sent) == Matcher(known).matching(sent)
+        for bit, text in enumerate(texts):
+            alone = compiled_or_not(f"xEvent.exists({text})", DAY_MS)
+            assert alone is not None
+            holds = alone.evaluate({"xEvent": [sent]}, START_MS).holds
+            assert bool(matcher.matching(sent) >> bit & 1) is holds, text
+
+
+def condition_node(text: str) -> Node | None:
+    alone = compiled_or_not(f"xEvent.exists({text})", DAY_MS)
+    assert alone is not None
+    formula = formula_of(alone.node, event_window_ms=DAY_MS)
+    assert formula is not None
+    (found,) = formula.literals
+    assert isinstance(found, Happened)
+    return found.condition
+
+
+# ---- the cases a story rarely meets -----------------------------------------
+
+
+def standing_of(text: str, *at_ms: int, now_ms: int) -> tuple[RuleSet, Standing]:
+    rules = RuleSet([("a", compile_rule(text))])
+    events = [{"eventType": "buy", "timestamp": at} for at in at_ms]
+    return rules, rules.standing(lambda: {"xEvent": events}, now_ms=now_ms)
+
+
+def test_a_count_ends_when_the_oldest_event_it_needs_leaves_the_window() -> None:
+    text = (
+        'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "buy") WHEN(<= 1 hour before now)'
+        " COUNT(>= 2)])"
+    )
+
+    _, standing = standing_of(text, 0, 1_000, 2_000, now_ms=3_000)
+
+    assert standing.members == 1
+    assert standing.until_ms == 1_000 + HOUR_MS + 1
+
+
+def test_the_second_step_has_to_be_strictly_later() -> None:
+    text = 'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "buy"), B: WHAT(eventType = "buy")])'
+
+    assert standing_of(text, 5, 5, now_ms=9)[1].members == 0
+    assert standing_of(text, 5, 6, now_ms=9)[1].members == 1
+
+
+def test_an_event_of_the_future_counts_from_its_own_instant() -> None:
+    text = 'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "buy") WHEN(<= 1 hour before now)])'
+    rules, standing = standing_of(text, 5_000, now_ms=1_000)
+    view = {"xEvent": [{"eventType": "buy", "timestamp": 5_000}]}
+
+    begun = rules.advance(standing, lambda: view, now_ms=5_000)
+
+    assert (standing.members, standing.until_ms) == (0, 5_000)
+    assert (begun.members, begun.until_ms) == (1, 5_000 + HOUR_MS + 1)
+    assert standing.plain
+    assert not begun.plain
+
+
+def test_a_rule_that_changes_nothing_costs_no_look_at_the_profile() -> None:
+    rules, standing = standing_of('xEvent.exists(eventType = "view")', now_ms=1_000)
+
+    def unseen() -> dict[str, Any]:
+        raise AssertionError("nobody needs the profile")
+
+    after = rules.after_event(standing, {"eventType": "buy", "timestamp": 5}, unseen, now_ms=1_000)
+
+    assert after.members == 0
