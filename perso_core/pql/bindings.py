@@ -15,8 +15,14 @@ NOT_A_VARIABLE = NOT_A_NAME | frozenset(("select", "not", "true", "false", "null
 class Bindings(Cursor):
     """Lambdas, select, exists, forall, let, and aggregates over ranges."""
 
-    def function(self, names: tuple[str, ...]) -> Node:
-        """lambda = ( NAME | "(" NAME { "," NAME } ")" ) "=>" expression ;"""
+    def function(self) -> Node | None:
+        """lambda = ( NAME | "(" NAME { "," NAME } ")" ) "=>" expression ;
+
+        None where something else begins.
+        """
+        names = self.lambda_names()
+        if names is None:
+            return None
         start = self.token.span[0]
         while not self.take("=>"):
             self.advance()

@@ -24,14 +24,11 @@ from perso_core.pql.windows import (
 MAX_STRETCHES = 64
 
 
-class Now:
+class Now(Struct, eq=False, gc=False):
     """The instant of one evaluation, and the first later one at which something it used changes."""
 
-    __slots__ = ("ms", "until")
-
-    def __init__(self, ms: int) -> None:
-        self.ms = ms
-        self.until = FOREVER_MS
+    ms: int
+    until: int = FOREVER_MS
 
     def flips(self, ms: int) -> None:
         """Something that was used changes at this instant."""

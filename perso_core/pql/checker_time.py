@@ -69,6 +69,7 @@ class TimeChecks(NameChecks):
                 window.direction,
                 self.anchor(window.time, left),
                 window.span,
+                window.amount_at,
             )
         assert isinstance(window, On), "there are four kinds of window"
         return On(self.anchor(window.time, left), window.span)
@@ -141,7 +142,8 @@ class TimeChecks(NameChecks):
                 "A chain of several steps counts with at least only.",
                 "Write COUNT(n), or a chain of one step.",
             )
-        return Step(step.label, conditions, windows, step.counts, step.span)
+        places = step.span, step.counts_at
+        return Step(step.label, conditions, windows, step.counts, *places)
 
     def few_labels(self, steps: tuple[Step, ...]) -> None:
         names = [step.label for step in steps]

@@ -20,6 +20,7 @@ from perso_core.pql.nodes import (
     Step,
     Window,
 )
+from perso_core.pql.source import Span
 
 DIRECTIONS = frozenset(("before", "after", "from"))
 PERIODS = frozenset(("this", "last", "next"))
@@ -55,6 +56,7 @@ class Clauses(Cursor):
 
     def distance(self) -> Window:
         op = self.advance()
+        amount_at = self.token.span
         amount = self.whole()
         unit = self.unit()
         direction = self.token.word
@@ -63,7 +65,7 @@ class Clauses(Cursor):
         self.advance()
         time, span = self.time(), self.since(op.span[0])
         comparison, towards = cast(Comparison, op.text), cast(Direction, direction)
-        return Distance(comparison, amount, unit, towards, time, span)
+        return Distance(comparison, amount, unit, towards, time, span, amount_at)
 
     def whole(self) -> int:
         value = self.token.value
@@ -117,6 +119,7 @@ class Clauses(Cursor):
         conditions: list[Node] = []
         windows: list[Window] = []
         counts: list[tuple[Comparison, int]] = []
+        counts_at: list[Span] = []
         clauses: dict[str, Callable[[], Any]] = {
             "what": lambda: conditions.append(self.expression()),
             "where": lambda: conditions.append(self.expression()),
@@ -127,9 +130,17 @@ class Clauses(Cursor):
             clause = self.advance()
             self.expect("(", f"after {clause.text}")
             clauses[clause.word]()
+            if clause.word == "count":
+                counts_at.append(self.tokens[self.at - 1].span)
             self.expect(")", f"to close {clause.text}")
-        span = self.since(start)
-        return Step(label, tuple(conditions), tuple(windows), tuple(counts), span)
+        return Step(
+            label,
+            tuple(conditions),
+            tuple(windows),
+            tuple(counts),
+            self.since(start),
+            tuple(counts_at),
+        )
 
     def count(self) -> tuple[Comparison, int]:
         op: Comparison = ">="

@@ -22,7 +22,7 @@ LARGE = 200
 Change = Callable[[Sequence[Any]], Any]
 
 
-class Written(Struct, frozen=True, eq=False):
+class Written(Struct, frozen=True, eq=False, gc=False):
     """A constant made of literals of the rule: the code does not depend on what they say."""
 
     literals: tuple[Constant, ...]
@@ -32,7 +32,7 @@ class Written(Struct, frozen=True, eq=False):
         return self.change([literal.value for literal in self.literals])
 
 
-class Function(Struct, frozen=True, eq=False):
+class Function(Struct, frozen=True, eq=False, gc=False):
     """A function of a rule, to be given its constants.
 
     constants: values, what is written in the rule, and functions; the code has them as its last

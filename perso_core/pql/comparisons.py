@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from perso_core.pql import syntax as py
@@ -14,7 +14,6 @@ from perso_core.pql.nodes import (
     Call,
     Compare,
     Constant,
-    Element,
     Events,
     Filter,
     ListOf,
@@ -27,36 +26,37 @@ from perso_core.pql.nodes import (
     Path,
     Pattern,
     Product,
-    Root,
     Sum,
-    Variable,
 )
 from perso_core.pql.patterns import like, like_shape, regular
 from perso_core.pql.reads import reads_time
 from perso_core.pql.syntax import Shape
 from perso_core.pql.timing import FLIPPED, compare_times, part_of_now
 
+# More operands stay in one function.
+MANY_OPERANDS = 16
 # From so many on, alternatives on one field become a look into a set.
 FEW_ALTERNATIVES = 4
 
 
 def and_(emitter: Emitter, node: And) -> Shape:
-    return py.both(*map(emitter.test, timeless_first(node.operands)))
+    return py.both(*_operands(emitter, node.operands))
 
 
 def or_(emitter: Emitter, node: Or) -> Shape:
     operands, looks = lookups(emitter, node.operands)
-    return py.either(*looks, *map(emitter.test, timeless_first(operands)))
+    return py.either(*looks, *_operands(emitter, operands))
 
 
 def not_(emitter: Emitter, node: Not) -> Shape:
-    return py.opposite(emitter.test(node.operand))
+    return py.opposite(emitter.operand(node.operand))
 
 
-def timeless_first(operands: Sequence[Node]) -> list[Node]:
+def _operands(emitter: Emitter, operands: Sequence[Node]) -> Iterator[Shape]:
     """What does not change with time before what does: where the first decides, the answer
     holds for good and no event is looked at."""
-    return sorted(operands, key=reads_time)
+    emit = emitter.operand if len(operands) <= MANY_OPERANDS else emitter.test
+    return map(emit, sorted(operands, key=reads_time))
 
 
 def lookups(emitter: Emitter, operands: tuple[Node, ...]) -> tuple[Sequence[Node], list[Shape]]:
@@ -81,8 +81,7 @@ def _looks(node: Node) -> str:
     """The function that looks a field up among literals, where the node compares the two."""
     if not isinstance(node, Compare) or node.op != "=" or not isinstance(node.right, Constant):
         return ""
-    # Not a field of something computed: two of those may be alike but for their literals.
-    if not isinstance(node.left, Path) or not isinstance(node.left.base, Root | Element | Variable):
+    if not isinstance(node.left, Path) or reads_time(node.left):
         return ""
     if isinstance(node.right.value, str):
         return "" if node.right.value in ("true", "false") else "in_texts"
@@ -120,9 +119,12 @@ def _side(emitter: Emitter, node: Node, other: Node) -> Shape:
     """One side of a comparison. Of two numbers the checker asks whether they can be equal, or in
     that order, so a literal there belongs to the shape; unless the other can be any number."""
     numbers = type_of(node) == type_of(other) == "number"
-    if numbers and not isinstance(node, MEASURED) and not _any_number(other):
-        return emitter.value_fixed(node)
-    return emitter.value(node)
+    if not numbers or isinstance(node, MEASURED) or _any_number(other):
+        return emitter.value(node)
+    # From 2 on every whole number can be a count; 0 and 1 belong to the shape in any case.
+    whole = isinstance(node, Constant) and type(node.value) is int
+    counts = isinstance(other, Method) and other.name == "count"
+    return emitter.value(node) if whole and counts else emitter.value_fixed(node)
 
 
 MEASURED = (Method, Sum, Product, Over)
@@ -161,22 +163,15 @@ def compare_equal(emitter: Emitter, node: Compare, literal: Any) -> Shape:
     plain = isinstance(literal, str) or (type(literal) in values.NUMBERS and literal not in (0, 1))
     if node.op == "!=" or not plain:
         return py.call(function, *_both_sides(emitter, node))
-    kept = emitter.temporary()
     found, wanted = _both_sides(emitter, node)
-    fast = py.compare(py.kept_as(kept, found), "=", wanted)
-    slow = py.call("equal", kept, wanted)
-    return py.either(fast, py.both(py.is_type(kept, "list"), slow))
+    return py.equal(emitter.temporary(), found, wanted)
 
 
 def compare_order(emitter: Emitter, node: Compare, literal: Any) -> Shape:
     found, wanted = _both_sides(emitter, node)
     if type(literal) not in values.NUMBERS:
         return py.call("ordered", py.text(node.op), found, wanted)
-    kept = emitter.temporary()
-    fast = py.compare(kept, node.op, wanted)
-    slow = py.call("ordered", py.text(node.op), kept, wanted)
-    known = py.call("type", py.kept_as(kept, found))
-    return py.choose(py.compare(known, "in", "NUMBERS"), fast, slow)
+    return py.ordered(emitter.temporary(), found, node.op, wanted)
 
 
 def member(emitter: Emitter, node: Member) -> Shape:
@@ -198,19 +193,35 @@ def member(emitter: Emitter, node: Member) -> Shape:
 
 def pattern(emitter: Emitter, node: Pattern) -> Shape:
     assert isinstance(node.right, Constant), "the checker wants patterns written out"
-    text = str(node.right.value)
-    shape = None if node.op == "matches" else like_shape(text)
-    if shape is not None:
-        return text_test(emitter, shape[0], node.left, [Constant(shape[1])], case_sensitive=True)
-    compiled = regular(text) if node.op == "matches" else like(text)
-    return py.call("finds", emitter.constant(compiled), emitter.value(node.left))
+    found = emitter.value(node.left)
+    if node.op == "matches":
+        return py.call("finds", emitter.written([node.right], _regular), found)
+    shape = like_shape(str(node.right.value))
+    if shape is None:
+        return py.call("finds", emitter.written([node.right], _like), found)
+    if shape[0] == "equals":
+        return py.call("equals_text", found, emitter.written([node.right], _liked))
+    wanted = emitter.written([node.right], lambda texts: (_liked(texts),))
+    return py.call("text_test", py.text(shape[0]), found, wanted, True)
+
+
+def _regular(patterns: Sequence[str]) -> Any:
+    return regular(patterns[0])
+
+
+def _like(patterns: Sequence[str]) -> Any:
+    return like(patterns[0])
+
+
+def _liked(patterns: Sequence[str]) -> str:
+    """The text in a pattern whose wildcards are all at its ends."""
+    return patterns[0].strip("%")
 
 
 def regular_test(emitter: Emitter, node: Method) -> Shape:
     """matches and regexGroup."""
     pattern, *group = node.args
-    assert isinstance(pattern, Constant), "the checker wants patterns written out"
-    compiled = emitter.constant(regular(str(pattern.value)))
+    compiled = emitter.written([pattern], _regular)
     if node.name == "matches":
         return py.call("finds", compiled, emitter.value(node.base))
     number = emitter.value(group[0]) if group else None

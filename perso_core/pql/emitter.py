@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from perso_core.pql import syntax as py
 from perso_core.pql.code import Change, Function, Written, function_of
 from perso_core.pql.kinds import type_of
-from perso_core.pql.nodes import Constant, Lambda, Node
+from perso_core.pql.nodes import And, Constant, Lambda, Node, Not, Or
 from perso_core.pql.syntax import Shape
 
 # Deeper expressions go on in a function of their own: Python's compiler is recursive.
 OUTLINE_DEPTH = 20
+
+# Of a rule's function, and of those it joins.
+PARAMS = ("view", "now")
 
 Emit = Mapping[type[Node], Callable[["Emitter", Any], Shape]]
 
@@ -67,6 +70,15 @@ class Emitter:
         function.constants[name] = value
         return name
 
+    def constants(self, values: Sequence[Any]) -> tuple[str, ...]:
+        """The names of several."""
+        function = self.functions[-1]
+        first = function.first + len(function.constants)
+        level = len(self.functions)
+        names = tuple([f"K{level}_{first + n}" for n in range(len(values))])
+        function.constants.update(zip(names, values, strict=True))
+        return names
+
     def written(self, literals: Iterable[Node], change: Change) -> str:
         """The name of what `change` makes of the literals' values."""
         found = Written(tuple([one for one in literals if isinstance(one, Constant)]), change)
@@ -103,6 +115,17 @@ class Emitter:
             found = self.emit[type(node)](self, node)
         self.depth -= 1
         return found
+
+    def operand(self, node: Node) -> Shape:
+        """What `and`, `or` or `not` joins. Right below the rule it is a function of its own:
+        rules are joined of few parts in very many ways, and each way is little code then."""
+        inside = len(self.functions) > 1 or self.variables
+        if inside or isinstance(node, And | Or | Not | Constant):
+            return self.test(node)
+        self.functions.append(_Function())
+        self.used.add("view")
+        body = self.test(node)
+        return py.call(self.constant(self.closed(PARAMS, body)), *PARAMS)
 
     def outlined(self, node: Node) -> Shape:
         """The node in a function of its own, called with what it reads from around it."""

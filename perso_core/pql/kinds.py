@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from perso_core.pql.nodes import (
     And,
     Between,
@@ -11,6 +14,7 @@ from perso_core.pql.nodes import (
     Compare,
     Constant,
     Distance,
+    Element,
     Events,
     Filter,
     Lambda,
@@ -26,9 +30,12 @@ from perso_core.pql.nodes import (
     On,
     Or,
     Over,
+    Param,
+    Path,
     Pattern,
     Period,
     Product,
+    Root,
     Side,
     Step,
     Sum,
@@ -51,19 +58,11 @@ WORDS: dict[str, str] = {
 
 def type_of(node: Node) -> Type:
     """What is known of a typed node's value; it may be missing all the same."""
-    if isinstance(node, Constant):
-        if isinstance(node.value, bool):
-            return "flag"
-        return "text" if isinstance(node.value, str) else "number"
-    if isinstance(node, Call):
-        return _type_of_call(node)
-    if isinstance(node, Method):
-        return METHODS[node.name].gives if node.name in METHODS else "any"
-    if isinstance(node, Binder):
-        return "list" if node.kind == "select" else "flag"
-    if isinstance(node, Let | Lambda):
-        return type_of(node.body)
-    return TYPES.get(type(node), "any")
+    found = TYPES.get(type(node))
+    if found is None:
+        ask = ASKED.get(type(node))
+        found = ask(node) if ask else "any"
+    return found
 
 
 TYPES: dict[type[Node], Type] = {
@@ -71,8 +70,20 @@ TYPES: dict[type[Node], Type] = {
     **dict.fromkeys((Sum, Product, Negative, Over), "number"),
     **dict.fromkeys((ListOf, Filter, Events), "list"),
     **dict.fromkeys((TimeWord, Period), "time"),
+    **dict.fromkeys((Path, Element, Variable, Root, Param), "any"),
     ObjectOf: "object",
 }
+
+
+def _type_of_constant(node: Constant) -> Type:
+    return LITERALS[type(node.value)]
+
+
+LITERALS: dict[type, Type] = {bool: "flag", str: "text", int: "number", float: "number"}
+
+
+def _type_of_method(node: Method) -> Type:
+    return METHODS[node.name].gives if node.name in METHODS else "any"
 
 
 def _type_of_call(node: Call) -> Type:
@@ -80,6 +91,17 @@ def _type_of_call(node: Call) -> Type:
         one, other = type_of(node.args[1]), type_of(node.args[2])
         return one if one == other else "any"
     return FUNCTIONS[node.name].gives if node.name in FUNCTIONS else "any"
+
+
+# The kinds of nodes whose type depends on what is in them.
+ASKED: dict[type[Node], Callable[[Any], Type]] = {
+    Constant: _type_of_constant,
+    Call: _type_of_call,
+    Method: _type_of_method,
+    Binder: lambda node: "list" if node.kind == "select" else "flag",
+    Let: lambda node: type_of(node.body),
+    Lambda: lambda node: type_of(node.body),
+}
 
 
 def moves(node: Node) -> bool:

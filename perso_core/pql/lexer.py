@@ -49,7 +49,7 @@ NAME = re.compile(r"[^\W\d]|[$@]")
 ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 
 
-class Token(Struct, frozen=True):
+class Token(Struct, frozen=True, gc=False):
     """One token.
 
     text: as written; for `bad`, the character. word: a keyword in lower case or a mark, else "".
@@ -69,30 +69,34 @@ KNOWN: dict[str, Kind] = {**dict.fromkeys(MARKS, "mark"), **dict.fromkeys(KEYWOR
 
 def tokens_of(source: Source) -> list[Token]:
     """The tokens in order; the last is `end`, or the first `bad` one."""
-    at = 0
+    end = 0
     tokens: list[Token] = []
     for found in TOKEN.findall(source.text):
-        end = at + len(found)
+        end += len(found)
         text = found.lstrip()
         span = (end - len(text), end)
-        at = end
         kind = KNOWN.get(text)
-        token = Token(kind, text, span, text) if kind else _token(text, span)
+        if kind is not None:
+            tokens.append(Token(kind, text, span, text))
+            continue
+        first = text[:1]
+        if first.isalpha() or NAME.match(first):
+            word = text.lower()
+            tokens.append(Token("name", text, span, word if word in KEYWORDS else ""))
+            continue
+        token = _value(text, span)
         tokens.append(token)
-        if token.kind in ("end", "bad"):
+        if token.value is None:
             break
     return tokens
 
 
-def _token(text: str, span: Span) -> Token:
-    first = text[:1]
-    if first.isalpha() or NAME.match(first):
-        word = text.lower()
-        return Token("name", text, span, word if word in KEYWORDS else "")
-    if first == '"' and len(text) > 1:
-        return _text(text, span)
-    if not first:
+def _value(text: str, span: Span) -> Token:
+    """A text, a number, or what ends the tokens."""
+    if not text:
         return Token("end", "", (span[0], span[0] + 1))
+    if text[0] == '"' and len(text) > 1:
+        return _text(text, span)
     return _number(text, span) if text[-1].isdecimal() else Token("bad", text, span)
 
 

@@ -3,8 +3,8 @@ wherever they stand."""
 
 from __future__ import annotations
 
-import re
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -16,18 +16,19 @@ Comparison = Literal["=", "!=", "<", "<=", ">", ">="]
 Direction = Literal["before", "after", "from"]
 
 
-# Annotations that speak of nodes.
-HOLDS = re.compile(r"\b(Node|Window|Step|Range|Root)\b")
+# Fields that say where something stands; two nodes are equal whatever these are.
+PLACES = frozenset(("span", "amount_at", "counts_at"))
 
 
-class Node(Struct, frozen=True, eq=False):
-    """The root of all nodes. The last field of each is `span`."""
+# A node holds nothing but what is below it: the garbage collector need not look for circles.
+class Node(Struct, frozen=True, eq=False, gc=False):
+    """The root of all nodes. After what it says, the fields of each give places: `span` first."""
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and all(
             _same(getattr(self, name), getattr(other, name))
             for name in self.__struct_fields__
-            if name != "span"
+            if name not in PLACES
         )
 
     # Without it `!=` would ask whether the two are one object.
@@ -36,7 +37,7 @@ class Node(Struct, frozen=True, eq=False):
 
     def __hash__(self) -> int:
         return hash(
-            (type(self), *(getattr(self, n) for n in self.__struct_fields__ if n != "span"))
+            (type(self), *(getattr(self, n) for n in self.__struct_fields__ if n not in PLACES))
         )
 
     @property
@@ -49,32 +50,6 @@ class Node(Struct, frozen=True, eq=False):
 def _same(one: object, other: object) -> bool:
     # 1, 1.0 and True are one value to Python and three literals to an author.
     return type(one) is type(other) and one == other
-
-
-# The fields of each kind that hold nodes; found out from the first node of the kind that has some.
-_HOLDING: dict[type[Node], tuple[str, ...]] = {}
-
-
-def children(node: Node) -> list[Node]:
-    """The nodes directly below, in the order of the text."""
-    kind = type(node)
-    names = _HOLDING.get(kind)
-    if names is None:
-        hints = kind.__annotations__
-        names = tuple(n for n in node.__struct_fields__ if HOLDS.search(str(hints.get(n, ""))))
-        _HOLDING[kind] = names
-    found: list[Node] = []
-    for name in names:
-        value = getattr(node, name)
-        if isinstance(value, tuple):
-            for part in value:
-                if isinstance(part, Node):
-                    found.append(part)
-                else:  # a pair such as a sign and its term
-                    found.extend([inner for inner in part if isinstance(inner, Node)])
-        elif value is not None:
-            found.append(value)
-    return found
 
 
 # ---- values -----------------------------------------------------------------
@@ -265,6 +240,7 @@ class Distance(Window, frozen=True, eq=False):
     direction: Direction
     time: Node
     span: Span = NOWHERE
+    amount_at: Span = NOWHERE
 
 
 class Side(Window, frozen=True, eq=False):
@@ -297,6 +273,7 @@ class Step(Node, frozen=True, eq=False):
     windows: tuple[Window, ...]
     counts: tuple[tuple[Comparison, int], ...]
     span: Span = NOWHERE
+    counts_at: tuple[Span, ...] = ()
 
 
 class Chain(Node, frozen=True, eq=False):
@@ -343,6 +320,52 @@ class Lambda(Node, frozen=True, eq=False):
     names: tuple[str, ...]
     body: Node
     span: Span = NOWHERE
+
+
+# ---- what is below a node ---------------------------------------------------
+
+
+def children(node: Node) -> Sequence[Node]:
+    """The nodes directly below, in the order of the text."""
+    return BELOW[type(node)](node)
+
+
+def _nothing(node: Node) -> Sequence[Node]:
+    return ()
+
+
+BELOW: dict[type[Node], Callable[[Any], Sequence[Node]]] = {
+    **dict.fromkeys((Constant, TimeWord, Period, Param, Element, Variable), _nothing),
+    ListOf: lambda n: n.items,
+    ObjectOf: lambda n: [value for _, value in n.entries],
+    Root: lambda n: (n.spelled,),
+    Events: lambda n: (n.root,),
+    Path: lambda n: (n.base,),
+    Call: lambda n: n.args,
+    Method: lambda n: (n.base, *n.args),
+    Filter: lambda n: (n.base, n.condition),
+    And: lambda n: n.operands,
+    Or: lambda n: n.operands,
+    Not: lambda n: (n.operand,),
+    Compare: lambda n: (n.left, n.right),
+    Member: lambda n: (n.left, n.right),
+    Pattern: lambda n: (n.left, n.right),
+    Occurs: lambda n: (n.left, n.window),
+    Sum: lambda n: [term for _, term in n.terms],
+    Product: lambda n: [factor for _, factor in n.factors],
+    Negative: lambda n: (n.operand,),
+    Distance: lambda n: (n.time,),
+    Side: lambda n: (n.time,),
+    Between: lambda n: (n.first, n.last),
+    On: lambda n: (n.time,),
+    Step: lambda n: (*n.conditions, *n.windows),
+    Chain: lambda n: (n.events, n.order, *n.steps),
+    Range: lambda n: (n.array,) if n.condition is None else (n.array, n.condition),
+    Binder: lambda n: n.ranges,
+    Over: lambda n: (n.measure, *n.ranges),
+    Let: lambda n: (n.bound, n.body),
+    Lambda: lambda n: (n.body,),
+}
 
 
 # ---- nodes in their plain form ----------------------------------------------

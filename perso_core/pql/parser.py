@@ -132,11 +132,10 @@ class Parser(Bindings, Clauses):
             raise self.too_deep()
         token = self.token
         start = token.span[0]
-        names = self.lambda_names() if loosest == LAMBDA else None
         left: Node | None = None
-        if names is not None:
-            left = self.function(names)
-        elif loosest <= NOT and token.word in PREFIXES:
+        if loosest == LAMBDA and (token.word == "(" or self.ahead().word == "=>"):
+            left = self.function()
+        if left is None and loosest <= NOT and token.word in PREFIXES:
             left = self.prefixed(token)
         if left is None:
             left = self.compared(loosest, start)
@@ -207,8 +206,11 @@ class Parser(Bindings, Clauses):
 
     def postfix(self) -> Node:
         """postfix = primary { "." ( NAME [ arguments ] | TEXT ) | "[" expression "]" } ;"""
-        start = self.token.span[0]
-        node = self.primary()
+        token = self.token
+        start = token.span[0]
+        node = self.named(token) if token.kind == "name" else self.primary()
+        if self.token.word not in POSTFIXES:
+            return node
         segments: list[str] = []
         while self.token.word in POSTFIXES:
             if self.token.word == "[":
@@ -243,8 +245,6 @@ class Parser(Bindings, Clauses):
         if token.value is not None:
             self.advance()
             return Constant(token.value, token.span)
-        if token.kind == "name":
-            return self.named(token)
         if self.take("("):
             node = self.operation(LAMBDA)
             self.expect(")", "to close the bracket")

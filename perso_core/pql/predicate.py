@@ -11,7 +11,7 @@ from typing import Any
 from perso_core.pql import calls, comparisons, timing
 from perso_core.pql import syntax as py
 from perso_core.pql.code import Function, function_of
-from perso_core.pql.emitter import Emitter
+from perso_core.pql.emitter import PARAMS, Emitter
 from perso_core.pql.kinds import type_of
 from perso_core.pql.nodes import (
     And,
@@ -47,8 +47,6 @@ from perso_core.pql.syntax import Shape
 
 # Longer paths are walked in a loop.
 INLINE_SEGMENTS = 5
-
-PARAMS = ("view", "now")
 
 
 def predicate_of(node: Node, event_window_ms: int) -> tuple[Function, Function]:
@@ -101,37 +99,23 @@ def path(emitter: Emitter, node: Path) -> Shape:
     subject = emitter.value(base)
     if len(segments) > INLINE_SEGMENTS:
         return py.call("walk", subject, emitter.constant(segments))
-    keys = [emitter.constant(segment) for segment in segments]
     if isinstance(base, Root):  # the profile is a dictionary in any case
-        if len(keys) == 1:
-            return py.get(subject, keys[0])
+        if len(segments) == 1:
+            return py.get(subject, emitter.constant(segments[0]))
+        first, *keys, whole = emitter.constants((*segments, segments))
         kept = emitter.temporary()
-        first = py.kept_as(kept, py.get(subject, keys[0]))
-        return _walked(first, keys[1:], kept, py.call("walk", subject, emitter.constant(segments)))
+        return py.walked(kept, py.get(subject, first), keys, py.call("walk", subject, whole))
+    *keys, whole = emitter.constants((*segments, segments))
     if isinstance(subject, str) and len(keys) == 1:
-        otherwise = py.call("walk", subject, emitter.constant(segments))
+        otherwise = py.call("walk", subject, whole)
         return py.choose(py.is_type(subject, "dict"), py.get(subject, keys[0]), otherwise)
     kept = emitter.temporary()
-    if isinstance(subject, str) or len(keys) == 1:
-        whole = subject if isinstance(subject, str) else kept
-        first = py.kept_as(kept, subject)
-    else:
-        whole = emitter.temporary()
-        first = py.kept_as(kept, py.kept_as(whole, subject))
-    return _walked(first, keys, kept, py.call("walk", whole, emitter.constant(segments)))
-
-
-def _walked(first: Shape, keys: Sequence[str], kept: str, otherwise: Shape) -> Shape:
-    """The value under the keys, while the way leads through dictionaries and nothing is missing.
-
-    first: keeps what the first key is looked up in.
-    """
-    tests = [py.is_type(first, "dict")]
-    for key in keys[:-1]:
-        tests.append(py.is_type(py.kept_as(kept, py.get(kept, key)), "dict"))
-    missing = py.compare(kept, "is", None)
-    last = py.get(kept, keys[-1])
-    return py.choose(py.both(*tests), last, py.choose(missing, None, otherwise))
+    if isinstance(subject, str):
+        return py.walked(kept, subject, keys, py.call("walk", subject, whole))
+    if len(keys) == 1:
+        return py.walked(kept, subject, keys, py.call("walk", kept, whole))
+    start = emitter.temporary()
+    return py.walked(kept, py.kept_as(start, subject), keys, py.call("walk", start, whole))
 
 
 # ---- values -----------------------------------------------------------------

@@ -46,14 +46,20 @@ CURRENT = frozenset(("currentMonth", "currentYear", "currentDayOfMonth"))
 
 
 class Guard(Struct, frozen=True):
-    """An EventGuard whose values are still the rule's literals."""
+    """An EventGuard whose values are still the rule's literals.
+
+    like: they are patterns, and the values what every matching text begins with.
+    """
 
     test: Test
     path: tuple[str, ...] = ()
     literals: tuple[Constant, ...] = ()
+    like: bool = False
 
     def made(self, value_of: Callable[[Constant], Any]) -> EventGuard:
         values = tuple([value_of(literal) for literal in self.literals])
+        if self.like:
+            values = tuple(map(like_prefix, values))
         if self.test in FOLDED:
             values = tuple(map(fold, values))
         return EventGuard(self.test, self.path, values)
@@ -120,17 +126,18 @@ def reading_of(root: Node) -> Reading:
         kind = type(node)
         if kind in LEAVES:
             continue
-        now = now or _of_time(node)
-        if isinstance(node, Path) and type(node.base) in BASES:
+        now = now or kind in OF_TIME or (kind is Call and _of_calendar(node))
+        if type(node) is Path and type(node.base) in BASES:
             if type(node.base) is Root:
                 paths.add(".".join(node.segments))
             continue
-        if isinstance(node, Call) and node.name == "inSegment":
+        if type(node) is Call and node.name == "inSegment":
             (audience,) = node.args
             assert isinstance(audience, Constant), "the checker wants ids written out"
             audiences.append(audience)
         below = children(node)
-        guards.extend(_uses(node, below))
+        if kind in OF_RANGES or Events in map(type, below):
+            guards.extend(_uses(node))
         left.extend(below)
     return Reading(frozenset(paths), tuple(audiences), tuple(guards), now)
 
@@ -143,15 +150,17 @@ def reads_time(node: Node) -> bool:
         kind = type(node)
         if kind in LEAVES:
             continue
-        if _of_time(node):
+        if kind in OF_TIME or (kind is Call and _of_calendar(node)):
             return True
-        if not (isinstance(node, Path) and type(node.base) in BASES):
+        if not (type(node) is Path and type(node.base) in BASES):
             left.extend(children(node))
     return False
 
 
 # Below these is nothing that a rule reads.
 LEAVES: frozenset[type[Node]] = frozenset((Constant, Element, Variable, Root))
+OF_TIME: frozenset[type[Node]] = frozenset((TimeWord, Period, Events))
+OF_RANGES: frozenset[type[Node]] = frozenset((Binder, Over))
 # A path from one of these reads what it names and nothing else.
 BASES: frozenset[type[Node]] = frozenset((Root, Element, Variable))
 
@@ -180,20 +189,20 @@ def _from_now_or_fixed(window: Window) -> bool:
     return all(moves(time) or not reads_time(time) for time in times_of(window))
 
 
-def _of_time(node: Node) -> bool:
-    if isinstance(node, TimeWord | Period | Events):
-        return True
+def _of_calendar(node: Node) -> bool:
     return isinstance(node, Call) and node.name in CURRENT
 
 
 # ---- where events are read --------------------------------------------------
 
 
-def _uses(node: Node, below: Sequence[Node]) -> Guards:
-    """The guards of one place that reads the events; () elsewhere.
-
-    below: the node's children.
-    """
+def _uses(node: Node) -> Guards:
+    """The guards of one place that reads the events, or may: of a binder, () when it does not."""
+    if isinstance(node, Binder | Over):
+        kind = node.kind if isinstance(node, Binder) else "over"
+        return tuple(guard for one in node.ranges for guard in _of_range(one, kind))
+    if isinstance(node, Range):
+        return ()  # its binder knows
     if isinstance(node, Chain) and isinstance(node.events, Events):
         return tuple(
             guard
@@ -207,13 +216,8 @@ def _uses(node: Node, below: Sequence[Node]) -> Guards:
         return _of_function(node.args[0]) if narrow else (ANY,)
     if isinstance(node, Path) and isinstance(node.base, Events):
         return (Guard("present", node.segments),)
-    if isinstance(node, Binder | Over):
-        kind = node.kind if isinstance(node, Binder) else "over"
-        return tuple(guard for one in node.ranges for guard in _of_range(one, kind))
-    if isinstance(node, Range):
-        return ()  # its binder knows
     # Anything else that has the events as a part of it asks for all of them.
-    return (ANY,) if Events in map(type, below) else ()
+    return (ANY,)
 
 
 def _of_function(condition: Node) -> Guards:
@@ -326,9 +330,10 @@ def _of_pattern(atom: Pattern, event: Sequence[Node]) -> Guard:
     prefix = like_prefix(pattern)
     if prefix == pattern:
         return _valued("equal", atom.left, event, [atom.right])
-    if not prefix:
+    path = _path(atom.left, event)
+    if not prefix or not path:
         return _present(atom.left, event)
-    return _valued("prefix", atom.left, event, [Constant(prefix)])
+    return Guard("prefix", path, (atom.right,), like=True)
 
 
 def _of_method(atom: Method, event: Sequence[Node]) -> Guard:

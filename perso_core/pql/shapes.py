@@ -1,11 +1,11 @@
 """What the rules of one shape have in common: all that compiling the first of them found out.
 
 Two texts have one shape when they differ in nothing but literals that do not matter to it: the
-text in `tier = "gold"`, the number in `points >= 1000`. Others do: a pattern, the name of a test,
-the length of a window, a number that a count is compared with, whatever the checker asks about.
-Which ones matter is seen when the first rule is compiled: a literal is free when the compiled
-functions have it as a constant and nothing else was made of it. Those that Python or the language
-give a meaning of their own (0, 1, "true", "false", "") matter always.
+text in `tier = "gold"`, the number in `points >= 1000`, the length of a window. Others do: the
+name of a test, the parts of a date, whatever the checker asks about. Which ones matter is seen when
+the first rule is compiled: a literal is free when the compiled functions have it as a constant and
+nothing else was made of it. Those that Python or the language give a meaning of their own (0, 1,
+"true", "false", "") matter always.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from perso_core.pql.code import Change, Function, Written, linked
 from perso_core.pql.nodes import Constant
+from perso_core.pql.patterns import WILDCARDS, BadPattern
 from perso_core.pql.reads import Reading
 from perso_core.pql.source import Span
 from perso_core.pql.types import Reads
@@ -27,13 +28,16 @@ from perso_core.pql.types import Reads
 MAX_TEXT = 4_096
 # So many shapes are kept; an installation has a few hundred.
 KEPT = 4_096
+# For each, so many values of the literals that matter.
+KEPT_FORMS = 8
 
 # Literals as the lexer has them: texts, and numbers that begin no name and end none.
 LITERAL = re.compile(
-    r"""("(?:[^"\\]|\\.)*" | (?<![\w$@.])[0-9]{1,15}(?:\.[0-9]{1,15})?(?![\w$@.]))""",
+    r"""("[^"\\]*(?:\\.[^"\\]*)*"
+      | [0-9](?<![\w$@.].)[0-9]{0,14}(?:\.[0-9]{1,15})?(?![\w$@.]))""",
     re.VERBOSE | re.DOTALL,
 )
-PLAIN = frozenset(('"', "9", "9."))
+PLAIN = re.compile(r"[^%_]+")
 SPECIAL = frozenset(('""', '"true"', '"false"', "0", "1"))
 
 Predicate = Callable[..., Any]
@@ -89,21 +93,15 @@ class Text:
 
     def remembered(self) -> Compiled | None:
         """The rule, where another of its shape was compiled before."""
-        fixed = _known(self.key).fixed
-        if fixed is None:
-            return None
-        form = _kept(self.key, tuple([self.literals[at] for at in fixed])).form
-        return None if form is None else form.compiled(self.literals)
+        form = _shape(self.key).form(self)
+        try:
+            return None if form is None else form.compiled(self.literals)
+        except BadPattern:
+            return None  # compiled in full, it tells where
 
     def remember(self, parts: Parts) -> None:
         """parts: of the rule of this text."""
-        form = Form(parts, self)
-        known = _known(self.key)
-        if known.fixed is None:
-            known.fixed = form.fixed
-        # A rule whose literals matter otherwise than those of the first stays on its own.
-        if known.fixed == form.fixed:
-            _kept(self.key, tuple([self.literals[at] for at in form.fixed])).form = form
+        _shape(self.key).remember(parts, self)
 
     def places(self) -> Iterator[tuple[Span, int]]:
         """Where each literal stands in the text, and which one it is."""
@@ -119,42 +117,60 @@ def _kind(literal: str) -> str:
     if literal in SPECIAL or "\\" in literal:
         return literal
     if literal[0] == '"':
-        return '"'
+        # What `like` makes of a text depends on where its wildcards are.
+        return '"' + PLAIN.sub("x", literal[1:-1]) if WILDCARDS & set(literal) else '"'
     if "." not in literal:
         return "9"
     return literal if float(literal) in (0, 1) else "9."
 
 
-class _Known:
-    """fixed: which literals matter; None until a rule was compiled."""
+class _Shape:
+    """What is known of one key.
 
-    __slots__ = ("fixed",)
+    first: the first rule, while no other of its shape was seen: most shapes have but one rule.
+    fixed: which literals matter. forms: by what these say.
+    """
+
+    __slots__ = ("first", "fixed", "forms")
 
     def __init__(self) -> None:
+        self.first: tuple[Parts, Text] | None = None
         self.fixed: tuple[int, ...] | None = None
+        self.forms: dict[tuple[str, ...], Form] = {}
 
+    def form(self, text: Text) -> Form | None:
+        if self.first is not None:
+            first, self.first = self.first, None
+            self._keep(*first)
+        if self.fixed is None:
+            return None
+        return self.forms.get(tuple([text.literals[at] for at in self.fixed]))
 
-class _Kept:
-    __slots__ = ("form",)
+    def remember(self, parts: Parts, text: Text) -> None:
+        if self.fixed is None:
+            self.first = (parts, text)
+        else:
+            self._keep(parts, text)
 
-    def __init__(self) -> None:
-        self.form: Form | None = None
+    def _keep(self, parts: Parts, text: Text) -> None:
+        form = Form(parts, text)
+        if self.fixed is None:
+            self.fixed = form.fixed
+        # A rule whose literals matter otherwise than those of the first stays on its own.
+        if self.fixed == form.fixed:
+            if len(self.forms) == KEPT_FORMS:
+                self.forms.clear()
+            self.forms[tuple([text.literals[at] for at in form.fixed])] = form
 
 
 @lru_cache(maxsize=KEPT)
-def _known(key: tuple[Any, ...]) -> _Known:
-    return _Known()
-
-
-@lru_cache(maxsize=KEPT)
-def _kept(key: tuple[Any, ...], fixed: tuple[str, ...]) -> _Kept:
-    return _Kept()
+def _shape(key: tuple[Any, ...]) -> _Shape:
+    return _Shape()
 
 
 def forget() -> None:
     """Every shape: the next rule of each is compiled in full."""
-    _known.cache_clear()
-    _kept.cache_clear()
+    _shape.cache_clear()
 
 
 # ---- forms ------------------------------------------------------------------
@@ -174,7 +190,7 @@ class Form:
             [
                 number
                 for span, number in self.numbers.items()
-                if span in used and _kind(text.literals[number]) in PLAIN
+                if span in used and _kind(text.literals[number]) != text.literals[number]
             ]
         )
         self.fixed = tuple([n for n in range(len(text.literals)) if n not in self.free])

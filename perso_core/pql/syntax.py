@@ -77,6 +77,24 @@ def get(subject: Shape, key: str) -> Shape:
     return ("get", subject, key)
 
 
+def walked(kept: str, subject: Shape, keys: Sequence[str], otherwise: Shape) -> Shape:
+    """The value under the keys, while the way leads through dictionaries; None where it ends.
+
+    kept: the name under which each thing on the way is kept.
+    """
+    return ("walked", kept, subject, tuple(keys), otherwise)
+
+
+def equal(kept: str, found: Shape, wanted: Shape) -> Shape:
+    """Equality with a plain literal: Python's own, unless a list was found."""
+    return ("equal", kept, found, wanted)
+
+
+def ordered(kept: str, found: Shape, op: str, wanted: Shape) -> Shape:
+    """`found op wanted` for a number wanted: Python's own, if a number was found."""
+    return ("ordered", kept, found, op, wanted)
+
+
 # ---- trees ------------------------------------------------------------------
 
 Tree = TypeVar("Tree", bound=ast.expr)
@@ -152,7 +170,29 @@ def _get(subject: Shape, key: str) -> ast.expr:
     return Call(Attribute(tree(subject), "get", LOAD), [named(key)], [])
 
 
+def _walked(kept: str, subject: Shape, keys: Sequence[str], otherwise: Shape) -> ast.expr:
+    tests = [is_type(kept_as(kept, subject), "dict")]
+    for key in keys[:-1]:
+        tests.append(is_type(kept_as(kept, get(kept, key)), "dict"))
+    missing = compare(kept, "is", None)
+    return tree(choose(both(*tests), get(kept, keys[-1]), choose(missing, None, otherwise)))
+
+
+def _equal(kept: str, found: Shape, wanted: Shape) -> ast.expr:
+    fast = compare(kept_as(kept, found), "=", wanted)
+    return tree(either(fast, both(is_type(kept, "list"), call("equal", kept, wanted))))
+
+
+def _ordered(kept: str, found: Shape, op: str, wanted: Shape) -> ast.expr:
+    number = compare(call("type", kept_as(kept, found)), "in", "NUMBERS")
+    slow = call("ordered", text(op), kept, wanted)
+    return tree(choose(number, compare(kept, op, wanted), slow))
+
+
 TREES: dict[str, Any] = {
+    "walked": _walked,
+    "equal": _equal,
+    "ordered": _ordered,
     "text": Constant,
     "call": _call,
     "get": _get,

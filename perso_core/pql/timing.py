@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from perso_core.pql import syntax as py
 from perso_core.pql.chains import Anchored, ChainStep
 from perso_core.pql.emitter import Emitter
 from perso_core.pql.kinds import moves, times_of, type_of
 from perso_core.pql.nodes import (
+    NOWHERE,
     And,
     Between,
     Call,
     Chain,
     Compare,
+    Constant,
     Distance,
     Events,
     Method,
@@ -87,7 +89,7 @@ def moving_of(node: Node) -> Moving | None:
 
 def occurs(emitter: Emitter, node: Occurs) -> Shape:
     times = times_of(node.window)
-    return occurring(emitter, node.left, window_of(node.window, times), times)
+    return occurring(emitter, node.left, _window(emitter, node.window, times), times)
 
 
 def compare_times(emitter: Emitter, node: Compare) -> Shape:
@@ -103,11 +105,11 @@ def compare_times(emitter: Emitter, node: Compare) -> Shape:
         ">=": ((START, OPEN),),
     }.get(op, ((START, end),))
     window = time_window([moving_of(right)], (intervals, intervals), negated=op == "!=")
-    return occurring(emitter, left, window, (right,))
+    return occurring(emitter, left, emitter.constant(window), (right,))
 
 
-def occurring(emitter: Emitter, left: Node, window: TimeWindow, times: Sequence[Node]) -> Shape:
-    compiled = emitter.constant(window)
+def occurring(emitter: Emitter, left: Node, compiled: str, times: Sequence[Node]) -> Shape:
+    """compiled: the name of the window."""
     fixed = fixed_moments(emitter, times)
     moving = moving_of(left)
     if moving is not None:
@@ -125,10 +127,22 @@ def fixed_moments(emitter: Emitter, times: Sequence[Node]) -> Shape:
     return py.tuple_of(*found)
 
 
-def window_of(window: Window, times: Sequence[Node]) -> TimeWindow:
+def _window(emitter: Emitter, window: Window, times: Sequence[Node]) -> str:
+    """The name of the window."""
+    if not isinstance(window, Distance):
+        return emitter.constant(window_of(window, times))
+    return emitter.written([_amount(window)], lambda found: window_of(window, times, *found))
+
+
+def _amount(window: Distance) -> Constant:
+    return Constant(window.amount, window.amount_at)
+
+
+def window_of(window: Window, times: Sequence[Node], amount: int = 0) -> TimeWindow:
+    """amount: in place of a Distance's own."""
     anchors = tuple(map(moving_of, times))
     if isinstance(window, Distance):
-        return _distance(window.op, window.amount, window.unit, window.direction, anchors)
+        return _distance(window.op, amount, window.unit, window.direction, anchors)
     return _plain(window.direction if isinstance(window, Side) else type(window), anchors)
 
 
@@ -166,19 +180,40 @@ def chain(emitter: Emitter, node: Chain) -> Shape:
 
 
 def _step(emitter: Emitter, step: Step, earlier: Sequence[str]) -> Shape:
-    plain, anchored, fixed = [], [], []
-    for window in step.windows:
-        times = times_of(window)
-        compiled = window_of(window, times)
-        names = [time.name for time in times if isinstance(time, Variable)]
-        if names and all(name in earlier for name in names):
-            anchored.append(Anchored(compiled, tuple(earlier.index(name) for name in names)))
-        else:
-            plain.append(compiled)
-            fixed.append(fixed_moments(emitter, times))
-    counts = step.counts or ((">=", 1),)
-    ready = ChainStep(tuple(plain), tuple(anchored), counts)
+    fixed = [
+        fixed_moments(emitter, times)
+        for times in map(times_of, step.windows)
+        if not _labels(times, earlier)
+    ]
+    amounts = [_amount(window) for window in step.windows if isinstance(window, Distance)]
+    known = len(step.counts_at) == len(step.counts)  # a step may be made without its text
+    places = step.counts_at if known else [NOWHERE] * len(step.counts)
+    numbers = [Constant(n, at) for (_, n), at in zip(step.counts, places, strict=True)]
+    ready = emitter.written([*amounts, *numbers], partial(_ready, step, tuple(earlier)))
     conditions = step.conditions
     condition = conditions[0] if len(conditions) == 1 else And(conditions)
     of_event = emitter.of_element(condition, test=True)
-    return py.tuple_of(emitter.constant(ready), of_event, py.tuple_of(*fixed))
+    return py.tuple_of(ready, of_event, py.tuple_of(*fixed))
+
+
+def _ready(step: Step, earlier: Sequence[str], numbers: Sequence[int]) -> ChainStep:
+    """The step with these numbers: the amounts of its windows, then of its counts."""
+    left = iter(numbers)
+    plain, anchored = [], []
+    for window in step.windows:
+        times = times_of(window)
+        amount = next(left) if isinstance(window, Distance) else 0
+        compiled, labels = window_of(window, times, amount), _labels(times, earlier)
+        if labels:
+            anchored.append(Anchored(compiled, labels))
+        else:
+            plain.append(compiled)
+    counts = tuple([(op, next(left)) for op, _ in step.counts])
+    return ChainStep(tuple(plain), tuple(anchored), counts or ((">=", 1),))
+
+
+def _labels(times: Sequence[Node], earlier: Sequence[str]) -> tuple[int, ...]:
+    """The earlier steps that a window is measured from; () where it is not."""
+    names = [time.name for time in times if isinstance(time, Variable)]
+    known = all(name in earlier for name in names)
+    return tuple([earlier.index(name) for name in names]) if known else ()

@@ -47,7 +47,8 @@ def walk(value: Any, segments: Sequence[str]) -> Any:
     with lists in it opened once.
     """
     for segment in segments:
-        if isinstance(value, Mapping):
+        # The abstract class is asked only for what JSON does not give.
+        if type(value) is dict or isinstance(value, Mapping):
             value = value.get(segment)
         elif isinstance(value, list):
             value = project(value, segment)

@@ -6,7 +6,7 @@ texts, a number on one side of a limit, or a function. The rest stays one functi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -80,17 +80,43 @@ Test = Among | Limit | Begins | Computed
 
 class Condition(Struct, frozen=True, eq=False):
     """tests: all have to hold, each of the value at its path. rest: what the tests do not say, a
-    function of the event, None where they say everything."""
+    function of the event, None where they say everything. others: an event that satisfies one of
+    these will do as well."""
 
     tests: tuple[tuple[Segments, Test], ...]
     rest: Callable[[Mapping[str, Any]], bool] | None = None
+    others: tuple[Condition, ...] = ()
+
+
+# More alternatives than these are not told apart.
+MAX_ALTERNATIVES = 8
 
 
 def condition_of(node: Node | None) -> Condition:
     """The condition, typed, with Element(0) for the event; None: every event satisfies it."""
     if node is None:
         return Condition(())
-    operands = node.operands if isinstance(node, And) else (node,)
+    first, *others = map(_of_operands, _alternatives(node))
+    return Condition(first.tests, first.rest, tuple(others))
+
+
+def _alternatives(node: Node) -> list[tuple[Node, ...]]:
+    """The operands of each alternative: `a and (b or c)` is `a, b` or `a, c`. What asks about one
+    path stays whole."""
+    if isinstance(node, Or) and _only_path(node) is None:
+        found = [one for operand in node.operands for one in _alternatives(operand)]
+        return found if len(found) <= MAX_ALTERNATIVES else [(node,)]
+    if isinstance(node, And):
+        found = [()]
+        for operand in node.operands:
+            found = [(*one, *more) for one in found for more in _alternatives(operand)]
+            if len(found) > MAX_ALTERNATIVES:
+                return [node.operands]
+        return found
+    return [(node,)]
+
+
+def _of_operands(operands: Sequence[Node]) -> Condition:
     tests: list[tuple[Segments, Test]] = []
     rest: list[Node] = []
     for operand in operands:

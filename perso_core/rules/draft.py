@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from heapq import heappop, heappush
 from typing import Any
 
@@ -12,27 +11,29 @@ from msgspec import structs
 
 from perso_core.pql.instants import DAY_MS, instant_of
 from perso_core.pql.windows import FOREVER_MS, NEVER_MS
-from perso_core.rules.formula import PATTERNS, full
+from perso_core.rules.judging import Over, judgement_of
 from perso_core.rules.layered import NO_DEADLINES, changed, entries, layered, moved
 from perso_core.rules.matcher import bits_of
 from perso_core.rules.program import JUDGED, SILENT, SIMPLE, Parts, Program, Told
 from perso_core.rules.standing import (
     NEVER_HAPPENED,
-    NOTHING_ENDS,
     Ends,
     Judged,
     Reached,
     Standing,
     Times,
     happened,
-    latest_before,
+    holders_of,
     reached,
-    run_before,
+    run_up_to,
 )
+from perso_core.rules.swift import carried, held
 
 # The profile as rules see it, made only when a rule has to be run.
 View = Callable[[], Mapping[str, Any]]
 
+# No part is run.
+NO_PARTS: Over = ((FOREVER_MS, 0),)
 REALIZED = {"status": "realized"}
 MEMBERSHIPS = "segmentMembership"
 NO_TIMES: dict[int, Times] = {}
@@ -120,12 +121,15 @@ class Draft:
         view: View,
         now_ms: int,
         kept: int | None,
-    ) -> Draft:
+    ) -> Standing:
         at = stamp_of(event)
         if before.plain or not NEVER_MS < at <= now_ms:
-            return cls.whole(rules, view, now_ms)
-        draft = cls(rules, before, view, now_ms)
+            return cls.whole(rules, view, now_ms).frozen()
         matched = rules.matcher.matching(event)
+        swift = carried(rules, before, at, matched, now_ms, kept)
+        if swift is not None:
+            return swift
+        draft = cls(rules, before, view, now_ms)
         in_order = draft.write(at, matched, kept)
         if before.until_ms <= now_ms:
             draft.expire()
@@ -134,7 +138,7 @@ class Draft:
         else:
             draft.replay(matched)
         draft.evaluate()
-        return draft
+        return draft.frozen()
 
     @classmethod
     def of_rules(
@@ -212,8 +216,7 @@ class Draft:
         rules = self.rules
         self._recount()
         self.base, self.sensitive = rules.base, rules.sensitive
-        blank = Judged(None, 0, NEVER_MS, 0, 0, NEVER_MS)
-        judged = layered([blank] * len(rules.judges))
+        judged = layered([Judged()] * len(rules.judges))
         self.before = structs.replace(self.before, judged=judged, deadlines=NO_DEADLINES)
         self.late = frozenset()
         for position, kind in enumerate(rules.kinds):
@@ -239,7 +242,7 @@ class Draft:
         parts = self.rules.simple_parts.get(position)
         flag = 1 << position
         if parts is not None:
-            table = parts.table(self._held(parts)[0], self.members)
+            table = parts.table(self._held(parts)[0][1], self.members)
             self.base |= flag if table & 1 else 0
             self.sensitive |= flag if table in (1, 2) else 0
         self.answer(position, bool((self.base ^ (self.live & self.sensitive)) & flag))
@@ -255,7 +258,7 @@ class Draft:
             for condition in conditions:
                 for step, chain in self.rules.steps[condition]:
                     steps, _ = self.rules.chains[chain]
-                    found = _run(runs[chain], step, times[steps[0]], at)
+                    found = run_up_to(runs[chain], step, times[steps[0]], at)
                     if found is not None:
                         after = list(runs[chain])
                         after[step - 1] = reached(after[step - 1], found)
@@ -281,7 +284,8 @@ class Draft:
         fresh = deciding & ~self.live
         self.live |= simple
         if deciding:
-            self._hold(at, deciding)
+            wanted = self.live & self.sensitive
+            self.ends = held(self.rules, self.ends, at, deciding, self.log, wanted)
         if fresh:
             self.flip(fresh)
 
@@ -292,40 +296,9 @@ class Draft:
                 simple &= ~bits
         return simple
 
-    def _hold(self, at: int, deciding: int) -> None:
-        """Who ends first, after the newest event made these bits last from its time on."""
-        ends: list[Ends] | None = None
-        for number, (bits, lasting) in enumerate(self.rules.classes):
-            hit = deciding & bits
-            if hit:
-                holders, end_ms = self.ends[number]
-                if not holders:
-                    after = Ends(hit, lasting.end(at))
-                elif holders & hit:
-                    left = holders & ~hit
-                    after = Ends(left, end_ms) if left else self._holders(number)
-                else:
-                    continue
-                if ends is None:
-                    ends = list(self.ends)
-                ends[number] = after
-        if ends is not None:
-            self.ends = tuple(ends)
-
     def _holders(self, number: int) -> Ends:
-        """Of a class, from the log: the sensitive live bits whose last event is the oldest.
-        O(events since that one)."""
         bits, lasting = self.rules.classes[number]
-        wanted = self.live & self.sensitive & bits
-        holders = oldest = 0
-        for at, matched in reversed(self.log):
-            if not wanted:
-                break
-            found = matched & wanted
-            if found:
-                holders, oldest = found, at
-                wanted ^= found
-        return Ends(holders, lasting.end(oldest)) if holders else NOTHING_ENDS
+        return holders_of(self.log, self.live & self.sensitive & bits, lasting.end)
 
     def _count(self, at: int, conditions: int) -> None:
         """Times of conditions, runs of chains; queues the judged rules that may change."""
@@ -350,11 +323,10 @@ class Draft:
         for place, flag, literal in touched:
             position = rules.judging[place][0]
             if literal is not None:
-                before = again.get(place) or judged[place]
-                _, _, table_until_ms, watched, standing, first_end_ms = before
+                tables, _, watched, standing, first_end_ms = again.get(place) or judged[place]
                 if not watched & flag:
                     continue
-                if standing & flag and self.now_ms < first_end_ms and table_until_ms == FOREVER_MS:
+                if standing & flag and self.now_ms < first_end_ms and len(tables) == 1:
                     # It holds, and now for longer: nothing changes but when it ends, and that is
                     # not before the first of those that hold does.
                     self.late |= {position}
@@ -375,7 +347,7 @@ class Draft:
             if runs is None:
                 runs = self._runs(chain)
             first = self.rules.chains[chain][0][0]
-            found = _run(runs, step, self._times(first), at)
+            found = run_up_to(runs, step, self._times(first), at)
             if found is not None:
                 after = list(runs)
                 after[step - 1] = reached(after[step - 1], found)
@@ -484,7 +456,7 @@ class Draft:
         parts = self.rules.simple_parts.get(position)
         if parts is None:
             return
-        table = parts.table(self._held(parts)[0], self.members)
+        table = parts.table(self._held(parts)[0][1], self.members)
         number = self.rules.class_of[position]
         sensitive = table in (1, 2)
         self.base = self.base | flag if table & 1 else self.base & ~flag
@@ -505,8 +477,8 @@ class Draft:
     def _change_ends(self, number: int, after: Ends) -> None:
         self.ends = (*self.ends[:number], after, *self.ends[number + 1 :])
 
-    def _held(self, parts: Parts) -> tuple[int, int]:
-        return parts.held(self.seen(), self.now_ms) if parts.parts else (0, FOREVER_MS)
+    def _held(self, parts: Parts) -> Over:
+        return parts.held_over(self.seen(), self.now_ms) if parts.parts else NO_PARTS
 
     def _judge(self, place: int) -> None:
         position, parts, literals = self.rules.judging[place]
@@ -514,21 +486,20 @@ class Draft:
             self._run(position)
             return
         below, above = self.before.judged
-        before = above.get(place) or below[place]
-        table, held, table_until_ms, _, _, _ = before
-        if table is None or table_until_ms <= self.now_ms or position in self.stale:
-            held, table_until_ms = self._held(parts)
-            table = parts.table(held, self.members)
+        tables, held, _, _, _ = above.get(place) or below[place]
+        if not tables or tables[-1][0] <= self.now_ms or position in self.stale:
+            held = self._held(parts)
+            tables = tuple([(until, parts.table(one, self.members)) for until, one in held])
         elif position in self.retold:
-            table = parts.table(held, self.members)
+            tables = tuple([(until, parts.table(one, self.members)) for until, one in held])
+        if tables[0][0] <= self.now_ms:
+            tables = tuple([one for one in tables if one[0] > self.now_ms])
+            held = tuple([one for one in held if one[0] > self.now_ms])
         ends = [self._end(literal) for literal in literals]
-        holds, until_ms, watched, standing, first_end_ms = judged_by(table, ends, self.now_ms)
-        if table_until_ms < FOREVER_MS:
-            # The table under which a literal does not matter may give way to one where it does.
-            watched = (1 << len(ends)) - 1
-            if table_until_ms < until_ms:
-                until_ms = self.rules.rules[position].evaluate(self.seen(), self.now_ms).until_ms
-        self.judged[place] = Judged(table, held, table_until_ms, watched, standing, first_end_ms)
+        holds, until_ms, watched, standing, first_end_ms = judgement_of(tables, ends, self.now_ms)
+        if until_ms == tables[-1][0] < FOREVER_MS:  # so far nobody looked
+            until_ms = self.rules.rules[position].evaluate(self.seen(), self.now_ms).until_ms
+        self.judged[place] = Judged(tables, held, watched, standing, first_end_ms)
         self.deadlines[position] = until_ms
         if position in self.late:
             self.late -= {position}
@@ -553,12 +524,12 @@ class Draft:
         deadlines = before.deadlines
         if self.deadlines:
             deadlines = moved(deadlines, self.deadlines)
-        until_ms, position = deadlines.earliest
-        while position in self.late:
+        first = deadlines.earliest if self.deadlines else before.first_deadline
+        while first[1] in self.late:
             self.deadlines = {}
-            self._judge(self.rules.judge_of[position])
+            self._judge(self.rules.judge_of[first[1]])
             deadlines = moved(deadlines, self.deadlines)
-            until_ms, position = deadlines.earliest
+            first = deadlines.earliest
         if self.ends is before.ends:
             simple_until_ms = before.simple_until_ms
         else:
@@ -566,7 +537,7 @@ class Draft:
         return Standing(
             self.now_ms,
             self.members,
-            until_ms if until_ms < simple_until_ms else simple_until_ms,
+            min(first[0], simple_until_ms),
             self.log,
             self.live,
             self.base,
@@ -577,6 +548,7 @@ class Draft:
             self.runs,
             changed(before.judged, self.judged) if self.judged else before.judged,
             deadlines,
+            first,
             self.late,
             self.plain,
         )
@@ -584,75 +556,7 @@ class Draft:
 
 def stamp_of(event: Any) -> int:
     """When the event happened; NEVER_MS where it does not say."""
-    stamp = event.get("timestamp") if isinstance(event, Mapping) else None
+    known = type(event) is dict or isinstance(event, Mapping)
+    stamp = event.get("timestamp") if known else None
     at = stamp if type(stamp) is int else instant_of(stamp)
     return NEVER_MS if at is None else at
-
-
-def _run(runs: tuple[Reached, ...], step: int, first: Times, at: int) -> tuple[int, ...] | None:
-    """The latest run of events up to an event of this step at this time; None: there is none."""
-    if step == 1:
-        earlier = latest_before(first, at)
-        return None if earlier == NEVER_MS else (earlier, at)
-    before = run_before(runs[step - 2], at)
-    return (*before, at) if before else None
-
-
-def judged_by(table: int, ends: list[int], now_ms: int) -> tuple[bool, int, int, int, int]:
-    """Whether the rule holds, until when that is so with no news, the literals whose next event
-    can change either, those that hold now, and when the first of these ends.
-
-    table: the truth for each standing of the literals. ends: until when each literal holds.
-    """
-    if len(ends) == 1:
-        return _judged_alone(table, ends[0], now_ms)
-    standing = 0
-    alive: list[tuple[int, int]] = []
-    for number, end in enumerate(ends):
-        if end > now_ms:
-            standing |= 1 << number
-            alive.append((end, 1 << number))
-    alive.sort()
-    first_end_ms = alive[0][0] if alive else FOREVER_MS
-    holds = table >> standing & 1
-    matters = mattering(table, len(ends))
-    until_ms = _first_flip(table, alive, standing) if matters else FOREVER_MS
-    watched = matters & ~standing
-    for end, flag in alive:
-        if end <= until_ms:
-            watched |= flag & matters
-    return holds == 1, until_ms, watched, standing, first_end_ms
-
-
-def _judged_alone(table: int, end: int, now_ms: int) -> tuple[bool, int, int, int, int]:
-    """`judged_by` for one literal."""
-    alive = end > now_ms
-    first_end_ms = end if alive else FOREVER_MS
-    if table in (0, 3):
-        return table == 3, FOREVER_MS, 0, int(alive), first_end_ms
-    return alive == (table == 2), first_end_ms, 1, int(alive), first_end_ms
-
-
-def _first_flip(table: int, alive: list[tuple[int, int]], standing: int) -> int:
-    """When the answer changes while the literals end one after another."""
-    holds = table >> standing & 1
-    for place, (end, flag) in enumerate(alive):
-        standing ^= flag
-        together = place + 1 < len(alive) and alive[place + 1][0] == end
-        if not together and table >> standing & 1 != holds:
-            return end
-    return FOREVER_MS
-
-
-@lru_cache(maxsize=65_536)
-def mattering(table: int, literals: int) -> int:
-    """The literals on which the table depends, one bit each."""
-    found = 0
-    everything = full(literals)
-    for number, pattern in enumerate(PATTERNS[literals]):
-        shift = 1 << number
-        with_it = (table & pattern) >> shift
-        without = table & ~pattern & everything
-        if with_it != without:
-            found |= 1 << number
-    return found

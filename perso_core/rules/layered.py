@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 # A layer grows to this part of what lies below it, and to LEAST at the least, before it is put in.
 PART = 16
-LEAST = 32
+LEAST = 8
 
 
 class Layered(NamedTuple, Generic[T]):

@@ -35,13 +35,20 @@ class Matcher:
     for values seen before."""
 
     def __init__(self, conditions: Sequence[Condition | None]) -> None:
-        self._all = sum(1 << bit for bit, one in enumerate(conditions) if one is not None)
+        self._all = 0
         self._paths: dict[Segments, _AtPath] = {}
         self._rest: dict[int, Any] = {}
         self._resting = 0
+        # Alternatives after the first have bits above the conditions' own: (bit, whose).
+        self._own = (1 << len(conditions)) - 1
+        self._above = len(conditions)
+        self._whose: list[int] = []
         for bit, condition in enumerate(conditions):
             if condition is not None:
                 self._add(bit, condition)
+                for other in condition.others:
+                    self._whose.append(1 << bit)
+                    self._add(self._above + len(self._whose) - 1, other)
         for at_path in self._paths.values():
             at_path.ready()
         self._type = self._paths.pop(TYPE, _AtPath(TYPE))
@@ -49,6 +56,7 @@ class Matcher:
         self._plans: dict[Any, tuple[int, tuple[_AtPath, ...]]] = {}
 
     def _add(self, bit: int, condition: Condition) -> None:
+        self._all |= 1 << bit
         for path, test in condition.tests:
             self._paths.setdefault(path, _AtPath(path)).add(bit, test)
         if condition.rest is not None:
@@ -74,6 +82,8 @@ class Matcher:
             if type(value) is str or value is None or type(value) in NUMBERS:
                 found = at_path.remembered.get(value)
                 failed |= at_path.failed(value) if found is None else found
+            elif type(value) is list and at_path.among_alone:
+                failed |= at_path.failed_by_all(value)
             else:
                 failed |= at_path.computed(value)
         found = open_bits & ~failed
@@ -81,6 +91,11 @@ class Matcher:
             for bit in bits_of(found & self._resting):
                 if not self._rest[bit](event):
                     found ^= 1 << bit
+        other = found >> self._above
+        if other:
+            found &= self._own
+            for number in bits_of(other):
+                found |= self._whose[number]
         return found
 
     def _plan(self, kind: Any) -> tuple[int, tuple[_AtPath, ...]]:
@@ -107,6 +122,7 @@ class _AtPath:
         "_singles",
         "_steps",
         "_texts",
+        "among_alone",
         "bits",
         "remembered",
         "segments",
@@ -115,6 +131,8 @@ class _AtPath:
     def __init__(self, segments: Segments) -> None:
         self.segments = segments
         self.bits = 0
+        # Whether every test asks for one of some values: then a list fails what each element does.
+        self.among_alone = False
         self.remembered: dict[Any, int] = {}
         self._has_among = 0
         self._has_limit: dict[str, int] = {}
@@ -156,6 +174,7 @@ class _AtPath:
 
     def ready(self) -> None:
         """Sums up the limits; call once, after the last add."""
+        self.among_alone = not (self._limits or self._singles or self._computed)
         for op, limits in self._limits.items():
             ascending = sorted(limits)
             falling = op in ("<", "<=")
@@ -177,6 +196,15 @@ class _AtPath:
             self.remembered.clear()
         self.remembered[value] = found
         return found
+
+    def failed_by_all(self, values: list[Any]) -> int:
+        """The bits that no element satisfies, where all tests ask for one of some values."""
+        failed = self._has_among
+        for value in values:
+            if type(value) is str or type(value) in NUMBERS:
+                found = self.remembered.get(value)
+                failed &= self.failed(value) if found is None else found
+        return failed
 
     def computed(self, value: Any) -> int:
         """`failed` for any value, flags and lists too."""

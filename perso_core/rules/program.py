@@ -20,7 +20,11 @@ from perso_core.pql.windows import FOREVER_MS
 from perso_core.rules.conditions import Condition, condition_of, needed_by
 from perso_core.rules.formula import Followed, Formula, Happened, Lasting, formula_of
 from perso_core.rules.index import AttributeIndex
+from perso_core.rules.judging import Over
 from perso_core.rules.matcher import Matcher, bits_of
+
+# How many changes of a rule's silent parts are known beforehand.
+MAX_LOOKS = 8
 
 # How a rule uses events.
 SILENT, SIMPLE, JUDGED = range(3)
@@ -46,9 +50,17 @@ class Parts(Struct, frozen=True):
         """Whether time alone changes a part."""
         return any(part.reads.now for _, part in self.parts)
 
-    def held(self, view: Mapping[str, Any], now_ms: int) -> tuple[int, int]:
-        """The parts that hold, one bit each, segments left out; and the first instant at which
-        time changes one."""
+    def held_over(self, view: Mapping[str, Any], now_ms: int) -> Over:
+        """The parts that hold, one bit each, segments left out, from now_ms on. Looks at no more
+        than MAX_LOOKS changes."""
+        found: list[tuple[int, int]] = []
+        until_ms = now_ms
+        while until_ms < FOREVER_MS and len(found) < MAX_LOOKS:
+            until_ms, held = self._held(view, until_ms)
+            found.append((until_ms, held))
+        return tuple(found)
+
+    def _held(self, view: Mapping[str, Any], now_ms: int) -> tuple[int, int]:
         held, until_ms = 0, FOREVER_MS
         for bit, part in self.parts:
             verdict = part.evaluate(view, now_ms)
@@ -56,7 +68,7 @@ class Parts(Struct, frozen=True):
                 held |= 1 << bit
             if verdict.until_ms < until_ms:
                 until_ms = verdict.until_ms
-        return held, until_ms
+        return until_ms, held
 
     def table(self, held: int, members: int) -> int:
         """The truth table. held: of the parts that are run. members: the rules that hold."""

@@ -42,7 +42,7 @@ class RuleSet(Program):
         O(rules the event changes), a few integers for the others; a late event costs a walk over
         the visitor's events.
         """
-        return Draft.of_event(self, before, event, view, now_ms, kept).frozen()
+        return Draft.of_event(self, before, event, view, now_ms, kept)
 
     def after_attributes(
         self, before: Standing, names: Iterable[str], view: View, *, now_ms: int

@@ -5,11 +5,13 @@ A bit stands for a rule by its position in the set.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from perso_core.pql.windows import FOREVER_MS, NEVER_MS
+from perso_core.rules.judging import Over
 from perso_core.rules.layered import NO_DEADLINES, Deadlines, Layered
 
 # One event: its time, and the conditions it satisfies.
@@ -42,18 +44,17 @@ NOTHING_ENDS = Ends()
 class Judged(NamedTuple):
     """One rule of several literals, or one that is run.
 
-    table: its truth for each standing of its literals, given the profile; None: it is run.
-    held: its parts that hold, one bit each. table_until_ms: when time alone changes them.
+    tables: its truth for each standing of its literals, given the profile, over time; empty: it
+    is run, or was not judged yet. held: its silent parts that hold, one bit each, over time.
     watched: literals whose next event can change the answer, or when it ends, one bit each.
     standing: the literals that held when it was judged; all of them hold until first_end_ms.
     """
 
-    table: int | None
-    held: int
-    table_until_ms: int
-    watched: int
-    standing: int
-    first_end_ms: int
+    tables: Over = ()
+    held: Over = ()
+    watched: int = 0
+    standing: int = 0
+    first_end_ms: int = NEVER_MS
 
 
 class Standing(Struct, frozen=True, gc=False, eq=False):
@@ -64,7 +65,8 @@ class Standing(Struct, frozen=True, gc=False, eq=False):
     counts; base: it holds without its event; sensitive: its event changes the answer. ends: by
     class; simple_until_ms: the earliest. times: by condition. runs: by chain, for each step after
     the first. judged: by place among the rules that are judged. deadlines: of silent and judged
-    rules, by position; those of `late` may be too early, but for the earliest of all. plain: an
+    rules, by position; first_deadline: the earliest; those of `late` may be too early, but for
+    that one. plain: an
     event is dated in the future, or not at all: every rule is run each time as long as that is
     so, all have a deadline, and nothing else is kept.
     """
@@ -82,6 +84,7 @@ class Standing(Struct, frozen=True, gc=False, eq=False):
     runs: Layered[tuple[Reached, ...]] = Layered((), {})
     judged: Layered[Judged] = Layered((), {})
     deadlines: Deadlines = NO_DEADLINES
+    first_deadline: tuple[int, int] = (FOREVER_MS, -1)
     late: frozenset[int] = frozenset()
     plain: bool = False
 
@@ -118,3 +121,31 @@ def run_before(reached: Reached, at_ms: int) -> Run:
     """The latest run that ends strictly before at_ms."""
     earlier, last = reached
     return last if not last or last[-1] < at_ms else earlier
+
+
+def run_up_to(
+    runs: tuple[Reached, ...], step: int, first: Times, at_ms: int
+) -> tuple[int, ...] | None:
+    """The latest run of events up to an event of this step at this time; None: there is none.
+
+    runs: of the chain, for each step after the first. first: when the first step's condition was
+    satisfied.
+    """
+    if step == 1:
+        earlier = latest_before(first, at_ms)
+        return None if earlier == NEVER_MS else (earlier, at_ms)
+    before = run_before(runs[step - 2], at_ms)
+    return (*before, at_ms) if before else None
+
+
+def holders_of(log: tuple[Logged, ...], wanted: int, end: Callable[[int], int]) -> Ends:
+    """Of the wanted bits those whose last event is the oldest. O(events since that one)."""
+    holders = oldest = 0
+    for at, matched in reversed(log):
+        if not wanted:
+            break
+        found = matched & wanted
+        if found:
+            holders, oldest = found, at
+            wanted ^= found
+    return Ends(holders, end(oldest)) if holders else NOTHING_ENDS
