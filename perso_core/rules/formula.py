@@ -336,7 +336,7 @@ def _condition(node: Node) -> tuple[Node | None] | None:
         if node.name in ("filter", "exists"):
             return _alone(node.args[0]) if node.args else (None,)
         return None
-    if isinstance(node, Binder) and node.kind == "exists" and len(node.ranges) == 1:
+    if isinstance(node, Binder) and node.kind != "forall" and len(node.ranges) == 1:
         return _ranged(node)
     return _projected(node)
 

@@ -106,6 +106,8 @@ def literal(chance: Random) -> str:
         lambda: f"xEvent.exists({one})",
         lambda: f"xEvent.exists(e => e.price > {chance.randrange(4)})",
         lambda: f"exists E from xEvent where E.price > {chance.randrange(3)}",
+        lambda: f"select E from xEvent where E.price > {chance.randrange(3)}",
+        lambda: f"(select E from xEvent where E.sku = \"x\").count() > {chance.randrange(3)}",
         lambda: chance.choice(("xEvent", f"xEvent[{one}]", "xEvent.count() < 2")),
         lambda: f"xEvent.price > {chance.randrange(4)}",
         lambda: 'xEvent.eventType in ["buy", "none"]',
@@ -272,10 +274,13 @@ class Story:
         )
 
 
-def run_all(told: Rules, view: dict[str, Any], now_ms: int) -> tuple[int, int]:
-    """Every rule run in order: (members, until_ms)."""
-    realized: dict[str, Any] = {}
-    seen = {**view, "segmentMembership": {"ups": realized}}
+def run_all(
+    told: Rules, view: dict[str, Any], now_ms: int, *, outside: dict[str, Any] | None = None
+) -> tuple[int, int]:
+    """Every rule run in order: (members, until_ms). outside: memberships of other audiences."""
+    realized: dict[str, Any] = dict(outside or {})
+    others = view.get("segmentMembership", {})
+    seen = {**view, "segmentMembership": {**others, "ups": realized}}
     members, until_ms = 0, 2**62
     for place, (audience_id, one) in enumerate(told):
         verdict = one.evaluate(seen, now_ms)
