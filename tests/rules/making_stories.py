@@ -42,7 +42,8 @@ ODD_WINDOWS = (
     "WHEN(< 5 days from now)",
 )
 
-randoms = st.randoms(use_true_random=False)
+# A seed: what hypothesis draws itself leans to small values, and would hardly ever be late.
+randoms = st.integers(min_value=0, max_value=2**48).map(Random)
 
 
 # ---- rules ------------------------------------------------------------------
