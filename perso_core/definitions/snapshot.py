@@ -74,18 +74,24 @@ class Snapshot(Struct, frozen=True):
 
 
 def compile_snapshot(
-    definitions: Definitions, *, event_window_ms: int = DEFAULT_EVENT_WINDOW_MS
+    definitions: Definitions,
+    *,
+    event_window_ms: int = DEFAULT_EVENT_WINDOW_MS,
+    before: Snapshot | None = None,
 ) -> Snapshot:
     """Compile checked definitions.
 
+    before: what was in force; its rules are taken as they are where text and window are the same.
     Raises RuleFaults for a rule that does not compile; call check_definitions first to have
-    every fault at once. Cost: about a millisecond per audience.
+    every fault at once. Cost: about a millisecond per audience, a tenth of it for a rule of
+    `before`.
     """
+    compiled = {(one.rule.text, one.rule.event_window_ms): one.rule for one in _audiences(before)}
     rules = {
-        audience.id: compile_rule(
-            audience.pql, event_window_ms=_window_ms(audience, event_window_ms)
-        )
+        audience.id: compiled.get((audience.pql, window_ms))
+        or compile_rule(audience.pql, event_window_ms=window_ms)
         for audience in definitions.audiences
+        for window_ms in [_window_ms(audience, event_window_ms)]
     }
     by_id = {audience.id: audience for audience in definitions.audiences}
     reads = {audience_id: rule.reads.audience_ids for audience_id, rule in rules.items()}
@@ -155,6 +161,10 @@ def dependency_order(reads: Mapping[str, frozenset[str]]) -> list[str]:
                 state[following] = 1
                 stack.append((following, iter(sorted(reads[following]))))
     return ordered
+
+
+def _audiences(snapshot: Snapshot | None) -> tuple[CompiledAudience, ...]:
+    return snapshot.audiences if snapshot else ()
 
 
 def _window_ms(audience: Audience, default_ms: int) -> int:

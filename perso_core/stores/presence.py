@@ -1,0 +1,132 @@
+"""Which processes serve a data directory, and which version of the definitions each has in force.
+
+A serving process holds one small file in `<data_dir>/servers` and a lock on it (flock). The system
+takes the lock from a process that ends, however it ends: a file that can be locked is nobody's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from perso_core.errors import StoreUnavailable
+
+DIRECTORY = "servers"
+_SUFFIX = ".lock"
+_MAX_BYTES = 256  # a file has less
+
+
+class Serving(Struct, frozen=True):
+    """What a serving process says of itself. version: of the definitions in force; 0: none yet."""
+
+    pid: int
+    version: int
+
+
+class Presence:
+    """This process among those that serve, from now on, with version 0.
+
+    All of it touches the disk and blocks shortly. Raises StoreUnavailable.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._directory = data_dir / DIRECTORY
+        with _writable(self._directory):
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            self._path, self._descriptor = _locked_file(self._directory)
+        self._closed = False
+        try:
+            self.tell(0)
+        except StoreUnavailable:
+            self.close()
+            raise
+
+    def tell(self, version: int) -> None:
+        """Say that a version is in force here. After close it does nothing.
+        Raises StoreUnavailable: what was said before stands."""
+        if not self._closed:
+            with _writable(self._directory):
+                os.pwrite(self._descriptor, _text(Serving(os.getpid(), version)), 0)
+
+    def close(self) -> None:
+        """Serve no more. A second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+
+
+def serving(data_dir: Path) -> list[Serving]:
+    """What the processes say that serve a data directory now. Files of those that are gone are
+    removed. Whoever begins to serve later reads the definitions later. Raises OSError."""
+    said = [_said(path) for path in sorted((data_dir / DIRECTORY).glob(f"*{_SUFFIX}"))]
+    return [one for one in said if one is not None]
+
+
+def _said(path: Path) -> Serving | None:
+    """None: its process is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        if _lock(descriptor, fcntl.LOCK_SH):
+            path.unlink(missing_ok=True)
+            return None
+        return _serving(os.read(descriptor, _MAX_BYTES))
+    finally:
+        os.close(descriptor)
+
+
+def _text(said: Serving) -> bytes:
+    """Of the same length whatever the version, and all of it twice: whoever reads it while it is
+    written over sees halves that differ."""
+    return f"{said.pid} {said.version:019}\n".encode() * 2
+
+
+def _serving(text: bytes) -> Serving:
+    """Raises nothing: what is not wholly written yet is a process with version 0."""
+    lines = text.decode("ascii").split("\n")
+    if len(lines) != 3 or lines[0] != lines[1]:
+        return Serving(0, 0)
+    pid, version = lines[0].split(" ")
+    return Serving(int(pid), int(version))
+
+
+def _locked_file(directory: Path) -> tuple[Path, int]:
+    """A new file, and the descriptor that holds its lock. Raises OSError."""
+    while True:
+        path = directory / f"{secrets.token_hex(8)}{_SUFFIX}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        # A reader that came before the lock took the file for a dead process's: once more.
+        if _lock(descriptor, fcntl.LOCK_EX) and path.exists():
+            return path, descriptor
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    """Lock the file, unless somebody holds it."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _writable(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{directory}: {error.strerror}.",
+            fix="Make room on its disk, and let this user write there.",
+        ) from error
