@@ -255,6 +255,7 @@ class Story:
         while self.standing.until_ms <= self.now_ms:
             at_ms = self.standing.until_ms
             self.standing = self.set.advance(self.standing, self.view, now_ms=at_ms)
+            assert self.standing.until_ms > at_ms, "time has to go on"
 
     def arrive(self, sent: dict[str, Any]) -> None:
         self.events.append(sent)
