@@ -7,7 +7,7 @@ in a third of the time (bench/pql_decide.py). The laws in tests/rules hold for b
 from __future__ import annotations
 
 from perso_core.pql.instants import DAY_MS
-from perso_core.pql.windows import NEVER_MS
+from perso_core.pql.windows import FOREVER_MS, NEVER_MS
 from perso_core.rules.judging import judgement_of
 from perso_core.rules.layered import changed, moved
 from perso_core.rules.program import Program, Told
@@ -208,7 +208,7 @@ class _Counted:
         position, _, literals = self.rules.judging[place]
         ends = [self._end(literal) for literal in literals]
         holds, until_ms, watched, standing, first_end_ms = judgement_of(tables, ends, self.now_ms)
-        if until_ms == tables[-1][0] and len(tables) > 1:
+        if until_ms == tables[-1][0] < FOREVER_MS:  # so far nobody looked
             return False
         self._judged[place] = Judged(tables, one[1], watched, standing, first_end_ms)
         deadlines[position] = until_ms

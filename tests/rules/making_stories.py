@@ -108,7 +108,7 @@ def literal(chance: Random) -> str:
         lambda: f"xEvent.exists(e => e.price > {chance.randrange(4)})",
         lambda: f"exists E from xEvent where E.price > {chance.randrange(3)}",
         lambda: f"select E from xEvent where E.price > {chance.randrange(3)}",
-        lambda: f"(select E from xEvent where E.sku = \"x\").count() > {chance.randrange(3)}",
+        lambda: f'(select E from xEvent where E.sku = "x").count() > {chance.randrange(3)}',
         lambda: chance.choice(("xEvent", f"xEvent[{one}]", "xEvent.count() < 2")),
         lambda: f"xEvent.price > {chance.randrange(4)}",
         lambda: 'xEvent.eventType in ["buy", "none"]',
@@ -151,14 +151,44 @@ def rule(chance: Random, before: list[str], depth: int = 0) -> str:
     return f"({joined.join(rule(chance, before, depth + 1) for _ in range(2))})"
 
 
+# ---- rules about few things -------------------------------------------------
+
+# So few that literals of one rule begin and end around each other.
+FEW = ('eventType = "buy"', 'eventType = "view"', "price > 1")
+FEW_WINDOWS = WINDOWS[:5]
+
+
+def few(chance: Random) -> str:
+    one, other = (f"WHAT({chance.choice(FEW)}) {chance.choice(FEW_WINDOWS)}" for _ in range(2))
+    number = f"COUNT({chance.choice(COMPARISONS)} {chance.randrange(4)})"
+    made = (
+        lambda: f"CHAIN(xEvent, timestamp, [A: {one}])",
+        lambda: f"CHAIN(xEvent, timestamp, [A: {one} {number}])",
+        lambda: f"CHAIN(xEvent, timestamp, [A: {one}, B: {other}])",
+        lambda: f"xEvent[{chance.choice(FEW)}].count() {chance.choice(COMPARISONS)} 1",
+    )
+    write: Callable[[], str] = chance.choice(made)
+    return write()
+
+
+def focused(chance: Random, before: list[str], depth: int = 0) -> str:
+    """Two or three literals that have much to do with each other."""
+    if depth == 2 or (depth == 1 and chance.random() < 0.6):
+        one = few(chance) if chance.random() < 0.85 else silent(chance, before)
+        return f"not({one})" if chance.random() < 0.3 else one
+    joined = chance.choice((" and ", " or "))
+    return f"({joined.join(focused(chance, before, depth + 1) for _ in range(2))})"
+
+
 Rules = list[tuple[str, CompiledRule]]
 
 
 def rules(chance: Random, count: int, event_window_ms: int) -> Rules:
     """Rules that compile, each asking only for rules before it."""
     found: Rules = []
+    made = chance.choice((rule, focused))
     while len(found) < count:
-        text = rule(chance, [audience_id for audience_id, _ in found])
+        text = made(chance, [audience_id for audience_id, _ in found])
         compiled = compiled_or_not(text, event_window_ms)
         if compiled is not None:
             found.append((f"s{len(found)}", compiled))
@@ -232,7 +262,9 @@ class Story:
     def happen(self) -> None:
         pick = self.chance.random()
         if pick < 0.6:
-            self.wait(self.chance.choice((0, 1, 60_000, HOUR_MS, 5 * HOUR_MS, 30 * HOUR_MS)))
+            self.wait(
+                self.chance.choice((0, 1, 60_000, HOUR_MS // 2, HOUR_MS, 5 * HOUR_MS, DAY_MS))
+            )
             self.arrive(event(self.chance, self.dated()))
         elif pick < 0.8:
             self.wait(0)

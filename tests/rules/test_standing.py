@@ -28,7 +28,7 @@ from tests.rules.making_stories import (
     run_all,
 )
 
-STEPS = 12
+STEPS = 20
 
 
 @given(randoms)
