@@ -31,11 +31,12 @@ from perso_core.engine.journal import AttributesPatched
 from perso_core.errors import RuleFaults, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
+from perso_core.stores.presence import Presence
 from perso_core.stores.protocol import Store
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
-from perso_core.worker.refresh import Refresh
+from perso_core.worker.refresh import Refresh, told_to_nobody
 
 DATABASE = "perso.sqlite"
 KEYS = "cookie-keys.json"
@@ -62,6 +63,7 @@ class Perso(InProcessSite):
         engine: Engine,
         drain: Drain,
         admission: Admission,
+        refresh: Refresh,
         keys: CookieKeys,
         clock_ms: Callable[[], int],
     ) -> None:
@@ -70,6 +72,7 @@ class Perso(InProcessSite):
         self._engine = engine
         self._drain = drain
         self._admission = admission
+        self._refresh = refresh
         self._keys = keys
         self._clock_ms = clock_ms
         super().__init__(
@@ -108,12 +111,17 @@ class Perso(InProcessSite):
         return None if in_force is NOTHING else in_force
 
     async def apply(self, definitions: Definitions) -> int:
-        """Keep checked definitions and put them in force. Returns their version.
+        """Keep checked definitions and put them in force here; other processes follow. Returns
+        their version.
         Raises RuleFaults (check them first for all faults at once), StoreUnavailable."""
-        window_ms = _window_ms(self.settings)
-        snapshot = await asyncio.to_thread(compile_snapshot, definitions, event_window_ms=window_ms)
+        snapshot = await asyncio.to_thread(
+            compile_snapshot,
+            definitions,
+            event_window_ms=_window_ms(self.settings),
+            before=self._engine.snapshot,
+        )
         version = await self._store.save_definitions(definitions)
-        self._engine.swap(snapshot)
+        self._refresh.put_in_force(version, snapshot)
         return version
 
     async def put_profile(self, identity: Identity, attributes: Mapping[str, Any]) -> bool:
@@ -146,22 +154,31 @@ class Perso(InProcessSite):
         return self._engine.explain(key, audience_id, now_ms=self._clock_ms())
 
 
-async def _stored_snapshot(store: Store, window_ms: int) -> Snapshot:
-    """What was applied last, compiled. Definitions that can no longer be read or compiled stop
-    nobody from applying better ones: nothing is in force until then, and the log says why."""
-    definitions = NOTHING
+async def _stored_snapshot(store: Store, window_ms: int) -> tuple[int, Snapshot]:
+    """The version applied last, and it compiled; 0: nothing was applied. Definitions that can no
+    longer be read or compiled stop nobody from applying better ones: nothing is in force until
+    then, and the log says why."""
     try:
         stored = await store.definitions()
-        definitions = stored.definitions if stored else NOTHING
-        return await asyncio.to_thread(compile_snapshot, definitions, event_window_ms=window_ms)
+        if stored is not None:
+            return stored.version, await asyncio.to_thread(
+                compile_snapshot, stored.definitions, event_window_ms=window_ms
+            )
     except (RuleFaults, UnreadableRecord) as fault:
         _log.error("The stored definitions are not in force. %s", fault)
-        return compile_snapshot(NOTHING, event_window_ms=window_ms)
+    return 0, compile_snapshot(NOTHING, event_window_ms=window_ms)
 
 
 def _window_ms(settings: Settings) -> int:
     """How long an event counts for an audience that does not say."""
     return settings.event_window_days * 24 * 60 * 60 * 1000
+
+
+def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], None]:
+    """Be seen among those that serve until opened ends. Returns how to tell one's version."""
+    presence = Presence(data_dir)
+    opened.callback(presence.close)
+    return presence.tell
 
 
 @asynccontextmanager
@@ -174,7 +191,8 @@ async def open_perso(
     """Perso on settings.data_dir, running until the block ends; then what waits is written.
 
     clock_ms: for demos and tests that move time. announce: tell other processes on the same
-    database of what this one writes (the command line does; a server need not).
+    database of what this one writes. The command line does; whoever does not is a server, and
+    says in the data directory which version of the definitions it has in force.
     Raises BadSettings, StoreUnavailable, StoreTooNew.
     """
     data_dir = Path(settings.data_dir)
@@ -186,8 +204,11 @@ async def open_perso(
             max_events=settings.max_events_per_profile,
         )
         opened.push_async_callback(store.close)
+        tell = told_to_nobody if announce else _seen(data_dir, opened)
+        # Once we are seen: what is saved from now on is waited for, what was before is read here.
+        version, snapshot = await _stored_snapshot(store, window_ms)
         engine = Engine(
-            await _stored_snapshot(store, window_ms),
+            snapshot,
             hot_profiles=settings.hot_profiles,
             max_events=settings.max_events_per_profile,
             journal_limit=settings.journal_limit,
@@ -207,6 +228,8 @@ async def open_perso(
             clock_ms=clock_ms,
             interval_ms=settings.news_interval_ms,
             event_window_ms=window_ms,
+            version=version,
+            tell=tell,
         )
         refresh.start()
         opened.push_async_callback(refresh.close)
@@ -219,6 +242,7 @@ async def open_perso(
             engine=engine,
             drain=drain,
             admission=admission,
+            refresh=refresh,
             keys=keys_from(data_dir / KEYS),
             clock_ms=clock_ms,
         )

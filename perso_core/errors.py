@@ -133,6 +133,13 @@ class NothingDefined(PersoError):
     title = "No definitions are in force"
 
 
+class NotInForceEverywhere(PersoError):
+    """The definitions are saved, but a running server still answers by older ones."""
+
+    code = "definitions.not-in-force"
+    title = "The definitions are saved, but not in force everywhere"
+
+
 class BadImport(PersoError):
     """Nothing could be imported at all. What is wrong with one definition is in the report."""
 

@@ -5,14 +5,30 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perso_core.cli.files import settings_of, text_of
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.toml_file import MAX_FILE_BYTES, definitions_from_toml
-from perso_core.errors import DefinitionFault, DefinitionFaults, NothingDefined
+from perso_core.errors import (
+    DefinitionFault,
+    DefinitionFaults,
+    NothingDefined,
+    NotInForceEverywhere,
+)
 from perso_core.settings import Settings
 
+if TYPE_CHECKING:
+    from perso_core.stores.presence import Serving
+
 MS_PER_DAY = 24 * 60 * 60 * 1000
+# Ten thousand audiences compile within it. A server that needs longer is stuck.
+IN_FORCE_LIMIT_S = 30
+LOOK_AGAIN_S = 0.005
+QUIET_S = 1  # a wait this long is not worth a word
 
 
 def apply(arguments: argparse.Namespace) -> int:
@@ -39,17 +55,55 @@ def checked(path: str, settings: Settings) -> Definitions:
 
 
 async def put_in_force(definitions: Definitions, settings: Settings) -> int:
-    """Store and announce checked definitions. Returns their version."""
-    from perso_core.assembly import open_perso
-
-    async with open_perso(settings, announce=True) as perso:
-        version = await perso.apply(definitions)
-    await heard(settings)
+    """Save checked definitions. Returns their version, once every running server answers by it.
+    Raises StoreUnavailable, NotInForceEverywhere."""
+    version = await saved(definitions, settings)
+    await everywhere(version, settings)
     return version
 
 
+async def saved(definitions: Definitions, settings: Settings) -> int:
+    """Keep and announce checked definitions. Returns their version. Raises StoreUnavailable."""
+    from perso_core.assembly import open_perso
+
+    async with open_perso(settings, announce=True) as perso:
+        return await perso.apply(definitions)
+
+
+async def everywhere(version: int, settings: Settings) -> None:
+    """Wait until each server that runs on the data directory has a version, or a later one, in
+    force: the next event sent to it is answered by that.
+
+    A server that ended, however it ended, is not waited for. Raises NotInForceEverywhere.
+    """
+    from perso_core.stores.presence import serving
+
+    began_s, told = time.monotonic(), False
+    # The files are few and tiny: no thread is worth its while.
+    while late := [one for one in serving(Path(settings.data_dir)) if one.version < version]:
+        waited_s = time.monotonic() - began_s
+        if waited_s > IN_FORCE_LIMIT_S:
+            raise _late(version, late)
+        if waited_s > QUIET_S and not told and sys.stderr.isatty():
+            told = True
+            print(f"Saved as version {version}; waiting for {_named(late)} …", file=sys.stderr)
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
+def _late(version: int, late: Sequence[Serving]) -> NotInForceEverywhere:
+    return NotInForceEverywhere(
+        f"version {version} is not in force after {IN_FORCE_LIMIT_S} s in {_named(late)}.",
+        fix="Look why in its log, and restart it: it begins with what is saved.",
+    )
+
+
+def _named(late: Sequence[Serving]) -> str:
+    """`process 4711 (still version 3)`, with commas between."""
+    return ", ".join(f"process {one.pid} (still version {one.version})" for one in late)
+
+
 async def heard(settings: Settings) -> None:
-    """Wait until a running server has heard what was announced.
+    """Wait until a running server has heard of profiles that were announced.
 
     It looks for news at this interval: after twice that, whoever runs the next command of a
     script finds the change in force.

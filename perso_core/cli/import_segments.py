@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from perso_core.cli.definitions import MS_PER_DAY, checked, counted, heard
+from perso_core.cli.definitions import MS_PER_DAY, checked, counted, everywhere
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.import_report import Report, changed, report_data, report_lines
 from perso_core.definitions.check import ORG
@@ -235,7 +235,7 @@ async def _into_force(
                 fix="Run `perso apply FILE` first, or write a file with -o.",
             )
         report = await asyncio.to_thread(_report, arguments, settings, pages, entries, base)
-        written, said = None, "Nothing was changed."
+        version, written, said = None, None, "Nothing was changed."
         if changed(report.outcomes) and not _holds_back(arguments, report):
             definitions = merged(base, report.outcomes)
             if perso.definitions() != base:
@@ -246,8 +246,8 @@ async def _into_force(
             version = await perso.apply(definitions)
             written = f"version {version}"
             said = f"Version {version} in force: {counted(definitions)}."
-    if written:
-        await heard(settings)
+    if version is not None:
+        await everywhere(version, settings)
     _tell(arguments, report, said, written=written)
     return 1 if report.refused else 0
 

@@ -8,7 +8,7 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-from perso_core.cli.definitions import checked, put_in_force
+from perso_core.cli.definitions import checked, saved
 from perso_core.cli.files import settings_of
 from perso_core.errors import BadSettings
 
@@ -20,7 +20,8 @@ def serve(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     if arguments.definitions is not None:
         definitions = checked(arguments.definitions, settings)
-        asyncio.run(put_in_force(definitions, settings))
+        # Other servers on the directory follow; this one need not wait for them.
+        asyncio.run(saved(definitions, settings))
     try:
         assembly.serve(settings, ready=_ready)
     except OSError as error:

@@ -83,15 +83,14 @@ def compile_snapshot(
 
     before: what was in force; its rules are taken as they are where text and window are the same.
     Raises RuleFaults for a rule that does not compile; call check_definitions first to have
-    every fault at once. Cost: about a millisecond per audience, a tenth of it for a rule of
-    `before`.
+    every fault at once. Cost: about half a millisecond per audience, a third of it for a
+    rule of `before`.
     """
-    compiled = {(one.rule.text, one.rule.event_window_ms): one.rule for one in _audiences(before)}
+    kept = [one.rule for one in before.audiences] if before else []
+    compiled = {(rule.text, rule.event_window_ms): rule for rule in kept}
     rules = {
-        audience.id: compiled.get((audience.pql, window_ms))
-        or compile_rule(audience.pql, event_window_ms=window_ms)
+        audience.id: _rule(audience, _window_ms(audience, event_window_ms), compiled)
         for audience in definitions.audiences
-        for window_ms in [_window_ms(audience, event_window_ms)]
     }
     by_id = {audience.id: audience for audience in definitions.audiences}
     reads = {audience_id: rule.reads.audience_ids for audience_id, rule in rules.items()}
@@ -163,8 +162,13 @@ def dependency_order(reads: Mapping[str, frozenset[str]]) -> list[str]:
     return ordered
 
 
-def _audiences(snapshot: Snapshot | None) -> tuple[CompiledAudience, ...]:
-    return snapshot.audiences if snapshot else ()
+def _rule(
+    audience: Audience, window_ms: int, compiled: Mapping[tuple[str, int], CompiledRule]
+) -> CompiledRule:
+    """The audience's rule; compiled: those there are, by text and window."""
+    return compiled.get((audience.pql, window_ms)) or compile_rule(
+        audience.pql, event_window_ms=window_ms
+    )
 
 
 def _window_ms(audience: Audience, default_ms: int) -> int:

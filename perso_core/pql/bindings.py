@@ -31,11 +31,11 @@ class Bindings(Cursor):
     def lambda_names(self) -> tuple[str, ...] | None:
         """The names before "=>" when a lambda begins here; reads nothing."""
         tokens, at = self.tokens, self.at + 1
-        if self.token.kind == "name":
+        if nameable(self.token):
             names: tuple[str, ...] = (self.token.text,)
         elif self.token.word == "(":
             names = ()
-            while tokens[at].kind == "name" and tokens[at + 1].word in (",", ")"):
+            while nameable(tokens[at]) and tokens[at + 1].word in (",", ")"):
                 names += (tokens[at].text,)
                 at += 2
                 if tokens[at - 1].word == ")":
@@ -110,7 +110,12 @@ class Bindings(Cursor):
         return Range(name, array, condition, self.since(start))
 
     def variable(self) -> str:
-        token = self.token
-        if token.kind != "name" or token.word in NOT_A_VARIABLE or token.text == "xEvent":
+        if not nameable(self.token):
             self.fail("a name for the variable")
         return self.advance().text
+
+
+def nameable(token: Token) -> bool:
+    """Whether a variable may have this name."""
+    free = token.word not in NOT_A_VARIABLE and token.text != "xEvent"
+    return free and token.kind == "name"

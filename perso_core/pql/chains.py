@@ -255,9 +255,10 @@ class _Search:
         if key in self.failed:
             return False
         step = self.steps[position]
+        # What is measured from a step without an event fits nothing, and may be content with that.
+        if step.least == 0 and self.found(position + 1, after, labels):
+            return True
         times = self._fitting(position, after, labels)
-        if step.least == 0 and position not in self.needed:
-            return self.found(position + 1, after, labels)
         # The n-th fitting event closes the step; only a step that others are measured from, or
         # the earliest, can matter.
         choices = times[max(step.least, 1) - 1 :]
@@ -273,6 +274,8 @@ class _Search:
         if after is not None:
             times = times[bisect_right(times, after) :]
         for anchored in self.steps[position].anchored:
+            if not labels.keys() >= set(anchored.labels):
+                return ()
             anchors = tuple(Moment(labels[i], labels[i] + 1) for i in anchored.labels)
             times = [at for span in anchored.window.held(anchors) for at in _between(times, *span)]
         return times

@@ -10,7 +10,7 @@ from perso_core.errors import RuleError
 from perso_core.pql.checker_time import TimeChecks
 from perso_core.pql.fields import ANY, FieldTypes
 from perso_core.pql.instants import day
-from perso_core.pql.kinds import WORDS, comparable, moves, type_of
+from perso_core.pql.kinds import WORDS, comparable, is_now, type_of
 from perso_core.pql.nodes import (
     And,
     Binder,
@@ -48,6 +48,10 @@ from perso_core.pql.types import FUNCTIONS, METHODS, STRING_TESTS, Signature, Ty
 
 # What these are of has to be a text.
 OF_TEXT = (STRING_TESTS - {"equals"}) | {"matches", "regexGroup"}
+# These take any number of texts.
+OF_SEVERAL = frozenset(("equals", "notEqualTo"))
+# These may be asked of the profile itself.
+OF_PRESENCE = frozenset(("isNull", "isNotNull"))
 
 
 def check(
@@ -72,11 +76,12 @@ class _Checker(TimeChecks):
 
     def top(self, node: Node) -> Node:
         if not isinstance(node, Lambda):
-            return self.check(node)
+            return self.profile(node) or self.check(node)
         if len(node.names) > 1:
             self.fault(node.span, "A rule has one parameter: the profile.", "Name only one.")
         with self.variable(node.names[0], profile=True):
-            return Lambda(node.names, self.check(node.body), node.span)
+            body = self.profile(node.body) or self.check(node.body)
+            return Lambda(node.names, body, node.span)
 
     def check(self, node: Node) -> Node:
         return CHECKS[type(node)](self, node)
@@ -97,6 +102,9 @@ class _Checker(TimeChecks):
 
     def condition(self, node: Node) -> Node:
         """A place where truth is asked for."""
+        profile = self.profile(node)
+        if profile is not None:
+            return profile
         checked = self.check(node)
         if isinstance(checked, Constant) and not isinstance(checked.value, bool):
             self.fault(
@@ -121,8 +129,8 @@ class _Checker(TimeChecks):
     def compare(self, node: Compare) -> Node:
         checked = Compare(node.op, self.check(node.left), self.check(node.right), node.span)
         one, other = type_of(checked.left), type_of(checked.right)
-        if moves(checked.left) and moves(checked.right):
-            self.two_moving(node.span)
+        if is_now(checked.left) and is_now(checked.right):
+            self.now_with_now(node.span)
         elif self.of_kinds(checked, one, other) and (self.typed or one == other == "number"):
             self.types.compare(checked)
         return checked
@@ -195,9 +203,10 @@ class _Checker(TimeChecks):
                 node.place, f"The {what} is a text; this is {WORDS[type_of(node)]}.", 'Write "...".'
             )
         else:
-            self.later(
+            # What visitors send is never read as a pattern: nobody could say what it costs.
+            self.fault(
                 node.place,
-                f"The {what} has to stand in the rule itself for now.",
+                f"The {what} has to stand in the rule itself.",
                 f'Write the {what} as "...".',
             )
         return False
@@ -288,7 +297,7 @@ class _Checker(TimeChecks):
 
     def counted(self, name: str, signature: Signature, number: int, span: Span) -> bool:
         least, most = signature.least, len(signature.takes)
-        if name == "equals" and number > 2:
+        if name in OF_SEVERAL and number > 2:
             return True
         if least <= number <= most:
             return True
@@ -297,14 +306,15 @@ class _Checker(TimeChecks):
         return False
 
     def method(self, node: Method) -> Node:
-        base = self.check(node.base)
+        profile = self.profile(node.base) if node.name in OF_PRESENCE else None
+        base = profile or self.check(node.base)
         signature = METHODS.get(node.name)
         if signature is None:
             self.unknown(node.name, METHODS, node.span)
             return Method(base, node.name, (), node.span)
         if not self.counted(node.name, signature, len(node.args), node.span):
             return Method(base, node.name, (), node.span)
-        if node.name == "equals":
+        if node.name in OF_SEVERAL:
             checked = Method(base, node.name, self.texts(node), node.span)
         else:
             args = self.taken(signature, node.args, node.name, base)
@@ -315,7 +325,7 @@ class _Checker(TimeChecks):
         return checked
 
     def texts(self, node: Method) -> tuple[Node, ...]:
-        """The arguments of equals: texts, and at the end perhaps the case switch."""
+        """The arguments of equals and its twin: texts, and at the end perhaps the case switch."""
         args = self.each(node.args)
         last = len(args) > 1 and type_of(args[-1]) == "flag"
         for arg in args[:-1] if last else args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from perso_core.errors import RuleError, RuleNotSupportedYet, RuleTypeError
+from perso_core.errors import RuleError, RuleTooLarge, RuleTypeError
 from perso_core.pql.fields import ANY, FieldType, FieldTypes
 from perso_core.pql.known import Scope
 from perso_core.pql.nodes import Element, Events, Node, Param, Path, Root, Variable
@@ -41,8 +41,8 @@ class NameChecks:
     def fault(self, span: Span, detail: str, fix: str) -> None:
         self.faults.append(self.source.fault(RuleTypeError, span, detail, fix))
 
-    def later(self, span: Span, detail: str, fix: str) -> None:
-        self.faults.append(self.source.fault(RuleNotSupportedYet, span, detail, fix))
+    def too_large(self, span: Span, detail: str, fix: str) -> None:
+        self.faults.append(self.source.fault(RuleTooLarge, span, detail, fix))
 
     # ---- scopes
 
@@ -75,16 +75,28 @@ class NameChecks:
 
     # ---- paths
 
+    def profile(self, node: Node) -> Root | None:
+        """The profile itself, which is always there; None for anything else."""
+        if isinstance(node, Param):
+            return Root(node, node.span) if node.index == 1 else None
+        if not isinstance(node, Path) or node.base != Element(0) or node.segments[1:]:
+            return None
+        (name,) = node.segments
+        named = self.variables.get(name, False)
+        return Root(Variable(name, node.span), node.span) if named else None
+
     def param(self, node: Param) -> Node:
         if node.index != 1:
             self.fault(node.span, f"${node.index} is no parameter of a rule.", "Use $1.")
-        self.whole_profile(node)
+        else:
+            self.whole_profile(node)
         return node
 
     def whole_profile(self, node: Node) -> None:
-        self.later(
+        # Nobody could say which of its fields such a rule reads, so it would miss changes.
+        self.fault(
             node.place,
-            "The profile as a whole is no value yet.",
+            "The profile as a whole has no value: it can only be there.",
             "Name one of its fields after a dot.",
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perso_core.pql.checker_names import NameChecks
 from perso_core.pql.fields import FieldType
-from perso_core.pql.kinds import WORDS, labels_in, moves, type_of
+from perso_core.pql.kinds import WORDS, is_now, labels_in, type_of
 from perso_core.pql.nodes import (
     Between,
     Chain,
@@ -14,7 +14,6 @@ from perso_core.pql.nodes import (
     Occurs,
     On,
     Path,
-    Period,
     Side,
     Step,
     Variable,
@@ -51,17 +50,10 @@ class TimeChecks(NameChecks):
     def window(self, window: Window, left: Node | None = None) -> Window:
         if isinstance(window, Between):
             first, last = self.anchor(window.first, left), self.anchor(window.last, left)
-            if {self.is_label(first), self.is_label(last)} == {True, False}:
-                self.later(
-                    window.span,
-                    "A window from a step to another time is not supported yet.",
-                    "Write two WHEN(...), one for each end.",
-                )
             return Between(first, last, window.span)
         if isinstance(window, Side):
             return Side(window.direction, self.anchor(window.time, left), window.span)
         if isinstance(window, Distance):
-            self.divisible(window)
             return Distance(
                 window.op,
                 window.amount,
@@ -74,22 +66,6 @@ class TimeChecks(NameChecks):
         assert isinstance(window, On), "there are four kinds of window"
         return On(self.anchor(window.time, left), window.span)
 
-    def divisible(self, window: Distance) -> None:
-        time = window.time
-        if not isinstance(time, Period) or time.unit not in (
-            "millisecond",
-            "second",
-            "minute",
-            "hour",
-        ):
-            return
-        if window.unit in ("month", "year", "decade", "century", "millennium"):
-            self.later(
-                window.span,
-                f"Months counted from this {time.unit} are not supported yet.",
-                "Count from now or from today.",
-            )
-
     def anchor(self, node: Node, left: Node | None) -> Node:
         if isinstance(node, Path) and node.base == Element(0) and node.segments[1:] == ():
             label = node.segments[0]
@@ -97,12 +73,9 @@ class TimeChecks(NameChecks):
                 return Variable(label, node.span)
         checked = self.check(node)
         self.is_time(checked)
-        if left is not None and moves(left) and moves(checked):
-            self.two_moving(node.place)
+        if left is not None and is_now(left) and is_now(checked):
+            self.now_with_now(node.place)
         return checked
-
-    def is_label(self, node: Node) -> bool:
-        return isinstance(node, Variable) and node.name in self.labels
 
     # ---- chains
 
@@ -118,7 +91,7 @@ class TimeChecks(NameChecks):
             self.types.time(order)
             self.leave()
         if len(node.steps) > MAX_STEPS:
-            self.later(node.span, f"A chain has up to {MAX_STEPS} steps.", "Split it.")
+            self.too_large(node.span, f"A chain has up to {MAX_STEPS} steps.", "Split it.")
         seen: list[str] = []
         steps = []
         for step in node.steps:
@@ -137,10 +110,11 @@ class TimeChecks(NameChecks):
         if step.label in earlier:
             self.fault(step.span, f"Two steps are called {step.label}.", "Give each its own label.")
         if not alone and any(op not in (">=", ">") for op, _ in step.counts):
-            self.later(
+            # "At most" and "exactly" ask which events were chosen for the steps around them.
+            self.fault(
                 step.span,
-                "A chain of several steps counts with at least only.",
-                "Write COUNT(n), or a chain of one step.",
+                "In a chain of several steps a count is a least number.",
+                "Write COUNT(n), or ask for the exact number in a chain of one step.",
             )
         places = step.span, step.counts_at
         return Step(step.label, conditions, windows, step.counts, *places)
@@ -151,17 +125,16 @@ class TimeChecks(NameChecks):
         for position, step in enumerate(steps):
             alive = {label for at, label in used if label < position <= at}
             if len(alive) > MAX_LABELS:
-                self.later(
+                self.too_large(
                     step.span,
-                    f"Windows measured from more than {MAX_LABELS} steps at once are not"
-                    " supported yet.",
+                    f"The windows after this step are measured from more than {MAX_LABELS} steps.",
                     "Measure from the step just before.",
                 )
                 return
 
-    def two_moving(self, span: Span) -> None:
-        self.later(
+    def now_with_now(self, span: Span) -> None:
+        self.fault(
             span,
-            "Two times that both move with now are not compared yet.",
-            "Compare one of them with a field or with date(...).",
+            "now compared with now is always the same.",
+            "Compare it with a field, a day or another period.",
         )

@@ -8,7 +8,7 @@ from typing import NoReturn, TypeVar
 
 from perso_core.errors import RuleError
 from perso_core.pql.hints import fault_at, too_deep
-from perso_core.pql.lexer import Token, tokens_of, words
+from perso_core.pql.lexer import Token, words
 from perso_core.pql.nodes import Node
 from perso_core.pql.source import Source, Span
 
@@ -26,9 +26,10 @@ NOT_A_NAME = words("and or in notin like matches occurs over from where")
 class Cursor(ABC):
     """One pass over the tokens. `token` is the one to be read next."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, tokens: list[Token]) -> None:
+        """tokens: those of the source; the last is `end` or `bad`."""
         self.source = source
-        self.tokens = tokens_of(source)
+        self.tokens = tokens
         self.at = 0
         self.token = self.tokens[0]
         self.depth = 0

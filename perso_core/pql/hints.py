@@ -17,6 +17,31 @@ def too_deep(source: Source, span: Span) -> RuleError:
 
 
 CURLY = "“”„‟«»‘’‚"
+QUOTES = CURLY + "'"
+
+# Detail and fix, in the author's words.
+SINGLE_QUOTES = ("A text stands in double quotes.", "Write \"...\" in place of '...'.")
+CURLY_QUOTES = ("These are typographic quotes.", 'Write straight double quotes: "...".')
+NO_SUCH_ESCAPE = "A text has no such escape."
+
+
+def operator_hint(typed: str, meant: str) -> tuple[str, str]:
+    told = "One = compares." if meant == "=" else "!= compares two things that differ."
+    return told, f"Write {meant} in place of {typed}."
+
+
+def joining_hint(typed: str, meant: str) -> tuple[str, str]:
+    return f"{typed} is not a word of the language.", f"Write {meant} in place of {typed}."
+
+
+def escape_hint(code: str) -> tuple[str, str]:
+    """code: what stands after the backslash; "": nobody knows."""
+    if code and code in QUOTES:
+        return NO_SUCH_ESCAPE, f"Write {code} without the backslash."
+    return (
+        NO_SUCH_ESCAPE,
+        r"Write \\ for one backslash; known are \" \\ \/ \n \t \r \uXXXX.",
+    )
 
 
 def fault_at(source: Source, tokens: list[Token], at: int, expected: str) -> RuleError:
@@ -36,20 +61,15 @@ def hint(token: Token, before: Token | None, expected: str) -> tuple[str, str]:
     if text == '"':
         return "This text has no closing quote.", 'Add a " where the text ends.'
     if text == "\\":
-        return (
-            "A text has no such escape.",
-            r"Write \\ for one backslash; known are \" \\ \/ \n \t \r \uXXXX.",
-        )
+        return escape_hint("")
     if text == "'":
-        return "A text stands in double quotes.", "Write \"...\" in place of '...'."
+        return SINGLE_QUOTES
     if text in CURLY and text:
-        return "These are typographic quotes.", 'Write straight double quotes: "...".'
+        return CURLY_QUOTES
     if joined_text == "==":
-        return "One = compares.", "Write = in place of ==."
-    if text == "&":
-        return "&& is not a word of the language.", "Write and in place of &&."
-    if text == "|":
-        return "|| is not a word of the language.", "Write or in place of ||."
+        return operator_hint("==", "=")
+    if text in ("&", "|"):
+        return joining_hint(text * 2, "and" if text == "&" else "or")
     if token.kind == "bad" and text.isdigit():
         return "This number is too long or too large.", "Write one of up to 40 digits."
     if token.kind == "bad":

@@ -109,6 +109,11 @@ def moves(node: Node) -> bool:
     return isinstance(node, TimeWord | Period)
 
 
+def is_now(node: Node) -> bool:
+    """Whether it is the instant itself rather than a period around it."""
+    return isinstance(node, TimeWord) and node.word == "now"
+
+
 def labels_in(step: Step, names: list[str]) -> list[Variable]:
     """The earlier steps that this one's windows are measured from."""
     times = [time for window in step.windows for time in times_of(window)]

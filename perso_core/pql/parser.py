@@ -21,7 +21,7 @@ from perso_core.pql.cursor import (
     UNARY,
 )
 from perso_core.pql.hints import too_deep
-from perso_core.pql.lexer import Token, words
+from perso_core.pql.lexer import Token, tokens_of, words
 from perso_core.pql.nodes import (
     And,
     Call,
@@ -70,7 +70,12 @@ def parse(text: str) -> Node:
     limit. O(length).
     """
     source = source_of(text)
-    parser = Parser(source)
+    return parse_tokens(source, tokens_of(source))
+
+
+def parse_tokens(source: Source, tokens: list[Token]) -> Node:
+    """The same of these tokens: those of the source, or what its author meant by them."""
+    parser = Parser(source, tokens)
     try:
         node = parser.query()
     except RecursionError:  # the caller's own stack was deep already

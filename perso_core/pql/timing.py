@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
+
+from msgspec import structs
 
 from perso_core.pql import syntax as py
 from perso_core.pql.chains import Anchored, ChainStep
 from perso_core.pql.emitter import Emitter
-from perso_core.pql.kinds import moves, times_of, type_of
+from perso_core.pql.kinds import is_now, moves, times_of, type_of
 from perso_core.pql.nodes import (
     NOWHERE,
     And,
@@ -22,6 +24,7 @@ from perso_core.pql.nodes import (
     Method,
     Node,
     Occurs,
+    On,
     Path,
     Period,
     Side,
@@ -48,6 +51,7 @@ from perso_core.pql.windows import (
     period,
     side,
     time_window,
+    until,
 )
 
 CURRENT = {"currentMonth": "month", "currentYear": "year", "currentDayOfMonth": "day"}
@@ -89,13 +93,15 @@ def moving_of(node: Node) -> Moving | None:
 
 def occurs(emitter: Emitter, node: Occurs) -> Shape:
     times = times_of(node.window)
-    return occurring(emitter, node.left, _window(emitter, node.window, times), times)
+    compiled = _window(emitter, node.window, times, still=is_now(node.left))
+    return occurring(emitter, node.left, compiled, times)
 
 
 def compare_times(emitter: Emitter, node: Compare) -> Shape:
     """A typed time against anything: the same windows as `occurs` has."""
     left, right, op = node.left, node.right, str(node.op)
-    if moves(left) or type_of(right) != "time":
+    # The period is what an instant is compared with, wherever it stands.
+    if type_of(right) != "time" or (is_now(right) and type_of(left) == "time"):
         left, right, op = right, left, FLIPPED[op]
     end = Bound(0, from_end=True)
     intervals: Intervals = {
@@ -104,43 +110,54 @@ def compare_times(emitter: Emitter, node: Compare) -> Shape:
         ">": ((end, OPEN),),
         ">=": ((START, OPEN),),
     }.get(op, ((START, end),))
-    window = time_window([moving_of(right)], (intervals, intervals), negated=op == "!=")
+    anchors = _anchors((right,), still=is_now(left))
+    window = time_window(anchors, (intervals, intervals), negated=op == "!=")
     return occurring(emitter, left, emitter.constant(window), (right,))
 
 
 def occurring(emitter: Emitter, left: Node, compiled: str, times: Sequence[Node]) -> Shape:
-    """compiled: the name of the window."""
+    """compiled: the name of the window; where left is now, of one whose anchors keep still."""
+    if is_now(left):
+        # Periods are asked for once: an answer ends in any case where one begins.
+        moments = py.tuple_of(*[_moment(emitter, time) for time in times])
+        return py.call("now_occurs", "now", compiled, emitter.constant(NOW[0]), moments)
     fixed = fixed_moments(emitter, times)
     moving = moving_of(left)
-    if moving is not None:
-        return py.call("now_occurs", "now", compiled, emitter.constant(moving[0]), fixed)
-    return py.call("occurs", "now", compiled, emitter.value(left), fixed)
+    if moving is None or any(map(moves, times)):
+        return py.call("occurs", "now", compiled, emitter.value(left), fixed)
+    return py.call("now_occurs", "now", compiled, emitter.constant(moving[0]), fixed)
+
+
+def _anchors(times: Sequence[Node], *, still: bool) -> tuple[Moving | None, ...]:
+    """How each time moves. still: as if none did."""
+    return tuple([None if still else moving_of(time) for time in times])
+
+
+def _moment(emitter: Emitter, time: Node) -> Shape:
+    return py.call("fixed_moment", emitter.value(time))
 
 
 def fixed_moments(emitter: Emitter, times: Sequence[Node]) -> Shape:
     """The anchors that do not move, in their places; none at all when all move."""
     if all(map(moves, times)):
         return py.tuple_of()
-    found = [
-        None if moves(time) else py.call("fixed_moment", emitter.value(time)) for time in times
-    ]
-    return py.tuple_of(*found)
+    return py.tuple_of(*[None if moves(time) else _moment(emitter, time) for time in times])
 
 
-def _window(emitter: Emitter, window: Window, times: Sequence[Node]) -> str:
+def _window(emitter: Emitter, window: Window, times: Sequence[Node], *, still: bool) -> str:
     """The name of the window."""
+    anchors = _anchors(times, still=still)
     if not isinstance(window, Distance):
-        return emitter.constant(window_of(window, times))
-    return emitter.written([_amount(window)], lambda found: window_of(window, times, *found))
+        return emitter.constant(window_of(window, anchors))
+    return emitter.written([_amount(window)], lambda found: window_of(window, anchors, *found))
 
 
 def _amount(window: Distance) -> Constant:
     return Constant(window.amount, window.amount_at)
 
 
-def window_of(window: Window, times: Sequence[Node], amount: int = 0) -> TimeWindow:
+def window_of(window: Window, anchors: tuple[Moving | None, ...], amount: int = 0) -> TimeWindow:
     """amount: in place of a Distance's own."""
-    anchors = tuple(map(moving_of, times))
     if isinstance(window, Distance):
         return _distance(window.op, amount, window.unit, window.direction, anchors)
     return _plain(window.direction if isinstance(window, Side) else type(window), anchors)
@@ -158,7 +175,28 @@ def _distance(
 def _plain(form: str | type[Window], anchors: tuple[Moving | None, ...]) -> TimeWindow:
     if isinstance(form, str):
         return time_window(anchors, side(form))
+    if form is Until:
+        return time_window(anchors, until())
     return time_window(anchors, between() if form is Between else on())
+
+
+class Until(On, frozen=True, eq=False):
+    """Before the end of a time."""
+
+
+def _parted(windows: Sequence[Window], labels: Sequence[str]) -> Iterator[Window]:
+    """The windows, with one between a step and another time as two: from the first, and until the
+    end of the last. What does not ask for a step is asked of an event before any search."""
+
+    def is_label(node: Node) -> bool:
+        return isinstance(node, Variable) and node.name in labels
+
+    for window in windows:
+        if isinstance(window, Between) and is_label(window.first) is not is_label(window.last):
+            yield Side("from", window.first, window.span)
+            yield Until(window.last, window.span)
+        else:
+            yield window
 
 
 # ---- chains -----------------------------------------------------------------
@@ -180,6 +218,7 @@ def chain(emitter: Emitter, node: Chain) -> Shape:
 
 
 def _step(emitter: Emitter, step: Step, earlier: Sequence[str]) -> Shape:
+    step = structs.replace(step, windows=tuple(_parted(step.windows, earlier)))
     fixed = [
         fixed_moments(emitter, times)
         for times in map(times_of, step.windows)
@@ -203,7 +242,8 @@ def _ready(step: Step, earlier: Sequence[str], numbers: Sequence[int]) -> ChainS
     for window in step.windows:
         times = times_of(window)
         amount = next(left) if isinstance(window, Distance) else 0
-        compiled, labels = window_of(window, times, amount), _labels(times, earlier)
+        compiled = window_of(window, _anchors(times, still=False), amount)
+        labels = _labels(times, earlier)
         if labels:
             anchored.append(Anchored(compiled, labels))
         else:

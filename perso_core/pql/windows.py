@@ -381,6 +381,12 @@ def on() -> tuple[Intervals, Intervals]:
     return intervals, intervals
 
 
+def until() -> tuple[Intervals, Intervals]:
+    """Before the end of the anchor: what `between` says of its second."""
+    intervals = ((OPEN, Bound(0, from_end=True)),)
+    return intervals, intervals
+
+
 def between() -> tuple[Intervals, Intervals]:
     """From the start of the first anchor to the end of the second."""
     intervals = ((START, Bound(1, from_end=True)),)

@@ -27,7 +27,7 @@ from perso_core.rules.standing import (
     reached,
     run_up_to,
 )
-from perso_core.rules.swift import carried, held
+from perso_core.rules.swift import carried, expired, held
 
 # The profile as rules see it, made only when a rule has to be run.
 View = Callable[[], Mapping[str, Any]]
@@ -155,14 +155,18 @@ class Draft:
         return draft
 
     @classmethod
-    def of_time(cls, rules: Program, before: Standing, view: View, now_ms: int) -> Draft:
+    def of_time(cls, rules: Program, before: Standing, view: View, now_ms: int) -> Standing:
         if before.plain:
-            return cls.whole(rules, view, now_ms)
+            return cls.whole(rules, view, now_ms).frozen()
+        if before.until_ms > now_ms:
+            return structs.replace(before, now_ms=now_ms)
+        swift = expired(rules, before, now_ms)
+        if swift is not None:
+            return swift
         draft = cls(rules, before, view, now_ms)
-        if before.until_ms <= now_ms:
-            draft.expire()
-            draft.evaluate()
-        return draft
+        draft.expire()
+        draft.evaluate()
+        return draft.frozen()
 
     # ---- every rule run: an event is dated in the future, or not at all
 

@@ -55,4 +55,4 @@ class RuleSet(Program):
         own instant; an instant before that of `before` changes nothing."""
         if now_ms <= before.now_ms:
             return before
-        return Draft.of_time(self, before, view, now_ms).frozen()
+        return Draft.of_time(self, before, view, now_ms)

@@ -76,6 +76,43 @@ def carried(
     )
 
 
+def expired(rules: Program, before: Standing, now_ms: int) -> Standing | None:
+    """The standing at now_ms where nothing but simple rules comes to its end; None: it takes a
+    draft."""
+    if before.plain or before.first_deadline[0] <= now_ms:
+        return None
+    live, gone = before.live, 0
+    ends = list(before.ends)
+    for number, one in enumerate(before.ends):
+        if one[1] <= now_ms:
+            bits, lasting = rules.classes[number]
+            while one[1] <= now_ms:
+                gone |= one[0]
+                live &= ~one[0]
+                one = holders_of(before.log, live & before.sensitive & bits, lasting.end)
+            ends[number] = one
+    if gone & rules.index.referenced:
+        return None
+    simple_until_ms = min([one[1] for one in ends])
+    return Standing(
+        now_ms,
+        before.members ^ gone,
+        min(before.first_deadline[0], simple_until_ms),
+        before.log,
+        live,
+        before.base,
+        before.sensitive,
+        tuple(ends),
+        simple_until_ms,
+        before.times,
+        before.runs,
+        before.judged,
+        before.deadlines,
+        before.first_deadline,
+        before.late,
+    )
+
+
 def held(
     rules: Program,
     before: tuple[Ends, ...],

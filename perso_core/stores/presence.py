@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ class Serving(Struct, frozen=True):
 class Presence:
     """This process among those that serve, from now on, with version 0.
 
-    All of it touches the disk and blocks shortly. Raises StoreUnavailable.
+    Its methods touch the disk and block shortly; any thread may call them. Raises StoreUnavailable.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -41,6 +42,8 @@ class Presence:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             self._path, self._descriptor = _locked_file(self._directory)
         self._closed = False
+        # The descriptor's number may be another file's once it is closed.
+        self._using = threading.Lock()
         try:
             self.tell(0)
         except StoreUnavailable:
@@ -50,16 +53,17 @@ class Presence:
     def tell(self, version: int) -> None:
         """Say that a version is in force here. After close it does nothing.
         Raises StoreUnavailable: what was said before stands."""
-        if not self._closed:
-            with _writable(self._directory):
+        with self._using, _writable(self._directory):
+            if not self._closed:
                 os.pwrite(self._descriptor, _text(Serving(os.getpid(), version)), 0)
 
     def close(self) -> None:
         """Serve no more. A second call does nothing."""
-        if not self._closed:
-            self._closed = True
-            self._path.unlink(missing_ok=True)
-            os.close(self._descriptor)
+        with self._using:
+            if not self._closed:
+                self._closed = True
+                self._path.unlink(missing_ok=True)
+                os.close(self._descriptor)
 
 
 def serving(data_dir: Path) -> list[Serving]:

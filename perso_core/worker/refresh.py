@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent
-from perso_core.definitions.snapshot import compile_snapshot
+from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.errors import StoreUnavailable
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
@@ -21,8 +21,15 @@ class _Held(Struct, frozen=True):
     consent: Consent | None
 
 
+def told_to_nobody(version: int) -> None:
+    """For processes that do not serve."""
+
+
 class Refresh:
-    """Asks the store for news every interval_ms. on_problem: hears of what could not be taken
+    """Asks the store for news every interval_ms, and keeps the newest version in force.
+
+    version: of the definitions in the engine; 0: none that was saved. tell: called in a thread
+    with each version that is in force from then on. on_problem: hears of what could not be taken
     over; what was in force stays. problems: how many there were.
     """
 
@@ -34,6 +41,8 @@ class Refresh:
         clock_ms: Callable[[], int],
         interval_ms: int,
         event_window_ms: int = DEFAULT_EVENT_WINDOW_MS,
+        version: int = 0,
+        tell: Callable[[int], None] = told_to_nobody,
         on_problem: Callable[[Exception], None] = logged,
     ) -> None:
         self._engine = engine
@@ -41,6 +50,9 @@ class Refresh:
         self._clock_ms = clock_ms
         self._interval_s = interval_ms / 1_000
         self._event_window_ms = event_window_ms
+        self._version = version
+        self._tell = tell
+        self._told: int | None = None  # the version that was told last
         self._on_problem = on_problem
         self.problems = 0
         self._task: asyncio.Task[None] | None = None
@@ -74,6 +86,7 @@ class Refresh:
         self._keys_due |= news.keys
         if self._definitions_due:
             await self._take_definitions()
+        await self._tell_version()
         while self._keys_due:
             key = next(iter(self._keys_due))
             await self._renew(key)
@@ -84,23 +97,39 @@ class Refresh:
                 fix="Restart this process: what it holds in memory may be old.",
             )
 
+    def put_in_force(self, version: int, snapshot: Snapshot) -> None:
+        """From the next event on, unless a later version is in force already."""
+        if version > self._version:
+            self._engine.swap(snapshot)
+            self._version = version
+
+    async def _tell_version(self) -> None:
+        """Where it was not told. Raises what tell raises; the next poll tells it again."""
+        version = self._version
+        if version != self._told:
+            await asyncio.to_thread(self._tell, version)
+            self._told = version
+
     async def _take_definitions(self) -> None:
-        before = self._engine.snapshot
         self._definitions_due = False  # what fails to compile will not do better next time
         try:
             stored = await self._store.definitions()
         except StoreUnavailable:
             self._definitions_due = True
             raise
-        if stored is None or stored.definitions == before.definitions:
+        if stored is None or stored.version <= self._version:
+            return
+        before = self._engine.snapshot
+        if stored.definitions == before.definitions:
+            self.put_in_force(stored.version, before)
             return
         snapshot = await asyncio.to_thread(
-            compile_snapshot, stored.definitions, event_window_ms=self._event_window_ms
+            compile_snapshot,
+            stored.definitions,
+            event_window_ms=self._event_window_ms,
+            before=before,
         )
-        if self._engine.snapshot is before:
-            self._engine.swap(snapshot)
-        else:  # this process put definitions in force meanwhile: ask again which are the last
-            self._definitions_due = True
+        self.put_in_force(stored.version, snapshot)
 
     async def _renew(self, key: str) -> None:
         """Read a profile that others wrote, where it is in memory at all.

@@ -57,3 +57,13 @@ def test_events_that_come_and_go_in_turn_are_followed_so_far_and_then_asked_agai
 
     assert not verdict.holds
     assert NOW_MS - 580 * HOUR_MS < verdict.until_ms <= NOW_MS + 19 * HOUR_MS
+
+
+def test_what_is_measured_from_a_step_that_is_left_out_may_be_left_out_too() -> None:
+    steps = 'A: WHAT(e = "q") COUNT(>= 0), B: WHAT(e = "x") WHEN(after A) COUNT({})'
+    optional = compile_rule(f"CHAIN(xEvent, timestamp, [{steps.format('>= 0')}])")
+    wanted = compile_rule(f"CHAIN(xEvent, timestamp, [{steps.format('>= 1')}])")
+
+    assert optional.evaluate(history("xx"), NOW_MS).holds
+    assert not wanted.evaluate(history("xx"), NOW_MS).holds
+    assert wanted.evaluate(history("qx"), NOW_MS).holds

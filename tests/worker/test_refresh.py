@@ -16,7 +16,7 @@ from perso_core.errors import RuleFaults, StoreUnavailable, UnreadableRecord
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import News, Store, Stored
 from perso_core.stores.sqlite import open_sqlite
-from perso_core.worker.refresh import Refresh
+from perso_core.worker.refresh import Refresh, told_to_nobody
 from tests.building import NOON_MS, definitions
 from tests.worker.stack import ANNA, BERT, Stack, WatchedStore, broken, running, settled
 
@@ -25,12 +25,15 @@ AFTER = definitions({"gold": 'loyalty.tier.equals("gold", false)'})
 BROKEN = definitions({"gold": "loyalty.tier.equals("})
 
 
-def refresh_of(stack: Stack, interval_ms: int = 10) -> Refresh:
+def refresh_of(
+    stack: Stack, interval_ms: int = 10, tell: Callable[[int], None] = told_to_nobody
+) -> Refresh:
     return Refresh(
         stack.engine,
         stack.store,
         clock_ms=lambda: NOON_MS,
         interval_ms=interval_ms,
+        tell=tell,
         on_problem=stack.problems.append,
     )
 
@@ -166,10 +169,10 @@ async def test_definitions_put_in_force_here_meanwhile_are_not_overwritten_by_ol
     newest = definitions(default_consent="out")
     async with running(MemoryStore(database)) as stack:
         refresh = refresh_of(stack)
-        await theirs.save_definitions(AFTER)
+        older = await theirs.save_definitions(AFTER)
 
-        def compile_while_we_apply(*args: object, **options: int) -> object:
-            stack.engine.swap(compile_snapshot(newest))
+        def compile_while_we_apply(*args: object, **options: object) -> object:
+            refresh.put_in_force(older + 1, compile_snapshot(newest))
             return compile_snapshot(AFTER)
 
         with monkeypatch.context() as patched:
@@ -180,6 +183,86 @@ async def test_definitions_put_in_force_here_meanwhile_are_not_overwritten_by_ol
         await theirs.save_definitions(newest)
         await refresh.poll()
         assert stack.engine.snapshot.definitions == newest
+
+
+async def test_what_we_apply_does_not_overwrite_what_another_process_saved_after_it(
+    database: MemoryDatabase,
+) -> None:
+    store = MemoryStore(database)
+    async with running(store) as stack:
+        refresh = refresh_of(stack)
+        ours = await store.save_definitions(BEFORE)
+        await MemoryStore(database).save_definitions(AFTER)
+        await refresh.poll()
+
+        refresh.put_in_force(ours, compile_snapshot(BEFORE))
+
+        assert stack.engine.snapshot.definitions == AFTER
+
+
+async def test_a_version_is_told_once_and_only_when_it_is_in_force(
+    database: MemoryDatabase,
+) -> None:
+    theirs = MemoryStore(database)
+    told: list[tuple[int, bool]] = []
+    async with running(MemoryStore(database)) as stack:
+
+        def tell(version: int) -> None:
+            told.append((version, stack.engine.snapshot.definitions == AFTER))
+
+        refresh = refresh_of(stack, tell=tell)
+        await refresh.poll()
+        await theirs.save_definitions(AFTER)
+        await refresh.poll()
+        await refresh.poll()
+
+    assert told == [(0, False), (1, True)]
+
+
+async def test_a_version_with_the_same_content_is_told_too(database: MemoryDatabase) -> None:
+    theirs = MemoryStore(database)
+    told: list[int] = []
+    async with running(MemoryStore(database)) as stack:
+        refresh = refresh_of(stack, tell=told.append)
+        await theirs.save_definitions(BEFORE)
+        await refresh.poll()
+        await theirs.save_definitions(BEFORE)
+        await refresh.poll()
+
+    assert told == [1, 2]
+
+
+async def test_definitions_that_do_not_compile_are_not_told_as_in_force(
+    database: MemoryDatabase,
+) -> None:
+    told: list[int] = []
+    async with running(MemoryStore(database)) as stack:
+        refresh = refresh_of(stack, tell=told.append)
+        await MemoryStore(database).save_definitions(BROKEN)
+        with pytest.raises(RuleFaults):
+            await refresh.poll()
+        await refresh.poll()
+
+    assert told == [0]
+
+
+async def test_a_version_that_could_not_be_told_is_told_again(database: MemoryDatabase) -> None:
+    answers: list[Exception | None] = [broken(), None]
+    told: list[int] = []
+
+    def tell(version: int) -> None:
+        told.append(version)
+        problem = answers.pop(0)
+        if problem:
+            raise problem
+
+    async with running(MemoryStore(database)) as stack:
+        refresh = refresh_of(stack, tell=tell)
+        with pytest.raises(StoreUnavailable):
+            await refresh.poll()
+        await refresh.poll()
+
+    assert told == [0, 0]
 
 
 # ---- profiles -----------------------------------------------------------------------------------
