@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import insort_right
 from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
 from typing import Any
@@ -24,6 +24,9 @@ from perso_core.rules.standing import (
     Times,
     happened,
     holders_of,
+    log_of,
+    logged,
+    newest_first,
     reached,
     run_up_to,
 )
@@ -108,7 +111,7 @@ class Draft:
             return draft
         matching = rules.matcher.matching
         log = [(at, matching(event)) for at, event in zip(stamps, events, strict=True)]
-        draft.log = tuple(sorted(log, key=lambda one: one[0]))
+        draft.log = log_of(sorted(log, key=lambda one: one[0]))
         draft.begin()
         return draft
 
@@ -181,20 +184,19 @@ class Draft:
         """The event into the log. False: it is late, or one that still counted had to go, so
         that what is known of events has to be made anew."""
         log = self.log
-        late = bool(log) and at < log[-1][0]
-        if late:
-            place = bisect_right(log, at, key=lambda one: one[0])
-            log = (*log[:place], (at, matched), *log[place:])
-        else:
-            log = (*log, (at, matched))
-        # Older events count for no rule any more.
+        late = log is not None and at < log.at_ms
         oldest_ms = self.now_ms - self.rules.longest_ms
-        dropped = max(len(log) - kept, 0) if kept is not None else 0
-        missed = dropped > 0 and log[dropped - 1][0] >= oldest_ms
-        while dropped < len(log) - 1 and log[dropped][0] < oldest_ms:
-            dropped += 1
-        self.log = log[dropped:] if dropped else log
-        return not late and not missed
+        number = 0 if log is None else log.length
+        if not late and (kept is None or number < kept):
+            self.log = logged(log, at, matched)
+            return True
+        events = [*newest_first(log)][::-1]
+        insort_right(events, (at, matched), key=lambda one: one[0])
+        # Those from before the longest window count for no rule any more.
+        counting = [one for one in events if one[0] >= oldest_ms]
+        last = counting if kept is None else counting[max(len(counting) - kept, 0) :]
+        self.log = log_of(last)
+        return not late and len(last) == len(counting)
 
     def replay(self, matched: int) -> None:
         """What is known of events anew from the log; every judged rule is due. matched: of the
@@ -236,7 +238,7 @@ class Draft:
     def _living(self, bits: int, end: Callable[[int], int]) -> int:
         """The bits whose last event still counts."""
         found = 0
-        for at, matched in reversed(self.log):
+        for at, matched in newest_first(self.log):
             if end(at) <= self.now_ms:
                 break
             found |= matched & bits
@@ -255,7 +257,7 @@ class Draft:
         shift = self.rules.shift
         times = [NEVER_HAPPENED] * len(self.rules.kept)
         runs = entries(self.runs)
-        for at, matched in self.log:
+        for at, matched in [*newest_first(self.log)][::-1]:
             conditions = list(bits_of(matched >> shift))
             for condition in conditions:
                 times[condition] = happened(times[condition], at, self.rules.kept[condition])
@@ -289,7 +291,7 @@ class Draft:
         self.live |= simple
         if deciding:
             wanted = self.live & self.sensitive
-            self.ends = held(self.rules, self.ends, at, deciding, self.log, wanted)
+            self.ends, _ = held(self.rules, self.ends, 0, at, deciding, self.log, wanted)
         if fresh:
             self.flip(fresh)
 

@@ -5,7 +5,7 @@ A bit stands for a rule by its position in the set.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -14,8 +14,42 @@ from perso_core.pql.windows import FOREVER_MS, NEVER_MS
 from perso_core.rules.judging import Over
 from perso_core.rules.layered import NO_DEADLINES, Deadlines, Layered
 
-# One event: its time, and the conditions it satisfies.
-Logged = tuple[int, int]
+
+class Log(NamedTuple):
+    """The newest event: its time, the conditions it satisfies, and the events before it.
+
+    A chain rather than a tuple: a new event touches none of the others. length: of the chain.
+    from_ms: the time of the oldest.
+    """
+
+    at_ms: int
+    matched: int
+    older: Log | None
+    length: int
+    from_ms: int
+
+
+def logged(log: Log | None, at_ms: int, matched: int) -> Log:
+    """The log with an event that is not before its newest."""
+    if log is None:
+        return Log(at_ms, matched, None, 1, at_ms)
+    return Log(at_ms, matched, log, log[3] + 1, log[4])
+
+
+def log_of(events: Iterable[tuple[int, int]]) -> Log | None:
+    """events: (time, matched), oldest first."""
+    log: Log | None = None
+    for at_ms, matched in events:
+        log = logged(log, at_ms, matched)
+    return log
+
+
+def newest_first(log: Log | None) -> Iterator[tuple[int, int]]:
+    """(time, matched) of each event."""
+    while log is not None:
+        yield log[0], log[1]
+        log = log[2]
+
 
 # The times at which one condition was satisfied: the latest time before the last one, then the
 # last times ascending, as many as some rule counts. Empty: never.
@@ -61,20 +95,19 @@ class Standing(Struct, frozen=True, gc=False, eq=False):
     """members: the rules that hold at now_ms. until_ms: the first later instant at which time
     alone changes one of them; FOREVER_MS: none.
 
-    log: the events, oldest first. For rules of one literal, by the rule's bit: live: its event
-    counts; base: it holds without its event; sensitive: its event changes the answer. ends: by
-    class; simple_until_ms: the earliest. times: by condition. runs: by chain, for each step after
-    the first. judged: by place among the rules that are judged. deadlines: of silent and judged
-    rules, by position; first_deadline: the earliest; those of `late` may be too early, but for
-    that one. plain: an
-    event is dated in the future, or not at all: every rule is run each time as long as that is
-    so, all have a deadline, and nothing else is kept.
+    log: the events, None: there is none. For rules of one literal, by the rule's bit: live: its
+    event counts; base: it holds without its event; sensitive: its event changes the answer. ends:
+    by class; simple_until_ms: the earliest. times: by condition. runs: by chain, for each step
+    after the first. judged: by place among the rules that are judged. deadlines: of silent and
+    judged rules, by position; first_deadline: the earliest; those of `late` may be too early, but
+    for that one. plain: an event is dated in the future, or not at all: every rule is run each
+    time as long as that is so, all have a deadline, and nothing else is kept.
     """
 
     now_ms: int
     members: int
     until_ms: int
-    log: tuple[Logged, ...] = ()
+    log: Log | None = None
     live: int = 0
     base: int = 0
     sensitive: int = 0
@@ -138,12 +171,11 @@ def run_up_to(
     return (*before, at_ms) if before else None
 
 
-def holders_of(log: tuple[Logged, ...], wanted: int, end: Callable[[int], int]) -> Ends:
+def holders_of(log: Log | None, wanted: int, end: Callable[[int], int]) -> Ends:
     """Of the wanted bits those whose last event is the oldest. O(events since that one)."""
     holders = oldest = 0
-    for at, matched in reversed(log):
-        if not wanted:
-            break
+    while wanted and log is not None:
+        at, matched, log, _, _ = log
         found = matched & wanted
         if found:
             holders, oldest = found, at

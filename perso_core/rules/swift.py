@@ -14,12 +14,13 @@ from perso_core.rules.program import Program, Told
 from perso_core.rules.standing import (
     Ends,
     Judged,
-    Logged,
+    Log,
     Reached,
     Standing,
     Times,
     happened,
     holders_of,
+    logged,
     reached,
     run_up_to,
 )
@@ -30,9 +31,9 @@ def carried(
 ) -> Standing | None:
     """The standing after the event; None: it takes a draft."""
     log = before.log
-    if before.plain or before.until_ms <= now_ms or (log and at < log[-1][0]):
+    if before.plain or before.until_ms <= now_ms or (log is not None and at < log[0]):
         return None
-    if kept is not None and len(log) >= kept:
+    if kept is not None and (0 if log is None else log[3]) >= kept:
         return None
     if now_ms - at >= rules.shortest_ms or at // DAY_MS != now_ms // DAY_MS:
         return None
@@ -49,13 +50,12 @@ def carried(
         flipped |= counted.flipped
     if flipped & rules.index.referenced:
         return None
-    log = (*log, (at, matched))
+    log = logged(log, at, matched)
     live = before.live | simple
     ends, simple_until_ms = before.ends, before.simple_until_ms
     if deciding:
-        ends = held(rules, ends, at, deciding, log, live & before.sensitive)
-        if ends is not before.ends:
-            simple_until_ms = min([one[1] for one in ends])
+        wanted = live & before.sensitive
+        ends, simple_until_ms = held(rules, ends, simple_until_ms, at, deciding, log, wanted)
     known = before if counted is None else counted
     return Standing(
         now_ms,
@@ -116,16 +116,19 @@ def expired(rules: Program, before: Standing, now_ms: int) -> Standing | None:
 def held(
     rules: Program,
     before: tuple[Ends, ...],
+    first_ms: int,
     at: int,
     deciding: int,
-    log: tuple[Logged, ...],
+    log: Log | None,
     wanted: int,
-) -> tuple[Ends, ...]:
-    """What ends first in each class, after the newest event made these bits last from its time on.
+) -> tuple[tuple[Ends, ...], int]:
+    """What ends first in each class, after the newest event made these bits last from its time
+    on; and the earliest of all.
 
-    log: with it. wanted: the sensitive live bits. The same tuple where nothing moved.
+    first_ms: the earliest before. log: with the event. wanted: the sensitive live bits.
     """
     ends: list[Ends] | None = None
+    anew = False
     for number, (bits, lasting) in enumerate(rules.classes):
         hit = deciding & bits
         if hit:
@@ -135,12 +138,17 @@ def held(
             elif holders & hit:
                 left = holders & ~hit
                 after = Ends(left, end_ms) if left else holders_of(log, wanted & bits, lasting.end)
+                anew = anew or end_ms == first_ms
             else:
                 continue
             if ends is None:
                 ends = list(before)
             ends[number] = after
-    return before if ends is None else tuple(ends)
+            first_ms = min(first_ms, after[1])
+    if ends is None:
+        return before, first_ms
+    # Only where the earliest itself may have gone are all looked at.
+    return tuple(ends), min([one[1] for one in ends]) if anew else first_ms
 
 
 class _Counted:

@@ -16,6 +16,7 @@ from perso_core.rules.conditions import condition_of
 from perso_core.rules.formula import Happened, formula_of
 from perso_core.rules.matcher import Matcher, bits_of
 from perso_core.rules.ruleset import RuleSet, Standing
+from perso_core.rules.standing import newest_first
 from tests.rules.making_stories import (
     DAY_MS,
     HOUR_MS,
@@ -122,7 +123,8 @@ def test_what_is_kept_of_simple_rules_is_no_more_than_what_decides(chance: Rando
 def first_end(standing: Standing, bits: int, end: Callable[[int], int]) -> int:
     """When the first of the bits ends, each by the last event that satisfied it."""
     last = {
-        bit: max(at for at, matched in standing.log if matched >> bit & 1) for bit in bits_of(bits)
+        bit: max(at for at, matched in newest_first(standing.log) if matched >> bit & 1)
+        for bit in bits_of(bits)
     }
     return min(end(at) for at in last.values())
 
