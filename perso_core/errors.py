@@ -70,11 +70,6 @@ class UnknownField(RuleError):
     title = "The rule reads a field the schema does not have"
 
 
-class RuleNotSupportedYet(RuleError):
-    code = "pql.not-supported-yet"
-    title = "This part of the language is not supported yet"
-
-
 class RuleTooLarge(RuleError):
     code = "pql.too-large"
     title = "The rule is over a limit"
@@ -87,17 +82,30 @@ class RuleNotEligible(RuleError):
     title = "The rule is not eligible for the edge"
 
 
+# A rule with more faults than this is no rule; the first ones say so.
+MAX_TOLD = 20
+
+
 class RuleFaults(PersoError):
-    """All faults of one rule, in the order of their places. `faults` is never empty."""
+    """All faults of one rule, in the order of their places.
+
+    `faults` is never empty and holds the first MAX_TOLD; `more` says how many there are besides.
+    """
 
     code = "pql.faults"
     title = "The rule has faults"
 
-    def __init__(self, faults: Sequence[RuleError]) -> None:
+    def __init__(self, faults: Sequence[RuleError], *, more: int = 0) -> None:
+        """more: how many are known besides those given."""
         assert faults, "RuleFaults is raised for at least one fault"
-        text = "; ".join(f"{fault.place} {fault.detail}" for fault in faults)
-        super().__init__(text, fix=faults[0].fix)
-        self.faults = tuple(faults)
+        self.faults = tuple(faults[:MAX_TOLD])
+        self.more = more + len(faults) - len(self.faults)
+        told = [f"{fault.place} {fault.detail}" for fault in self.faults]
+        super().__init__("; ".join(told + self.rest()), fix=faults[0].fix)
+
+    def rest(self) -> list[str]:
+        """What is said after the faults: `and 3 more.`. Empty where all are told."""
+        return [f"and {self.more:,} more."] if self.more else []
 
 
 # ---- definitions ------------------------------------------------------------

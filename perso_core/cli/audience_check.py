@@ -103,14 +103,19 @@ def unreadable(detail: str, fix: str) -> BadAudienceFile:
 
 def _faulty(faults: RuleFaults, arguments: argparse.Namespace) -> int:
     if arguments.json:
-        told = {"faults": [_fault_as_json(fault) for fault in faults.faults]}
+        told = {
+            "faults": [_fault_as_json(fault) for fault in faults.faults],
+            "more_faults": faults.more,
+        }
         print(json.dumps(told, indent=2))
         return 1
     name = "stdin" if arguments.file == "-" else arguments.file
     for fault in faults.faults:
         print(f"{name}:{fault_told(fault)}", file=sys.stderr)
-    count = len(faults.faults)
-    print(f"error: {count} fault{'s' * (count != 1)} in the rule.", file=sys.stderr)
+    for rest in faults.rest():
+        print(f"{name}: {rest}", file=sys.stderr)
+    count = len(faults.faults) + faults.more
+    print(f"error: {count:,} fault{'s' * (count != 1)} in the rule.", file=sys.stderr)
     return 1
 
 

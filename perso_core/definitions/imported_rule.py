@@ -23,8 +23,6 @@ from perso_core.pql.nodes import Chain, Events, Node, Window, children
 
 # Adobe's builder takes no longer chain today; definitions that have one keep running there.
 MAX_STEPS_THERE = 6
-# A rule with more faults than this is no rule; the first ones say so.
-MAX_FAULTS = 20
 
 
 def rule_of(
@@ -39,10 +37,11 @@ def rule_of(
     try:
         return compile_rule(text, event_window_ms=event_window_ms, schema=schema)
     except RuleFaults as faults:
-        return [
-            reason_at(text, one.line, one.column, one.detail, one.fix)
-            for one in faults.faults[:MAX_FAULTS]
+        reasons = [
+            reason_at(text, one.line, one.column, one.detail, one.fix) for one in faults.faults
         ]
+        more = [Reason(rest, "Mend the first ones and import again.") for rest in faults.rest()]
+        return [*reasons, *more]
 
 
 def reason_at(text: str, line: int, column: int, detail: str, fix: str) -> Reason:

@@ -33,6 +33,13 @@ def check_rules(
                     fix=fault.fix,
                     rule_index=index_in(audience.pql, fault.line, fault.column),
                 )
+            for rest in faults.rest():
+                yield Finding(
+                    path=("audience", index, "pql"),
+                    detail=f"The rule of {shown(audience.name)}: {rest}",
+                    fix="Mend the first ones and check again.",
+                    rule_index=index_in(audience.pql, fault.line, fault.column),
+                )
     reads = {audience_id: rule.reads.audience_ids for audience_id, rule in compiled.items()}
     yield from _segment_references(audiences, reads)
     yield from _cycles(audiences, reads)

@@ -41,6 +41,9 @@ class Bindings(Cursor):
                 if tokens[at - 1].word == ")":
                     break
             else:
+                if names:  # after the comma nothing else can stand
+                    self.back(at + nameable(tokens[at]))
+                    self.fail("another name and =>")
                 return None
         else:
             return None

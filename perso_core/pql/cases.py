@@ -103,7 +103,7 @@ def _answer(case: Case, rules: Mapping[str, Node]) -> tuple[bool, str]:
         else:
             got = rule.value(case.profile, case.now_ms)
     except RuleFaults as faults:
-        return _faulty(case, faults.faults[0])
+        return _faulty(case, faults)
     except CRASHES as crash:
         return False, f"a crash: {type(crash).__name__}: {crash}"
     return case.mode == "robust" or alike(case.expect, got), shown(got)
@@ -121,9 +121,13 @@ def _edge(case: Case, rule: CompiledRule, rules: Mapping[str, Node]) -> tuple[bo
     return refused, f"refused at {first.place}: {first.detail}"
 
 
-def _faulty(case: Case, fault: RuleError) -> tuple[bool, str]:
+def _faulty(case: Case, found: RuleFaults) -> tuple[bool, str]:
+    # A rule is read before its types are looked at, wherever their faults stand.
+    unread = (one for one in found.faults if isinstance(one, RuleSyntaxError))
+    fault = next(unread, found.faults[0])
     kind = next((word for word, cause in FAULTS.items() if isinstance(fault, cause)), fault.code)
-    got = f"error {kind} at {fault.place}: {fault.detail}"
+    others = [f"{one.place}: {one.detail}" for one in found.faults if one is not fault]
+    got = "; ".join([f"error {kind} at {fault.place}: {fault.detail}", *others, *found.rest()])
     if case.mode == "robust":
         return True, got
     wanted = case.expect.get("error") if _is_error(case.expect) else None

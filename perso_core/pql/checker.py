@@ -407,7 +407,8 @@ class _Checker(TimeChecks):
                 "Elements have no numbered places.",
                 "Use head() for the first, or topN(key, 1).",
             )
-            return Filter(base, inner, node.span)
+            # Read on as what was probably meant, so that nothing more is told of it.
+            return Method(base, "head", (), node.span)
         return Filter(base, self.per_element(inner, "condition", base), node.span)
 
     # ---- binders

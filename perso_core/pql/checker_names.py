@@ -115,6 +115,7 @@ class NameChecks:
             self.fault(
                 node.span, "null is no value to compare with.", "Ask with isNull() or isNotNull()."
             )
+            return node
         if base.up > self.depth:
             self.fault(
                 node.span,

@@ -23,10 +23,14 @@ Change = Callable[[Sequence[Any]], Any]
 
 
 class Written(Struct, frozen=True, eq=False, gc=False):
-    """A constant made of literals of the rule: the code does not depend on what they say."""
+    """A constant made of literals of the rule: the code does not depend on what they say.
+
+    refuses: `change` raises BadPattern for some.
+    """
 
     literals: tuple[Constant, ...]
     change: Change
+    refuses: bool = False
 
     def made(self) -> Any:
         return self.change([literal.value for literal in self.literals])
@@ -59,8 +63,13 @@ def function_of(
     constants: Mapping[str, Any], params: tuple[str, ...], body: Shape, *, size: int
 ) -> Function:
     """constants: what the body names K…, by name. size: how many nodes the body is made of."""
-    compiled = _code if size <= LARGE else _code.__wrapped__
-    return Function(compiled((*params, *constants), body), tuple(constants.values()))
+    code = code_of((*params, *constants), body, size=size)
+    return Function(code, tuple(constants.values()))
+
+
+def code_of(params: tuple[str, ...], body: Shape, *, size: int) -> CodeType:
+    """params: those of its constants last."""
+    return (_code if size <= LARGE else _code.__wrapped__)(params, body)
 
 
 @lru_cache(maxsize=KEPT_SHAPES)

@@ -92,34 +92,49 @@ def _looks(node: Node) -> str:
 
 
 def compare(emitter: Emitter, node: Compare) -> Shape:
-    if "time" in (type_of(node.left), type_of(node.right)):
+    one, other = type_of(node.left), type_of(node.right)
+    if one == "time" or other == "time":
         return compare_times(emitter, node)
+    if type(node.left) in ASKING or type(node.right) in ASKING:
+        found = compare_now(emitter, node)
+        if found is not None:
+            return found
+    literal = node.right.value if isinstance(node.right, Constant) else None
+    if one == other == "number":
+        if literal is not None and _counts_events(node.left):
+            return counted(emitter, node)
+        sides = _number(emitter, node.left, node.right), _number(emitter, node.right, node.left)
+    else:
+        sides = emitter.value(node.left), emitter.value(node.right)
+    if node.op in ("=", "!="):
+        return compare_equal(emitter, node, sides)
+    if type(literal) in values.NUMBERS:
+        return py.ordered(emitter.temporary(), sides[0], node.op, sides[1])
+    return py.call("ordered", py.text(node.op), *sides)
+
+
+# What may be a part of now: currentMonth(), today.getMonth().
+ASKING = frozenset((Call, Method))
+
+
+def compare_now(emitter: Emitter, node: Compare) -> Shape | None:
+    """A part of the calendar against something else; None for anything else."""
     for asked, other, op in (
         (node.left, node.right, node.op),
         (node.right, node.left, FLIPPED[node.op]),
     ):
         part = part_of_now(asked)
         if part and not reads_time(other):
-            return py.call(
-                "current_is", "now", py.text(part), py.text(op), _side(emitter, other, asked)
-            )
-    literal = node.right.value if isinstance(node.right, Constant) else None
-    if type(literal) in values.NUMBERS and _counts_events(node.left):
-        return counted(emitter, node)
-    if node.op in ("=", "!="):
-        return compare_equal(emitter, node, literal)
-    return compare_order(emitter, node, literal)
+            number = type_of(other) == "number"
+            wanted = _number(emitter, other, asked) if number else emitter.value(other)
+            return py.call("current_is", "now", py.text(part), py.text(op), wanted)
+    return None
 
 
-def _both_sides(emitter: Emitter, node: Compare) -> tuple[Shape, Shape]:
-    return _side(emitter, node.left, node.right), _side(emitter, node.right, node.left)
-
-
-def _side(emitter: Emitter, node: Node, other: Node) -> Shape:
-    """One side of a comparison. Of two numbers the checker asks whether they can be equal, or in
+def _number(emitter: Emitter, node: Node, other: Node) -> Shape:
+    """One of two numbers that are compared. The checker asks whether they can be equal, or in
     that order, so a literal there belongs to the shape; unless the other can be any number."""
-    numbers = type_of(node) == type_of(other) == "number"
-    if not numbers or isinstance(node, MEASURED) or _any_number(other):
+    if isinstance(node, MEASURED) or _any_number(other):
         return emitter.value(node)
     # From 2 on every whole number can be a count; 0 and 1 belong to the shape in any case.
     whole = isinstance(node, Constant) and type(node.value) is int
@@ -150,28 +165,25 @@ def counted(emitter: Emitter, node: Compare) -> Shape:
     base = node.left.base
     found = base.condition if isinstance(base, Filter) else (*getattr(base, "args", ()), None)[0]
     condition = emitter.always() if found is None else emitter.of_element(found, test=True)
-    view, op, wanted = emitter.read("view"), py.text(node.op), _side(emitter, node.right, node.left)
+    view, op, wanted = (
+        emitter.read("view"),
+        py.text(node.op),
+        _number(emitter, node.right, node.left),
+    )
     return py.call("events_counted", view, emitter.life(), condition, op, wanted, "now")
 
 
-def compare_equal(emitter: Emitter, node: Compare, literal: Any) -> Shape:
+def compare_equal(emitter: Emitter, node: Compare, sides: tuple[Shape, Shape]) -> Shape:
     function = "equal" if node.op == "=" else "differ"
-    sides = (node.left, node.right)
-    if any(isinstance(s, Constant) and s.value in ("true", "false") for s in sides):
-        return py.call(function, *[py.call("as_flag", emitter.value(side)) for side in sides])
+    for side in (node.left, node.right):
+        if type(side) is Constant and side.value in ("true", "false"):
+            return py.call(function, *[py.call("as_flag", side) for side in sides])
+    literal = node.right.value if type(node.right) is Constant else None
     # 0 and 1 are False and True to Python.
-    plain = isinstance(literal, str) or (type(literal) in values.NUMBERS and literal not in (0, 1))
+    plain = type(literal) is str or (type(literal) in values.NUMBERS and literal not in (0, 1))
     if node.op == "!=" or not plain:
-        return py.call(function, *_both_sides(emitter, node))
-    found, wanted = _both_sides(emitter, node)
-    return py.equal(emitter.temporary(), found, wanted)
-
-
-def compare_order(emitter: Emitter, node: Compare, literal: Any) -> Shape:
-    found, wanted = _both_sides(emitter, node)
-    if type(literal) not in values.NUMBERS:
-        return py.call("ordered", py.text(node.op), found, wanted)
-    return py.ordered(emitter.temporary(), found, node.op, wanted)
+        return py.call(function, *sides)
+    return py.equal(emitter.temporary(), *sides)
 
 
 def member(emitter: Emitter, node: Member) -> Shape:
@@ -195,7 +207,7 @@ def pattern(emitter: Emitter, node: Pattern) -> Shape:
     assert isinstance(node.right, Constant), "the checker wants patterns written out"
     found = emitter.value(node.left)
     if node.op == "matches":
-        return py.call("finds", emitter.written([node.right], _regular), found)
+        return py.call("finds", emitter.written([node.right], _regular, refuses=True), found)
     shape = like_shape(str(node.right.value))
     if shape is None:
         return py.call("finds", emitter.written([node.right], _like), found)
@@ -221,7 +233,7 @@ def _liked(patterns: Sequence[str]) -> str:
 def regular_test(emitter: Emitter, node: Method) -> Shape:
     """matches and regexGroup."""
     pattern, *group = node.args
-    compiled = emitter.written([pattern], _regular)
+    compiled = emitter.written([pattern], _regular, refuses=True)
     if node.name == "matches":
         return py.call("finds", compiled, emitter.value(node.base))
     number = emitter.value(group[0]) if group else None

@@ -10,16 +10,19 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from perso_core.errors import RuleError, RuleFaults
-from perso_core.pql.chains import Now
+from perso_core.errors import RuleError, RuleFaults, RuleSyntaxError
+from perso_core.pql.chains import Now, StepsSpent
 from perso_core.pql.checker import check
 from perso_core.pql.fields import FieldTypes
+from perso_core.pql.gathered import gathered
 from perso_core.pql.hints import too_deep
-from perso_core.pql.nodes import Lambda, Node
+from perso_core.pql.joining import joined
+from perso_core.pql.nodes import Constant, Lambda, Node
+from perso_core.pql.operands import join_of
 from perso_core.pql.parser import parse
 from perso_core.pql.predicate import condition_of, predicate_of
 from perso_core.pql.reads import flips_exactly, reading_of, reads_time
-from perso_core.pql.shapes import MAX_TEXT, Compiled, Parts, Text
+from perso_core.pql.shapes import Compiled, Linked, Parts, Text, taken_apart
 from perso_core.pql.source import Source
 from perso_core.pql.types import Reads
 from perso_core.pql.windows import FOREVER_MS
@@ -43,7 +46,7 @@ MAX_LOOKS = 64
 FEW_EVENTS = 32
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(Struct, frozen=True, gc=False):
     """holds: the rule's answer. until_ms: the first later instant at which time alone changes it;
     FOREVER_MS when none does."""
 
@@ -51,7 +54,7 @@ class Verdict(Struct, frozen=True):
     until_ms: int
 
 
-class CompiledRule(Struct, frozen=True, eq=False):
+class CompiledRule(Struct, frozen=True, eq=False, gc=False):
     """One rule, ready to ask.
 
     event_window_ms: an event matters while it is at most this old.
@@ -60,10 +63,10 @@ class CompiledRule(Struct, frozen=True, eq=False):
     text: str
     event_window_ms: int
     reads: Reads
-    _node: Node | None
-    _test: Callable[[Mapping[str, Any], Now], bool]
-    _value: Callable[[Mapping[str, Any], Now], Any]
     _exact: bool  # the first flip noted is one of the answer: no need to look on
+    _link: Callable[[], Linked]
+    _node: Node | None
+    _linked: Linked | None = None
 
     @property
     def node(self) -> Node:
@@ -74,18 +77,35 @@ class CompiledRule(Struct, frozen=True, eq=False):
         assert self._node is not None, "set above"
         return self._node
 
+    @property
+    def linked(self) -> Linked:
+        """The functions, made when they are first asked for."""
+        if self._linked is None:
+            structs.force_setattr(self, "_linked", self._link())
+        assert self._linked is not None, "set above"
+        return self._linked
+
     def evaluate(self, view: Mapping[str, Any], now_ms: int) -> Verdict:
-        """The answer at now_ms and until when it holds."""
+        """The answer at now_ms and until when it holds. A rule whose loops have more than
+        MAX_STEPS to go through does not hold."""
+        test = (self._linked or self.linked)[0]
         now = Now(now_ms)
-        holds = self._test(view, now)
+        try:
+            holds = test(view, now)
+        except StepsSpent:
+            return Verdict(False, FOREVER_MS)
         if self._exact or now.until >= FOREVER_MS:
             return Verdict(holds, now.until)
         for _ in range(self._looks(view)):
-            if now.until >= FOREVER_MS:
+            if now.until >= FOREVER_MS or now.steps < 0:
                 break
-            now = Now(now.until)
-            if self._test(view, now) is not holds:
-                return Verdict(holds, now.ms)
+            later = Now(now.until, steps=now.steps)
+            try:
+                if test(view, later) is not holds:
+                    return Verdict(holds, later.ms)
+            except StepsSpent:
+                break
+            now = later
         return Verdict(holds, now.until)
 
     def _looks(self, view: Mapping[str, Any]) -> int:
@@ -96,7 +116,7 @@ class CompiledRule(Struct, frozen=True, eq=False):
 
     def value(self, view: Mapping[str, Any], now_ms: int) -> Any:
         """What the expression gives: None for a missing value."""
-        return self._value(view, Now(now_ms))
+        return self.linked.value(view, Now(now_ms))
 
 
 def compile_rule(
@@ -111,20 +131,53 @@ def compile_rule(
     """
     # A schema tells more faults: the rule is read in any case.
     node = None if schema is None else _checked(text, schema)
-    apart = Text(text, event_window_ms) if len(text) <= MAX_TEXT else None
-    found = apart and apart.remembered()
+    apart = taken_apart(text, event_window_ms)
+    if apart is None:
+        node = node or _checked(text, None)
+        return _rule(text, node, event_window_ms, _parts(text, node, event_window_ms).compiled())
+    found = apart.remembered() or _joined(apart)
     if not found:
         node = node or _checked(text, None)
-        parts = _parts(text, node, event_window_ms)
-        found = parts.made()
-        if apart:
-            apart.remember(parts)
+        found = _alone(text, apart, node)
     return _rule(text, node, event_window_ms, found)
+
+
+def _alone(text: str, apart: Text, node: Node) -> Compiled:
+    """The rule compiled in full; remembers its shape."""
+    parts = _parts(text, node, apart.event_window_ms)
+    # A value alone is a rule, and none that could be joined.
+    if not isinstance(node, Constant):
+        apart.shape.remember(parts, apart)
+    return parts.compiled()
+
+
+def _joined(apart: Text) -> Compiled | None:
+    """The rule from its operands; None where it has none, or they do not stand alone."""
+    join = join_of(apart.skeleton)
+    parts = join and apart.parts(join.parts)
+    if not join or not parts:
+        return None
+    operands: list[tuple[Text, Compiled]] = []
+    for part in parts:
+        found = part.remembered() or _part(part)
+        if found is None:
+            return None
+        operands.append((part, found))
+    return joined(join.way, apart, operands)
+
+
+def _part(apart: Text) -> Compiled | None:
+    text = apart.whole()
+    try:
+        node = _checked(text, None)
+        return None if isinstance(node, Constant) else _alone(text, apart, node)
+    except RuleFaults:
+        return None  # read as a whole, the rule tells where
 
 
 def compile_node(node: Node, *, event_window_ms: int) -> CompiledRule:
     """A part of a rule, typed already, that reads no element or variable from around it."""
-    return _rule("", node, event_window_ms, _parts("", node, event_window_ms).made())
+    return _rule("", node, event_window_ms, _parts("", node, event_window_ms).compiled())
 
 
 def compile_condition(node: Node) -> Callable[[Mapping[str, Any]], bool]:
@@ -132,17 +185,24 @@ def compile_condition(node: Node) -> Callable[[Mapping[str, Any]], bool]:
 
     node: typed, as it stands inside `xEvent[...]` or `WHAT(...)`; Element(0), or the variable of
     a Lambda, is the event. It must read nothing but the event: neither now nor the profile nor
-    an element further out.
+    an element further out. False of an event with more to go through than MAX_STEPS.
     """
     assert not reads_time(node), "the condition reads now"
     found: Callable[[Mapping[str, Any]], bool] = condition_of(node).made()
-    return found
+    if not loops(node):
+        return found
+
+    def bounded(event: Mapping[str, Any]) -> bool:
+        try:
+            return found(event)
+        except StepsSpent:
+            return False
+
+    return bounded
 
 
 def _rule(text: str, node: Node | None, event_window_ms: int, found: Compiled) -> CompiledRule:
-    return CompiledRule(
-        text, event_window_ms, found.reads, node, found.test, found.value, found.exact
-    )
+    return CompiledRule(text, event_window_ms, found.reads, found.exact, found.link, node)
 
 
 def _checked(text: str, schema: FieldTypes | None) -> Node:
@@ -150,6 +210,8 @@ def _checked(text: str, schema: FieldTypes | None) -> Node:
     source = Source(text)
     try:
         node, faults = check(source, parse(text), schema)
+    except RuleSyntaxError as fault:
+        raise gathered(source, fault, schema) from None
     except RuleError as fault:
         raise RuleFaults([fault]) from None
     except RecursionError:  # the caller's own stack was deep already

@@ -33,37 +33,50 @@ class Entry(tuple[Any, Any]):
 # ---- lists ------------------------------------------------------------------
 
 
+def gone_through(items: Any, now: Now) -> list[Any]:
+    """What a loop goes through. Raises StepsSpent when that is too much."""
+    found = items_of(items)
+    now.spend(len(found))
+    return found
+
+
 def where(items: Any, condition: OfElement, now: Now) -> list[Any]:
-    return [item for item in items_of(items) if condition(item, now)]
+    return [item for item in gone_through(items, now) if condition(item, now)]
 
 
 def any_of(items: Any, condition: OfElement, now: Now) -> bool:
-    return any(condition(item, now) for item in items_of(items))
+    return any(condition(item, now) for item in gone_through(items, now))
 
 
 def all_of(items: Any, condition: OfElement, now: Now) -> bool:
-    return all(condition(item, now) for item in items_of(items))
+    return all(condition(item, now) for item in gone_through(items, now))
 
 
 def selected(items: Any, condition: OfElement, chosen: OfElement, now: Now) -> list[Any]:
     """What `chosen` lists for each element that satisfies the condition, one list after another."""
-    return [one for item in items_of(items) if condition(item, now) for one in chosen(item, now)]
+    return [
+        one
+        for item in gone_through(items, now)
+        if condition(item, now)
+        for one in chosen(item, now)
+    ]
 
 
 def measured(function: str, items: Any, measure: OfElement, now: Now) -> Any:
     """sum, average, min or max of a measure of each element."""
-    return aggregate(function, [measure(item, now) for item in items_of(items)])
+    return aggregate(function, [measure(item, now) for item in gone_through(items, now)])
 
 
 def mapped(items: Any, of: OfElement, now: Now) -> Any:
     """A value for each element; entries become a map."""
-    found = [of(item, now) for item in items_of(items)]
+    found = [of(item, now) for item in gone_through(items, now)]
     return _gathered([value for value in found if value is not None])
 
 
 def mapped_pairs(groups: Any, of: Callable[[Any, Any, Now], Any], now: Now) -> Any:
     """As `mapped`, for each key and value of a map."""
     pairs = groups.items() if isinstance(groups, Mapping) else ()
+    now.spend(len(pairs))
     return _gathered([of(key, value, now) for key, value in pairs])
 
 
@@ -76,7 +89,7 @@ def _gathered(found: list[Any]) -> Any:
 def grouped(items: Any, key: OfElement, now: Now) -> dict[Any, list[Any]]:
     """Elements by their key, first seen first; those without a key are left out."""
     groups: dict[Any, tuple[Any, list[Any]]] = {}
-    for item in items_of(items):
+    for item in gone_through(items, now):
         value = key(item, now)
         if value is not None:
             groups.setdefault(key_of(value), (value, []))[1].append(item)
@@ -92,7 +105,7 @@ def top(items: Any, key: OfElement, number: Any, now: Now, largest: bool) -> lis
         number = int(number)
     if type(number) is not int or number < 0:
         return []
-    keyed = [(_sortable(key(item, now)), item) for item in items_of(items)]
+    keyed = [(_sortable(key(item, now)), item) for item in gone_through(items, now)]
     kept = [pair for pair in keyed if pair[0] is not None]
     texts = [pair for pair in kept if isinstance(pair[0], str)]
     numbers = [pair for pair in kept if not isinstance(pair[0], str)]
@@ -115,8 +128,9 @@ def _sortable(key: Any) -> Any:
 
 def alive(view: Mapping[str, Any], life_ms: int, now: Now) -> Iterator[tuple[Any, int]]:
     """The events that matter now, latest arrival first, each with the instant its life ends."""
-    found = view.get("xEvent")
-    for event in reversed(found) if isinstance(found, list) else ():
+    found = raw_events(view)
+    now.spend(len(found))
+    for event in reversed(found):
         ends = life_end(event, life_ms)
         if ends > now.ms:
             yield event, ends

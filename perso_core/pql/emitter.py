@@ -79,9 +79,10 @@ class Emitter:
         function.constants.update(zip(names, values, strict=True))
         return names
 
-    def written(self, literals: Iterable[Node], change: Change) -> str:
-        """The name of what `change` makes of the literals' values."""
-        found = Written(tuple([one for one in literals if isinstance(one, Constant)]), change)
+    def written(self, literals: Iterable[Node], change: Change, *, refuses: bool = False) -> str:
+        """The name of what `change` makes of the literals' values. refuses: as in Written."""
+        constants = tuple([one for one in literals if isinstance(one, Constant)])
+        found = Written(constants, change, refuses)
         return self.constant(found.made() if self.fixed else found)
 
     def value_fixed(self, node: Node) -> Shape:

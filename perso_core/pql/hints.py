@@ -48,12 +48,12 @@ def fault_at(source: Source, tokens: list[Token], at: int, expected: str) -> Rul
     """The fault of a token that cannot continue the rule, with a hint for what people type."""
     token = tokens[at]
     before = tokens[at - 1] if at else None
-    detail, fix = hint(token, before, expected)
+    detail, fix = hint(token, before, expected, source.text[slice(*token.span)])
     return source.fault(RuleSyntaxError, token.span, detail, fix)
 
 
-def hint(token: Token, before: Token | None, expected: str) -> tuple[str, str]:
-    """Detail and fix in the author's words."""
+def hint(token: Token, before: Token | None, expected: str, written: str) -> tuple[str, str]:
+    """Detail and fix in the author's words. written: the token as it stands in the rule."""
     text = token.text
     joined_text = (before.text if before else "") + text
     if token.kind == "end":
@@ -68,10 +68,15 @@ def hint(token: Token, before: Token | None, expected: str) -> tuple[str, str]:
         return CURLY_QUOTES
     if joined_text == "==":
         return operator_hint("==", "=")
+    if text == "=>":
+        return (
+            "Before => stand names of your own.",
+            "Write another name: words of the language and xEvent are taken.",
+        )
     if text in ("&", "|"):
         return joining_hint(text * 2, "and" if text == "&" else "or")
     if token.kind == "bad" and text.isdigit():
         return "This number is too long or too large.", "Write one of up to 40 digits."
     if token.kind == "bad":
         return f"{text!r} begins nothing in a rule.", f"Remove it; here {expected} can stand."
-    return f"{text!r} cannot stand here; {expected} can.", "Remove it or write what is missing."
+    return f"{written!r} cannot stand here; {expected} can.", "Remove it or write what is missing."

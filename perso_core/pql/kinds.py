@@ -42,6 +42,7 @@ from perso_core.pql.nodes import (
     TimeWord,
     Variable,
     Window,
+    children,
 )
 from perso_core.pql.types import FUNCTIONS, METHODS, Type
 
@@ -102,6 +103,19 @@ ASKED: dict[type[Node], Callable[[Any], Type]] = {
     Let: lambda node: type_of(node.body),
     Lambda: lambda node: type_of(node.body),
 }
+
+
+def loops(node: Node) -> bool:
+    """Whether it goes through the elements of some list."""
+    if isinstance(node, Filter | Binder | Over | Chain):
+        return True
+    if isinstance(node, Method) and PER_ELEMENT & set(METHODS[node.name].takes):
+        return True
+    return any(map(loops, children(node)))
+
+
+# What a function asks of each element.
+PER_ELEMENT = frozenset(("condition", "measure", "key"))
 
 
 def moves(node: Node) -> bool:

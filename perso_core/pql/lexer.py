@@ -71,21 +71,22 @@ def tokens_of(source: Source) -> list[Token]:
     """The tokens in order; the last is `end`, or the first `bad` one."""
     end = 0
     tokens: list[Token] = []
+    add, known = tokens.append, KNOWN.get
     for found in TOKEN.findall(source.text):
         end += len(found)
         text = found.lstrip()
         span = (end - len(text), end)
-        kind = KNOWN.get(text)
+        kind = known(text)
         if kind is not None:
-            tokens.append(Token(kind, text, span, text))
+            add(Token(kind, text, span, text))
             continue
         first = text[:1]
         if first.isalpha() or NAME.match(first):
             word = text.lower()
-            tokens.append(Token("name", text, span, word if word in KEYWORDS else ""))
+            add(Token("name", text, span, word if word in KEYWORDS else ""))
             continue
         token = _value(text, span)
-        tokens.append(token)
+        add(token)
         if token.value is None:
             break
     return tokens

@@ -12,7 +12,7 @@ from perso_core.pql import calls, comparisons, timing
 from perso_core.pql import syntax as py
 from perso_core.pql.code import Function, function_of
 from perso_core.pql.emitter import PARAMS, Emitter
-from perso_core.pql.kinds import type_of
+from perso_core.pql.kinds import loops, type_of
 from perso_core.pql.nodes import (
     And,
     Binder,
@@ -68,7 +68,9 @@ def condition_of(node: Node) -> Function:
     found = emitter.of_element(node, test=True)
     assert not emitter.used, "the condition reads more than the event"
     written = emitter.functions[0]
-    body = py.call(found, "event", None)
+    # What has no loop never looks at now.
+    now = py.call("Now", 0) if loops(node) else None
+    body = py.call(found, "event", now)
     return function_of(written.constants, ("event",), body, size=written.size)
 
 

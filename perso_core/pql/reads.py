@@ -45,7 +45,7 @@ from perso_core.pql.values import fold
 CURRENT = frozenset(("currentMonth", "currentYear", "currentDayOfMonth"))
 
 
-class Guard(Struct, frozen=True):
+class Guard(Struct, frozen=True, gc=False):
     """An EventGuard whose values are still the rule's literals.
 
     like: they are patterns, and the values what every matching text begins with.
@@ -84,7 +84,7 @@ WORTH: dict[str, int] = {
 MAX_VALUES = 500
 
 
-class Reading(Struct, frozen=True):
+class Reading(Struct, frozen=True, gc=False):
     """Reads, before its literals have values: the same for all rules of one shape."""
 
     profile_paths: frozenset[str]

@@ -11,18 +11,20 @@ nothing else was made of it. Those that Python or the language give a meaning of
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+from types import CodeType
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from perso_core.pql.code import Change, Function, Written, linked
 from perso_core.pql.nodes import Constant
-from perso_core.pql.patterns import WILDCARDS, BadPattern
+from perso_core.pql.operands import HERE, THERE
+from perso_core.pql.patterns import WILDCARDS, BadPattern, regular
 from perso_core.pql.reads import Reading
 from perso_core.pql.source import Span
-from perso_core.pql.types import Reads
+from perso_core.pql.types import EventGuard, Reads
 
 # A longer text is compiled for itself.
 MAX_TEXT = 4_096
@@ -43,16 +45,23 @@ SPECIAL = frozenset(('""', '"true"', '"false"', "0", "1"))
 Predicate = Callable[..., Any]
 
 
-class Compiled(Struct, frozen=True):
-    """One rule's functions and what it reads; exact as in CompiledRule."""
+class Linked(NamedTuple):
+    """A rule's functions of (view, now): whether it holds, and what it gives."""
 
     test: Predicate
     value: Predicate
+
+
+class Compiled(Struct, frozen=True, gc=False):
+    """What is known of one rule; exact as in CompiledRule. link: makes its functions, which many
+    a rule never needs."""
+
     reads: Reads
     exact: bool
+    link: Callable[[], Linked]
 
 
-class Parts(Struct, frozen=True):
+class Parts(Struct, frozen=True, gc=False):
     """A compiled rule before its literals have values."""
 
     test: Function
@@ -60,56 +69,79 @@ class Parts(Struct, frozen=True):
     reading: Reading
     exact: bool
 
-    def made(self) -> Compiled:
+    def compiled(self) -> Compiled:
+        return Compiled(self.reading.made(lambda one: one.value), self.exact, self.linked)
+
+    def linked(self) -> Linked:
         test = self.test.made()
-        value = test if self.value is self.test else self.value.made()
-        return Compiled(test, value, self.reading.made(lambda one: one.value), self.exact)
+        return Linked(test, test if self.value is self.test else self.value.made())
 
 
-def literals_of(function: Function) -> Iterator[Constant]:
-    """The literals its constants are made of, and those of the functions in it."""
+def written_in(function: Function) -> Iterator[Written]:
+    """What its constants are made of, and those of the functions in it."""
     for constant in function.constants:
         if isinstance(constant, Written):
-            yield from constant.literals
+            yield constant
         elif isinstance(constant, Function):
-            yield from literals_of(constant)
+            yield from written_in(constant)
 
 
 class Text:
     """A rule's text taken apart: what is between its literals, and the literals.
 
-    key: the same for texts that may have one shape; with it goes what the code depends on besides
-    the text.
+    skeleton: the text with what is said of each literal in its place. shape: what is known of
+    texts with this skeleton and the same event window.
     """
 
-    __slots__ = ("key", "literals", "pieces")
+    __slots__ = ("event_window_ms", "literals", "shape", "skeleton")
 
-    def __init__(self, text: str, event_window_ms: int) -> None:
-        self.pieces = LITERAL.split(text)
-        self.literals = self.pieces[1::2]
-        between = self.pieces.copy()
-        between[1::2] = map(_kind, self.literals)
-        self.key = (event_window_ms, *between)
+    def __init__(self, skeleton: str, literals: list[str], event_window_ms: int) -> None:
+        self.skeleton = skeleton
+        self.literals = literals
+        self.event_window_ms = event_window_ms
+        self.shape = _shape(skeleton, event_window_ms)
 
     def remembered(self) -> Compiled | None:
         """The rule, where another of its shape was compiled before."""
-        form = _shape(self.key).form(self)
-        try:
-            return None if form is None else form.compiled(self.literals)
-        except BadPattern:
-            return None  # compiled in full, it tells where
+        return self.shape.compiled(self.literals)
 
-    def remember(self, parts: Parts) -> None:
-        """parts: of the rule of this text."""
-        _shape(self.key).remember(parts, self)
+    def parts(self, places: Iterable[tuple[int, int]]) -> list[Text] | None:
+        """The texts at these places of the skeleton; None when a literal is in none of them."""
+        found: list[Text] = []
+        at = 0
+        for start, end in places:
+            skeleton = self.skeleton[start:end]
+            number = skeleton.count(HERE)
+            found.append(Text(skeleton, self.literals[at : at + number], self.event_window_ms))
+            at += number
+        return found if at == len(self.literals) else None
+
+    def whole(self) -> str:
+        """The text itself."""
+        literals = iter(self.literals)
+        return PLACE.sub(lambda _: next(literals), self.skeleton)
 
     def places(self) -> Iterator[tuple[Span, int]]:
         """Where each literal stands in the text, and which one it is."""
-        at = 0
-        for number, piece in enumerate(self.pieces):
-            if number % 2:
-                yield (at, at + len(piece)), number // 2
-            at += len(piece)
+        moved = 0  # how much further a place is in the text than in the skeleton
+        for number, match in enumerate(PLACE.finditer(self.skeleton)):
+            start = match.start() + moved
+            length = len(self.literals[number])
+            yield (start, start + length), number
+            moved += length - len(match[0])
+
+
+def taken_apart(text: str, event_window_ms: int) -> Text | None:
+    """None for a text that nothing is kept of: it is too long, or has our own signs in it."""
+    if len(text) > MAX_TEXT or HERE in text or THERE in text:
+        return None
+    pieces = LITERAL.split(text)
+    literals = pieces[1::2]
+    pieces[1::2] = [HERE + _kind(literal) + THERE for literal in literals]
+    return Text("".join(pieces), literals, event_window_ms)
+
+
+PLACE = re.compile(f"{HERE}[^{THERE}]*{THERE}")
 
 
 def _kind(literal: str) -> str:
@@ -124,29 +156,38 @@ def _kind(literal: str) -> str:
     return literal if float(literal) in (0, 1) else "9."
 
 
-class _Shape:
-    """What is known of one key.
+class Shape:
+    """What is known of the rules of one shape.
 
-    first: the first rule, while no other of its shape was seen: most shapes have but one rule.
-    fixed: which literals matter. forms: by what these say.
+    first: the first rule, while no other was seen: most shapes have but one. fixed: which literals
+    matter. forms: by what these say. joined: in place of all that, where the rule joins parts.
     """
 
-    __slots__ = ("first", "fixed", "forms")
+    __slots__ = ("first", "fixed", "forms", "joined")
 
     def __init__(self) -> None:
         self.first: tuple[Parts, Text] | None = None
         self.fixed: tuple[int, ...] | None = None
         self.forms: dict[tuple[str, ...], Form] = {}
+        self.joined: Joined | None = None
 
-    def form(self, text: Text) -> Form | None:
+    def compiled(self, literals: Sequence[str]) -> Compiled | None:
+        """The rule with these literals; None where it has to be compiled in full."""
+        if self.joined is not None:
+            return self.joined.compiled(literals)
         if self.first is not None:
             first, self.first = self.first, None
             self._keep(*first)
         if self.fixed is None:
             return None
-        return self.forms.get(tuple([text.literals[at] for at in self.fixed]))
+        form = self.forms.get(tuple([literals[at] for at in self.fixed]))
+        try:
+            return None if form is None else form.compiled(literals)
+        except BadPattern:
+            return None  # compiled in full, it tells where
 
     def remember(self, parts: Parts, text: Text) -> None:
+        """parts: of the rule of this text."""
         if self.fixed is None:
             self.first = (parts, text)
         else:
@@ -164,13 +205,64 @@ class _Shape:
 
 
 @lru_cache(maxsize=KEPT)
-def _shape(key: tuple[Any, ...]) -> _Shape:
-    return _Shape()
+def _shape(skeleton: str, event_window_ms: int) -> Shape:
+    return Shape()
 
 
 def forget() -> None:
     """Every shape: the next rule of each is compiled in full."""
     _shape.cache_clear()
+
+
+# ---- rules joined of parts --------------------------------------------------
+
+
+class Part(Struct, frozen=True, gc=False):
+    """One part of a rule: its shape, and how many of the rule's literals are its own."""
+
+    shape: Shape
+    literals: int
+
+
+class Joined(Struct, frozen=True, gc=False):
+    """A rule of parts that were compiled each for itself.
+
+    code: joins them. order: which of them it takes, and in which order. profile_paths, now: as in
+    Reads; they are those of all rules of the shape.
+    """
+
+    code: CodeType
+    order: tuple[int, ...]
+    parts: tuple[Part, ...]
+    exact: bool
+    profile_paths: frozenset[str]
+    now: bool
+
+    def compiled(self, literals: Sequence[str]) -> Compiled | None:
+        found: list[Compiled] = []
+        at = 0
+        for part in self.parts:
+            one = part.shape.compiled(literals[at : at + part.literals])
+            if one is None:
+                return None
+            found.append(one)
+            at += part.literals
+        return self.of(found)
+
+    def of(self, parts: Sequence[Compiled]) -> Compiled:
+        """The rule of these parts, in the order of the text."""
+        audiences: set[str] = set()
+        events: list[EventGuard] = []
+        for part in reversed(parts):  # as reading the whole rule gives them
+            audiences.update(part.reads.audience_ids)
+            events.extend(part.reads.events)
+        guards = tuple(dict.fromkeys(events)) if len(events) > 1 else tuple(events)
+        reads = Reads(self.profile_paths, frozenset(audiences), guards, self.now)
+        return Compiled(reads, self.exact, partial(self.linked, parts))
+
+    def linked(self, parts: Sequence[Compiled]) -> Linked:
+        test = linked(self.code, tuple([parts[number].link().test for number in self.order]))
+        return Linked(test, test)
 
 
 # ---- forms ------------------------------------------------------------------
@@ -179,13 +271,15 @@ def forget() -> None:
 class Form:
     """A compiled rule with its free literals taken out.
 
-    fixed: the literals that matter, by their number. free: the others. values: for each literal
-    its place, those of the free ones to be filled in; then what is made of others.
+    fixed: the literals that matter. free: the others. values: for each literal its place, those of
+    the free ones to be filled in; then what is made of others. patterns: which free ones a
+    function may refuse. reads: where no free literal is read. ready: where none is free.
     """
 
     def __init__(self, parts: Parts, text: Text) -> None:
         self.numbers = dict(text.places())
-        used = {one.span for one in literals_of(parts.test)}
+        written = list(written_in(parts.test))
+        used = {literal.span for one in written for literal in one.literals}
         self.free = tuple(
             [
                 number
@@ -198,10 +292,15 @@ class Form:
         self.test = _Linked(parts.test, self)
         self.value = self.test if parts.value is parts.test else _Linked(parts.value, self)
         self.exact = parts.exact
+        refusing = [literal for one in written if one.refuses for literal in one.literals]
+        patterns = {self.numbers.get(literal.span) for literal in refusing}
+        self.patterns = tuple([number for number in self.free if number in patterns])
         self.reading = parts.reading
         self.read = {id(one): self.place(one) for one in parts.reading.literals}
         varies = any(place in self.free for place in self.read.values())
         self.reads = None if varies else parts.reading.made(lambda one: one.value)
+        # Without free literals it is one rule, whatever its text.
+        self.ready = None if self.free else parts.compiled()
 
     def place(self, literal: Constant) -> int:
         """Where in `values` the literal's value is."""
@@ -212,19 +311,33 @@ class Form:
         return len(self.values) - 1
 
     def compiled(self, literals: Sequence[str]) -> Compiled:
-        """The rule with these literals."""
+        """The rule with these literals. Raises BadPattern."""
+        if self.ready is not None:
+            return self.ready
+        for number in self.patterns:
+            regular(literals[number][1:-1])
+        return Compiled(
+            self.reads or self._reads(literals), self.exact, partial(self._linked, literals)
+        )
+
+    def _reads(self, literals: Sequence[str]) -> Reads:
+        values = self._values(literals)
+        return self.reading.made(lambda one: values[self.read[id(one)]])
+
+    def _values(self, literals: Sequence[str]) -> list[Any]:
         values = self.values.copy()
         for number in self.free:
-            values[number] = _value(literals[number])
+            literal = literals[number]
+            values[number] = literal[1:-1] if literal[0] == '"' else _number(literal)
+        return values
+
+    def _linked(self, literals: Sequence[str]) -> Linked:
+        values = self._values(literals)
         test = self.test.function(values)
-        value = test if self.value is self.test else self.value.function(values)
-        reads = self.reads or self.reading.made(lambda one: values[self.read[id(one)]])
-        return Compiled(test, value, reads, self.exact)
+        return Linked(test, test if self.value is self.test else self.value.function(values))
 
 
-def _value(literal: str) -> str | int | float:
-    if literal[0] == '"':
-        return literal[1:-1]
+def _number(literal: str) -> int | float:
     return float(literal) if "." in literal else int(literal)
 
 
@@ -232,9 +345,10 @@ class _Linked:
     """A function whose constants are known but for those made of literals.
 
     made: (place of the constant, how it is made, places of the values). inner: (place, function).
+    ready: the function itself where it is made of no free literal.
     """
 
-    __slots__ = ("code", "constants", "inner", "made")
+    __slots__ = ("code", "constants", "inner", "made", "ready")
 
     def __init__(self, function: Function, form: Form) -> None:
         self.code = function.code
@@ -244,11 +358,21 @@ class _Linked:
         for place, constant in enumerate(function.constants):
             if isinstance(constant, Written):
                 places = tuple(map(form.place, constant.literals))
-                self.made.append((place, constant.change, places))
+                if any(at in form.free for at in places):
+                    self.made.append((place, constant.change, places))
+                else:
+                    self.constants[place] = constant.made()
             elif isinstance(constant, Function):
-                self.inner.append((place, _Linked(constant, form)))
+                inner = _Linked(constant, form)
+                self.constants[place] = inner.ready
+                if inner.ready is None:
+                    self.inner.append((place, inner))
+        varies = self.made or self.inner
+        self.ready: Predicate | None = None if varies else linked(self.code, tuple(self.constants))
 
     def function(self, values: Sequence[Any]) -> Predicate:
+        if self.ready is not None:
+            return self.ready
         constants = self.constants.copy()
         for place, change, places in self.made:
             constants[place] = change([values[at] for at in places])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
-
-from msgspec import structs
 
 from perso_core.pql import syntax as py
 from perso_core.pql.chains import Anchored, ChainStep
@@ -144,34 +142,45 @@ def fixed_moments(emitter: Emitter, times: Sequence[Node]) -> Shape:
     return py.tuple_of(*[None if moves(time) else _moment(emitter, time) for time in times])
 
 
+# A window, and whether it takes the amount of its Distance.
+Made = tuple[Callable[..., TimeWindow], bool]
+
+
 def _window(emitter: Emitter, window: Window, times: Sequence[Node], *, still: bool) -> str:
     """The name of the window."""
-    anchors = _anchors(times, still=still)
-    if not isinstance(window, Distance):
-        return emitter.constant(window_of(window, anchors))
-    return emitter.written([_amount(window)], lambda found: window_of(window, anchors, *found))
+    make, takes = _made(window, _anchors(times, still=still))
+    if not takes or not isinstance(window, Distance):
+        return emitter.constant(make())
+    return emitter.written([_amount(window)], lambda amounts: make(*amounts))
 
 
 def _amount(window: Distance) -> Constant:
     return Constant(window.amount, window.amount_at)
 
 
-def window_of(window: Window, anchors: tuple[Moving | None, ...], amount: int = 0) -> TimeWindow:
-    """amount: in place of a Distance's own."""
+def _made(window: Window, anchors: tuple[Moving | None, ...]) -> Made:
     if isinstance(window, Distance):
-        return _distance(window.op, amount, window.unit, window.direction, anchors)
-    return _plain(window.direction if isinstance(window, Side) else type(window), anchors)
+        return _distances(window.op, window.unit, window.direction, anchors), True
+    form = window.direction if isinstance(window, Side) else type(window)
+    return partial(_plain, form, anchors), False
 
 
 # Rules ask for the same windows over and over; working one out takes as long as parsing it.
-@lru_cache(maxsize=1024)
-def _distance(
-    op: str, amount: int, unit: str, direction: str, anchors: tuple[Moving | None, ...]
-) -> TimeWindow:
-    return time_window(anchors, distance(op, amount, unit, direction), negated=op == "!=")
+@lru_cache(maxsize=256)
+def _distances(
+    op: str, unit: str, direction: str, anchors: tuple[Moving | None, ...]
+) -> Callable[[int], TimeWindow]:
+    """The window by its amount."""
+
+    @lru_cache(maxsize=64)
+    def found(amount: int) -> TimeWindow:
+        forms = distance(op, amount, unit, direction)
+        return time_window(anchors, forms, negated=op == "!=")
+
+    return found
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _plain(form: str | type[Window], anchors: tuple[Moving | None, ...]) -> TimeWindow:
     if isinstance(form, str):
         return time_window(anchors, side(form))
@@ -218,37 +227,48 @@ def chain(emitter: Emitter, node: Chain) -> Shape:
 
 
 def _step(emitter: Emitter, step: Step, earlier: Sequence[str]) -> Shape:
-    step = structs.replace(step, windows=tuple(_parted(step.windows, earlier)))
+    parted = tuple(_parted(step.windows, earlier))
+    anchors = list(map(times_of, parted))
+    labels = [_labels(times, earlier) for times in anchors]
     fixed = [
         fixed_moments(emitter, times)
-        for times in map(times_of, step.windows)
-        if not _labels(times, earlier)
+        for times, measured in zip(anchors, labels, strict=True)
+        if not measured
     ]
-    amounts = [_amount(window) for window in step.windows if isinstance(window, Distance)]
+    made = [
+        _made(window, _anchors(times, still=False))
+        for window, times in zip(parted, anchors, strict=True)
+    ]
+    windows = tuple(zip(made, labels, strict=True))
+    amounts = [_amount(window) for window in parted if isinstance(window, Distance)]
     known = len(step.counts_at) == len(step.counts)  # a step may be made without its text
     places = step.counts_at if known else [NOWHERE] * len(step.counts)
     numbers = [Constant(n, at) for (_, n), at in zip(step.counts, places, strict=True)]
-    ready = emitter.written([*amounts, *numbers], partial(_ready, step, tuple(earlier)))
+    ready = emitter.written(
+        [*amounts, *numbers], partial(_ready, windows, [op for op, _ in step.counts])
+    )
     conditions = step.conditions
     condition = conditions[0] if len(conditions) == 1 else And(conditions)
     of_event = emitter.of_element(condition, test=True)
     return py.tuple_of(ready, of_event, py.tuple_of(*fixed))
 
 
-def _ready(step: Step, earlier: Sequence[str], numbers: Sequence[int]) -> ChainStep:
-    """The step with these numbers: the amounts of its windows, then of its counts."""
+def _ready(
+    windows: Sequence[tuple[Made, tuple[int, ...]]], ops: Sequence[str], numbers: Sequence[int]
+) -> ChainStep:
+    """The step with these numbers: the amounts of its windows, then of its counts.
+
+    windows: each with the earlier steps it is measured from.
+    """
     left = iter(numbers)
     plain, anchored = [], []
-    for window in step.windows:
-        times = times_of(window)
-        amount = next(left) if isinstance(window, Distance) else 0
-        compiled = window_of(window, _anchors(times, still=False), amount)
-        labels = _labels(times, earlier)
+    for (make, takes), labels in windows:
+        window = make(next(left)) if takes else make()
         if labels:
-            anchored.append(Anchored(compiled, labels))
+            anchored.append(Anchored(window, labels))
         else:
-            plain.append(compiled)
-    counts = tuple([(op, next(left)) for op, _ in step.counts])
+            plain.append(window)
+    counts = tuple(zip(ops, left, strict=True))
     return ChainStep(tuple(plain), tuple(anchored), counts or ((">=", 1),))
 
 

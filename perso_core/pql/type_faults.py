@@ -278,7 +278,20 @@ class TypeFaults:
         for group in islice(groups, MAX_OF_ONE_LIST):
             texts = [one.value for one in group]
             if not matching(known, lambda v, t=texts: compare_texts(name, v, t, case_sensitive)):  # type: ignore[misc]  # mypy cannot infer t
-                self.no_text(left, group[0])
+                if name in TWINS:
+                    self.none_left(left, known, group)
+                else:
+                    self.no_text(left, group[0])
+
+    def none_left(self, left: Node, known: FieldType, texts: Sequence[Node]) -> None:
+        """Of a test that wants none of the texts."""
+        which = "this text" if len(texts) == 1 else "one of these texts"
+        self.add(
+            RuleNeverHolds,
+            texts[0].place,
+            f"Every value of {self.said(left, known.element)} is excluded by {which}.",
+            "Exclude fewer of them.",
+        )
 
     def no_text(self, left: Node, right: Node) -> None:
         known = self.scope.of(left).element

@@ -32,7 +32,10 @@ class Signature(Struct, frozen=True):
 
 _STRING_TESTS = {
     "equals": ('loyalty.tier.equals("gold", false)', "the same text; several texts: any of them"),
-    "notEqualTo": ('loyalty.tier.notEqualTo("none")', "another text"),
+    "notEqualTo": (
+        'loyalty.tier.notEqualTo("none")',
+        "another text; several texts: none of them",
+    ),
     "contains": ('web.url.contains("/sale/", false)', "the text is somewhere in it"),
     "doesNotContain": ('web.url.doesNotContain("/sale/")', "the text is nowhere in it"),
     "startsWith": ('sku.startsWith("SNK-")', "begins with the text"),
@@ -131,7 +134,7 @@ FUNCTIONS: dict[str, Signature] = {
 Test = Literal["any", "present", "equal", "folded", "prefix", "folded-prefix"]
 
 
-class EventGuard(Struct, frozen=True):
+class EventGuard(Struct, frozen=True, gc=False):
     """A necessary condition for an event to matter to a rule: one of several alternatives.
 
     path: a path in the event, () for "any". values: what "equal" and "folded" accept (folded
@@ -143,7 +146,7 @@ class EventGuard(Struct, frozen=True):
     values: tuple[str | int | float | bool, ...] = ()
 
 
-class Reads(Struct, frozen=True):
+class Reads(Struct, frozen=True, gc=False):
     """What one rule depends on.
 
     profile_paths: dotted; a path into something computed ends where the computing starts.

@@ -124,16 +124,25 @@ class Author(Chooser):
 
     def temporal(self) -> str:
         subject = self.one("t", "u", "u", "xEvent.u", "os.t", "xEvent.timestamp")
-        moving = self.one("now", "today", "tomorrow", "yesterday")
+        moving, other = [self.one("now", "now", "today", "tomorrow", "yesterday") for _ in "12"]
         return self.one(
             lambda: f"{subject} occurs {self.window(self.time)}",
             lambda: f"{subject} occurs {self.window(self.time)}",
             lambda: f"{subject} occurs {self.window(self.time)}",
             lambda: f"{self.one(*CURRENT)} {self.op()} {self.one('1', '2', '12', 'n')}",
             lambda: f"{subject} {self.op()} {self.one(moving, self.day)}",
-            lambda: f"{moving} {self.op()} {self.one('t', 'u')}",
+            lambda: f"{moving} {self.op()} {self.fixed_time()}",
+            lambda: f"{moving} {self.op()} {other}",
+            lambda: f"{moving} occurs {self.window(self.time)}",
+            lambda: f"{subject} occurs {self.months_from_hours()}",
             lambda: f"{moving} occurs {self.window(self.fixed_time)}",
         )
+
+    def months_from_hours(self) -> str:
+        op, amount = self.one("<=", ">", self.op), self.one("0", "1", "2")
+        side = self.one("before", "after", "from")
+        unit, period = self.one("months", "years"), self.one("hour", "minute")
+        return f"{op} {amount} {unit} {side} this {period}"
 
     # ---- conditions
 
@@ -167,6 +176,7 @@ class Author(Chooser):
             lambda: f"n {self.op()} {self.one('0', '1', '2')}",
             lambda: f"{single}.{self.one(*TEXT_TESTS)}({self.text()}{case})",
             lambda: f"{single}.{self.one(*TEXT_TESTS)}({self.one('b', 'tags')}{case})",
+            lambda: f"{single}.{self.one(*TEXT_TESTS[:2])}({self.text()}, {self.text()}{case})",
             lambda: f'stringCompare("{self.one(*TEXT_TESTS)}", {field}, {self.texts()}{case})',
             lambda: f"{field} {self.one('in', 'notIn')} [{self.literal()}, {self.literal()}]",
             lambda: f"{field} {self.one('in', 'notIn')} {self.field()}",
@@ -235,7 +245,10 @@ class Author(Chooser):
         side = self.one("after", "after", "after", "after", "before", "from")
         op = self.one("<=", "<=", "<", self.op)
         anchored = f" WHEN({op} {length} {side} {label})"
-        return self.one(plain, anchored, anchored, f" WHEN(after {label})")
+        between = self.one(f"{label} and {self.time()}", f"{self.time()} and {label}")
+        return self.one(
+            plain, anchored, anchored, f" WHEN(after {label})", f" WHEN(between {between})"
+        )
 
 
 def written(part: Callable[[Author], str]) -> st.SearchStrategy[str]:

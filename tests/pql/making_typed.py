@@ -150,6 +150,7 @@ def atoms(fields: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("{} in [{}]".format, fields, fields),
         st.builds("{}.{}({})".format, fields, tests, texts),
         st.builds("{}.{}({}, false)".format, fields, tests, texts),
+        st.builds("{}.notEqualTo({}, {})".format, fields, texts, texts),
         st.builds('stringCompare("{}", {}, [{}], false)'.format, tests, fields, texts),
         st.builds("{} like {}".format, fields, st.sampled_from(['"g%"', '"G%"', '"%1990%"'])),
         st.builds("{}.matches({})".format, fields, st.sampled_from(['"^g"', '"z"', '"on$"'])),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import pairwise, permutations
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perso_core.errors import RuleNotSupportedYet
-from perso_core.pql.compiler import compile_rule
+from perso_core.errors import RuleTooLarge, RuleTypeError
+from perso_core.pql.compiler import Verdict, compile_rule
 from tests.pql.faults import fault_of
 
 KINDS = "abc"
@@ -84,8 +85,54 @@ def test_a_count_in_a_sequence_takes_that_many_events_before_the_next_step() -> 
     assert not rule.evaluate(view("xyx"), 10).holds
 
 
-def test_bounded_counts_in_a_sequence_are_refused_for_now() -> None:
+@pytest.mark.parametrize(
+    ("window", "now", "holds"),
+    [
+        # Views at 2 and 6, an add at 5: to the millisecond.
+        ("between V and now", 4, False),
+        ("between V and now", 5, True),
+        ("between now and V", 5, False),
+        ("between V and date(1970, 1, 1)", 9, True),
+        ("between V and date(1969, 12, 31)", 9, False),
+        ("between date(1970, 1, 1) and V", 9, False),
+        ("between V and ends", 9, True),
+        ("between V and early", 9, False),
+        ("between V and missing", 9, False),
+    ],
+)
+def test_a_window_between_a_step_and_another_time_takes_both(
+    window: str, now: int, holds: bool
+) -> None:
+    rule = compile_rule(
+        f'CHAIN(xEvent, timestamp, [V: WHAT(e = "v"), A: WHAT(e = "a") WHEN({window})])'
+    )
+    happened = [(2, "v"), (5, "a"), (6, "v")]
+    view = {"ends": 5, "early": 4, "xEvent": [{"timestamp": at, "e": e} for at, e in happened]}
+
+    assert rule.evaluate(view, now).holds is holds
+
+
+def test_a_window_from_a_step_until_now_opens_when_the_event_happens() -> None:
+    rule = compile_rule(
+        'CHAIN(xEvent, timestamp, [V: WHAT(e = "v"), A: WHAT(e = "a") WHEN(between V and now)])'
+    )
+    view = {"xEvent": [{"timestamp": 2, "e": "v"}, {"timestamp": 5, "e": "a"}]}
+
+    assert rule.evaluate(view, 3) == Verdict(False, 5)
+
+
+def test_a_count_in_a_sequence_is_a_least_number() -> None:
     fault = fault_of("CHAIN(xEvent, timestamp, [A: WHAT(a = 1) COUNT(<= 1), B: WHAT(a = 2)])")
 
-    assert type(fault) is RuleNotSupportedYet
+    assert type(fault) is RuleTypeError
     assert fault.place == "1:27"
+
+
+def test_windows_measured_from_three_earlier_steps_at_once_are_over_a_limit() -> None:
+    steps = [f"{label}: WHAT(a = 1)" for label in "ABC"]
+    last = "D: WHAT(a = 1) " + " ".join(f"WHEN(after {label})" for label in "ABC")
+
+    fault = fault_of(f"CHAIN(xEvent, timestamp, [{', '.join([*steps, last])}])")
+
+    assert type(fault) is RuleTooLarge
+    assert fault.place == "1:75"

@@ -15,7 +15,7 @@ from tests.pql.cases import AUDIENCES
 def test_the_same_rule_gives_the_same_code(audience: dict[str, Any]) -> None:
     one, other = compile_rule(audience["pql"]), compile_rule(audience["pql"])
 
-    assert one._test.__code__ == other._test.__code__
+    assert one.linked.test.__code__ == other.linked.test.__code__
 
 
 def test_text_in_a_rule_stays_text() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perso_core.errors import RuleNotSupportedYet, RuleSyntaxError, RuleTooLarge, RuleTypeError
+from perso_core.errors import RuleSyntaxError, RuleTooLarge, RuleTypeError
 from tests.pql.faults import fault_of, faults_of
 
 
@@ -74,17 +74,41 @@ def test_a_caret_is_shown_within_a_long_line() -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("$1.isNull()", "1:1"),
-        ("today occurs before now", "1:21"),
-        ("now > today", "1:1"),
+        ("$1 = 1", "1:1"),
+        ("a = 1 and $1.keys().count() > 3", "1:11"),
+        ("let P = $1 in P.a = 1", "1:9"),
+        ("(P) => P in [1]", "1:8"),
+        ("$2", "1:1"),
+        ("now occurs before now", "1:19"),
+        ("a = 1 and now >= now", "1:11"),
         ("a.matches(b)", "1:11"),
-        ("t occurs <= 1 month before this hour", "1:10"),
+        ("a like b", "1:8"),
+        ('stringCompare(a, b, ["x"])', "1:15"),
     ],
 )
-def test_what_is_not_built_yet_says_so_at_its_place(text: str, place: str) -> None:
+def test_what_can_mean_nothing_is_a_fault_at_its_place(text: str, place: str) -> None:
     fault = fault_of(text)
 
-    assert type(fault) is RuleNotSupportedYet
+    assert type(fault) is RuleTypeError
+    assert fault.place == place
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("os.map(null => 1)", "1:13"),
+        ("os.filter((true) => a = 1)", "1:18"),
+        ("xEvent => xEvent.count()", "1:8"),
+        ("not => 1", "1:5"),
+        ("os.map((K, select) => 1)", "1:12"),
+        ("os.map((K, xEvent) => 1)", "1:12"),
+    ],
+)
+def test_a_word_of_the_language_names_no_parameter(text: str, place: str) -> None:
+    # The place is the first token that cannot continue a rule: `os.map(null` still can.
+    fault = fault_of(text)
+
+    assert type(fault) is RuleSyntaxError
     assert fault.place == place
 
 

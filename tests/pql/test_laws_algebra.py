@@ -22,8 +22,9 @@ literals = making_focused.written(lambda author: author.literal())
 kinds = making_focused.written(lambda author: author.one(author.kind, author.atom))
 windows = making_focused.written(lambda author: author.window(lambda: moving_time(author)))
 numbers = st.integers(0, 3)
-# Past it an answer may be asked for again before it changes: 64 days are looked at.
-LOOKED_AT_MS = 60 * DAY_MS
+# Past it an answer may be asked for again before it changes: 64 flips are looked at, and some
+# rules flip three times a day.
+LOOKED_AT_MS = 20 * DAY_MS
 
 
 def moving_time(author: Author) -> str:

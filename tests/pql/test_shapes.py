@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from perso_core.errors import RuleFaults
 from perso_core.pql import shapes
-from perso_core.pql.compiler import compile_rule
+from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS, compile_rule
 from tests.pql import making
 from tests.pql.cases import AUDIENCES, VECTORS
 
@@ -33,8 +33,11 @@ def outcome(text: str, view: dict[str, Any], now_ms: int) -> object:
         rule = compile_rule(text)
     except RuleFaults as raised:
         return [(type(f), f.detail, f.fix, f.line, f.column, f.end_column) for f in raised.faults]
+    reads = rule.reads
+    sets = sorted(reads.profile_paths), sorted(reads.audience_ids)
+    answers = rule.evaluate(view, now_ms), rule.value(view, now_ms)
     # 2 and 2.0 are equal and not the same.
-    return repr((rule.reads, rule.evaluate(view, now_ms), rule.value(view, now_ms), rule.node))
+    return repr((*sets, reads.events, reads.now, rule._exact, *answers, rule.node))
 
 
 def with_literals(text: str, draw: Any) -> str:
@@ -84,7 +87,7 @@ def pair(one: str, other: str) -> tuple[Any, Any]:
 def test_rules_of_one_shape_have_one_code(one: str, other: str) -> None:
     first, second = pair(one, other)
 
-    assert first._test.__code__ is second._test.__code__
+    assert first.linked.test.__code__ is second.linked.test.__code__
     assert second.text == other
 
 
@@ -100,7 +103,7 @@ def test_rules_of_one_shape_have_one_code(one: str, other: str) -> None:
 def test_a_literal_with_a_meaning_of_its_own_makes_another_shape(one: str, other: str) -> None:
     first, second = pair(one, other)
 
-    assert first._test.__code__ is not second._test.__code__
+    assert first.linked.test.__code__ is not second.linked.test.__code__
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ def test_equal_literals_and_different_ones_are_one_shape() -> None:
 def test_no_more_shapes_are_kept_than_said() -> None:
     shapes.forget()
     for number in range(shapes.KEPT + 10):
-        shapes.Text(f"a{number} = 2", 1).remembered()
+        shapes.taken_apart(f"a{number} = 2", 1)
 
     assert shapes._shape.cache_info().currsize == shapes.KEPT
 
@@ -178,11 +181,16 @@ def test_of_one_shape_few_forms_are_kept() -> None:
     for day in range(2, 28):
         compile_rule(f"born occurs on date(2026, 3, {day})")
 
-    shape = shapes._shape(shapes.Text("born occurs on date(2026, 3, 2)", 3_024_000_000).key)
-    assert 0 < len(shape.forms) <= shapes.KEPT_FORMS
+    apart = shapes.taken_apart("born occurs on date(2026, 3, 2)", DEFAULT_EVENT_WINDOW_MS)
+    assert apart is not None
+    assert 0 < len(apart.shape.forms) <= shapes.KEPT_FORMS
 
 
 @example("9" * 20)
 @given(st.text(alphabet='ab1.$@_e"\\% +-', max_size=12))
 def test_a_text_taken_apart_is_the_same_put_together(text: str) -> None:
-    assert "".join(shapes.Text(text, 1).pieces) == text
+    apart = shapes.taken_apart(text, 1)
+
+    assert apart is not None
+    assert apart.whole() == text
+    assert [text[start:end] for (start, end), _ in apart.places()] == apart.literals

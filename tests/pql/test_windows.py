@@ -186,6 +186,59 @@ def test_an_answer_ends_at_the_instant_an_author_would_name(
     assert verdict.until_ms == ms(f"{date}{until}")
 
 
+@pytest.mark.parametrize(
+    ("rule", "now", "holds", "until"),
+    [
+        # The whole day counts, on whichever side it stands.
+        ("now <= date(2026, 3, 29)", "29T12:00", True, "30T00:00"),
+        ("now = date(2026, 3, 29)", "29T12:00", True, "30T00:00"),
+        ("now > date(2026, 3, 29)", "29T00:00:00.001", False, "30T00:00"),
+        ("date(2026, 3, 29) >= now", "29T12:00", True, "30T00:00"),
+        ("date(2026, 3, 29) < now", "29T12:00", False, "30T00:00"),
+        ("now < date(2026, 3, 29)", "28T23:59", True, "29T00:00"),
+        # The time of day.
+        ("now occurs <= 17 hours after today", "10T09:00", True, "10T17:00:00.001"),
+        ("now occurs <= 17 hours after today", "10T18:00", False, "11T00:00:00.001"),
+        ("now occurs < 2 hours before tomorrow", "10T12:00", False, "10T22:00:00.001"),
+        ("now occurs <= 90 minutes after this hour", "10T12:59", True, "10T13:00"),
+        # Days against longer periods.
+        ("today occurs this month", "31T12:00", True, None),
+        ("yesterday occurs this month", "01T12:00", False, "02T00:00"),
+        ("tomorrow occurs this week", "13T12:00", True, "15T00:00"),
+        ("today occurs >= 9 days after this month", "09T12:00", False, "10T00:00"),
+        ("today occurs before now", "10T12:00", True, "11T00:00"),
+        ("today > yesterday", "10T12:00", True, None),
+        ("now > today", "10T12:00", False, None),
+    ],
+)
+def test_two_times_that_move_with_now_are_compared(
+    rule: str, now: str, holds: bool, until: str | None
+) -> None:
+    verdict = compile_rule(rule).evaluate({}, ms(f"2026-03-{now}"))
+
+    assert verdict.holds is holds
+    if until is not None:
+        assert verdict.until_ms == ms(f"2026-03-{until}" + ":00" * (len(until) == 5))
+
+
+@pytest.mark.parametrize(
+    ("t", "holds", "until"),
+    [
+        # A month before 31 March at 10 is 28 February at 10; before 30 April, 30 March.
+        ("2026-02-28T10:00:00Z", True, "2026-03-31T11:00"),
+        ("2026-02-28T09:59:59Z", False, None),
+        ("2026-03-31T09:00:00Z", True, "2026-05-01T00:00"),
+        ("2026-03-31T10:00:00Z", False, "2026-03-31T11:00"),
+    ],
+)
+def test_months_are_counted_from_an_hour(t: str, holds: bool, until: str | None) -> None:
+    verdict = compile_rule("t occurs <= 1 month before this hour").evaluate(
+        {"t": t}, ms("2026-03-31T10:30")
+    )
+
+    assert (verdict.holds, verdict.until_ms) == (holds, ms(until) if until else FOREVER_MS)
+
+
 def test_a_month_that_clamps_may_hold_again_for_a_few_hours() -> None:
     # 29 March at 9 looks back to 28 February at 9, as 28 March at 9 did.
     rule = compile_rule("t occurs <= 1 month before now")

@@ -1,0 +1,65 @@
+"""Running a command: its module is imported then, so that help and usage errors come at once."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.server import serve as run
+
+    return run(arguments)
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.server import demo as run
+
+    return run(arguments.rest)
+
+
+def apply(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.definitions import apply as run
+
+    return run(arguments)
+
+
+def export(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.definitions import export as run
+
+    return run(arguments)
+
+
+def profile_put(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.profiles import put as run
+
+    return run(arguments)
+
+
+def profile_get(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.profiles import get as run
+
+    return run(arguments)
+
+
+def audience_check(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.audience_check import check as run
+
+    return run(arguments)
+
+
+def audience_test(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.audience_test import test as run
+
+    return run(arguments)
+
+
+def audience_explain(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.audience_explain import explain as run
+
+    return run(arguments)
+
+
+def import_segments(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.import_segments import segments as run
+
+    return run(arguments)

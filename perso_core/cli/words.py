@@ -1,0 +1,276 @@
+"""The words of the command line: commands, what they take, and their help."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from perso_core.cli import running
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}. See `{self.prog} --help`.", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The command in `run`, what it takes, and in `rest` the demo's own words.
+
+    Raises SystemExit after help (0) and after a usage error (2), which are printed.
+    """
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(words)
+    if rest and arguments.run is not running.demo:
+        parser.error(f"unknown argument: {' '.join(rest)}")
+    arguments.rest = rest  # the demo knows its own words
+    return arguments
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="perso",
+        description="Custom personalization on your own machines.",
+        epilog="Example: perso apply perso.toml && perso serve",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_demo(commands)
+    _add_apply(commands)
+    _add_export(commands)
+    _add_profile(commands)
+    _add_import(commands)
+    _add_audience(commands)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # argparse gives this type no public name
+
+
+def _command(
+    commands: _Commands[_Parser],
+    name: str,
+    run: Command,
+    *,
+    does: str,
+    example: str,
+) -> _Parser:
+    parser = commands.add_parser(
+        name, help=does, description=does, epilog=f"Example: {example}", allow_abbrev=False
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _takes_settings(parser: _Parser) -> None:
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="where the database is kept (default: .perso)"
+    )
+    parser.add_argument(
+        "--settings", metavar="FILE", help="a TOML file of settings; PERSO_* variables win over it"
+    )
+
+
+def _add_serve(commands: _Commands[_Parser]) -> None:
+    parser = _command(
+        commands,
+        "serve",
+        running.serve,
+        does="Run the edge and the worker in one process until stopped.",
+        example="perso serve --port 8080 --definitions perso.toml",
+    )
+    _takes_settings(parser)
+    parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", help="the port to listen on (default: 8080; 0: any free one)")
+    parser.add_argument(
+        "--definitions", metavar="FILE", help="apply this definitions file before serving"
+    )
+
+
+def _add_demo(commands: _Commands[_Parser]) -> None:
+    _command(
+        commands,
+        "demo",
+        running.demo,
+        does="Run the demo shop with its ad server; all arguments are passed on to it.",
+        example="perso demo",
+    )
+
+
+def _add_apply(commands: _Commands[_Parser]) -> None:
+    parser = _command(
+        commands,
+        "apply",
+        running.apply,
+        does="Check a definitions file whole and put it in force, also on a running server.",
+        example="perso apply perso.toml --dry-run",
+    )
+    parser.add_argument("file", metavar="FILE", help="the definitions (docs/definitions.md)")
+    parser.add_argument("--dry-run", action="store_true", help="check only; change nothing")
+    _takes_settings(parser)
+
+
+def _add_export(commands: _Commands[_Parser]) -> None:
+    parser = _command(
+        commands,
+        "export",
+        running.export,
+        does="Write the definitions in force as a file that `perso apply` takes.",
+        example="perso export -o perso.toml",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="the file to write; else stdout")
+    _takes_settings(parser)
+
+
+def _add_profile(commands: _Commands[_Parser]) -> None:
+    group = commands.add_parser(
+        "profile",
+        help="Read a profile, or write attributes of profiles.",
+        description="Read a profile, or write attributes of profiles.",
+        epilog="Example: perso profile put customers.jsonl",
+        allow_abbrev=False,
+    )
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    put = _command(
+        verbs,
+        "put",
+        running.profile_put,
+        does="Patch profiles' attributes from JSON (RFC 7396): all of them, or none on a fault. "
+        'Each record is {"identity": {"namespace": "ECID", "id": "…"}, "attributes": {…}}; the '
+        "file is one record, a list of records, or one record per line.",
+        example="perso profile put customers.jsonl",
+    )
+    put.add_argument("file", metavar="FILE", help="a JSON file, or - for stdin")
+    _takes_settings(put)
+    get = _command(
+        verbs,
+        "get",
+        running.profile_get,
+        does="Print what is kept of one profile, as JSON.",
+        example="perso profile get ECID 38407190248302938471029384710293847102",
+    )
+    get.add_argument("namespace", metavar="NAMESPACE", help="of the identity, e.g. ECID")
+    get.add_argument("id", metavar="ID", help="the id in that namespace")
+    _takes_settings(get)
+
+
+def _add_audience(commands: _Commands[_Parser]) -> None:
+    does = "Check a rule, run its cases, or tell why a profile is in an audience."
+    group = commands.add_parser(
+        "audience",
+        help=does,
+        description=does,
+        epilog="Example: perso audience check rule.pql",
+        allow_abbrev=False,
+    )
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    _add_audience_check(verbs)
+    _add_audience_test(verbs)
+    _add_audience_explain(verbs)
+
+
+def _add_audience_check(verbs: _Commands[_Parser]) -> None:
+    parser = _command(
+        verbs,
+        "check",
+        running.audience_check,
+        does="Tell every fault of a rule with its place, or which edges take it, what it reads and "
+        "what it costs. A file that ends in .toml is a definitions file: all its audiences.",
+        example="echo 'loyalty.points >= 1000' | perso audience check -",
+    )
+    parser.add_argument("file", metavar="FILE", help="one rule in PQL, or - for stdin")
+    parser.add_argument(
+        "--definitions", metavar="FILE", help="whose schema and audiences the rule may read"
+    )
+    parser.add_argument(
+        "--edge",
+        choices=("local", "edge-2025", "edge-classic"),
+        help="exit with 1 when this edge refuses the rule (default: local)",
+    )
+    parser.add_argument(
+        "--event-window-days",
+        metavar="DAYS",
+        type=int,
+        help="how long an event counts for the rule (default: the setting, 35)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_audience_test(verbs: _Commands[_Parser]) -> None:
+    parser = _command(
+        verbs,
+        "test",
+        running.audience_test,
+        does="Run cases: a rule, a profile, an instant and what is expected (docs/pql.md). Prints "
+        "what failed, and exits with 1 when something did.",
+        example="perso audience test cases.json --definitions perso.toml",
+    )
+    parser.add_argument("file", metavar="CASES", help="a JSON list of cases, or - for stdin")
+    parser.add_argument("--definitions", metavar="FILE", help="whose audiences the cases may name")
+
+
+def _add_audience_explain(verbs: _Commands[_Parser]) -> None:
+    parser = _command(
+        verbs,
+        "explain",
+        running.audience_explain,
+        does="Tell why a profile is in an audience or not, since when, and until when. Reads the "
+        "store, also beside a running server, or a profile from a file.",
+        example="perso audience explain gold --identity CRMID:4711",
+    )
+    parser.add_argument("audience", metavar="AUDIENCE", help="its id, alias or name")
+    parser.add_argument("--profile", metavar="KEY", help="the key of a profile in the store")
+    parser.add_argument("--identity", metavar="NS:ID", help="an identity, e.g. CRMID:4711")
+    parser.add_argument(
+        "--profile-file", metavar="FILE", help="a profile as JSON, as the cases have it; - is stdin"
+    )
+    parser.add_argument(
+        "--definitions", metavar="FILE", help="with --profile-file: the audiences, not the store's"
+    )
+    parser.add_argument(
+        "--now", metavar="INSTANT", help="ask as of this instant, e.g. 2026-03-15T12:30:00Z"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    _takes_settings(parser)
+
+
+def _add_import(commands: _Commands[_Parser]) -> None:
+    group = commands.add_parser(
+        "import",
+        help="Bring definitions from elsewhere.",
+        description="Bring definitions from elsewhere.",
+        epilog="Example: perso import segments export.json",
+        allow_abbrev=False,
+    )
+    parser = _command(
+        group.add_subparsers(metavar="VERB", required=True),
+        "segments",
+        running.import_segments,
+        does="Make audiences of the segment definitions that Adobe's API answered, and report on "
+        "each (docs/import.md). Without -o and --apply only the report is made.",
+        example="perso import segments export.json --merge perso.toml -o perso.toml",
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a JSON file, or - for stdin")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write a definitions file; - for stdout"
+    )
+    parser.add_argument(
+        "--merge", metavar="FILE", help="add to the definitions of this file; it may be that of -o"
+    )
+    parser.add_argument("--apply", action="store_true", help="add to the definitions in force")
+    parser.add_argument("--org", metavar="ID", help="the organisation of a new definitions file")
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="take the export's word on audiences that are defined already; overwrite -o's file",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="write nothing where a definition is refused"
+    )
+    parser.add_argument("--json", action="store_true", help="report as JSON")
+    _takes_settings(parser)
