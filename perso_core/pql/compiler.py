@@ -16,6 +16,7 @@ from perso_core.pql.checker import check
 from perso_core.pql.fields import FieldTypes
 from perso_core.pql.gathered import gathered
 from perso_core.pql.hints import too_deep
+from perso_core.pql.kinds import loops
 from perso_core.pql.joining import joined
 from perso_core.pql.nodes import Constant, Lambda, Node
 from perso_core.pql.operands import join_of
@@ -115,8 +116,11 @@ class CompiledRule(Struct, frozen=True, eq=False, gc=False):
         return MAX_LOOKS if number <= FEW_EVENTS else max(2, MAX_LOOKS * FEW_EVENTS // number)
 
     def value(self, view: Mapping[str, Any], now_ms: int) -> Any:
-        """What the expression gives: None for a missing value."""
-        return self.linked.value(view, Now(now_ms))
+        """What the expression gives: None for a missing value, and for more than MAX_STEPS."""
+        try:
+            return self.linked.value(view, Now(now_ms))
+        except StepsSpent:
+            return None
 
 
 def compile_rule(

@@ -211,9 +211,9 @@ class _Counted:
 
     def _may_change(self, one: Judged, flag: int, literal: Told, place: int) -> bool:
         if one[3] & flag:
-            if one[3] != flag or len(one[0]) > 1 or self.now_ms >= one[4]:
+            if one[3] != flag or len(one[0]) > 1:
                 return True
-            # It holds, and now for longer: nothing changes but when it ends.
+            # It held alone and holds, now for longer: nothing changes but when it ends.
             self.late |= {self.rules.judging[place][0]}
             return False
         return not (literal[1] > 1 or literal[2] is not None) or self._end(literal) > self.now_ms
