@@ -14,16 +14,17 @@ from perso_core.errors import RuleError, RuleFaults, RuleSyntaxError
 from perso_core.pql.chains import Now, StepsSpent
 from perso_core.pql.checker import check
 from perso_core.pql.fields import FieldTypes
+from perso_core.pql.forms import Compiled, Linked, Parts
 from perso_core.pql.gathered import gathered
 from perso_core.pql.hints import too_deep
-from perso_core.pql.kinds import loops
 from perso_core.pql.joining import joined
+from perso_core.pql.kinds import loops
 from perso_core.pql.nodes import Constant, Lambda, Node
 from perso_core.pql.operands import join_of
 from perso_core.pql.parser import parse
 from perso_core.pql.predicate import condition_of, predicate_of
 from perso_core.pql.reads import flips_exactly, reading_of, reads_time
-from perso_core.pql.shapes import Compiled, Linked, Parts, Text, taken_apart
+from perso_core.pql.shapes import Text, taken_apart
 from perso_core.pql.source import Source
 from perso_core.pql.types import Reads
 from perso_core.pql.windows import FOREVER_MS

@@ -23,6 +23,16 @@ from perso_core.pql.windows import FOREVER_MS, StepOf, TimeWindow, union
 
 OfElement = Callable[[Any, Now], Any]
 
+# What a loop costs however few its elements are.
+LOOP_STEPS = 4
+# What putting one element in order, or into its group, costs beside testing it.
+SORT_STEPS = 3
+GROUP_STEPS = 6
+# What one event costs beside an element of a list: its time is read and its end noted.
+EVENT_STEPS = 3
+# What a word of the calendar costs. It spares looks at what follows; it ends nothing.
+CALENDAR_STEPS = 10
+
 
 class Entry(tuple[Any, Any]):
     """`mapEntry(key, value)`."""
@@ -33,10 +43,10 @@ class Entry(tuple[Any, Any]):
 # ---- lists ------------------------------------------------------------------
 
 
-def gone_through(items: Any, now: Now) -> list[Any]:
-    """What a loop goes through. Raises StepsSpent when that is too much."""
+def gone_through(items: Any, now: Now, *, cost: int = 1) -> list[Any]:
+    """What a loop goes through. cost: steps for each. Raises StepsSpent when that is too much."""
     found = items_of(items)
-    now.spend(len(found))
+    now.spend(LOOP_STEPS + cost * len(found))
     return found
 
 
@@ -76,7 +86,7 @@ def mapped(items: Any, of: OfElement, now: Now) -> Any:
 def mapped_pairs(groups: Any, of: Callable[[Any, Any, Now], Any], now: Now) -> Any:
     """As `mapped`, for each key and value of a map."""
     pairs = groups.items() if isinstance(groups, Mapping) else ()
-    now.spend(len(pairs))
+    now.spend(LOOP_STEPS + len(pairs))
     return _gathered([of(key, value, now) for key, value in pairs])
 
 
@@ -89,7 +99,7 @@ def _gathered(found: list[Any]) -> Any:
 def grouped(items: Any, key: OfElement, now: Now) -> dict[Any, list[Any]]:
     """Elements by their key, first seen first; those without a key are left out."""
     groups: dict[Any, tuple[Any, list[Any]]] = {}
-    for item in gone_through(items, now):
+    for item in gone_through(items, now, cost=GROUP_STEPS):
         value = key(item, now)
         if value is not None:
             groups.setdefault(key_of(value), (value, []))[1].append(item)
@@ -105,7 +115,9 @@ def top(items: Any, key: OfElement, number: Any, now: Now, largest: bool) -> lis
         number = int(number)
     if type(number) is not int or number < 0:
         return []
-    keyed = [(_sortable(key(item, now)), item) for item in gone_through(items, now)]
+    keyed = [
+        (_sortable(key(item, now)), item) for item in gone_through(items, now, cost=SORT_STEPS)
+    ]
     kept = [pair for pair in keyed if pair[0] is not None]
     texts = [pair for pair in kept if isinstance(pair[0], str)]
     numbers = [pair for pair in kept if not isinstance(pair[0], str)]
@@ -129,7 +141,7 @@ def _sortable(key: Any) -> Any:
 def alive(view: Mapping[str, Any], life_ms: int, now: Now) -> Iterator[tuple[Any, int]]:
     """The events that matter now, latest arrival first, each with the instant its life ends."""
     found = raw_events(view)
-    now.spend(len(found))
+    now.spend(EVENT_STEPS * (LOOP_STEPS + len(found)))
     for event in reversed(found):
         ends = life_end(event, life_ms)
         if ends > now.ms:
@@ -238,6 +250,7 @@ def now_occurs(
 
 def current(now: Now, part: str) -> int:
     """The running year, month or day of the month."""
+    now.steps -= CALENDAR_STEPS
     now.flips(unit_start(unit_number(now.ms, part) + 1, part))
     return part_of(now.ms, part)
 
@@ -272,6 +285,7 @@ def current_is(now: Now, part: str, op: str, value: Any) -> bool:
 
 def running(now: Now, moving: tuple[Sequence[StepOf], Sequence[StepOf]], unit: str) -> Moment:
     """now, today or a calendar unit as a value; it is another one when the next unit begins."""
+    now.steps -= CALENDAR_STEPS
     now.flips(unit_start(unit_number(now.ms, unit) + 1, unit))
     start = end = now.ms
     for step in moving[0]:

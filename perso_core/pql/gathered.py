@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from perso_core.errors import MAX_TOLD, RuleError, RuleFaults, RuleSyntaxError
 from perso_core.pql.checker import check
@@ -64,8 +65,21 @@ def _read_on(
         follows = part is not None and bool(notes) and notes[-1].span[0] >= part[0]
         return notes, [] if follows else [(end, stop)]
     placed = [(offset(fault), fault) for fault in check(source, node, schema)[1]]
+    values = _joined_values(found)
+    if any(at in values for at, _ in placed):
+        return found.notes, []
     # The author may have meant something else: nothing is told of what was put in its place.
     return found.notes, [one for one in placed if _part_at(found.parts, one[0]) is None]
+
+
+def _joined_values(found: Mended) -> set[int]:
+    """The offsets of literals after `&&` and `||`: in `points || 0` these choose a value, and what
+    the types around it were meant to be nobody knows."""
+    return {
+        value.span[0]
+        for sign, value in pairwise(found.tokens)
+        if sign.text[0:1] in ("&", "|") and value.value is not None
+    }
 
 
 def _part_at(parts: Sequence[Span], offset: int) -> Span | None:

@@ -11,8 +11,9 @@ from msgspec import Struct
 from perso_core.pql import syntax as py
 from perso_core.pql.code import code_of
 from perso_core.pql.emitter import PARAMS
+from perso_core.pql.forms import Compiled
 from perso_core.pql.operands import Way
-from perso_core.pql.shapes import Compiled, Joined, Part, Text
+from perso_core.pql.shapes import Joined, Part, Text
 from perso_core.pql.syntax import Shape
 
 

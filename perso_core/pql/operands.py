@@ -121,7 +121,7 @@ class _Reader:
         text = self.skeleton[start:end]
         start += len(text) - len(text.lstrip())
         end = start + len(text.strip())
-        if start == end or self.skeleton[end - 1] == ".":
+        if start == end:
             return False
         if first < last and self.signs[first][0] == start:
             _, after, sign = self.signs[first]

@@ -69,7 +69,7 @@ def condition_of(node: Node) -> Function:
     assert not emitter.used, "the condition reads more than the event"
     written = emitter.functions[0]
     # What has no loop never looks at now.
-    now = py.call("Now", 0) if loops(node) else None
+    now = py.call("timeless") if loops(node) else None
     body = py.call(found, "event", now)
     return function_of(written.constants, ("event",), body, size=written.size)
 

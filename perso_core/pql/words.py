@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from perso_core.pql.instants import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Moment, iso
+from perso_core.pql.instants import DAY_MS, FIXED_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Moment, iso
 from perso_core.pql.nodes import (
     And,
     Between,
@@ -223,11 +223,14 @@ def window_words(window: Window) -> str:
     """A window as it follows a time: "in the last 30 days", "before 2026-03-01"."""
     if isinstance(window, Distance):
         anchor = anchor_words(window.time)
-        if window.op in ("<", "<=") and window.direction == "before" and anchor in ("now", "today"):
+        # Hours from today are a time of day.
+        clock = anchor == "today" and FIXED_MS.get(window.unit, DAY_MS) < DAY_MS
+        near = window.op in ("<", "<=") and anchor in ("now", "today") and not clock
+        if near and window.direction == "before":
             if window.amount == 1:
                 return f"in the last {window.unit}"
             return f"in the last {amount_words(window.amount, window.unit)}"
-        if window.op in ("<", "<=") and window.direction == "after" and anchor in ("now", "today"):
+        if near and window.direction == "after":
             return f"in the next {amount_words(window.amount, window.unit)}"
         words = OPS[window.op].replace("under", "less than").replace("over", "more than")
         return f"{words}{amount_words(window.amount, window.unit)} {window.direction} {anchor}"

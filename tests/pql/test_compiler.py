@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from perso_core.errors import RuleFaults, RuleTooLarge
-from perso_core.pql.compiler import FOREVER_MS, Verdict, compile_rule
+from perso_core.pql.compiler import FOREVER_MS, Verdict, compile_condition, compile_rule
+from perso_core.pql.nodes import Chain, Compare, Filter, Method, Node
 from tests.pql.cases import AUDIENCES
 
 
@@ -87,3 +88,55 @@ def test_an_expression_has_the_value_one_expects(rule: str, value: Any) -> None:
     }
 
     assert compile_rule(rule).value(profile, 0) == value
+
+
+def condition(rule: str) -> Node:
+    """What stands inside `xEvent[...].count() > 0`, `xEvent.filter(...)…` or WHAT(...)."""
+    node = compile_rule(rule).node
+    if isinstance(node, Chain):
+        return node.steps[0].conditions[0]
+    assert isinstance(node, Compare)
+    assert isinstance(node.left, Method)
+    base = node.left.base
+    assert isinstance(base, Filter | Method)
+    return base.condition if isinstance(base, Filter) else base.args[0]
+
+
+@pytest.mark.parametrize(
+    ("event", "holds"),
+    [
+        ({"type": "view", "items": [{"price": 3}]}, True),
+        ({"type": "view", "items": [{"price": 1}]}, False),
+        ({"type": ["buy", "view"], "items": [{"price": 3}]}, True),
+        ({"type": "view"}, False),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'xEvent[type = "view" and items.exists(price > 2)].count() > 0',
+        'xEvent.filter(e => e.type = "view" and e.items.exists(price > 2)).count() > 0',
+        'CHAIN(xEvent, timestamp, [C: WHAT(type = "view" and items.exists(price > 2))])',
+    ],
+)
+def test_a_condition_of_events_can_be_asked_of_one_event(
+    rule: str, event: dict[str, Any], holds: bool
+) -> None:
+    assert compile_condition(condition(rule))(event) is holds
+    seen = {**event, "timestamp": 0}
+    assert compile_rule(rule).evaluate({"xEvent": [seen]}, 0).holds is holds
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "xEvent[type = ^wanted].count() > 0",
+        "xEvent[due occurs today].count() > 0",
+        'xEvent[inSegment("s")].count() > 0',
+        "xEvent[^xEvent.count() > 1].count() > 0",
+    ],
+)
+def test_a_condition_that_reads_more_than_the_event_is_no_function_of_it(rule: str) -> None:
+    with pytest.raises(AssertionError):
+        compile_condition(condition(rule))

@@ -47,6 +47,12 @@ ADDED = {"xEvent": [{"timestamp": NOW_MS - 4 * 60_000, "eventType": "commerce.pr
         (ADD, ADDED, "Basket addition 4 min ago; counts until 13:26:45 UTC."),
         (ADD, {}, "No basket addition in the last hour."),
         (
+            "now occurs <= 12 hours after today",
+            {},
+            "Not in: now is 2026-03-15 12:30:45 UTC; the rule wants it at most 12 hours after"
+            " today.",
+        ),
+        (
             'xEvent.exists(a = 1) and loyalty.tier.equals("gold", false)',
             {"xEvent": [{"timestamp": NOW_MS, "a": 1}]},
             "Not in: loyalty tier is not known; the rule wants gold.",

@@ -68,6 +68,7 @@ def whole(text: str, view: dict[str, Any], now_ms: int) -> object:
 
 @given(joined | st.sampled_from(WRITTEN) | making.rules, making.profiles, making.instants)
 @example('a = 1 and "x"', {}, 0)
+@example("xEvent.exists(a = 1) and xEvent.exists(b = 1)", {}, 0)
 @example('a = 1 and (b or c) and not(inSegment("s"))', {"a": 1, "b": 1}, 0)
 def test_a_rule_of_parts_is_the_rule_compiled_as_a_whole(
     text: str, view: dict[str, Any], now_ms: int
@@ -115,6 +116,27 @@ def test_rules_joined_alike_have_one_code_whatever_their_parts_are() -> None:
 
     assert one.linked.test.__code__ is other.linked.test.__code__
     assert one.linked.test.__code__ is not third.linked.test.__code__
+
+
+class Untouched(list[Any]):
+    """Events that nobody may look at."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("an event was looked at")
+
+    __reversed__ = __iter__
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'xEvent.exists(a = 1) and tier = "gold"',
+        '(xEvent.exists(a = 1) or xEvent.exists(b = 1)) and tier = "gold"',
+        'xEvent.exists(a = 1) or tier != "gold"',
+    ],
+)
+def test_no_event_is_looked_at_where_the_profile_decides(rule: str) -> None:
+    compile_rule(rule).evaluate({"tier": "none", "xEvent": Untouched()}, 0)
 
 
 def test_the_functions_of_a_rule_are_made_when_it_is_first_asked() -> None:

@@ -1,0 +1,39 @@
+"""What `make fuzz` runs, on fixed inputs; and what it once found."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.fuzz.pql import SITUATIONS, TEXTS, fuzz_one, mutated
+
+# Each went through lists for longer than anyone would wait.
+FOUND = [
+    "select active from xEvent where " + "select X from xEvent where " * 12 + "X.timestamp",
+    "xEvent[" * 9 + "a = 1" + "]" * 9,
+    "exists " + ", ".join(f"X{n} from xEvent" for n in range(40)) + " where X0.a = 1",
+    "(sum 1 over " + ", ".join(f"X{n} from xEvent" for n in range(20)) + ") > 1",
+]
+
+
+@pytest.mark.parametrize("text", FOUND, ids=lambda text: text[:24])
+def test_what_was_found_is_answered_in_time(text: str) -> None:
+    fuzz_one(text.encode(), SITUATIONS[2:3])
+
+
+def test_every_case_is_answered_or_refused_with_faults() -> None:
+    for text in TEXTS:
+        fuzz_one(text.encode())
+
+
+def test_texts_changed_at_random_are_answered_or_refused_with_faults() -> None:
+    chance = random.Random(7)
+    for number in range(3_000):
+        fuzz_one(mutated(chance.choice(TEXTS).encode(), 4_096, number))
+
+
+def test_bytes_that_are_no_text_are_refused_with_faults() -> None:
+    chance = random.Random(7)
+    for length in range(200):
+        fuzz_one(chance.randbytes(length))
