@@ -104,8 +104,8 @@ class Judge(Struct, frozen=True):
 class Program:
     """rules: (audience id, rule), each after those it names in inSegment.
 
-    Immutable but for what the matcher remembers of values. Building costs about a tenth of
-    compiling the rules.
+    Immutable but for what the matcher remembers of values. Building costs about as much as
+    compiling the rules: 0.2 ms for each, most of it reading those that use events once more.
     """
 
     def __init__(self, rules: Sequence[tuple[str, CompiledRule]]) -> None:

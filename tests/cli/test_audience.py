@@ -122,8 +122,9 @@ def test_what_a_check_tells_can_be_had_as_json(tmp_path: Path) -> None:
     assert report["edges"]["edge-2025"] == {"eligible": True, "reasons": []}
     assert report["reads"]["events"] == ["eventType", "timestamp"]
     assert report["cost"]["any_event"] is False
-    (fault,) = json.loads(wrong.stdout)["faults"]
-    assert (fault["code"], fault["line"], fault["column"]) == ("pql.syntax", 1, 4)
+    sign, end = json.loads(wrong.stdout)["faults"]
+    assert (sign["code"], sign["line"], sign["column"]) == ("pql.syntax", 1, 4)
+    assert (end["code"], end["line"], end["column"]) == ("pql.syntax", 1, 5)
     assert wrong.returncode == 1
 
 

@@ -111,9 +111,9 @@ class Author(Chooser):
         return self.one("t", "u", self.day)
 
     def window(self, time: Callable[[], str]) -> str:
-        side = self.one("before", "before", "before", "after", "from")
-        form = self.below(9)
-        if form == 0:
+        side = self.one("before", "before", "after", "from")
+        form = self.below(10)
+        if form in (0, 3):
             return f"{side} {time()}"
         if form == 1:
             return f"between {time()} and {time()}"
@@ -237,7 +237,7 @@ class Author(Chooser):
         )
 
     def when(self, labels: list[str]) -> str:
-        plain = self.one("", "", "", lambda: f" WHEN({self.window(self.time)})")
+        plain = self.one("", "", "", self.passing, lambda: f" WHEN({self.window(self.time)})")
         if not labels:
             return plain
         label = self.one(*labels)
@@ -249,6 +249,11 @@ class Author(Chooser):
         return self.one(
             plain, anchored, anchored, f" WHEN(after {label})", f" WHEN(between {between})"
         )
+
+    def passing(self) -> str:
+        """A window that neighbours come into and leave hour by hour."""
+        op = self.one("<=", "<", ">=", ">", "=", "!=")
+        return f" WHEN({op} {self.one('1', '2', '3', '4', '6')} hours before now)"
 
 
 def written(part: Callable[[Author], str]) -> st.SearchStrategy[str]:
@@ -264,4 +269,11 @@ times = written(lambda author: author.temporal())
 conditions = written(lambda author: author.condition(2))
 numbers = written(lambda author: author.number(3))
 lists = written(lambda author: author.listed(3))
-rules = st.one_of(conditions, chains, times)
+passing = written(
+    lambda author: (
+        f"CHAIN(xEvent, timestamp, [A: WHAT({author.kind()}){author.passing()},"
+        f" B: WHAT({author.kind()}){author.one('', author.passing)}])"
+    )
+)
+windows = written(lambda author: f"{author.one('u', 't')} occurs {author.window(author.time)}")
+rules = st.one_of(conditions, chains, times, windows, passing)
