@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from perso_core.cli.terminal import shown
 from perso_core.cli.words import Command, parsed
 from perso_core.errors import PersoError
 
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parsed(words)
         run: Command = arguments.run
         code = run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by whoever started us
+            sys.stdout.flush()
     except SystemExit as leaving:  # argparse after help or a usage error, and the demo
         if leaving.code is None or isinstance(leaving.code, int):
             return leaving.code or 0
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _failed(text: str) -> int:
-    print(f"error: {text}", file=sys.stderr)
+    print(shown(f"error: {text}"), file=sys.stderr)
     return 1
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from perso_core.cli.audience_rules import AudienceRules, rules_from
 from perso_core.cli.files import settings_of, text_of
+from perso_core.cli.terminal import shown
 from perso_core.definitions.audience import Audience
 from perso_core.errors import BadAudienceFile, RuleError, RuleFaults, RuleNotEligible
 from perso_core.pql.compiler import CompiledRule
@@ -67,7 +68,7 @@ def _check_definitions(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([_as_json(report) for report in reports], indent=2))
     else:
-        print("\n\n".join(_told(report) for report in reports))
+        print(shown("\n\n".join(_told(report) for report in reports)))
     return 0
 
 
@@ -84,7 +85,7 @@ def _check_rule(arguments: argparse.Namespace) -> int:
         id="", name="The rule", pql=text, edge=arguments.edge or "local", event_window_days=days
     )
     report = _report(rules, rule, asked)
-    print(json.dumps(_as_json(report), indent=2) if arguments.json else _told(report))
+    print(json.dumps(_as_json(report), indent=2) if arguments.json else shown(_told(report)))
     unknown = sorted(rule.reads.audience_ids - rules.nodes.keys()) if arguments.definitions else []
     for audience_id in unknown:
         print(f'error: no audience of the definitions has the id "{audience_id}".', file=sys.stderr)
@@ -111,7 +112,7 @@ def _faulty(faults: RuleFaults, arguments: argparse.Namespace) -> int:
         return 1
     name = "stdin" if arguments.file == "-" else arguments.file
     for fault in faults.faults:
-        print(f"{name}:{fault_told(fault)}", file=sys.stderr)
+        print(shown(f"{name}:{fault_told(fault)}"), file=sys.stderr)
     for rest in faults.rest():
         print(f"{name}: {rest}", file=sys.stderr)
     count = len(faults.faults) + faults.more

@@ -10,18 +10,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.cli.audience_check import unreadable
 from perso_core.cli.audience_rules import AudienceRules, rules_from, rules_of
+from perso_core.cli.audience_until import REALIZED, changes_at, with_memberships
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.profile_file import identity_problem
+from perso_core.cli.terminal import shown
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile, view
 from perso_core.definitions.audience import Audience
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import nearest
-from perso_core.definitions.snapshot import dependency_order
 from perso_core.errors import BadAudienceFile, NothingDefined, UnknownAudience
 from perso_core.pql.explain import Explanation, explain_rule, reason
 from perso_core.pql.instants import instant_of, iso
@@ -31,16 +32,17 @@ from perso_core.pql.windows import FOREVER_MS
 from perso_core.settings import Settings
 
 MAX_PROFILE_BYTES = 64 * 1024 * 1024
-REALIZED = {"status": "realized"}
 
 
 class Asked(Struct, frozen=True):
-    """A profile to ask about. view: as rules read it. since_ms: by audience id, where kept."""
+    """A profile to ask about. view: as rules read it. since_ms: by audience id, where kept.
+    stated: its memberships were given with it, and time changes none of them."""
 
     rules: AudienceRules
     view: Mapping[str, Any]
     now_ms: int
     since_ms: Mapping[str, int]
+    stated: bool = False
 
 
 def explain(arguments: argparse.Namespace) -> int:
@@ -65,11 +67,14 @@ def explain(arguments: argparse.Namespace) -> int:
     rule = asked.rules.compiled[audience.id]
     names = {one.id: one.name for one in asked.rules.definitions.audiences}
     explanation = explain_rule(rule, asked.view, asked.now_ms, names, asked.rules.compiled)
+    if rule.reads.audience_ids and not asked.stated:
+        until_ms = changes_at(audience.id, asked.rules.compiled, asked.view, asked.now_ms)
+        explanation = structs.replace(explanation, until_ms=until_ms)
     standing = Standing(audience.name, asked.since_ms.get(audience.id))
     if arguments.json:
         print(json.dumps(_as_json(audience, explanation, standing), indent=2))
     else:
-        print(told(explanation, standing))
+        print(shown(told(explanation, standing)))
     return 0
 
 
@@ -148,9 +153,10 @@ def _from_file(arguments: argparse.Namespace, settings: Settings) -> Asked:
         rules = rules_of(asyncio.run(_definitions(settings)), settings)
     now_ms = instant_of(arguments.now) if arguments.now is not None else _clock_ms()
     assert now_ms is not None, "_misuse has read it"
-    if "segmentMembership" not in profile:
-        profile = _with_memberships(profile, rules, now_ms)
-    return Asked(rules, profile, now_ms, {})
+    stated = "segmentMembership" in profile
+    if not stated:
+        profile, _ = with_memberships(profile, rules.compiled, now_ms)
+    return Asked(rules, profile, now_ms, {}, stated)
 
 
 def _clock_ms() -> int:
@@ -176,19 +182,6 @@ def _profile(path: str) -> dict[str, Any]:
             f"{path} is no JSON object.", fix='Write {"loyalty": {…}, "xEvent": [{…}]}.'
         )
     return profile
-
-
-def _with_memberships(
-    profile: Mapping[str, Any], rules: AudienceRules, now_ms: int
-) -> dict[str, Any]:
-    """The profile in the audiences whose rules hold for it."""
-    realized: dict[str, Mapping[str, str]] = {}
-    seen = {**profile, "segmentMembership": {"ups": realized}}
-    reads = {one: rule.reads.audience_ids for one, rule in rules.compiled.items()}
-    for audience_id in dependency_order(reads):
-        if rules.compiled[audience_id].evaluate(seen, now_ms).holds:
-            realized[audience_id] = REALIZED
-    return seen
 
 
 # ---- for programs -----------------------------------------------------------

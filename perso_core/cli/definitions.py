@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perso_core.cli.files import settings_of, text_of
+from perso_core.cli.terminal import shown
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.toml_file import MAX_FILE_BYTES, definitions_from_toml
 from perso_core.errors import (
@@ -50,7 +51,7 @@ def checked(path: str, settings: Settings) -> Definitions:
         return definitions_from_toml(text, event_window_ms=settings.event_window_days * MS_PER_DAY)
     except DefinitionFaults as faults:
         for fault in faults.faults:
-            print(_told(path, fault), file=sys.stderr)
+            print(shown(_told(path, fault)), file=sys.stderr)
         raise
 
 

@@ -44,9 +44,8 @@ def text_of(path: str, *, max_bytes: int, problem: Problem, stdin: bool = False)
             f"{path}: {error.strerror or error}.", "Name a file that exists and that you may read."
         ) from None
     if len(content) > max_bytes:
-        raise problem(
-            f"{path} is larger than {max_bytes // 1024 // 1024} MiB.", "Split it, or name another."
-        )
+        size = f"{max_bytes >> 20} MiB" if max_bytes >= 1 << 20 else f"{max_bytes >> 10} KiB"
+        raise problem(f"{path} is larger than {size}.", "Split it, or name another.")
     try:
         return content.decode()
     except UnicodeDecodeError as error:

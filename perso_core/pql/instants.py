@@ -125,7 +125,8 @@ def shifted_day(day: int, months: int) -> int:
 
 def first_day_reaching(day: int, months: int) -> int:
     """The first day whose `shifted_day` is `day` or later."""
-    guess = shifted_day(day, -months) - 4
+    # The day before this one leads to an earlier day, or to an earlier month.
+    guess = shifted_day(day, -months)
     while shifted_day(guess, months) < day:
         guess += 1
     return guess

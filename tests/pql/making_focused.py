@@ -16,6 +16,8 @@ PERIODS = ("this", "last", "next")
 FIELDS = ("a", "b", "n", "t", "u", "tags", "m.k", "os.a", "os.n", "os.tags", "m", 'm.get("a")')
 LIKES = ('"%a"', '"a%"', '"_"', '"%"', '""', '"%a%"', '"s_le/%"')
 PATTERNS = ('"^a"', '"(?i)B$"', '"^$"', '"."')
+# Greek has two small sigmas, Turkish a dotted capital I; sharp s has no single capital.
+ANY_CASE = ('"ς"', '"Σ"', '"σ"', '"i̇"', '"İ"', '"SS"', '"SALE/A"')
 GROUPS = ('"a(.)"', '"."')
 COMMON = ("tags", '["a", 1]')
 OTHERS = ('["a", "b"]', "a", "[1]", "[]")
@@ -120,7 +122,9 @@ class Author(Chooser):
         if form == 2:
             return time()
         amount = self.one("0", "1", "1", "2", "3", "7", "12", "31", "35")
-        return f"{self.one('<=', '<', self.op)} {amount} {self.one(*UNITS)} {side} {time()}"
+        return (
+            f"{self.one('<=', '<', self.op, self.op)} {amount} {self.one(*UNITS)} {side} {time()}"
+        )
 
     def temporal(self) -> str:
         subject = self.one("t", "u", "u", "xEvent.u", "os.t", "xEvent.timestamp")
@@ -176,6 +180,7 @@ class Author(Chooser):
             lambda: f"n {self.op()} {self.one('0', '1', '2')}",
             lambda: f"{single}.{self.one(*TEXT_TESTS)}({self.text()}{case})",
             lambda: f"{single}.{self.one(*TEXT_TESTS)}({self.one('b', 'tags')}{case})",
+            lambda: f"{single}.{self.one(*TEXT_TESTS)}({self.one(*ANY_CASE)}, false)",
             lambda: f"{single}.{self.one(*TEXT_TESTS[:2])}({self.text()}, {self.text()}{case})",
             lambda: f'stringCompare("{self.one(*TEXT_TESTS)}", {field}, {self.texts()}{case})',
             lambda: f"{field} {self.one('in', 'notIn')} [{self.literal()}, {self.literal()}]",

@@ -12,7 +12,7 @@ from tests.pql import making_focused
 from tests.pql.admitted import admitted
 from tests.pql.making_focused import Author
 from tests.pql.making_profiles import DAY_MS, situations
-from tests.pql.plain_time import CYCLE_MS
+from tests.pql.plain_time import CYCLE_MS, time_of
 
 Situation = tuple[dict[str, Any], int, int]
 rules = making_focused.rules
@@ -181,7 +181,7 @@ def in_numbers(value: Any, later_ms: int) -> Any:
         return {name: in_numbers(inner, later_ms) for name, inner in value.items()}
     if isinstance(value, list):
         return [in_numbers(inner, later_ms) for inner in value]
-    if isinstance(value, str) and value[:2] in ("19", "20"):
+    if isinstance(value, str) and time_of(value):
         return None
     return value + later_ms if type(value) is int and value > 10**9 else value
 
