@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 from perso_core.cli.audience_check import unreadable
 from perso_core.cli.audience_rules import AudienceRules, rules_from, rules_of
 from perso_core.cli.audience_until import REALIZED, changes_at, with_memberships
+from perso_core.cli.definitions import has_store, in_force, nothing_defined
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.profile_file import identity_problem
 from perso_core.cli.terminal import shown
@@ -23,7 +24,7 @@ from perso_core.decision.profile import Profile, view
 from perso_core.definitions.audience import Audience
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import nearest
-from perso_core.errors import BadAudienceFile, NothingDefined, UnknownAudience
+from perso_core.errors import BadAudienceFile, UnknownAudience
 from perso_core.pql.explain import Explanation, explain_rule, reason
 from perso_core.pql.instants import instant_of, iso
 from perso_core.pql.lacking import lacking
@@ -118,14 +119,13 @@ async def _from_store(identity: Identity, settings: Settings) -> Asked | None:
     """None: nothing is kept of the identity. Raises NothingDefined."""
     from perso_core.assembly import open_perso, system_clock_ms
 
+    if not has_store(settings):
+        raise nothing_defined(settings)
     async with open_perso(settings, announce=True) as perso:
         definitions = perso.definitions()
         profile = await perso.profile(identity)
     if definitions is None:
-        raise NothingDefined(
-            f"nothing was applied in {settings.data_dir} yet.",
-            fix="Run `perso apply FILE`, or name another place with --data-dir.",
-        )
+        raise nothing_defined(settings)
     return _asked(profile, definitions, settings, system_clock_ms()) if profile else None
 
 
@@ -150,7 +150,7 @@ def _from_file(arguments: argparse.Namespace, settings: Settings) -> Asked:
     if arguments.definitions is not None:
         rules = rules_from(arguments.definitions, settings)
     else:
-        rules = rules_of(asyncio.run(_definitions(settings)), settings)
+        rules = rules_of(asyncio.run(in_force(settings)), settings)
     now_ms = instant_of(arguments.now) if arguments.now is not None else _clock_ms()
     assert now_ms is not None, "_misuse has read it"
     stated = "segmentMembership" in profile
@@ -163,12 +163,6 @@ def _clock_ms() -> int:
     from perso_core.assembly import system_clock_ms
 
     return system_clock_ms()
-
-
-async def _definitions(settings: Settings) -> Definitions:
-    from perso_core.cli.definitions import in_force
-
-    return await in_force(settings)
 
 
 def _profile(path: str) -> dict[str, Any]:

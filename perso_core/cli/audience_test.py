@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from perso_core.cli.audience_rules import rules_from
 from perso_core.cli.files import settings_of, text_of
+from perso_core.cli.terminal import shown
 from perso_core.errors import BadCases
 from perso_core.pql.cases import Case, Outcome, Rule, cases_from_json, run_case
 from perso_core.pql.nodes import Node
@@ -30,7 +31,7 @@ def test(arguments: argparse.Namespace) -> int:
     outcomes = _run(cases_from_json(text, known), rules.nodes)
     failed = [outcome for outcome in outcomes if not outcome.passed]
     for outcome in failed:
-        print(f"{outcome.case_id}: expected {outcome.expected}, got {outcome.got}")
+        print(shown(f"{outcome.case_id}: expected {outcome.expected}, got {outcome.got}"))
     print(f"{len(outcomes) - len(failed):,} passed, {len(failed):,} failed")
     return 1 if failed else 0
 

@@ -21,7 +21,9 @@ def with_memberships(
     realized: dict[str, Mapping[str, str]] = {}
     seen = {**view, "segmentMembership": {"ups": realized}}
     until_ms = FOREVER_MS
-    for audience_id in dependency_order({one: rule.reads.audience_ids for one, rule in rules.items()}):
+    for audience_id in dependency_order(
+        {one: rule.reads.audience_ids for one, rule in rules.items()}
+    ):
         verdict = rules[audience_id].evaluate(seen, now_ms)
         until_ms = min(until_ms, verdict.until_ms)
         if verdict.holds:

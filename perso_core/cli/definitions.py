@@ -132,14 +132,28 @@ async def in_force(settings: Settings) -> Definitions:
     """What was applied last. Raises NothingDefined."""
     from perso_core.assembly import open_perso
 
+    if not has_store(settings):
+        raise nothing_defined(settings)
     async with open_perso(settings, announce=True) as perso:
         definitions = perso.definitions()
     if definitions is None:
-        raise NothingDefined(
-            f"nothing was applied in {settings.data_dir} yet.",
-            fix="Run `perso apply FILE`, or name another place with --data-dir.",
-        )
+        raise nothing_defined(settings)
     return definitions
+
+
+def has_store(settings: Settings) -> bool:
+    """Whether anything was ever kept there. Who only reads makes no database where a path was
+    mistyped."""
+    from perso_core.assembly import DATABASE
+
+    return (Path(settings.data_dir) / DATABASE).exists()
+
+
+def nothing_defined(settings: Settings) -> NothingDefined:
+    return NothingDefined(
+        f"nothing was applied in {settings.data_dir} yet.",
+        fix="Run `perso apply FILE`, or name another place with --data-dir.",
+    )
 
 
 def counted(definitions: Definitions) -> str:

@@ -17,6 +17,7 @@ from msgspec import structs
 from perso_core.cli.definitions import MS_PER_DAY, checked, counted, everywhere
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.import_report import Report, changed, report_data, report_lines
+from perso_core.cli.terminal import shown
 from perso_core.definitions.check import ORG
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.export import definitions_to_toml
@@ -266,7 +267,7 @@ def _tell(arguments: argparse.Namespace, report: Report, said: str, *, written: 
         print(json.dumps(data, indent=2, ensure_ascii=escapes), file=stream)
         return
     for line in report_lines(report):
-        print(line, file=stream)
+        print(shown(line), file=stream)
     if _holds_back(arguments, report):
         said = "Nothing was written, as --strict asks where one is refused."
     print(f"{report.summary}. {said}", file=stream)

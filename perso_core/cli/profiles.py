@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from perso_core.cli.definitions import heard
+from perso_core.cli.definitions import has_store, heard
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.profile_file import ProfilePatch, identity_problem, patches_from_json
 from perso_core.decision.identity import Identity
@@ -132,6 +132,8 @@ def get(arguments: argparse.Namespace) -> int:
 async def _profile(identity: Identity, settings: Settings) -> Profile | None:
     from perso_core.assembly import open_perso
 
+    if not has_store(settings):
+        return None
     async with open_perso(settings, announce=True) as perso:
         return await perso.profile(identity)
 

@@ -293,6 +293,74 @@ def test_a_profile_from_a_file_is_asked_as_of_an_instant(tmp_path: Path) -> None
     assert next_day.startswith("Not in “Gold with points”. No view today.")
 
 
+HOUR = 'CHAIN(xEvent, timestamp, [C0: WHAT(eventType = "view") WHEN(<= 1 hour before now)])'
+VIEW_AT_9 = {"xEvent": [{"eventType": "view", "timestamp": "2026-03-15T09:00:00Z"}]}
+
+
+def of_audiences(directory: Path, profile: object, now: str) -> str:
+    """What is told of `asks`, which asks for `between`, which asks for `hour`."""
+    rules = {"hour": HOUR, "between": 'inSegment("hour")', "asks": 'not(inSegment("between"))'}
+    tables = [
+        f"[[audience]]\nid = '{one}'\nname = '{one}'\npql = '''{rule}'''\n"
+        for one, rule in rules.items()
+    ]
+    write(directory, "org = 'X'\n" + "\n".join(tables))
+    write(directory, json.dumps(profile), "ada.json")
+    words = ("--profile-file", "ada.json", "--definitions", "perso.toml", "--now", now)
+    return explain(directory, "asks", *words)
+
+
+def test_an_audience_of_audiences_changes_when_time_changes_those_it_asks_for(
+    tmp_path: Path,
+) -> None:
+    out = of_audiences(tmp_path, VIEW_AT_9, "2026-03-15T09:30:00Z")
+    to_come = of_audiences(tmp_path, VIEW_AT_9, "2026-03-15T08:30:00Z")
+    over = of_audiences(tmp_path, VIEW_AT_9, "2026-03-15T10:30:00Z")
+
+    # At 10:00:00.000 the view still counts.
+    assert "If nothing else happens, it enters at 2026-03-15 10:00:00 UTC." in out
+    assert "If nothing else happens, this ends at 2026-03-15 09:00 UTC." in to_come
+    assert "Time alone does not end it." in over
+
+
+def test_time_does_not_change_memberships_that_a_file_states(tmp_path: Path) -> None:
+    stated = {**VIEW_AT_9, "segmentMembership": {"ups": {"between": {"status": "exited"}}}}
+
+    assert "Time alone does not end it." in of_audiences(tmp_path, stated, "2026-03-15T09:30:00Z")
+
+
+def test_what_a_visitor_sent_is_shown_and_steers_no_terminal(tmp_path: Path) -> None:
+    put(tmp_path, loyalty={"tier": "\x1b[31mgo\u202eld\x9b"})
+
+    told = explain(tmp_path, "gold", "--identity", f"ECID:{ECID}")
+
+    assert "Loyalty tier is \u241b[31mgo\ufffdld\ufffd; the rule wants gold." in told
+
+
+def test_a_caret_stands_below_its_place_also_after_a_control_character(tmp_path: Path) -> None:
+    told = perso(tmp_path, "audience", "check", "-", stdin='a = "\x1b\x00" and b == 1')
+
+    line, caret = told.stderr.split("\n")[1:3]
+    assert line.index("==") == caret.index("^") - 1
+    assert "\x1b" not in told.stderr
+
+
+def test_explaining_from_a_place_without_a_store_makes_none(tmp_path: Path) -> None:
+    words = ("audience", "explain", "gold", "--identity", "A:1", "--data-dir", "typo")
+    told = perso(tmp_path, *words)
+
+    assert told.returncode == 1
+    assert "nothing was applied in typo yet" in told.stderr
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_rule_that_is_too_long_is_told_how_long_it_may_be(tmp_path: Path) -> None:
+    told = perso(tmp_path, "audience", "check", "-", stdin="a" * 300_000)
+
+    assert told.returncode == 1
+    assert "larger than 260 KiB" in told.stderr
+
+
 def test_an_unknown_audience_or_profile_is_an_error(tmp_path: Path) -> None:
     put(tmp_path)
 

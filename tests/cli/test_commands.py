@@ -153,6 +153,14 @@ def test_an_export_before_any_apply_says_what_to_do(tmp_path: Path) -> None:
     assert "perso apply" in told.stderr
 
 
+def test_what_only_reads_makes_no_store(tmp_path: Path) -> None:
+    exported = perso(tmp_path, "export", "--data-dir", "typo")
+    got = perso(tmp_path, "profile", "get", "ECID", ECID, "--data-dir", "typo")
+
+    assert (exported.returncode, got.returncode) == (1, 1)
+    assert not (tmp_path / "typo").exists()
+
+
 # ---- profiles ----------------------------------------------------------------
 
 
@@ -345,6 +353,20 @@ def test_a_closed_standard_input_is_an_error(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+def test_a_closed_standard_output_is_no_traceback(tmp_path: Path) -> None:
+    write(tmp_path)
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command("apply", "perso.toml", "--dry-run")],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        timeout=COMMAND_LIMIT_S,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_reader_that_leaves_early_is_no_traceback(tmp_path: Path) -> None:
