@@ -8,6 +8,7 @@ from perso_core.errors import RuleNotEligible
 from perso_core.pql.compiler import compile_rule
 from perso_core.pql.eligibility import EdgeRule, ineligible
 from perso_core.pql.instants import DAY_MS
+from perso_core.pql.origins import fields_of
 from tests.pql.cases import AUDIENCES
 
 
@@ -153,3 +154,9 @@ def test_what_no_event_window_can_hold_is_sent_to_the_attributes() -> None:
 def test_a_window_on_an_attribute_may_reach_as_far_as_it_likes() -> None:
     assert refused("joined occurs <= 20 years before now", "local") == []
     assert refused("orders[timestamp occurs <= 20 years before now].count() > 1", "local") == []
+
+
+def test_a_field_of_thirty_thousand_names_is_listed_at_once() -> None:
+    fields = fields_of(compile_rule("a" + ".b" * 30_000 + " = 1 and a.c = 2 and d = 3").node)
+
+    assert fields.profile == ("a" + ".b" * 30_000, "a.c", "d")
