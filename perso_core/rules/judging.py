@@ -7,7 +7,8 @@ literals end.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from perso_core.pql.windows import FOREVER_MS
 from perso_core.rules.formula import PATTERNS, full
@@ -15,18 +16,19 @@ from perso_core.rules.formula import PATTERNS, full
 # Until when, and what then: ascending, the last for good, or as far as was looked.
 Over = tuple[tuple[int, int], ...]
 
+# The tables of one literal that does not matter.
+CONSTANT = (0, 3)
 
-class Judgement(NamedTuple):
+
+class Judgement(Struct, frozen=True, gc=False):
     """holds: the rule's answer. until_ms: when that changes with no news. watched: the literals
-    whose next event can change either, one bit each. standing: those that hold now; all of them
-    hold until first_end_ms.
+    whose next event can change either, one bit each. standing: those that hold now.
     """
 
     holds: bool
     until_ms: int
     watched: int
     standing: int
-    first_end_ms: int
 
 
 def judgement_of(tables: Over, ends: list[int], now_ms: int) -> Judgement:
@@ -40,30 +42,24 @@ def judgement_of(tables: Over, ends: list[int], now_ms: int) -> Judgement:
 def judged_by(table: int, ends: list[int], now_ms: int) -> Judgement:
     """`judgement_of` under a table that time does not change."""
     if len(ends) == 1:
-        return _judged_alone(table, ends[0], now_ms)
-    standing = 0
-    alive: list[tuple[int, int]] = []
+        return judged_alone(table, ends[0], now_ms)
+    if len(ends) == 2:
+        return _judged_pair(table, ends[0], ends[1], now_ms)
+    together: dict[int, int] = {}
     for number, end in enumerate(ends):
         if end > now_ms:
-            standing |= 1 << number
-            alive.append((end, 1 << number))
-    alive.sort()
-    first_end_ms = alive[0][0] if alive else FOREVER_MS
-    holds = table >> standing & 1
-    matters = mattering(table, len(ends))
-    until_ms = _first_flip(table, alive, standing) if matters else FOREVER_MS
-    watched = matters & ~standing
-    for end, flag in alive:
-        if end <= until_ms:
-            watched |= flag & matters
-    return Judgement(holds == 1, until_ms, watched, standing, first_end_ms)
+            together[end] = together.get(end, 0) | 1 << number
+    order = sorted(together)
+    course = _course(table, len(ends), tuple([together[end] for end in order]))
+    until_ms = FOREVER_MS if course.flips is None else order[course.flips]
+    return Judgement(course.holds, until_ms, course.watched, course.standing)
 
 
 def _judged_over(tables: Over, ends: list[int], now_ms: int) -> Judgement:
     """`judgement_of` where time changes the table. Every literal is watched: a table under which
     it does not matter may give way to one where it does."""
     table = tables[0][1]
-    _, _, _, standing, first_end_ms = judged_by(table, ends, now_ms)
+    standing = sum(1 << one for one, end in enumerate(ends) if end > now_ms)
     holds = table >> standing & 1
     changes = sorted({*ends, *(until for until, _ in tables)})
     until_ms, number = tables[-1][0], 0
@@ -76,27 +72,63 @@ def _judged_over(tables: Over, ends: list[int], now_ms: int) -> Judgement:
         if tables[number][1] >> left & 1 != holds:
             until_ms = at
             break
-    return Judgement(holds == 1, until_ms, (1 << len(ends)) - 1, standing, first_end_ms)
+    return Judgement(holds == 1, until_ms, (1 << len(ends)) - 1, standing)
 
 
-def _judged_alone(table: int, end: int, now_ms: int) -> Judgement:
+def judged_alone(table: int, end: int, now_ms: int) -> Judgement:
     """`judged_by` for one literal."""
     alive = end > now_ms
-    first_end_ms = end if alive else FOREVER_MS
-    if table in (0, 3):
-        return Judgement(table == 3, FOREVER_MS, 0, int(alive), first_end_ms)
-    return Judgement(alive == (table == 2), first_end_ms, 1, int(alive), first_end_ms)
+    if table in CONSTANT:
+        return Judgement(table == 3, FOREVER_MS, 0, int(alive))
+    return Judgement(alive == (table == 2), end if alive else FOREVER_MS, 1, int(alive))
 
 
-def _first_flip(table: int, alive: list[tuple[int, int]], standing: int) -> int:
-    """When the answer changes while the literals end one after another."""
+def _judged_pair(table: int, one: int, other: int, now_ms: int) -> Judgement:
+    """`judged_by` for two literals: most rules have no more."""
+    if one == other:
+        ending: tuple[int, ...] = (3,) if one > now_ms else ()
+    elif one < other:
+        ending = BOTH if one > now_ms else OTHER if other > now_ms else ()
+    else:
+        ending = BOTH_REVERSED if other > now_ms else ONE if one > now_ms else ()
+    course = _course(table, 2, ending)
+    if course.flips is None:
+        until_ms = FOREVER_MS
+    else:
+        first = min(one, other) if len(ending) == 2 else max(one, other)
+        until_ms = first if course.flips == 0 else max(one, other)
+    return Judgement(course.holds, until_ms, course.watched, course.standing)
+
+
+# The two literals in the order in which they end.
+ONE, OTHER, BOTH, BOTH_REVERSED = (1,), (2,), (1, 2), (2, 1)
+
+
+class _Course(Struct, frozen=True, gc=False):
+    """What comes of literals that end one after another. flips: with which of them the answer
+    changes first, None: with none; the rest as in Judgement."""
+
+    holds: bool
+    flips: int | None
+    watched: int
+    standing: int
+
+
+@lru_cache(maxsize=65_536)
+def _course(table: int, literals: int, ending: tuple[int, ...]) -> _Course:
+    """ending: the literals that hold, one bit each, those that end together in one; the first to
+    end first."""
+    standing = left = sum(ending)
     holds = table >> standing & 1
-    for place, (end, flag) in enumerate(alive):
-        standing ^= flag
-        together = place + 1 < len(alive) and alive[place + 1][0] == end
-        if not together and table >> standing & 1 != holds:
-            return end
-    return FOREVER_MS
+    watched = ~standing
+    flips = None
+    for place, some in enumerate(ending):
+        watched |= some
+        left ^= some
+        if table >> left & 1 != holds:
+            flips = place
+            break
+    return _Course(holds == 1, flips, watched & mattering(table, literals), standing)
 
 
 @lru_cache(maxsize=65_536)

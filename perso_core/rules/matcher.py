@@ -8,7 +8,7 @@ fails is remembered by value. Which paths can still fail anything is known from 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perso_core.pql.values import NUMBERS, fold, ordered, walk
@@ -22,12 +22,16 @@ MAX_TEXT = 300
 TYPE: Segments = ("eventType",)
 
 
-def bits_of(mask: int) -> Iterator[int]:
+def bits_of(mask: int) -> list[int]:
     """The positions of the set bits, lowest first."""
+    found = []
+    # The highest first: what is left gets shorter each time.
     while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low
+        place = mask.bit_length() - 1
+        found.append(place)
+        mask ^= 1 << place
+    found.reverse()
+    return found
 
 
 class Matcher:

@@ -9,7 +9,7 @@ chains, and a truth table over them, or no formula, and then they are run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
@@ -30,7 +30,7 @@ MAX_LOOKS = 8
 SILENT, SIMPLE, JUDGED = range(3)
 
 
-class Class(NamedTuple):
+class Class(Struct, frozen=True, gc=False):
     """The simple rules whose event counts equally long. bits: those rules."""
 
     bits: int
@@ -78,19 +78,16 @@ class Parts(Struct, frozen=True):
         return self.formula.table(held)
 
 
-class Told(NamedTuple):
+class Told(Struct, frozen=True, gc=False):
     """Where a literal of a judged rule is found. condition: whose times count; chain: which chain,
-    None for a count. lasting: of the condition, or of each step."""
+    None for a count. lasting: of the condition, or of each step. several: one event alone never
+    makes it true."""
 
     condition: int
     least: int
     chain: int | None
     lasting: tuple[Lasting, ...]
-
-    @property
-    def several(self) -> bool:
-        """Whether one event alone never makes it true."""
-        return self.least > 1 or self.chain is not None
+    several: bool
 
 
 class Judge(Struct, frozen=True):
@@ -124,7 +121,18 @@ class Program:
         self.base = building.base
         self.sensitive = building.sensitive
         self.judges = tuple(building.judges)
-        self.judging = tuple((one.position, one.parts, one.literals) for one in self.judges)
+        # By place: the position, its bit, the silent parts, the literals, and of each literal the
+        # bit of its condition.
+        self.judging = tuple(
+            (
+                one.position,
+                1 << one.position,
+                one.parts,
+                one.literals,
+                tuple(1 << literal.condition for literal in one.literals),
+            )
+            for one in self.judges
+        )
         self.judge_of = {judge.position: place for place, judge in enumerate(self.judges)}
         self.silent = frozenset(range(len(rules))) - {*bits_of(self.simple), *self.judge_of}
         self.kinds = tuple(
@@ -136,18 +144,11 @@ class Program:
         # and the chain steps it completes, later ones first.
         self.touches = tuple(map(tuple, building.touches))
         self.steps = tuple(tuple(sorted(one, reverse=True)) for one in building.steps)
-        self.reactions = tuple(
-            (
-                kept,
-                steps,
-                tuple(
-                    (place, flag, self.judges[place].literals[flag.bit_length() - 1])
-                    if flag
-                    else (place, 0, None)
-                    for place, flag in touches
-                ),
-            )
-            for kept, steps, touches in zip(self.kept, self.steps, self.touches, strict=True)
+        # Every event of these has a rule run.
+        self.running = sum(
+            1 << condition
+            for condition, some in enumerate(self.touches)
+            if not all(flag for _, flag in some)
         )
         self.chains = tuple(building.chains)
         self.shift = len(rules)
@@ -157,6 +158,10 @@ class Program:
     def ids(self, members: int) -> list[str]:
         """The audiences of the set bits, in the rules' order."""
         return [self.ids_by_position[place] for place in bits_of(members)]
+
+    def is_run(self, place: int) -> bool:
+        """Whether the judged rule has no formula."""
+        return self.judges[place].parts is None
 
     def reached_by(self, event: Mapping[str, Any]) -> list[str]:
         """The audiences that the arrival of this event may change by itself, in the rules' order;
@@ -256,7 +261,8 @@ class _Building:
     def _told(self, literal: Happened | Followed) -> Told:
         if isinstance(literal, Happened):
             condition = self._condition(literal.condition, literal.least)
-            return Told(condition, literal.least, None, (literal.lasting,))
+            several = literal.least > 1
+            return Told(condition, literal.least, None, (literal.lasting,), several)
         number = self._chain_of.get(literal)
         if number is None:
             number = self._chain_of[literal] = len(self.chains)
@@ -266,7 +272,7 @@ class _Building:
                     self.steps[condition].append((step, number))
             self.chains.append((steps, tuple(lasting for _, lasting in literal.steps)))
         steps, lasting = self.chains[number]
-        return Told(steps[-1], 1, number, lasting)
+        return Told(steps[-1], 1, number, lasting, several=True)
 
     def _run(self, position: int, rule: CompiledRule) -> None:
         place = len(self.judges)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from perso_core.rules.draft import Draft, View
+from msgspec import structs
+
+from perso_core.pql.instants import instant_of
+from perso_core.pql.windows import FOREVER_MS, NEVER_MS
+from perso_core.rules.draft import View, draft_of
 from perso_core.rules.program import Program
-from perso_core.rules.standing import Standing
+from perso_core.rules.recount import inserted
+from perso_core.rules.standing import Standing, log_of, logged
 
 __all__ = ["RuleSet", "Standing", "View"]
 
@@ -23,7 +28,17 @@ class RuleSet(Program):
 
     def standing(self, view: View, *, now_ms: int) -> Standing:
         """Everything evaluated. O(rules + events)."""
-        return Draft.whole(self, view, now_ms).frozen()
+        draft = draft_of(self, Standing(now_ms, 0, FOREVER_MS), view, now_ms)
+        events = view().get("xEvent")
+        events = events if isinstance(events, list) else []
+        stamps = [stamp_of(event) for event in events]
+        if not all(NEVER_MS < at <= now_ms for at in stamps):
+            return draft.run_all()
+        matching = self.matcher.matching
+        log = [(at, matching(event)) for at, event in zip(stamps, events, strict=True)]
+        draft.log = log_of(sorted(log, key=lambda one: one[0]))
+        draft.begin()
+        return draft.frozen()
 
     def after_event(
         self,
@@ -42,17 +57,61 @@ class RuleSet(Program):
         O(rules the event changes), a few integers for the others; a late event costs a walk over
         the visitor's events.
         """
-        return Draft.of_event(self, before, event, view, now_ms, kept)
+        stamp = event.get("timestamp")
+        at = stamp if type(stamp) is int else stamp_of(event)
+        if before.plain or not NEVER_MS < at <= now_ms:
+            return self.standing(view, now_ms=now_ms)
+        matched = self.matcher.matching(event)
+        draft = draft_of(self, before, view, now_ms)
+        if before.until_ms <= now_ms:
+            draft.expire()
+        log = before.log
+        newest_ms, number = (NEVER_MS, 0) if log is None else (log.at_ms, log.length)
+        if at >= newest_ms and (kept is None or number < kept):
+            draft.log = logged(log, at, matched)
+            draft.happen(at, matched)
+        else:
+            oldest_ms = now_ms - self.longest_ms
+            draft.log, right = inserted(log, at, matched, oldest_ms=oldest_ms, kept=kept)
+            if right:
+                draft.happen(at, matched)
+            else:
+                draft.replay()
+        draft.evaluate()
+        return draft.frozen()
 
     def after_attributes(
         self, before: Standing, names: Iterable[str], view: View, *, now_ms: int
     ) -> Standing:
         """After top-level attributes changed. O(rules that read one of them)."""
-        return Draft.of_rules(self, before, self.index.reading(names), view, now_ms).frozen()
+        if before.plain:
+            return self.standing(view, now_ms=now_ms)
+        draft = draft_of(self, before, view, now_ms)
+        if before.until_ms <= now_ms:
+            draft.expire()
+        draft.outdated = frozenset(self.index.reading(names))
+        draft.queue(draft.outdated)
+        draft.evaluate()
+        return draft.frozen()
 
     def advance(self, before: Standing, view: View, *, now_ms: int) -> Standing:
         """At now_ms, with no news. Call for each until_ms in turn to have every change at its
         own instant; an instant before that of `before` changes nothing."""
         if now_ms <= before.now_ms:
             return before
-        return Draft.of_time(self, before, view, now_ms)
+        if before.plain:
+            return self.standing(view, now_ms=now_ms)
+        if before.until_ms > now_ms:
+            return structs.replace(before, now_ms=now_ms)
+        draft = draft_of(self, before, view, now_ms)
+        draft.expire()
+        draft.evaluate()
+        return draft.frozen()
+
+
+def stamp_of(event: Any) -> int:
+    """When the event happened; NEVER_MS where it does not say."""
+    known = type(event) is dict or isinstance(event, Mapping)
+    stamp = event.get("timestamp") if known else None
+    at = stamp if type(stamp) is int else instant_of(stamp)
+    return NEVER_MS if at is None else at

@@ -12,28 +12,26 @@ from msgspec import Struct
 
 from perso_core.pql.windows import FOREVER_MS, NEVER_MS
 from perso_core.rules.judging import Over
-from perso_core.rules.layered import NO_DEADLINES, Deadlines, Layered
+from perso_core.rules.layered import Layered
 
 
 class Log(NamedTuple):
     """The newest event: its time, the conditions it satisfies, and the events before it.
 
-    A chain rather than a tuple: a new event touches none of the others. length: of the chain.
-    from_ms: the time of the oldest.
+    A chain rather than a list: a new event touches none of the others. length: of the chain. A
+    tuple and not a Struct: taking a long chain of Structs apart ends the machine's stack.
     """
 
     at_ms: int
     matched: int
     older: Log | None
     length: int
-    from_ms: int
 
 
 def logged(log: Log | None, at_ms: int, matched: int) -> Log:
     """The log with an event that is not before its newest."""
-    if log is None:
-        return Log(at_ms, matched, None, 1, at_ms)
-    return Log(at_ms, matched, log, log[3] + 1, log[4])
+    # Log(...) itself takes twice as long.
+    return tuple.__new__(Log, (at_ms, matched, log, 1 if log is None else log.length + 1))
 
 
 def log_of(events: Iterable[tuple[int, int]]) -> Log | None:
@@ -47,8 +45,8 @@ def log_of(events: Iterable[tuple[int, int]]) -> Log | None:
 def newest_first(log: Log | None) -> Iterator[tuple[int, int]]:
     """(time, matched) of each event."""
     while log is not None:
-        yield log[0], log[1]
-        log = log[2]
+        yield log.at_ms, log.matched
+        log = log.older
 
 
 # The times at which one condition was satisfied: the latest time before the last one, then the
@@ -61,11 +59,12 @@ Run = tuple[int, ...]
 Reached = tuple[Run, Run]
 
 
-class Ends(NamedTuple):
+class Ends(Struct, frozen=True, gc=False):
     """What ends first among the live bits of one class (rules whose event counts equally long).
 
-    holders: the sensitive bits whose last event is the oldest; none: no sensitive bit is live.
-    end_ms: when they end; FOREVER_MS: none does. Later events of other bits cannot lower it.
+    holders: the sensitive bits whose last event was the oldest; none: no sensitive bit is live.
+    end_ms: when they end; FOREVER_MS: none does. Later events of other bits cannot lower it, and
+    those of all holders have it end later than that.
     """
 
     holders: int = 0
@@ -75,20 +74,25 @@ class Ends(NamedTuple):
 NOTHING_ENDS = Ends()
 
 
-class Judged(NamedTuple):
-    """One rule of several literals, or one that is run.
+class Judged(Struct, frozen=True, gc=False):
+    """How one rule stood when it was last judged: a rule of several literals, or one that is run.
 
     tables: its truth for each standing of its literals, given the profile, over time; empty: it
     is run, or was not judged yet. held: its silent parts that hold, one bit each, over time.
     watched: literals whose next event can change the answer, or when it ends, one bit each.
-    standing: the literals that held when it was judged; all of them hold until first_end_ms.
+    standing: the literals that held. until_ms: when the answer changes with no news; FOREVER_MS:
+    never. A literal that held alone may have been extended since: then it changes later.
     """
 
     tables: Over = ()
     held: Over = ()
     watched: int = 0
     standing: int = 0
-    first_end_ms: int = NEVER_MS
+    until_ms: int = FOREVER_MS
+
+
+# When rules are to be looked at again: (instant, position), ascending.
+Order = tuple[tuple[int, int], ...]
 
 
 class Standing(Struct, frozen=True, gc=False, eq=False):
@@ -97,11 +101,13 @@ class Standing(Struct, frozen=True, gc=False, eq=False):
 
     log: the events, None: there is none. For rules of one literal, by the rule's bit: live: its
     event counts; base: it holds without its event; sensitive: its event changes the answer. ends:
-    by class; simple_until_ms: the earliest. times: by condition. runs: by chain, for each step
-    after the first. judged: by place among the rules that are judged. deadlines: of silent and
-    judged rules, by position; first_deadline: the earliest; those of `late` may be too early, but
-    for that one. plain: an event is dated in the future, or not at all: every rule is run each
-    time as long as that is so, all have a deadline, and nothing else is kept.
+    by class; simple_until_ms: the earliest, which alone is exact; holding: the bits whose next
+    event changes it, or begins the ends of a class. times: by condition. runs: by chain, for each
+    step after the first. judged: by place among the rules that are judged; alert: the conditions
+    whose next event may change one of them, one bit each. order: of silent and judged rules; the
+    first is exact, those of judged rules after it may be too early, and `stale` of them were
+    replaced by another. plain: an event is dated in the future, or not at all: every rule is run
+    each time as long as that is so, and nothing else is kept.
     """
 
     now_ms: int
@@ -113,12 +119,13 @@ class Standing(Struct, frozen=True, gc=False, eq=False):
     sensitive: int = 0
     ends: tuple[Ends, ...] = ()
     simple_until_ms: int = FOREVER_MS
+    holding: int = 0
     times: Layered[Times] = Layered((), {})
     runs: Layered[tuple[Reached, ...]] = Layered((), {})
     judged: Layered[Judged] = Layered((), {})
-    deadlines: Deadlines = NO_DEADLINES
-    first_deadline: tuple[int, int] = (FOREVER_MS, -1)
-    late: frozenset[int] = frozenset()
+    alert: int = 0
+    order: Order = ()
+    stale: int = 0
     plain: bool = False
 
 
@@ -175,7 +182,7 @@ def holders_of(log: Log | None, wanted: int, end: Callable[[int], int]) -> Ends:
     """Of the wanted bits those whose last event is the oldest. O(events since that one)."""
     holders = oldest = 0
     while wanted and log is not None:
-        at, matched, log, _, _ = log
+        at, matched, log, _ = log
         found = matched & wanted
         if found:
             holders, oldest = found, at
