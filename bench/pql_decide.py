@@ -12,7 +12,7 @@ from bench.audiences_mixed import mixed, with_absent
 from bench.audiences_stream import STREAMED, Visitor, visitors
 from bench.cel_rules import Floor
 from bench.figures import record
-from bench.pql_rules import Stream, decide, rule_set, streamed
+from bench.pql_rules import Stream, decide, rule_set, streamed_together
 from bench.timing import Spent, cpu_us
 from bench.typed_event import BODY, decode
 from perso_core.rules.ruleset import RuleSet
@@ -52,7 +52,7 @@ def _beside_cel(ours: RuleSet, cel: Floor, count: int) -> list[Stream]:
     streams: list[Stream] = []
     ours_us, cel_us = [], []
     for visitors_now in _rounds(VISITORS[count]):
-        found = [streamed(ours, visitor) for visitor in visitors_now]
+        found = streamed_together(ours, visitors_now)
         ours_us.append(_per_event(found))
         asked = (one for stream in found[: WITH_CEL[count]] for one in stream.each())
         cel_us.append(fmean(cel.us(step, done) for step, done in asked))
@@ -119,8 +119,8 @@ def _at_equal_matches() -> None:
     few, many = rule_set(mixed(100)), rule_set(with_absent(100, 10_000))
     few_us, many_us = [], []
     for visitors_now in _rounds(VISITORS[100]):
-        of_few = [streamed(few, visitor) for visitor in visitors_now]
-        of_many = [streamed(many, visitor) for visitor in visitors_now]
+        of_few = streamed_together(few, visitors_now)
+        of_many = streamed_together(many, visitors_now)
         few_us.append(_per_event(of_few))
         many_us.append(_per_event(of_many))
         for one, other in zip(of_few, of_many, strict=True):

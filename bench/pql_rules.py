@@ -74,15 +74,24 @@ class Stream(Struct, frozen=True):
 
 def streamed(rules: RuleSet, visitor: Visitor) -> Stream:
     """The visitor's stream, each event once: what comes for the first time is new to the rules."""
-    step = first_step(rules, visitor)
-    taken: list[Step] = []
-    decided: list[Decided] = []
+    (stream,) = streamed_together(rules, [visitor])
+    return stream
+
+
+def streamed_together(rules: RuleSet, visitors: Sequence[Visitor]) -> list[Stream]:
+    """`streamed` of several visitors whose events come in turn, as a server sees them; each
+    stream's us is that of all of them."""
+    following = [first_step(rules, visitor) for visitor in visitors]
+    taken: list[list[Step]] = [[] for _ in visitors]
+    decided: list[list[Decided]] = [[] for _ in visitors]
 
     def run() -> None:
-        following = step
-        for place in range(BEFORE, len(visitor.events)):
-            taken.append(following)
-            decided.append(decide(rules, following))
-            following = Step(visitor, place + 1, decided[-1].after)
+        for _ in range(STREAMED):
+            for number, step in enumerate(following):
+                done = decide(rules, step)
+                taken[number].append(step)
+                decided[number].append(done)
+                following[number] = Step(step.visitor, step.place + 1, done.after)
 
-    return Stream(cpu_us(run) / STREAMED, taken, decided)
+    us = cpu_us(run) / STREAMED / len(visitors)
+    return [Stream(us, *one) for one in zip(taken, decided, strict=True)]

@@ -61,9 +61,9 @@ def project(items: Iterable[Any], segment: str) -> list[Any]:
     """`items.segment`."""
     found: list[Any] = []
     for item in items:
-        value = walk(item, (segment,))
+        value = item.get(segment) if type(item) is dict else walk(item, (segment,))
         if isinstance(value, list):
-            found.extend(value)
+            found += value
         elif value is not None:
             found.append(value)
     return found

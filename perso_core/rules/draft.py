@@ -229,19 +229,19 @@ class Draft(Struct, gc=False, eq=False):
 
     def _look(self, conditions: int) -> None:
         """The judged rules whose answer may change, or when it ends, are due."""
+        looks, old = self.rules.looks, self.old_judged
+        below, above = old.below, old.above
         for condition in bits_of(conditions):
             quiet = True
-            for place, flag in self.rules.touches[condition]:
-                position, _, _, literals, _ = self.rules.judging[place]
-                if flag:
-                    one = self._judged_at(place)
+            for place, position, flag, literal in looks[condition]:
+                if literal is not None:
+                    one = above.get(place) or below[place]
                     if not one.watched & flag or self._only_lasts(one, flag, position):
                         continue
                     quiet = False
-                    literal = literals[flag.bit_length() - 1]
                     if literal.several and self._end(literal) <= self.now_ms:
                         continue
-                self.queue((position,))
+                heappush(self.due, position)
             if quiet:
                 self.alert &= ~(1 << condition)
 

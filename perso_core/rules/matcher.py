@@ -56,8 +56,7 @@ class Matcher:
         for at_path in self._paths.values():
             at_path.ready()
         self._type = self._paths.pop(TYPE, _AtPath(TYPE))
-        # What an event's type leaves open: by type, the bits and the paths that can fail one.
-        self._plans: dict[Any, tuple[int, tuple[_AtPath, ...]]] = {}
+        self._plans: dict[Any, _Plan] = {}
 
     def _add(self, bit: int, condition: Condition) -> None:
         self._all |= 1 << bit
@@ -73,23 +72,31 @@ class Matcher:
         plan = self._plans.get(kind) if type(kind) is str else self._plan(kind)
         if plan is None:
             plan = self._plan(kind)
-        open_bits, paths = plan
+        open_bits, groups = plan
         failed = 0
-        for at_path in paths:
-            value: Any = event
-            for segment in at_path.segments:
-                if type(value) is dict:
-                    value = value.get(segment)
+        for parents, leaves in groups:
+            parent: Any = event
+            for segment in parents:
+                if type(parent) is dict:
+                    parent = parent.get(segment)
                 else:
-                    value = None if value is None else walk(event, at_path.segments)
+                    parent = None if parent is None else walk(event, parents)
                     break
-            if type(value) is str or value is None or type(value) in NUMBERS:
-                found = at_path.remembered.get(value)
-                failed |= at_path.failed(value) if found is None else found
-            elif type(value) is list and at_path.among_alone:
-                failed |= at_path.failed_by_all(value)
+            if type(parent) is dict:
+                for segment, at_path in leaves:
+                    value = parent.get(segment)
+                    kind = type(value)
+                    if kind is str or value is None or kind in NUMBERS:
+                        found = at_path.remembered.get(value)
+                        failed |= at_path.failed(value) if found is None else found
+                    else:
+                        failed |= at_path.failed_by_any(value)
+            elif parent is None:
+                for _, at_path in leaves:
+                    failed |= at_path.absent
             else:
-                failed |= at_path.computed(value)
+                for segment, at_path in leaves:
+                    failed |= at_path.failed_by_any(walk(parent, (segment,)))
         found = open_bits & ~failed
         if found & self._resting:
             for bit in bits_of(found & self._resting):
@@ -102,14 +109,19 @@ class Matcher:
                 found |= self._whose[number]
         return found
 
-    def _plan(self, kind: Any) -> tuple[int, tuple[_AtPath, ...]]:
+    def _plan(self, kind: Any) -> _Plan:
         open_bits = self._all & ~self._type.computed(kind)
-        paths = tuple(one for one in self._paths.values() if one.bits & open_bits)
+        groups: dict[Segments, list[tuple[str, _AtPath]]] = {}
+        for one in self._paths.values():
+            if one.bits & open_bits:
+                *parents, leaf = one.segments
+                groups.setdefault(tuple(parents), []).append((leaf, one))
+        plan = open_bits, tuple((parents, tuple(leaves)) for parents, leaves in groups.items())
         if type(kind) is str and len(kind) <= MAX_TEXT:
             if len(self._plans) >= MAX_REMEMBERED:
                 self._plans.clear()
-            self._plans[kind] = open_bits, paths
-        return open_bits, paths
+            self._plans[kind] = plan
+        return plan
 
 
 class _AtPath:
@@ -126,6 +138,7 @@ class _AtPath:
         "_singles",
         "_steps",
         "_texts",
+        "absent",
         "among_alone",
         "bits",
         "remembered",
@@ -135,6 +148,8 @@ class _AtPath:
     def __init__(self, segments: Segments) -> None:
         self.segments = segments
         self.bits = 0
+        # The bits that a missing value fails.
+        self.absent = 0
         # Whether every test asks for one of some values: then a list fails what each element does.
         self.among_alone = False
         self.remembered: dict[Any, int] = {}
@@ -188,6 +203,7 @@ class _AtPath:
             for limit in order:
                 sums.append(sums[-1] | limits[limit])
             self._steps[op] = (ascending, sums, sums[-1])
+        self.absent = self.computed(None)
 
     # ---- what a value fails
 
@@ -201,17 +217,19 @@ class _AtPath:
         self.remembered[value] = found
         return found
 
-    def failed_by_all(self, values: list[Any]) -> int:
-        """The bits that no element satisfies, where all tests ask for one of some values."""
+    def failed_by_any(self, value: Any) -> int:
+        """`failed` for any value. A list: the bits that no element satisfies."""
+        if type(value) is not list or not self.among_alone:
+            return self.computed(value)
         failed = self._has_among
-        for value in values:
-            if type(value) is str or type(value) in NUMBERS:
-                found = self.remembered.get(value)
-                failed &= self.failed(value) if found is None else found
+        for one in value:
+            if type(one) is str or type(one) in NUMBERS:
+                found = self.remembered.get(one)
+                failed &= self.failed(one) if found is None else found
         return failed
 
     def computed(self, value: Any) -> int:
-        """`failed` for any value, flags and lists too."""
+        """`failed_by_any`, remembering nothing."""
         values = value if type(value) is list else (value,)
         failed = self._has_among & ~self._among(values)
         for op, (ascending, sums, everything) in self._steps.items():
@@ -284,3 +302,8 @@ def _beginning(begins: Begins) -> OfValue:
         return False
 
     return holds
+
+
+# What an event's type leaves open: the bits, and the paths that can fail one, by what they have in
+# common: ((parents, ((last segment, tests), ...)), ...).
+_Plan = tuple[int, tuple[tuple[Segments, tuple[tuple[str, _AtPath], ...]], ...]]

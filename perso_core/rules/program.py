@@ -144,6 +144,15 @@ class Program:
         # and the chain steps it completes, later ones first.
         self.touches = tuple(map(tuple, building.touches))
         self.steps = tuple(tuple(sorted(one, reverse=True)) for one in building.steps)
+        # By condition: (place, position, bit of the literal, literal) of each judged rule that it
+        # can touch; no literal: the rule is run.
+        self.looks = tuple(
+            tuple(
+                (place, self.judges[place].position, flag, self._literal(place, flag))
+                for place, flag in some
+            )
+            for some in self.touches
+        )
         # Every event of these has a rule run.
         self.running = sum(
             1 << condition
@@ -157,7 +166,12 @@ class Program:
 
     def ids(self, members: int) -> list[str]:
         """The audiences of the set bits, in the rules' order."""
+        if not members:
+            return []
         return [self.ids_by_position[place] for place in bits_of(members)]
+
+    def _literal(self, place: int, flag: int) -> Told | None:
+        return self.judges[place].literals[flag.bit_length() - 1] if flag else None
 
     def is_run(self, place: int) -> bool:
         """Whether the judged rule has no formula."""

@@ -12,8 +12,7 @@ from perso_core.errors import RuleFaults
 from perso_core.pql.cases import cases_from_json
 from perso_core.pql.compiler import CompiledRule, compile_rule
 from perso_core.pql.instants import instant_of
-from perso_core.rules.ruleset import stamp_of
-from perso_core.rules.ruleset import RuleSet
+from perso_core.rules.ruleset import RuleSet, stamp_of
 from tests.pql.cases import ENDLESS_MS, HERE, VECTORS
 from tests.rules.making_stories import run_all
 
