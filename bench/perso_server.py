@@ -14,7 +14,9 @@ from perso_core.settings import Settings
 
 
 async def serve(data_dir: str, audiences: int) -> None:
-    async with open_perso(Settings(data_dir=data_dir)) as perso:
+    # Limits are on, and never reached: all the load comes from one network.
+    settings = Settings(data_dir=data_dir, visitor_per_s=100_000, network_per_s=1_000_000)
+    async with open_perso(settings) as perso:
         await perso.apply(definitions(audiences))
         app = web.Application()
         app.add_subapp("/ee", perso.edge_app())

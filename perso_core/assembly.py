@@ -22,9 +22,13 @@ from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
+from perso_core.edge.abuse import Limits
+from perso_core.edge.addresses import networks
 from perso_core.edge.app import EdgeServices, build_edge
 from perso_core.edge.cookies import CookieKeys
+from perso_core.edge.guard import GuardedRunner as GuardedRunner  # for whoever mounts the edge
 from perso_core.edge.keys import keys_from
+from perso_core.edge.limits import Rate
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import AttributesPatched
@@ -102,6 +106,7 @@ class Perso(InProcessSite):
                 location_hint=settings.location_hint,
                 region_id=settings.region_id,
                 own_origins=frozenset(settings.own_origins),
+                limits=limits_of(settings),
             )
         )
 
@@ -152,6 +157,20 @@ class Perso(InProcessSite):
 
     def _explain(self, key: str, audience_id: str) -> Explanation | None:
         return self._engine.explain(key, audience_id, now_ms=self._clock_ms())
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How often one may call, as the settings say."""
+    return Limits(
+        visitor=_rate(settings.visitor_per_s, settings.visitor_burst),
+        address=_rate(settings.network_per_s, settings.network_burst),
+        datastream=_rate(settings.datastream_per_s, settings.datastream_burst),
+        trusted=networks(settings.trusted_proxies),
+    )
+
+
+def _rate(per_s: int, burst: int) -> Rate | None:
+    return Rate(per_s, burst) if per_s else None
 
 
 async def _stored_snapshot(store: Store, window_ms: int) -> tuple[int, Snapshot]:
@@ -256,7 +275,14 @@ async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
     async with open_perso(settings) as perso:
         app = web.Application()
         app.add_subapp("/ee", perso.edge_app())
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.drain_timeout_s)
+        runner = GuardedRunner(
+            app,
+            max_connections=settings.max_connections,
+            head_within_s=settings.head_within_s,
+            idle_s=settings.idle_within_s,
+            access_log=None,
+            shutdown_timeout=settings.drain_timeout_s,
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()

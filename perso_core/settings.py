@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Any
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     data_dir: where the database and the cookie keys are kept.
     own_origins: origins that count as the edge's own, besides the one it is reached under.
+    trusted_proxies: addresses or networks of our own proxies, whose X-Forwarded-For counts.
     cookie_domain: the domain for cookies, e.g. the apex; None: the host of the page.
     """
 
@@ -42,6 +44,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     own_origins: tuple[str, ...] = ()
     cookie_domain: str | None = None
     drain_timeout_s: int = 10  # how long a stop may wait for what is not yet stored
+    # How often one may call; burst: how often at once, after a pause. Per second 0: no limit.
+    visitor_per_s: int = 500
+    visitor_burst: int = 5_000
+    network_per_s: int = 2_000  # of one client network: /24 of IPv4, /48 of IPv6
+    network_burst: int = 10_000
+    datastream_per_s: int = 0
+    datastream_burst: int = 10_000
+    trusted_proxies: tuple[str, ...] = ()
+    max_connections: int = 10_000
+    head_within_s: int = 10  # how long a request's head may take to arrive
+    idle_within_s: int = 75  # how long a connection may wait for its next request
 
 
 # (lowest, highest), both included. The kind of each setting is read from its default.
@@ -58,6 +71,15 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "html_wait_ms": (0, 10_000),
     "region_id": (0, 999),
     "drain_timeout_s": (0, 600),
+    "visitor_per_s": (0, 1_000_000),
+    "visitor_burst": (1, 1_000_000),
+    "network_per_s": (0, 1_000_000),
+    "network_burst": (1, 1_000_000),
+    "datastream_per_s": (0, 1_000_000),
+    "datastream_burst": (1, 1_000_000),
+    "max_connections": (1, 1_000_000),
+    "head_within_s": (1, 600),
+    "idle_within_s": (1, 3_600),
 }
 _HOST_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
 # What text may look like, and how that is told.
@@ -161,6 +183,8 @@ def _read(given: _Given) -> tuple[str | None, Any]:
         return _number(given, *RANGES[name])
     if name == "own_origins":
         return _origins(given)
+    if name == "trusted_proxies":
+        return _networks(given)
     if name == "cookie_domain" and value == "" and given.text:
         return None, None
     form, words = FORMS[name]
@@ -178,14 +202,34 @@ def _number(given: _Given, lowest: int, highest: int) -> tuple[str | None, Any]:
     return f"is {seen(given.value)}. Write a whole number from {lowest} to {highest}.", None
 
 
-def _origins(given: _Given) -> tuple[str | None, Any]:
+def _texts(given: _Given, example: str) -> tuple[str | None, list[str]]:
+    """A list of texts, or texts with commas between them."""
     value = given.value
     if given.text:
         value = [one.strip() for one in value.split(",") if one.strip()]
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        return f'is {seen(value)}. Write a list, e.g. ["https://shop.example"].', None
-    for origin in value:
+        return f"is {seen(value)}. Write a list, e.g. {example}.", []
+    return None, value
+
+
+def _origins(given: _Given) -> tuple[str | None, Any]:
+    fault, origins = _texts(given, '["https://shop.example"]')
+    if fault:
+        return fault, None
+    for origin in origins:
         problem = origin_problem(origin)
         if problem:
             return f"has {shown(origin)}, which {problem}. Write scheme://host[:port].", None
-    return None, tuple(value)
+    return None, tuple(origins)
+
+
+def _networks(given: _Given) -> tuple[str | None, Any]:
+    fault, networks = _texts(given, '["10.0.0.0/8"]')
+    if fault:
+        return fault, None
+    for network in networks:
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            return f"has {shown(network)}, which is no network. Write 10.0.0.0/8 or ::1.", None
+    return None, tuple(networks)

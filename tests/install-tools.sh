@@ -8,6 +8,7 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need chromium chromium
 need strace strace
 need wrk wrk
+need nginx nginx-light
 need node nodejs
 need npm npm
 

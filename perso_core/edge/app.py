@@ -22,6 +22,7 @@ from perso_core.edge.problem import (
     NoSuchPath,
     NotStored,
     OriginRefused,
+    TooManyRequests,
     Unexpected,
     shown,
 )
@@ -118,6 +119,8 @@ async def _reply(call: Call, action: Action, services: EdgeServices) -> Reply:
 def _problem(arrival: Arrival, error: EdgeError, services: EdgeServices) -> web.Response:
     headers = _headers(arrival, services, refused=isinstance(error, OriginRefused))
     headers["Content-Type"] = "application/problem+json"
+    if isinstance(error, TooManyRequests):
+        headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, MethodRefused):
         headers["Allow"] = ALLOWED_METHODS
     body = encode_problem(error.problem(arrival.report))

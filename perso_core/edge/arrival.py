@@ -93,6 +93,9 @@ async def call_of(arrival: Arrival, services: EdgeServices) -> Call:
     request = arrival.request
     datastream = _datastream(arrival)
     refuse_unlisted(arrival.origin, datastream, own=arrival.own)
+    now_ms = services.clock_ms()
+    forwarded_for = request.headers.getall("X-Forwarded-For", ())
+    services.limits.count_call(request.remote, forwarded_for, datastream.id, now_ms)
     _refuse_other_media(request)
     body = await _body(request, services)
     assert arrival.snapshot, "a datastream was found in it"

@@ -27,10 +27,13 @@ class Consulted(Struct, frozen=True, kw_only=True):
 async def consult(
     call: Call, caller: Caller, changes: tuple[Change, ...], services: EdgeServices
 ) -> Consulted:
-    """Raises StoreUnavailable, UnknownDatastream, Overloaded: then nothing may be told."""
+    """Raises StoreUnavailable, UnknownDatastream, Overloaded, TooManyRequests: then nothing may be
+    told."""
     if caller.said_out:
         # The store's word counts, but of a new device it has none: the browser's own `out` does.
         return Consulted(permitted=False, chosen="out")
+    if not caller.device.new:
+        services.limits.count_visitor(caller.device.profile_key, call.now_ms)
     changes = (*await _carried_consent(call, caller, services), *changes)
     if caller.device.new and not changes:
         return Consulted(permitted=may_collect(None, call.datastream.default_consent))

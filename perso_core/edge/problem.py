@@ -130,6 +130,18 @@ class BodyTooLarge(EdgeError):
     status = 413
 
 
+class TooManyRequests(EdgeError):
+    """retry_after_s: at least 1. A client that is told 0 comes back at once."""
+
+    code = "edge.too-many-requests"
+    title = "Too many requests"
+    status = 429
+
+    def __init__(self, detail: str, *, fix: str, retry_after_s: int) -> None:
+        super().__init__(detail, fix=fix)
+        self.retry_after_s = retry_after_s
+
+
 # ---- the request as JSON -----------------------------------------------------
 
 

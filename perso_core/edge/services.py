@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from perso_core.definitions.snapshot import Snapshot
+from perso_core.edge.abuse import NO_LIMITS, Limits
 from perso_core.edge.cookies import CookieKeys
 from perso_core.engine.engine import Answer, Interaction
 
@@ -22,7 +23,8 @@ class EdgeServices:
     its body. answer_within_ms: how long decide and durable may take together; then the answer
     is a 207 (DESIGN.md, P4). location_hint: the path segment that clients put before /v1.
     region_id: what `getIdentity().edge.regionId` tells a page. own_origins: the edge's own
-    origins where a proxy hides them, `https://www.example.com`.
+    origins where a proxy hides them, `https://www.example.com`. limits: how often one visitor,
+    network or datastream may call.
     """
 
     decide: Callable[[Interaction], Awaitable[Answer]]
@@ -37,3 +39,4 @@ class EdgeServices:
     location_hint: str = "perso"
     region_id: int = 9
     own_origins: frozenset[str] = frozenset()
+    limits: Limits = NO_LIMITS

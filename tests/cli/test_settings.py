@@ -27,7 +27,7 @@ def test_nothing_given_means_the_defaults() -> None:
 
 
 def test_every_setting_has_a_check() -> None:
-    assert {*RANGES, *FORMS, "own_origins"} == {*NAMES}
+    assert {*RANGES, *FORMS, "own_origins", "trusted_proxies"} == {*NAMES}
 
 
 def test_every_default_passes_its_own_check() -> None:

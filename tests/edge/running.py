@@ -42,7 +42,7 @@ class Told(Struct, frozen=True):
     body: bytes
 
     def handles(self, kind: str) -> list[dict[str, Any]]:
-        return [handle for handle in self.sent["handle"] if handle["type"] == kind]
+        return [handle for handle in self.sent.get("handle", ()) if handle["type"] == kind]
 
     def payload(self, kind: str) -> list[Any]:
         return [item for handle in self.handles(kind) for item in handle["payload"]]

@@ -1,0 +1,60 @@
+"""Who calls too often, and is told so: a visitor, a network, everybody of one datastream. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perso_core.edge.addresses import Network, client_prefix
+from perso_core.edge.limits import Limiter, Rate
+from perso_core.edge.problem import TooManyRequests
+
+SECOND_MS = 1_000
+
+
+class Limits:
+    """None: no limit. trusted: the networks of our own proxies, whose X-Forwarded-For counts."""
+
+    __slots__ = ("_address", "_datastream", "_trusted", "_visitor")
+
+    def __init__(
+        self,
+        *,
+        visitor: Rate | None = None,
+        address: Rate | None = None,
+        datastream: Rate | None = None,
+        trusted: tuple[Network, ...] = (),
+    ) -> None:
+        self._visitor, self._address, self._datastream = (
+            Limiter(rate) if rate else None for rate in (visitor, address, datastream)
+        )
+        self._trusted = trusted
+
+    def count_call(
+        self, peer: str | None, forwarded_for: Sequence[str], datastream_id: str, now_ms: int
+    ) -> None:
+        """Before a body is read. Raises TooManyRequests."""
+        if self._address is not None:
+            prefix = client_prefix(peer, forwarded_for, self._trusted)
+            if prefix is not None:
+                _count(self._address, prefix, "The network of this address", now_ms)
+        if self._datastream is not None:
+            _count(self._datastream, datastream_id, "The datastream", now_ms)
+
+    def count_visitor(self, profile_key: str, now_ms: int) -> None:
+        """For a visitor whom a cookie proves. Raises TooManyRequests."""
+        if self._visitor is not None:
+            _count(self._visitor, profile_key, "This visitor", now_ms)
+
+
+NO_LIMITS = Limits()
+
+
+def _count(limiter: Limiter, key: str, who: str, now_ms: int) -> None:
+    wait_ms = limiter.wait_ms(key, now_ms)
+    if wait_ms:
+        seconds = -(-wait_ms // SECOND_MS)
+        raise TooManyRequests(
+            f"{who} calls too often.",
+            fix=f"Wait {seconds} s; Retry-After says so too.",
+            retry_after_s=seconds,
+        )

@@ -1,0 +1,107 @@
+"""Connections that hold on without asking anything: closed by deadlines of our own.
+
+aiohttp waits an hour for the rest of a request's head. Here a head that has begun, or a
+connection that sends nothing at all, has some seconds, and there are only so many connections.
+Bodies have their own time (arrival.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+
+class Connection(RequestHandler):
+    """One connection. A head that arrives whole costs no timer."""
+
+    __slots__ = ("_deadline", "_head_within_s", "_server")
+
+    def __init__(self, server: GuardedServer, *, head_within_s: float, **more: Any) -> None:
+        super().__init__(server, **more)
+        self._server = server
+        self._head_within_s = head_within_s
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._server.full:
+            self.force_close()
+        else:
+            self._begin()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._end()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        known = self._request_count
+        super().data_received(data)
+        if self._request_count != known:
+            self._end()
+        elif self._deadline is None and self._waiter is not None and not self._messages:
+            # Nobody waits for a body, so these bytes are part of a head.
+            self._begin()
+
+    def _begin(self) -> None:
+        self._deadline = self._loop.call_later(self._head_within_s, self._expire)
+
+    def _end(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _expire(self) -> None:
+        self._deadline = None
+        self.force_close()
+
+
+class GuardedServer(web.Server):
+    """max_connections: more are closed as they come. head_within_s: how long a head may take, and
+    how long a new connection may say nothing."""
+
+    def __init__(
+        self, app: web.Application, *, max_connections: int, head_within_s: float, **more: Any
+    ) -> None:
+        # As Application._make_handler does, which makes a Server of no other class.
+        super().__init__(app._handle, request_factory=app._make_request, **more)  # type: ignore[arg-type]  # as aiohttp passes it itself
+        self._max_connections = max_connections
+        self._head_within_s = head_within_s
+
+    @property
+    def full(self) -> bool:
+        """Whether there are more connections than may be."""
+        return len(self._connections) > self._max_connections
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, loop=self._loop, head_within_s=self._head_within_s, **self._kwargs)
+
+
+class GuardedRunner(web.AppRunner):
+    """A runner whose connections are guarded. idle_s: how long one may wait for its next
+    request."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        max_connections: int = 10_000,
+        head_within_s: float = 10,
+        idle_s: float = 75,
+        **more: Any,
+    ) -> None:
+        super().__init__(app, keepalive_timeout=idle_s, **more)
+        self._max_connections = max_connections
+        self._head_within_s = head_within_s
+
+    async def _make_server(self) -> web.Server:
+        await super()._make_server()  # starts the application
+        return GuardedServer(
+            self.app,
+            max_connections=self._max_connections,
+            head_within_s=self._head_within_s,
+            loop=asyncio.get_running_loop(),
+            **self._kwargs,
+        )
