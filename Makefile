@@ -10,13 +10,14 @@ DATA_DIR ?= .data/demo
 export PORT AD_PORT DATA_DIR
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo setup tools test check format bench fuzz soak clean
+.PHONY: help demo setup tools test check format bench fuzz mutants soak clean
 
 help:
 	@echo "make demo    the demo site, on http://127.0.0.1:$(PORT) (PORT, AD_PORT, DATA_DIR change where)"
 	@echo "make test    everything, with the tools it needs (Chromium, Node.js; apt when root)"
 	@echo "make check   format, lint, types, imports"
 	@echo "make bench   what one lookup, rule set and request cost; kept in bench/results.jsonl"
+	@echo "make mutants small breaks of the code, each of which a test has to notice"
 	@echo "make fuzz    random rule texts for FUZZ_SECONDS (600)"
 	@echo "make setup   the development environment in $(VENV)"
 
@@ -69,6 +70,10 @@ $(VENV)/.fuzz: $(VENV)/.setup
 # Random rule texts, at low priority; what breaks or is slow is kept in .data/fuzz.
 fuzz: $(VENV)/.fuzz
 	nice -n 19 $(BIN)/python -m tests.fuzz $(FUZZ_SECONDS)
+
+# Each small break kept in tests/mutants: the test named with it has to go red.
+mutants: tools
+	$(BIN)/python -m tests.mutants
 
 soak: tools
 	PERSO_SOAK=1 $(BIN)/python -m pytest -m soak

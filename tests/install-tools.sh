@@ -9,6 +9,7 @@ need chromium chromium
 need strace strace
 need wrk wrk
 need nginx nginx-light
+need patch patch
 need node nodejs
 need npm npm
 
