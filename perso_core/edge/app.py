@@ -12,6 +12,7 @@ from types import MappingProxyType
 from aiohttp import web
 from multidict import CIMultiDict
 
+from perso_core.edge import openapi
 from perso_core.edge.acquire import acquire
 from perso_core.edge.arrival import Arrival, arrival_of, call_of, unknown_datastream
 from perso_core.edge.call import Call, Reply
@@ -45,7 +46,9 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
         "privacy/set-consent": set_consent,
     }
 )
-PERSO_JS = files("perso_core").joinpath("edge", "static", "perso.js").read_bytes()
+_STATIC = files("perso_core").joinpath("edge", "static")
+PERSO_JS = _STATIC.joinpath("perso.js").read_bytes()
+OPENAPI_PAGE = _STATIC.joinpath("openapi.html").read_bytes()
 ALLOWED_METHODS = "POST, OPTIONS"
 PREFLIGHT_MAX_AGE_S = 600
 
@@ -58,21 +61,35 @@ def build_edge(services: EdgeServices) -> web.Application:
         app.router.add_route("*", f"/v1/{path}", handler)
         app.router.add_route("*", f"/{{hint}}/v1/{path}", handler)
     app.router.add_get("/perso.js", _perso_js)
+    app.router.add_get("/openapi.json", _openapi)
+    app.router.add_get("/openapi", _openapi_page)
     # Whatever else comes under our prefix is answered here too, as problem+json.
     app.router.add_route("*", "/{path:.*}", partial(_answer, services, None))
     return app
 
 
 async def _perso_js(_: web.Request) -> web.Response:
-    """Our own client, for pages of any origin: it holds nothing of any visitor."""
+    """Our own client, for pages of any origin."""
+    return _public(PERSO_JS, "text/javascript")
+
+
+async def _openapi(_: web.Request) -> web.Response:
+    return _public(openapi.document(), "application/json")
+
+
+async def _openapi_page(_: web.Request) -> web.Response:
+    """The document for people."""
+    return _public(OPENAPI_PAGE, "text/html")
+
+
+def _public(body: bytes, content_type: str) -> web.Response:
+    """What holds nothing of any visitor."""
     headers = {
         "Cache-Control": "public, max-age=3600",
         "Access-Control-Allow-Origin": "*",
         "X-Content-Type-Options": "nosniff",
     }
-    return web.Response(
-        body=PERSO_JS, content_type="text/javascript", charset="utf-8", headers=headers
-    )
+    return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
 
 
 async def _answer(
