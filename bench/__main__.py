@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from bench import event, interact, lookup, pql
+from bench import event, interact, lookup, pql, slow_connections
 
 
 def main() -> int:
     """The exit status: 1 where a figure is missing."""
     lookup.measure()
     event.measure()
+    slow_connections.measure()
     return max(_rules(), _requests())
 
 
