@@ -47,15 +47,21 @@ _MAC_PURPOSE = b"perso device proof 1"
 class CookieKeys(Struct, frozen=True):
     """keys: key id (0..255) -> at least 32 random bytes. current: the id of the key that signs;
     all are believed. The edge's cookies live 395 days: so long a replaced key stays here.
+    naming: makes ECIDs of FPIDs (fpid.py), and is never replaced; none: the key of the lowest id.
     """
 
     current: int
     keys: Mapping[int, bytes]
+    naming: bytes = b""
 
     def __post_init__(self) -> None:
         assert self.current in self.keys, "the signing key is among the keys"
         assert all(0 <= kid <= 255 for kid in self.keys), "a key id is one byte"
         assert all(len(key) >= MIN_KEY_BYTES for key in self.keys.values()), "keys take 32 bytes"
+
+    @property
+    def naming_key(self) -> bytes:
+        return self.naming or self.keys[min(self.keys)]
 
     def __hash__(self) -> int:
         return hash((self.current, *self.keys))
@@ -113,7 +119,7 @@ def received(
     (`meta.state.entries`). A name in the header hides the body's: a page's script writes the
     body, so it must not choose between two cookies that the browser holds.
     """
-    sent = _pairs(cookie_header)
+    sent = cookie_pairs(cookie_header)
     values: dict[str, tuple[str, ...]] = {}
     for name, value in sent:
         values[name] = (*values.get(name, ()), value)
@@ -124,7 +130,8 @@ def received(
     return values
 
 
-def _pairs(cookie_header: str) -> list[tuple[str, str]]:
+def cookie_pairs(cookie_header: str) -> list[tuple[str, str]]:
+    """(name, value) of each cookie, in order."""
     pairs = []
     for part in cookie_header.split(";"):
         name, separator, value = part.strip(" \t").partition("=")

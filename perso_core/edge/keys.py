@@ -16,17 +16,22 @@ _KEY_BYTES = 32
 
 
 class _KeyFile(Struct, forbid_unknown_fields=True):
-    """current: key id of the signing key. keys: key id (0..255) -> hex of 32 bytes."""
+    """current: key id of the signing key. keys: key id (0..255) -> hex of 32 bytes. naming: hex,
+    absent in files of before there was one.
+    """
 
     current: int
     keys: dict[int, str]
+    naming: str = ""
 
 
 def keys_from(path: Path) -> CookieKeys:
     """The keys in a file; made on first use, readable by its owner alone.
 
     Losing the file makes every visitor new; sharing it lets its reader be any visitor. To renew:
-    add a key under a new id, make it `current`, keep the old one for 395 days.
+    add a key under a new id, make it `current`, keep the old one for 395 days. `naming` stays: a
+    file without one takes the key of the lowest id for it, which is then to be written there
+    before that key goes.
     Raises BadSettings for a file that cannot be understood.
     """
     try:
@@ -37,7 +42,8 @@ def keys_from(path: Path) -> CookieKeys:
 
 
 def _written_new(path: Path) -> bytes:
-    fresh = msgspec.json.encode(_KeyFile(1, {1: secrets.token_hex(_KEY_BYTES)}))
+    naming = secrets.token_hex(_KEY_BYTES)
+    fresh = msgspec.json.encode(_KeyFile(1, {1: secrets.token_hex(_KEY_BYTES)}, naming))
     unfinished = path.with_suffix(f".{secrets.token_hex(4)}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -58,10 +64,11 @@ def _keys(written: bytes, path: Path) -> CookieKeys:
     try:
         kept = msgspec.json.decode(written, type=_KeyFile)
         keys = {key_id: bytes.fromhex(text) for key_id, text in kept.keys.items()}
+        naming = bytes.fromhex(kept.naming)
     except ValueError as fault:
         raise BadSettings(f"{path.name}: {fault}.", fix="Restore the key file.") from fault
     if kept.current not in keys or any(len(key) < _KEY_BYTES for key in keys.values()):
         raise BadSettings(
             f"{path.name}: no usable key {kept.current}.", fix="Restore the key file."
         )
-    return CookieKeys(current=kept.current, keys=keys)
+    return CookieKeys(current=kept.current, keys=keys, naming=naming)

@@ -1,0 +1,53 @@
+"""A site's own device id (FPID): the same one always gives the same ECID. Pure.
+
+The ECID is a name, not a key: whoever brings an FPID without our cookies is called by its ECID,
+and has a new, empty profile (DESIGN.md, Identity). A datastream may trust the cookie that its own
+server sets; then the FPID in it selects the profile too.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+
+from perso_core.decision.identity import Device, Identity, ecid_from
+from perso_core.edge.cookies import cookie_pairs
+
+NAMESPACE = "FPID"
+MAX_FPID_CHARS = 256
+_NAME = b"perso fpid name 1"
+_PROFILE = b"perso fpid profile 1"
+
+
+def fpid_claimed(claims: Iterable[Identity]) -> str | None:
+    """The FPID among a request's identities; None: there is none, or two."""
+    found = {claim.id for claim in claims if claim.namespace == NAMESPACE}
+    return found.pop() if len(found) == 1 else None
+
+
+def fpid_in_cookie(cookie_header: str, name: str) -> str | None:
+    """The FPID in the site's own cookie; None: there is none, two different ones (nothing says
+    which is the visitor's), or no usable text."""
+    found = {value for key, value in cookie_pairs(cookie_header) if key == name}
+    if len(found) != 1:
+        return None
+    (text,) = found
+    return text if 0 < len(text) <= MAX_FPID_CHARS and text.isprintable() else None
+
+
+def ecid_of(fpid: str, *, org: str, naming: bytes) -> str:
+    """naming: the key that makes names; whoever has it can tell the ECID of an FPID."""
+    return ecid_from(_derived(_NAME, fpid, org, naming)[:16])
+
+
+def trusted_device(fpid: str, *, org: str, naming: bytes) -> Device:
+    """The device whose profile the FPID selects, where the datastream trusts its cookie."""
+    suffix = _derived(_PROFILE, fpid, org, naming)[:8]
+    # All zeros would mean an ECID that we made at random.
+    return Device(ecid_of(fpid, org=org, naming=naming), suffix.hex() if any(suffix) else "1" * 16)
+
+
+def _derived(purpose: bytes, fpid: str, org: str, naming: bytes) -> bytes:
+    parts = (purpose, org.encode(), fpid.encode())
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return hmac.digest(naming, message, "sha256")
