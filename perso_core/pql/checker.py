@@ -40,7 +40,7 @@ from perso_core.pql.nodes import (
     Sum,
     TimeWord,
 )
-from perso_core.pql.patterns import BadPattern, regular
+from perso_core.pql.patterns import BadPattern, usable
 from perso_core.pql.source import Source, Span
 from perso_core.pql.together import never_together
 from perso_core.pql.type_faults import NUMERIC
@@ -216,7 +216,7 @@ class _Checker(TimeChecks):
             return
         assert isinstance(node, Constant), "written looked"
         try:
-            regular(str(node.value))
+            usable(str(node.value))
         except BadPattern as error:
             self.fault(
                 node.span,

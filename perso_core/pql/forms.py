@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from perso_core.pql.code import Change, Function, Written, linked
 from perso_core.pql.nodes import Constant
-from perso_core.pql.patterns import regular
+from perso_core.pql.patterns import usable
 from perso_core.pql.reads import Reading
 from perso_core.pql.source import Span
 from perso_core.pql.types import Reads
@@ -43,9 +42,10 @@ class Parts(Struct, frozen=True, gc=False):
     exact: bool
 
     def compiled(self) -> Compiled:
-        return Compiled(self.reading.made(lambda one: one.value), self.exact, self.linked)
+        return Compiled(self.reading.made(lambda one: one.value), self.exact, self)
 
-    def linked(self) -> Linked:
+    def __call__(self) -> Linked:
+        """Makes its functions."""
         test = self.test.made()
         return Linked(test, test if self.value is self.test else self.value.made())
 
@@ -108,10 +108,8 @@ class Form:
         if self.ready is not None:
             return self.ready
         for number in self.patterns:
-            regular(literals[number][1:-1])
-        return Compiled(
-            self.reads or self._reads(literals), self.exact, partial(self._linked, literals)
-        )
+            usable(literals[number][1:-1])
+        return Compiled(self.reads or self._reads(literals), self.exact, Filled(self, literals))
 
     def _reads(self, literals: Sequence[str]) -> Reads:
         values = self._values(literals)
@@ -124,10 +122,21 @@ class Form:
             values[number] = literal[1:-1] if literal[0] == '"' else _number(literal)
         return values
 
-    def _linked(self, literals: Sequence[str]) -> Linked:
+    def linked(self, literals: Sequence[str]) -> Linked:
         values = self._values(literals)
         test = self.test.function(values)
         return Linked(test, test if self.value is self.test else self.value.function(values))
+
+
+# Of these there is one for each part of each rule: what the garbage collector need not look at.
+class Filled(Struct, frozen=True, eq=False, gc=False):
+    """A form with the literals of a rule: makes its functions."""
+
+    form: Form
+    literals: Sequence[str]
+
+    def __call__(self) -> Linked:
+        return self.form.linked(self.literals)
 
 
 def _number(literal: str) -> int | float:

@@ -39,7 +39,7 @@ from perso_core.pql.nodes import (
     children,
 )
 from perso_core.pql.patterns import like_prefix
-from perso_core.pql.types import EventGuard, Reads, Test
+from perso_core.pql.types import NO_AUDIENCES, EventGuard, Reads, Test
 from perso_core.pql.values import fold
 
 CURRENT = frozenset(("currentMonth", "currentYear", "currentDayOfMonth"))
@@ -57,6 +57,8 @@ class Guard(Struct, frozen=True, gc=False):
     like: bool = False
 
     def made(self, value_of: Callable[[Constant], Any]) -> EventGuard:
+        if not self.literals:
+            return EventGuard(self.test, self.path)
         values = tuple([value_of(literal) for literal in self.literals])
         if self.like:
             values = tuple(map(like_prefix, values))
@@ -93,12 +95,13 @@ class Reading(Struct, frozen=True, gc=False):
     now: bool
 
     def made(self, value_of: Callable[[Constant], Any]) -> Reads:
-        return Reads(
-            profile_paths=self.profile_paths,
-            audience_ids=frozenset([str(value_of(audience)) for audience in self.audiences]),
-            events=tuple(dict.fromkeys([guard.made(value_of) for guard in self.guards])),
-            now=self.now,
-        )
+        audiences = NO_AUDIENCES
+        if self.audiences:
+            audiences = frozenset([str(value_of(audience)) for audience in self.audiences])
+        events = tuple([guard.made(value_of) for guard in self.guards])
+        if len(events) > 1:
+            events = tuple(dict.fromkeys(events))
+        return Reads(self.profile_paths, audiences, events, self.now)
 
     @property
     def literals(self) -> tuple[Constant, ...]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from types import CodeType
 
 from msgspec import Struct
@@ -22,9 +22,9 @@ from msgspec import Struct
 from perso_core.pql.code import linked
 from perso_core.pql.forms import Compiled, Form, Linked, Parts
 from perso_core.pql.operands import HERE, THERE
-from perso_core.pql.patterns import WILDCARDS, BadPattern
+from perso_core.pql.patterns import BadPattern
 from perso_core.pql.source import Span
-from perso_core.pql.types import EventGuard, Reads
+from perso_core.pql.types import NO_AUDIENCES, EventGuard, Reads
 
 # A longer text is compiled for itself.
 MAX_TEXT = 4_096
@@ -52,7 +52,7 @@ class Text:
 
     __slots__ = ("event_window_ms", "literals", "shape", "skeleton")
 
-    def __init__(self, skeleton: str, literals: list[str], event_window_ms: int) -> None:
+    def __init__(self, skeleton: str, literals: tuple[str, ...], event_window_ms: int) -> None:
         self.skeleton = skeleton
         self.literals = literals
         self.event_window_ms = event_window_ms
@@ -93,7 +93,7 @@ def taken_apart(text: str, event_window_ms: int) -> Text | None:
     if len(text) > MAX_TEXT or HERE in text or THERE in text:
         return None
     pieces = LITERAL.split(text)
-    literals = pieces[1::2]
+    literals = tuple(pieces[1::2])
     pieces[1::2] = [HERE + _kind(literal) + THERE for literal in literals]
     return Text("".join(pieces), literals, event_window_ms)
 
@@ -107,7 +107,8 @@ def _kind(literal: str) -> str:
         return literal
     if literal[0] == '"':
         # What `like` makes of a text depends on where its wildcards are.
-        return '"' + PLAIN.sub("x", literal[1:-1]) if WILDCARDS & set(literal) else '"'
+        wild = "%" in literal or "_" in literal
+        return '"' + PLAIN.sub("x", literal[1:-1]) if wild else '"'
     if "." not in literal:
         return "9"
     return literal if float(literal) in (0, 1) else "9."
@@ -209,15 +210,25 @@ class Joined(Struct, frozen=True, gc=False):
 
     def of(self, parts: Sequence[Compiled]) -> Compiled:
         """The rule of these parts, in the order of the text."""
-        audiences: set[str] = set()
-        events: list[EventGuard] = []
+        audiences = NO_AUDIENCES
+        events: tuple[EventGuard, ...] = ()
         for part in reversed(parts):  # as reading the whole rule gives them
-            audiences.update(part.reads.audience_ids)
-            events.extend(part.reads.events)
-        guards = tuple(dict.fromkeys(events)) if len(events) > 1 else tuple(events)
-        reads = Reads(self.profile_paths, frozenset(audiences), guards, self.now)
-        return Compiled(reads, self.exact, partial(self.linked, parts))
+            audiences = (
+                audiences | part.reads.audience_ids if part.reads.audience_ids else audiences
+            )
+            events += part.reads.events
+        guards = tuple(dict.fromkeys(events)) if len(events) > 1 else events
+        reads = Reads(self.profile_paths, audiences, guards, self.now)
+        return Compiled(reads, self.exact, Joining(self, tuple(parts)))
 
-    def linked(self, parts: Sequence[Compiled]) -> Linked:
-        test = linked(self.code, tuple([parts[number].link().test for number in self.order]))
+
+class Joining(Struct, frozen=True, eq=False, gc=False):
+    """A joined rule with its parts: makes its functions."""
+
+    joined: Joined
+    parts: tuple[Compiled, ...]
+
+    def __call__(self) -> Linked:
+        found = tuple([self.parts[number].link().test for number in self.joined.order])
+        test = linked(self.joined.code, found)
         return Linked(test, test)

@@ -146,6 +146,10 @@ class EventGuard(Struct, frozen=True, gc=False):
     values: tuple[str | int | float | bool, ...] = ()
 
 
+# Most rules ask for no audience, and each empty set that Python makes is one more.
+NO_AUDIENCES: frozenset[str] = frozenset()
+
+
 class Reads(Struct, frozen=True, gc=False):
     """What one rule depends on.
 

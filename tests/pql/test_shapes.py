@@ -193,4 +193,4 @@ def test_a_text_taken_apart_is_the_same_put_together(text: str) -> None:
 
     assert apart is not None
     assert apart.whole() == text
-    assert [text[start:end] for (start, end), _ in apart.places()] == apart.literals
+    assert [text[start:end] for (start, end), _ in apart.places()] == [*apart.literals]
