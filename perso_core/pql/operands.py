@@ -20,16 +20,18 @@ MAX_SIGNS = 100
 MAX_AND = 16
 MAX_OR = 3
 
-# Literals are passed over: a sign in one is none.
+# What is said of a literal has none of these in it.
 SIGN = re.compile(
-    r"""\x00[^\x01]*\x01 | [()\[\]{}] | => | !(?!=)
+    r"""[()\[\]{}] | => | !(?!=)
       | [abeflmnoswABEFLMNOSW](?<![\w$@.].)(?i:(?<=a)nd|(?<=o)r|(?<=n)ot|(?<=b)etween|(?<=s)elect
         |(?<=l)et|(?<=o)ver|(?<=w)here|(?<=f)rom|(?<=e)xists|(?<=f)orall|(?<=s)um|(?<=a)verage
         |(?<=m)in|(?<=m)ax)(?![\w$])""",
     re.VERBOSE,
 )
 CLOSES = {")": "(", "]": "[", "}": "{"}
+OPENS = frozenset(CLOSES.values())
 NOT = frozenset(("not", "!"))
+JOINS = frozenset(("and", "or"))
 
 # None for a part, else the word and what it joins.
 Way = tuple[str, tuple["Way", ...]] | None
@@ -54,7 +56,7 @@ def join_of(skeleton: str) -> Join | None:
 class _Reader:
     """Takes apart ranges of the skeleton, each given with the range of the signs in it.
 
-    signs: (from, to, the sign in lower case). closes: for each opening bracket where it is closed,
+    signs: (from, to, the sign). closes: for each opening bracket where it is closed,
     by their numbers. clear: every bracket is closed. parts: found so far, in order.
     """
 
@@ -67,18 +69,16 @@ class _Reader:
 
     def _find(self) -> bool:
         opened: list[int] = []
+        signs, closes = self.signs, self.closes
         for match in SIGN.finditer(self.skeleton):
             sign = match[0]
-            if sign in CLOSES:
-                if not opened or self.signs[opened[-1]][2] != CLOSES[sign]:
+            if sign in OPENS:
+                opened.append(len(signs))
+            elif sign in CLOSES:
+                if not opened or signs[opened[-1]][2] != CLOSES[sign]:
                     return False
-                self.closes[opened.pop()] = len(self.signs)
-            elif sign in OPENS:
-                opened.append(len(self.signs))
-            elif sign[0] == HERE:
-                continue
-            start, end = match.span()
-            self.signs.append((start, end, sign.lower()))
+                closes[opened.pop()] = len(signs)
+            signs.append((*match.span(), sign))
         return not opened
 
     def join(self, start: int, end: int, first: int, last: int) -> Way:
@@ -97,8 +97,10 @@ class _Reader:
         while at <= last:
             place, after, sign = self.signs[at] if at < last else (end, end, "or")
             if sign in OPENS:
-                at = self.closes[at]
-            elif sign in ("and", "or"):
+                at = self.closes[at] + 1
+                continue
+            sign = sign.lower()
+            if sign in JOINS:
                 if not self.operand(operands, start, place, begins, at):
                     return None
                 if sign == "or":
@@ -114,18 +116,20 @@ class _Reader:
         """Whether nothing but negations stand before this one."""
         if not self.skeleton[start:place].strip():
             return True
-        return all(sign in NOT for _, _, sign in self.signs[begins:at])
+        return all(sign.lower() in NOT for _, _, sign in self.signs[begins:at])
 
     def operand(self, operands: list[Way], start: int, end: int, first: int, last: int) -> bool:
         """Adds what stands between two words; False where that is not certain."""
-        text = self.skeleton[start:end]
-        start += len(text) - len(text.lstrip())
-        end = start + len(text.strip())
+        skeleton = self.skeleton
+        while start < end and skeleton[start].isspace():
+            start += 1
+        while end > start and skeleton[end - 1].isspace():
+            end -= 1
         if start == end:
             return False
         if first < last and self.signs[first][0] == start:
             _, after, sign = self.signs[first]
-            if sign in NOT:
+            if sign.lower() in NOT:
                 inner: list[Way] = []
                 if not self.operand(inner, after, end, first + 1, last):
                     return False
@@ -140,9 +144,6 @@ class _Reader:
         operands.append(None)
         self.parts.append((start, end))
         return True
-
-
-OPENS = frozenset(CLOSES.values())
 
 
 def _joined(word: str, operands: list[Way]) -> Way:

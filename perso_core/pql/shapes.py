@@ -52,11 +52,13 @@ class Text:
 
     __slots__ = ("event_window_ms", "literals", "shape", "skeleton")
 
-    def __init__(self, skeleton: str, literals: tuple[str, ...], event_window_ms: int) -> None:
+    def __init__(
+        self, skeleton: str, literals: tuple[str, ...], event_window_ms: int, shape: Shape
+    ) -> None:
         self.skeleton = skeleton
         self.literals = literals
         self.event_window_ms = event_window_ms
-        self.shape = _shape(skeleton, event_window_ms)
+        self.shape = shape
 
     def remembered(self) -> Compiled | None:
         """The rule, where another of its shape was compiled before."""
@@ -65,13 +67,15 @@ class Text:
     def parts(self, places: Iterable[tuple[int, int]]) -> list[Text] | None:
         """The texts at these places of the skeleton; None when a literal is in none of them."""
         found: list[Text] = []
+        whole, literals, event_window_ms = self.skeleton, self.literals, self.event_window_ms
         at = 0
         for start, end in places:
-            skeleton = self.skeleton[start:end]
-            number = skeleton.count(HERE)
-            found.append(Text(skeleton, self.literals[at : at + number], self.event_window_ms))
-            at += number
-        return found if at == len(self.literals) else None
+            skeleton = whole[start:end]
+            after = at + skeleton.count(HERE)
+            shape = _shape_of_part(skeleton, event_window_ms)
+            found.append(Text(skeleton, literals[at:after], event_window_ms, shape))
+            at = after
+        return found if at == len(literals) else None
 
     def whole(self) -> str:
         """The text itself."""
@@ -95,16 +99,20 @@ def taken_apart(text: str, event_window_ms: int) -> Text | None:
     pieces = LITERAL.split(text)
     literals = tuple(pieces[1::2])
     pieces[1::2] = [HERE + _kind(literal) + THERE for literal in literals]
-    return Text("".join(pieces), literals, event_window_ms)
+    skeleton = "".join(pieces)
+    return Text(skeleton, literals, event_window_ms, _shape(skeleton, event_window_ms))
 
 
 PLACE = re.compile(f"{HERE}[^{THERE}]*{THERE}")
 
 
 def _kind(literal: str) -> str:
-    """What the shape says of a literal: all of it when it may mean something else."""
-    if literal in SPECIAL or "\\" in literal:
+    """What the shape says of a literal: all of it when it may mean something else. No sign that
+    joins operands is in it."""
+    if literal in SPECIAL:
         return literal
+    if "\\" in literal:
+        return "\\" + literal.encode("utf-8", "surrogatepass").hex()
     if literal[0] == '"':
         # What `like` makes of a text depends on where its wildcards are.
         wild = "%" in literal or "_" in literal
@@ -112,6 +120,11 @@ def _kind(literal: str) -> str:
     if "." not in literal:
         return "9"
     return literal if float(literal) in (0, 1) else "9."
+
+
+def _matters(literal: str) -> bool:
+    """Whether the shape says all of the literal."""
+    return "\\" in literal or _kind(literal) == literal
 
 
 class Shape:
@@ -152,7 +165,7 @@ class Shape:
             self._keep(parts, text)
 
     def _keep(self, parts: Parts, text: Text) -> None:
-        meant = [n for n, one in enumerate(text.literals) if _kind(one) == one]
+        meant = [n for n, one in enumerate(text.literals) if _matters(one)]
         form = Form(parts, dict(text.places()), meant)
         if self.fixed is None:
             self.fixed = form.fixed
@@ -168,9 +181,17 @@ def _shape(skeleton: str, event_window_ms: int) -> Shape:
     return Shape()
 
 
+# Parts on their own: thousands of rules that are each joined in another way, of a few hundred
+# parts, would drive these out.
+@lru_cache(maxsize=KEPT)
+def _shape_of_part(skeleton: str, event_window_ms: int) -> Shape:
+    return Shape()
+
+
 def forget() -> None:
     """Every shape: the next rule of each is compiled in full."""
     _shape.cache_clear()
+    _shape_of_part.cache_clear()
 
 
 # ---- rules joined of parts --------------------------------------------------
