@@ -20,9 +20,19 @@ MAX_SIGNS = 100
 MAX_AND = 16
 MAX_OR = 3
 
+
+def _balanced(levels: int) -> str:
+    """The inside of a bracket, with brackets so many levels deep; nothing is looked at twice."""
+    inner = r"[^()]*+"
+    for _ in range(levels):
+        inner = rf"[^()]*+(?:\({inner}\)[^()]*+)*+"
+    return inner
+
+
+# What a function is called with is one sign, usually: nothing in it joins operands of the rule.
 # What is said of a literal has none of these in it.
 SIGN = re.compile(
-    r"""[()\[\]{}] | => | !(?!=)
+    rf"""\((?<=[\w$].)(?i:(?<!and.)(?<!or.)(?<!not.)){_balanced(3)}\) | [()\[\]{{}}] | => | !(?!=)
       | [abeflmnoswABEFLMNOSW](?<![\w$@.].)(?i:(?<=a)nd|(?<=o)r|(?<=n)ot|(?<=b)etween|(?<=s)elect
         |(?<=l)et|(?<=o)ver|(?<=w)here|(?<=f)rom|(?<=e)xists|(?<=f)orall|(?<=s)um|(?<=a)verage
         |(?<=m)in|(?<=m)ax)(?![\w$])""",
@@ -72,6 +82,8 @@ class _Reader:
         signs, closes = self.signs, self.closes
         for match in SIGN.finditer(self.skeleton):
             sign = match[0]
+            if len(sign) > 1 and sign[0] == "(":
+                continue
             if sign in OPENS:
                 opened.append(len(signs))
             elif sign in CLOSES:
