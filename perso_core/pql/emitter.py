@@ -17,6 +17,9 @@ OUTLINE_DEPTH = 20
 # Of a rule's function, and of those it joins.
 PARAMS = ("view", "now")
 
+# What joins operands is written where it stands.
+IN_PLACE: frozenset[type[Node]] = frozenset((And, Or, Not, Constant))
+
 Emit = Mapping[type[Node], Callable[["Emitter", Any], Shape]]
 
 
@@ -121,7 +124,7 @@ class Emitter:
         """What `and`, `or` or `not` joins. Right below the rule it is a function of its own:
         rules are joined of few parts in very many ways, and each way is little code then."""
         inside = len(self.functions) > 1 or self.variables
-        if inside or isinstance(node, And | Or | Not | Constant):
+        if inside or type(node) in IN_PLACE:
             return self.test(node)
         self.functions.append(_Function())
         self.used.add("view")

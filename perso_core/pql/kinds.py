@@ -118,9 +118,12 @@ def loops(node: Node) -> bool:
 PER_ELEMENT = frozenset(("condition", "measure", "key"))
 
 
+MOVING = frozenset((TimeWord, Period))
+
+
 def moves(node: Node) -> bool:
     """Whether it is a time that moves with now."""
-    return isinstance(node, TimeWord | Period)
+    return type(node) in MOVING
 
 
 def is_now(node: Node) -> bool:
@@ -134,11 +137,15 @@ def labels_in(step: Step, names: list[str]) -> list[Variable]:
     return [time for time in times if isinstance(time, Variable) and time.name in names]
 
 
+# A union written where it is asked for would be made anew each time.
+OF_ONE_TIME = (Distance, Side, On)
+
+
 def times_of(window: Window) -> tuple[Node, ...]:
     """The times a window is measured from."""
     if isinstance(window, Between):
         return window.first, window.last
-    assert isinstance(window, Distance | Side | On), "there are four kinds of window"
+    assert isinstance(window, OF_ONE_TIME), "there are four kinds of window"
     return (window.time,)
 
 

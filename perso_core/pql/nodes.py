@@ -25,11 +25,12 @@ class Node(Struct, frozen=True, eq=False, gc=False):
     """The root of all nodes. After what it says, the fields of each give places: `span` first."""
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and all(
-            _same(getattr(self, name), getattr(other, name))
-            for name in self.__struct_fields__
-            if name not in PLACES
-        )
+        if type(self) is not type(other):
+            return False
+        for name in self.__struct_fields__:
+            if name not in PLACES and not _same(getattr(self, name), getattr(other, name)):
+                return False
+        return True
 
     # Without it `!=` would ask whether the two are one object.
     def __ne__(self, other: object) -> bool:

@@ -129,11 +129,11 @@ def reading_of(root: Node) -> Reading:
         kind = type(node)
         if kind in LEAVES:
             continue
-        now = now or kind in OF_TIME or (kind is Call and _of_calendar(node))
         if type(node) is Path and type(node.base) in BASES:
             if type(node.base) is Root:
                 paths.add(".".join(node.segments))
             continue
+        now = now or kind in OF_TIME or (kind is Call and _of_calendar(node))
         if type(node) is Call and node.name == "inSegment":
             (audience,) = node.args
             assert isinstance(audience, Constant), "the checker wants ids written out"
@@ -163,6 +163,7 @@ def reads_time(node: Node) -> bool:
 # Below these is nothing that a rule reads.
 LEAVES: frozenset[type[Node]] = frozenset((Constant, Element, Variable, Root))
 OF_TIME: frozenset[type[Node]] = frozenset((TimeWord, Period, Events))
+JOINS = (And, Or)
 OF_RANGES: frozenset[type[Node]] = frozenset((Binder, Over))
 # A path from one of these reads what it names and nothing else.
 BASES: frozenset[type[Node]] = frozenset((Root, Element, Variable))
@@ -175,7 +176,7 @@ def flips_exactly(node: Node) -> bool:
     """
     if isinstance(node, Not):
         return flips_exactly(node.operand)
-    if isinstance(node, And | Or):
+    if isinstance(node, JOINS):
         of_time = [operand for operand in node.operands if reads_time(operand)]
         return not of_time or (len(of_time) == 1 and flips_exactly(of_time[0]))
     if isinstance(node, Chain):
@@ -199,9 +200,12 @@ def _of_calendar(node: Node) -> bool:
 # ---- where events are read --------------------------------------------------
 
 
+WITH_RANGES = (Binder, Over)
+
+
 def _uses(node: Node) -> Guards:
     """The guards of one place that reads the events, or may: of a binder, () when it does not."""
-    if isinstance(node, Binder | Over):
+    if isinstance(node, WITH_RANGES):
         kind = node.kind if isinstance(node, Binder) else "over"
         return tuple(guard for one in node.ranges for guard in _of_range(one, kind))
     if isinstance(node, Range):
@@ -252,7 +256,9 @@ def guards(condition: Node, event: Sequence[Node]) -> tuple[EventGuard, ...]:
 def alternatives(condition: Node, event: Sequence[Node]) -> Guards:
     """`guards`, before their literals have values."""
     if isinstance(condition, And):
-        return min((alternatives(operand, event) for operand in condition.operands), key=_worth)
+        if len(condition.operands) == 1:
+            return alternatives(condition.operands[0], event)
+        return min([alternatives(operand, event) for operand in condition.operands], key=_worth)
     if isinstance(condition, Or):
         found = tuple(
             guard for operand in condition.operands for guard in alternatives(operand, event)
@@ -266,20 +272,18 @@ def alternatives(condition: Node, event: Sequence[Node]) -> Guards:
 def _worth(found: Guards) -> tuple[int, bool, int]:
     if not found:
         return (-1, False, 0)
+    if len(found) == 1:
+        (guard,) = found
+        return (WORTH[guard.test], guard.path != ("eventType",), len(guard.literals))
     worst = max(WORTH[guard.test] for guard in found)
     other = any(guard.path != ("eventType",) for guard in found)
     return (worst, other, sum(len(guard.literals) for guard in found))
 
 
 def _of_atom(atom: Node, event: Sequence[Node]) -> Guard:
-    if isinstance(atom, Compare):
-        return _of_compare(atom, event)
-    if isinstance(atom, Member):
-        return _of_member(atom, event)
-    if isinstance(atom, Pattern):
-        return _of_pattern(atom, event)
-    if isinstance(atom, Method):
-        return _of_method(atom, event)
+    of_kind = OF_ATOMS.get(type(atom))
+    if of_kind is not None:
+        return of_kind(atom, event)
     if isinstance(atom, Call) and atom.name == "stringCompare":
         return _of_string_compare(atom, event)
     if isinstance(atom, Occurs):
@@ -360,6 +364,14 @@ STRICT = words(
     "equals notEqualTo contains doesNotContain startsWith doesNotStartWith endsWith doesNotEndWith"
     " matches isNotNull intersects subsetOf includes"
 )
+
+
+OF_ATOMS: dict[type[Node], Callable[[Any, Sequence[Node]], Guard]] = {
+    Compare: _of_compare,
+    Member: _of_member,
+    Pattern: _of_pattern,
+    Method: _of_method,
+}
 
 
 def _of_string_compare(atom: Call, event: Sequence[Node]) -> Guard:

@@ -80,8 +80,10 @@ class Text:
 
     def whole(self) -> str:
         """The text itself."""
-        literals = iter(self.literals)
-        return PLACE.sub(lambda _: next(literals), self.skeleton)
+        pieces = PLACE.split(self.skeleton)
+        found = [*pieces, *self.literals]
+        found[::2], found[1::2] = pieces, self.literals
+        return "".join(found)
 
     def places(self) -> Iterator[tuple[Span, int]]:
         """Where each literal stands in the text, and which one it is."""

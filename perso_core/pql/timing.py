@@ -227,26 +227,22 @@ def chain(emitter: Emitter, node: Chain) -> Shape:
 
 
 def _step(emitter: Emitter, step: Step, earlier: Sequence[str]) -> Shape:
-    parted = tuple(_parted(step.windows, earlier))
-    anchors = list(map(times_of, parted))
-    labels = [_labels(times, earlier) for times in anchors]
-    fixed = [
-        fixed_moments(emitter, times)
-        for times, measured in zip(anchors, labels, strict=True)
-        if not measured
-    ]
-    made = [
-        _made(window, _anchors(times, still=False))
-        for window, times in zip(parted, anchors, strict=True)
-    ]
-    windows = tuple(zip(made, labels, strict=True))
-    amounts = [_amount(window) for window in parted if isinstance(window, Distance)]
+    windows: list[tuple[Made, tuple[int, ...]]] = []
+    fixed: list[Shape] = []
+    amounts: list[Constant] = []
+    for window in _parted(step.windows, earlier):
+        times = times_of(window)
+        labels = _labels(times, earlier)
+        if not labels:
+            fixed.append(fixed_moments(emitter, times))
+        windows.append((_made(window, _anchors(times, still=False)), labels))
+        if isinstance(window, Distance):
+            amounts.append(_amount(window))
     known = len(step.counts_at) == len(step.counts)  # a step may be made without its text
     places = step.counts_at if known else [NOWHERE] * len(step.counts)
     numbers = [Constant(n, at) for (_, n), at in zip(step.counts, places, strict=True)]
-    ready = emitter.written(
-        [*amounts, *numbers], partial(_ready, windows, [op for op, _ in step.counts])
-    )
+    ops = tuple([op for op, _ in step.counts])
+    ready = emitter.written([*amounts, *numbers], partial(_ready, tuple(windows), ops))
     conditions = step.conditions
     condition = conditions[0] if len(conditions) == 1 else And(conditions)
     of_event = emitter.of_element(condition, test=True)
