@@ -64,7 +64,8 @@ class Form:
 
     fixed: the literals that matter. free: the others. values: for each literal its place, those of
     the free ones to be filled in; then what is made of others. patterns: which free ones a
-    function may refuse. reads: where no free literal is read. ready: where none is free.
+    function may refuse. read: which free one each literal is that a Reads is made of, by its id.
+    reads: where no free literal is read. ready: where none is free.
     """
 
     def __init__(self, parts: Parts, numbers: Mapping[Span, int], meant: Collection[int]) -> None:
@@ -82,16 +83,16 @@ class Form:
         )
         self.fixed = tuple([n for n in range(len(numbers)) if n not in self.free])
         self.values: list[Any] = [None] * len(numbers)
-        self.test = _Linked(parts.test, self)
-        self.value = self.test if parts.value is parts.test else _Linked(parts.value, self)
+        self.parts = parts
+        self.functions: tuple[_Linked, _Linked] | None = None  # until they are first asked for
         self.exact = parts.exact
         refusing = [literal for one in written if one.refuses for literal in one.literals]
         patterns = {self.numbers.get(literal.span) for literal in refusing}
         self.patterns = tuple([number for number in self.free if number in patterns])
         self.reading = parts.reading
-        self.read = {id(one): self.place(one) for one in parts.reading.literals}
-        varies = any(place in self.free for place in self.read.values())
-        self.reads = None if varies else parts.reading.made(lambda one: one.value)
+        placed = [(id(one), numbers.get(one.span)) for one in parts.reading.literals]
+        self.read = {one: number for one, number in placed if number in self.free}
+        self.reads = None if self.read else parts.reading.made(lambda one: one.value)
         # Without free literals it is one rule, whatever its text.
         self.ready = None if self.free else parts.compiled()
 
@@ -112,20 +113,32 @@ class Form:
         return Compiled(self.reads or self._reads(literals), self.exact, Filled(self, literals))
 
     def _reads(self, literals: Sequence[str]) -> Reads:
-        values = self._values(literals)
-        return self.reading.made(lambda one: values[self.read[id(one)]])
+        read = self.read
+
+        def said(one: Constant) -> Any:
+            number = read.get(id(one))
+            return one.value if number is None else _value(literals[number])
+
+        return self.reading.made(said)
 
     def _values(self, literals: Sequence[str]) -> list[Any]:
         values = self.values.copy()
         for number in self.free:
-            literal = literals[number]
-            values[number] = literal[1:-1] if literal[0] == '"' else _number(literal)
+            values[number] = _value(literals[number])
         return values
 
     def linked(self, literals: Sequence[str]) -> Linked:
+        if self.functions is None:
+            self.functions = self._functions()
+        test, value = self.functions
         values = self._values(literals)
-        test = self.test.function(values)
-        return Linked(test, test if self.value is self.test else self.value.function(values))
+        found = test.function(values)
+        return Linked(found, found if value is test else value.function(values))
+
+    def _functions(self) -> tuple[_Linked, _Linked]:
+        parts = self.parts
+        test = _Linked(parts.test, self)
+        return test, test if parts.value is parts.test else _Linked(parts.value, self)
 
 
 # Of these there is one for each part of each rule: what the garbage collector need not look at.
@@ -139,7 +152,9 @@ class Filled(Struct, frozen=True, eq=False, gc=False):
         return self.form.linked(self.literals)
 
 
-def _number(literal: str) -> int | float:
+def _value(literal: str) -> str | int | float:
+    if literal[0] == '"':
+        return literal[1:-1]
     return float(literal) if "." in literal else int(literal)
 
 

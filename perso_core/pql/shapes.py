@@ -152,9 +152,10 @@ class Shape:
         if self.first is not None:
             first, self.first = self.first, None
             self._keep(*first)
-        if self.fixed is None:
+        fixed = self.fixed
+        if fixed is None:
             return None
-        form = self.forms.get(tuple([literals[at] for at in self.fixed]))
+        form = self.forms.get(tuple([literals[at] for at in fixed]) if fixed else ())
         try:
             return None if form is None else form.compiled(literals)
         except BadPattern:
@@ -225,11 +226,12 @@ class Joined(Struct, frozen=True, gc=False):
         found: list[Compiled] = []
         at = 0
         for part in self.parts:
-            one = part.shape.compiled(literals[at : at + part.literals])
+            after = at + part.literals
+            one = part.shape.compiled(literals[at:after])
             if one is None:
                 return None
             found.append(one)
-            at += part.literals
+            at = after
         return self.of(found)
 
     def of(self, parts: Sequence[Compiled]) -> Compiled:
