@@ -7,7 +7,8 @@ the first rule is compiled: a literal is free when the compiled functions have i
 nothing else was made of it. Those that Python or the language give a meaning of their own (0, 1,
 "true", "false", "") matter always.
 
-A rule of a known shape takes about 30 µs, one of a new shape 200 to 300 (bench/pql_compile.py).
+A rule of a known shape takes about 10 µs, one joined anew of known parts 25, a new part 150 to 200
+(bench/pql_compile.py).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from perso_core.errors import RuleFaults
 from perso_core.pql import shapes
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS, compile_rule
+from perso_core.pql.patterns import PLAINLY_FINE, regular, usable
 from tests.pql import making
 from tests.pql.cases import AUDIENCES, VECTORS
 
@@ -174,6 +175,22 @@ def test_no_more_shapes_are_kept_than_said() -> None:
         shapes.taken_apart(f"a{number} = 2", 1)
 
     assert shapes._shape.cache_info().currsize == shapes.KEPT
+
+
+def test_rules_joined_in_many_ways_do_not_drive_their_parts_out() -> None:
+    shapes.forget()
+    compile_rule("part = 2 and first = 2")
+    for number in range(shapes.KEPT + 10):
+        shapes.taken_apart(f"a{number} = 2 and part = 2", 1)
+
+    assert shapes._shape_of_part("part = \x009\x01", DEFAULT_EVENT_WINDOW_MS).first is not None
+
+
+@given(st.from_regex(PLAINLY_FINE, fullmatch=True))
+def test_a_pattern_that_is_not_looked_at_closely_is_one_that_can_be_used(pattern: str) -> None:
+    usable(pattern)
+
+    assert regular(pattern) is not None
 
 
 def test_of_one_shape_few_forms_are_kept() -> None:
