@@ -119,13 +119,18 @@ class Perso(InProcessSite):
         """Keep checked definitions and put them in force here; other processes follow. Returns
         their version.
         Raises RuleFaults (check them first for all faults at once), StoreUnavailable."""
+        before = self._engine.snapshot
+        # The same again changes nothing, so it dates nothing anew.
+        again = definitions == before.definitions and before.in_force_ms
+        saved_ms = again or self._clock_ms()
         snapshot = await asyncio.to_thread(
             compile_snapshot,
             definitions,
             event_window_ms=_window_ms(self.settings),
-            before=self._engine.snapshot,
+            before=before,
+            in_force_ms=saved_ms,
         )
-        version = await self._store.save_definitions(definitions)
+        version = await self._store.save_definitions(definitions, saved_ms=saved_ms)
         self._refresh.put_in_force(version, snapshot)
         return version
 
@@ -181,7 +186,10 @@ async def _stored_snapshot(store: Store, window_ms: int) -> tuple[int, Snapshot]
         stored = await store.definitions()
         if stored is not None:
             return stored.version, await asyncio.to_thread(
-                compile_snapshot, stored.definitions, event_window_ms=window_ms
+                compile_snapshot,
+                stored.definitions,
+                event_window_ms=window_ms,
+                in_force_ms=stored.saved_ms,
             )
     except (RuleFaults, UnreadableRecord) as fault:
         _log.error("The stored definitions are not in force. %s", fault)

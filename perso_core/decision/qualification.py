@@ -98,12 +98,22 @@ def advance(before: Qualified, snapshot: Snapshot, *, now_ms: int) -> Qualified:
 
 
 def resumed(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
-    """A stored profile as of now_ms. Evaluated in full: first as of the instant it was stored
-    for, so that what happened meanwhile gets its own instant; under other definitions, now."""
-    if profile.snapshot_id != snapshot.id:
-        return qualify_all(profile, snapshot, now_ms=max(now_ms, profile.evaluated_ms))
-    then = qualify_all(profile, snapshot, now_ms=profile.evaluated_ms)
+    """A profile as of now_ms, evaluated in full: first as of the instant from which these
+    definitions have the say over it, so that what happened meanwhile gets its own instant. Until
+    it is written again, every call gives the same instants (docs/decisions/0004)."""
+    then = qualify_all(profile, snapshot, now_ms=_governed_from(profile, snapshot, now_ms))
     return advance(then, snapshot, now_ms=now_ms)
+
+
+def _governed_from(profile: Profile, snapshot: Snapshot, now_ms: int) -> int:
+    """The instant for which the profile was stored; where other definitions were in force then,
+    the instant at which these came."""
+    if profile.snapshot_id == snapshot.id:
+        return profile.evaluated_ms
+    # Another process's clock may be ahead of ours: nothing is dated in the future.
+    began_ms = min(snapshot.in_force_ms, now_ms)
+    # Neither is known of a profile whose rules never ran, under definitions without a date.
+    return max(profile.evaluated_ms, began_ms) or now_ms
 
 
 def _at(before: Qualified, snapshot: Snapshot, now_ms: int) -> Qualified:

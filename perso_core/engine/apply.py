@@ -21,6 +21,7 @@ from perso_core.decision.qualification import (
     after_attributes,
     after_event,
     qualify_all,
+    resumed,
 )
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.hot_profiles import State
@@ -45,7 +46,10 @@ def current(state: State, snapshot: Snapshot, *, now_ms: int) -> State:
     qualified = state.qualified
     if qualified is None:
         return state
-    if qualified.profile.snapshot_id != snapshot.id or not state.complete:
+    if state.complete and qualified.profile.snapshot_id != snapshot.id:
+        renewed = resumed(qualified.profile, snapshot, now_ms=now_ms)
+        return structs.replace(state, qualified=renewed)
+    if not state.complete:
         at_ms = max(now_ms, qualified.profile.evaluated_ms)
         return structs.replace(
             state, qualified=qualify_all(qualified.profile, snapshot, now_ms=at_ms), complete=True

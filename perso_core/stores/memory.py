@@ -33,7 +33,7 @@ class MemoryDatabase(Struct):
     profiles: dict[str, Profile] = field(default_factory=dict)  # without their events
     events: dict[str, dict[str, Event]] = field(default_factory=dict)  # by key, by id
     consents: dict[str, Consent] = field(default_factory=dict)
-    definitions: list[Definitions] = field(default_factory=list)
+    definitions: list[StoredDefinitions] = field(default_factory=list)
     notices: list[_Notice] = field(default_factory=list)
     notice_sequence: int = 0
 
@@ -69,12 +69,13 @@ class MemoryStore:
 
     async def definitions(self) -> StoredDefinitions | None:
         saved = self._database.definitions
-        return StoredDefinitions(len(saved), saved[-1]) if saved else None
+        return saved[-1] if saved else None
 
-    async def save_definitions(self, definitions: Definitions) -> int:
-        self._database.definitions.append(definitions)
+    async def save_definitions(self, definitions: Definitions, *, saved_ms: int = 0) -> int:
+        version = len(self._database.definitions) + 1
+        self._database.definitions.append(StoredDefinitions(version, definitions, saved_ms))
         self._announce(None)
-        return len(self._database.definitions)
+        return version
 
     async def news(self) -> News:
         fresh = [notice for notice in self._database.notices if notice.sequence > self._heard]

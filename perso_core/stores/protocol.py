@@ -21,10 +21,11 @@ class Stored(Struct, frozen=True):
 
 
 class StoredDefinitions(Struct, frozen=True):
-    """version: 1, 2, 3 …, given by the store at each save."""
+    """version: 1, 2, 3 …, given by the store at each save. saved_ms: when; 0: not known."""
 
     version: int
     definitions: Definitions
+    saved_ms: int = 0
 
 
 class Committed(Struct, frozen=True):
@@ -72,8 +73,9 @@ class Store(Protocol):
         """
         ...
 
-    async def save_definitions(self, definitions: Definitions) -> int:
-        """Keep definitions as the next version, durably, and announce them. Returns the version."""
+    async def save_definitions(self, definitions: Definitions, *, saved_ms: int = 0) -> int:
+        """Keep definitions as the next version, durably, and announce them. Returns the version.
+        saved_ms: since when they are in force; 0: not known."""
         ...
 
     async def news(self) -> News:

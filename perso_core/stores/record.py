@@ -67,6 +67,12 @@ class _ConsentRecord(Struct, frozen=True, array_like=True):
     since_ms: int
 
 
+class _DefinitionsRecord(Definitions, frozen=True, kw_only=True):
+    """A map, not an array: what is missing in an older record has its default."""
+
+    saved_ms: int = 0
+
+
 def profile_record(profile: Profile) -> bytes:
     """Everything of a profile but its key, version and events."""
     realized: dict[str, int] = {}
@@ -139,13 +145,16 @@ def consent_from_record(record: bytes) -> Consent:
     return Consent(kept.general, kept.since_ms)
 
 
-def definitions_record(definitions: Definitions) -> bytes:
-    return _sealed("definitions", definitions)
+def definitions_record(definitions: Definitions, saved_ms: int = 0) -> bytes:
+    fields = {name: getattr(definitions, name) for name in Definitions.__struct_fields__}
+    return _sealed("definitions", _DefinitionsRecord(**fields, saved_ms=saved_ms))
 
 
-def definitions_from_record(record: bytes) -> Definitions:
-    """Raises UnreadableRecord."""
-    return _opened("definitions", record, _definitions_decoder)
+def definitions_from_record(record: bytes) -> tuple[Definitions, int]:
+    """The definitions, and when they were saved (0: not known). Raises UnreadableRecord."""
+    kept = _opened("definitions", record, _definitions_decoder)
+    fields = {name: getattr(kept, name) for name in Definitions.__struct_fields__}
+    return Definitions(**fields), kept.saved_ms
 
 
 def _sealed(kind: Kind, fields: object) -> bytes:
@@ -208,4 +217,4 @@ _encoder = msgspec.msgpack.Encoder()
 _profile_decoder = msgspec.msgpack.Decoder(_ProfileRecord, ext_hook=_extension)
 _event_decoder = msgspec.msgpack.Decoder(_EventRecord, ext_hook=_extension)
 _consent_decoder = msgspec.msgpack.Decoder(_ConsentRecord, ext_hook=_extension)
-_definitions_decoder = msgspec.msgpack.Decoder(Definitions)
+_definitions_decoder = msgspec.msgpack.Decoder(_DefinitionsRecord)

@@ -60,8 +60,8 @@ class SqliteStore:
     async def definitions(self) -> StoredDefinitions | None:
         return await self._read(lambda: self._reader.definitions())
 
-    async def save_definitions(self, definitions: Definitions) -> int:
-        return await self._write(lambda: self._writer.save_definitions(definitions))
+    async def save_definitions(self, definitions: Definitions, *, saved_ms: int = 0) -> int:
+        return await self._write(lambda: self._writer.save_definitions(definitions, saved_ms))
 
     async def news(self) -> News:
         return await self._read(lambda: self._reader.news())

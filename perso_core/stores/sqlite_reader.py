@@ -64,7 +64,7 @@ class Reader:
             row = connection.execute(
                 "SELECT version, record FROM definitions ORDER BY version DESC LIMIT 1"
             ).get
-        return StoredDefinitions(row[0], definitions_from_record(row[1])) if row else None
+        return StoredDefinitions(row[0], *definitions_from_record(row[1])) if row else None
 
     def news(self) -> News:
         with self._opened() as connection:

@@ -62,8 +62,8 @@ class Writer:
         rows = [_encoded(change) for change in changes_by_key(entries)]
         return self._in_transaction(lambda connection: self._keep_all(connection, rows, announce))
 
-    def save_definitions(self, definitions: Definitions) -> int:
-        record = definitions_record(definitions)
+    def save_definitions(self, definitions: Definitions, saved_ms: int) -> int:
+        record = definitions_record(definitions, saved_ms)
 
         def save(connection: apsw.Connection) -> int:
             version: int = connection.execute(

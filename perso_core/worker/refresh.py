@@ -128,6 +128,7 @@ class Refresh:
             stored.definitions,
             event_window_ms=self._event_window_ms,
             before=before,
+            in_force_ms=stored.saved_ms,
         )
         self.put_in_force(stored.version, snapshot)
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.consent import Consent
-from perso_core.stores.protocol import News, Store, Stored
+from perso_core.stores.protocol import News, Store, Stored, StoredDefinitions
 from tests.building import DAY_MS, NOON_MS, definitions, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile
 from tests.stores.conftest import OpenStore
@@ -312,12 +312,13 @@ async def test_no_definitions_are_in_a_new_store(store: Store) -> None:
 async def test_definitions_come_back_whole_and_count_up(store: Store) -> None:
     older, newer = definitions(), definitions(default_consent="out")
 
-    versions = [await store.save_definitions(older), await store.save_definitions(newer)]
+    versions = [
+        await store.save_definitions(older),
+        await store.save_definitions(newer, saved_ms=NOON_MS),
+    ]
 
     assert versions == [1, 2]
-    saved = await store.definitions()
-    assert saved is not None
-    assert (saved.version, saved.definitions) == (2, newer)
+    assert await store.definitions() == StoredDefinitions(2, newer, NOON_MS)
 
 
 # ---- news from others ----------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from perso_core.decision.profile import Profile
 from perso_core.definitions.document import Definitions
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.record import (
+    FORMAT,
     consent_from_record,
     consent_record,
     definitions_from_record,
@@ -110,7 +113,16 @@ def test_consent_is_read_as_it_was_written(general: Any, since_ms: int) -> None:
 def test_definitions_are_read_as_they_were_written() -> None:
     written: Definitions = definitions()
 
-    assert definitions_from_record(definitions_record(written)) == written
+    assert definitions_from_record(definitions_record(written, 7)) == (written, 7)
+
+
+def test_definitions_that_were_saved_before_they_had_a_date_are_still_read() -> None:
+    older = msgspec.msgpack.encode(definitions())
+    sealed = crc32(older, crc32(bytes([FORMAT, 4]))).to_bytes(4, "big")
+
+    record = bytes([FORMAT]) + sealed + older
+
+    assert definitions_from_record(record) == (definitions(), 0)
 
 
 @kinds

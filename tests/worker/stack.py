@@ -60,8 +60,8 @@ class WatchedStore:
             raise self.failing
         return await self._store.definitions()
 
-    async def save_definitions(self, definitions: Definitions) -> int:
-        return await self._store.save_definitions(definitions)
+    async def save_definitions(self, definitions: Definitions, *, saved_ms: int = 0) -> int:
+        return await self._store.save_definitions(definitions, saved_ms=saved_ms)
 
     async def news(self) -> News:
         return await self._store.news()
