@@ -15,7 +15,8 @@ class Event(Struct, frozen=True, kw_only=True):
     """One event.
 
     id: its `_id`, or a hash where it has none; one id takes effect once on a profile.
-    timestamp_ms: by our clock (received minus the time it queued); what windows measure.
+    timestamp_ms: by our clock (received minus the time it queued); what windows measure. Of the
+    events of one request each is a millisecond after the one before.
     xdm: the event as rules read it: the sender's fields with `_id` and `timestamp` (epoch ms)
     set by us. Never changed in place.
     client_timestamp: what the client's clock said, kept apart; no rule reads it.
@@ -28,10 +29,19 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 def event_from(
-    xdm: Mapping[str, Any], *, event_id: str, received_ms: int, queue_ms: int = 0
+    xdm: Mapping[str, Any],
+    *,
+    event_id: str,
+    received_ms: int,
+    queue_ms: int = 0,
+    followers: int = 0,
 ) -> Event:
-    """The event of a received XDM object. queue_ms is clamped to 0..300,000."""
-    timestamp_ms = received_ms - min(max(queue_ms, 0), MAX_QUEUE_MS)
+    """The event of a received XDM object. queue_ms is clamped to 0..300,000. followers: how many
+    events of the same request came after it.
+    """
+    # A chain is a strict order, and a request has one time for all it holds. Its last event keeps
+    # that time and those before are dated back, so that none lies in the future.
+    timestamp_ms = received_ms - min(max(queue_ms, 0), MAX_QUEUE_MS) - followers
     client_timestamp = xdm.get("timestamp")
     return Event(
         id=event_id,

@@ -117,6 +117,7 @@ def _arrived(
         event_id=_event_id(sent, index, device, call.request_id),
         received_ms=call.now_ms,
         queue_ms=int(request.meta.queue_time_millis),
+        followers=len(request.events) - 1 - index,
     )
     segmentation = overrides.segmentation and call.datastream.edge_segmentation
     return EventArrived(event=event, claims=claims, segmentation=segmentation)

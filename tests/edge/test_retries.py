@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.edge.running import Browser, RunningEdge, Told, added_to_basket, page_view
+from tests.building import NOON_MS, definitions
+from tests.edge.running import (
+    Browser,
+    RunningEdge,
+    Told,
+    added_to_basket,
+    page_view,
+    running_edge,
+)
 
 
 async def known(edge: RunningEdge) -> tuple[Browser, str]:
@@ -73,6 +81,24 @@ async def test_another_event_under_the_same_request_id_is_another_event(
     await browser.send(body=second, request_id="r-1")
 
     assert await edge.events(ecid) == 3
+
+
+async def test_a_view_and_an_addition_in_one_request_are_one_after_the_other() -> None:
+    """Both had the request's millisecond, so that no audience saw their order."""
+    chain = 'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "{}"), B: WHAT(eventType = "{}")])'
+    view, add = "web.webpagedetails.pageViews", "commerce.productListAdds"
+    rules = {"view-add": chain.format(view, add), "add-view": chain.format(add, view)}
+    both = {"events": [*page_view()["events"], *added_to_basket()["events"]]}
+    async with running_edge(definitions(rules)) as edge:
+        browser = Browser(edge)
+
+        answers = [await browser.send(body=both, request_id="r-1") for _ in range(2)]
+
+        profile = await edge.profile(f"ECID:{answers[0].ecid}")
+        assert profile is not None
+        assert [event.timestamp_ms for event in profile.events] == [NOON_MS - 1, NOON_MS]
+        told = answers[0].payload("activation:pull")
+        assert [[one["id"] for one in each["segments"]] for each in told] == [[], ["view-add"]]
 
 
 async def test_the_same_event_twice_in_one_request_is_two_events(edge: RunningEdge) -> None:
