@@ -9,7 +9,6 @@ from typing import Any
 from perso_core.errors import RuleError
 from perso_core.pql.checker_time import TimeChecks
 from perso_core.pql.fields import ANY, FieldTypes
-from perso_core.pql.instants import day
 from perso_core.pql.kinds import WORDS, comparable, is_now, type_of
 from perso_core.pql.nodes import (
     And,
@@ -267,7 +266,7 @@ class _Checker(TimeChecks):
             return Call("if", (self.condition(test), *self.each(tuple(rest))), node.span)
         args = self.taken(signature, node.args)
         checked = Call(node.name, args, node.span)
-        if node.name == "date" and all(isinstance(a, Constant) for a in args):
+        if node.name == "date":
             self.real_day(checked)
         if node.name == "stringCompare" and isinstance(args[0], Constant):
             name = str(args[0].value)
@@ -276,15 +275,6 @@ class _Checker(TimeChecks):
             elif self.typed:
                 self.types.string_compare(name, args)
         return checked
-
-    def real_day(self, node: Call) -> None:
-        parts = [arg.value for arg in node.args if isinstance(arg, Constant)]
-        if day(*parts) is None:
-            self.fault(
-                node.span,
-                "There is no such day: " + "-".join(map(str, parts)) + ".",
-                "Write date(year, month 1 to 12, day of that month).",
-            )
 
     def unknown(self, name: str, known: dict[str, Any], span: Span) -> None:
         near = get_close_matches(name, known, 1, 0.5)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from perso_core.pql.checker_names import NameChecks
 from perso_core.pql.fields import FieldType
+from perso_core.pql.instants import day
 from perso_core.pql.kinds import WORDS, is_now, labels_in, type_of
 from perso_core.pql.nodes import (
     Between,
+    Call,
     Chain,
+    Constant,
     Distance,
     Element,
+    Negative,
     Node,
     Occurs,
     On,
@@ -20,10 +26,23 @@ from perso_core.pql.nodes import (
     Window,
 )
 from perso_core.pql.source import Span
+from perso_core.pql.values import NUMBERS
 
 # More labels than this alive at once would make the search through events grow too fast.
 MAX_LABELS = 2
 MAX_STEPS = 50
+# Of times beyond them no day can be shown.
+YEARS = range(1, 10_000)
+# Year, month, day: with a leap year and a long month whatever can be is.
+LENIENT = (2000, 1, 1)
+
+
+def _literal(node: Node) -> Any:
+    """The number that is written there, with its sign; None: it is worked out."""
+    if isinstance(node, Constant):
+        return node.value if type(node.value) in NUMBERS else None
+    inner = _literal(node.operand) if isinstance(node, Negative) else None
+    return None if inner is None else -inner
 
 
 class TimeChecks(NameChecks):
@@ -76,6 +95,21 @@ class TimeChecks(NameChecks):
         if left is not None and is_now(left) and is_now(checked):
             self.now_with_now(node.place)
         return checked
+
+    def real_day(self, node: Call) -> None:
+        """A date that is written out and that no calendar has. Parts that are worked out when the
+        rule is asked are taken for such as make the others possible."""
+        parts = [_literal(arg) for arg in node.args]
+        tried = [
+            usual if part is None else part for part, usual in zip(parts, LENIENT, strict=True)
+        ]
+        if tried[0] not in YEARS or day(*tried) is None:
+            told = ", ".join("…" if part is None else str(part) for part in parts)
+            self.fault(
+                node.span,
+                f"There is no such day: date({told}).",
+                "Write date(year 1 to 9999, month 1 to 12, day of that month).",
+            )
 
     # ---- chains
 

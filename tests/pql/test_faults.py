@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perso_core.errors import RuleSyntaxError, RuleTooLarge, RuleTypeError
+from perso_core.pql.compiler import compile_rule
 from tests.pql.faults import fault_of, faults_of
 
 
@@ -110,6 +111,38 @@ def test_a_word_of_the_language_names_no_parameter(text: str, place: str) -> Non
 
     assert type(fault) is RuleSyntaxError
     assert fault.place == place
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("99999, 1, 1", "99999, 1, 1"),
+        ("0, 1, 1", "0, 1, 1"),
+        ("-44, 3, 15", "-44, 3, 15"),
+        ("2026, 2, 30", "2026, 2, 30"),
+        ("2026.5, 1, 1", "2026.5, 1, 1"),
+        ("currentYear(), 13, 1", "…, 13, 1"),
+        ("currentYear() - 1, 2, 30", "…, 2, 30"),
+        ("2026, currentMonth(), 32", "2026, …, 32"),
+        ("10000, currentMonth(), 1", "10000, …, 1"),
+    ],
+)
+def test_a_day_that_no_calendar_has_is_a_fault_where_it_is_written(written: str, told: str) -> None:
+    """date(99999, 1, 1) was taken, and no profile could ever be told about it."""
+    fault = fault_of(f"a = 1 or joined < date({written})")
+
+    assert (type(fault), fault.place) == (RuleTypeError, "1:19")
+    assert fault.detail == f"There is no such day: date({told})."
+    assert fault.fix == "Write date(year 1 to 9999, month 1 to 12, day of that month)."
+
+
+@pytest.mark.parametrize(
+    "written", ["1, 1, 1", "9999, 12, 31", "currentYear(), 2, 29", "a, b, 31", "2024.0, 2, 29"]
+)
+def test_a_day_that_some_calendar_has_is_none(written: str) -> None:
+    text = f"joined < date({written})"
+
+    assert compile_rule(text).text == text
 
 
 def test_a_comparison_that_never_holds_is_a_fault() -> None:
