@@ -101,8 +101,10 @@ _IDENTITIES = list_of(
     FieldType("object", fields={"id": TEXT, "primary": FLAG, "authenticatedState": TEXT}, rest=ANY)
 )
 IDENTITY_MAP = FieldType("object", rest=_IDENTITIES)
+# Adobe's three: exports test `status in ["realized", "existing"]` (reference pql.md, 8).
+_STATUS = FieldType("text", values=("realized", "existing", "exited"))
 _MEMBERSHIP = FieldType(
-    "object", fields={"status": TEXT, "lastQualificationTime": DATETIME}, rest=ANY
+    "object", fields={"status": _STATUS, "lastQualificationTime": DATETIME}, rest=ANY
 )
 SEGMENT_MEMBERSHIP = FieldType("object", rest=FieldType("object", rest=_MEMBERSHIP))
 

@@ -128,6 +128,40 @@ def test_what_perso_writes_has_its_types_without_any_schema(text: str, place: st
     assert fault.place == place
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'segmentMembership.ups.a1.status = "realised"',
+        'segmentMembership.ups.a1.status in ["realized", "realised"]',
+        'segmentMembership.ups["a1"].status.equals("Realized")',
+        'segmentMembership.ups.get("a1").status = "left"',
+    ],
+)
+@pytest.mark.parametrize("schema", [OPEN, CLOSED, KNOWN])
+def test_a_misspelt_status_of_a_membership_is_told(text: str, schema: FieldTypes) -> None:
+    """The audience was saved, and had no members."""
+    fault = fault_with(text, schema)
+
+    assert type(fault) is RuleNeverHolds
+    assert '"realized"' in fault.fix
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *[f'segmentMembership.ups.a1.status = "{one}"' for one in ("realized", "existing")],
+        'segmentMembership.ups.a1.status = "exited"',
+        'segmentMembership.ups.a1.status in ["realized", "existing"]',
+        'segmentMembership.ups["a1"].status.equals("Realized", false)',
+        'segmentMembership.ups.a1.status != "exited"',
+        'segmentMembership.AAM.a1.status = "realized"',
+    ],
+)
+@pytest.mark.parametrize("schema", [OPEN, CLOSED, KNOWN])
+def test_each_status_that_a_membership_can_have_is_taken(text: str, schema: FieldTypes) -> None:
+    assert faults_of(text, schema) == ()
+
+
 def test_a_chain_is_ordered_by_a_field_that_exists() -> None:
     fault = fault_with("CHAIN(xEvent, timestmp, [C0: WHAT(page.isNotNull()) WHEN(today)])")
 
