@@ -265,6 +265,23 @@ def test_a_value_that_a_field_never_has_is_told_with_one_that_it_has(
 
 
 @pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('not(loyalty.tier = "glod")', "1:5"),
+        ('not(loyalty.tier in ["gold", "glod"])', "1:30"),
+        ('loyalty.tier = "gold" or loyalty.tier = "glod"', "1:26"),
+        ("loyalty.member or orders.count() < 0", "1:19"),
+    ],
+)
+def test_a_part_that_decides_nothing_is_a_fault_wherever_it_stands(text: str, place: str) -> None:
+    """docs/pql.md promised to refuse nothing that some profile satisfies: these it does."""
+    fault = fault_with(text)
+
+    assert type(fault) is RuleNeverHolds
+    assert fault.place == place
+
+
+@pytest.mark.parametrize(
     "text",
     [
         'loyalty.tier.equals("GOLD", false)',
