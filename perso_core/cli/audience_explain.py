@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from perso_core.cli.audience_check import unreadable
 from perso_core.cli.audience_rules import AudienceRules, rules_from, rules_of
@@ -25,13 +25,16 @@ from perso_core.definitions.audience import Audience
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import nearest
 from perso_core.errors import BadAudienceFile, UnknownAudience
-from perso_core.pql.explain import Explanation, explain_rule, reason
+from perso_core.pql.compiler import CompiledRule
+from perso_core.pql.explain import Explanation, Until, explain_rule, reason
 from perso_core.pql.instants import instant_of, iso
 from perso_core.pql.lacking import lacking
 from perso_core.pql.telling import Standing, told
 from perso_core.pql.windows import FOREVER_MS
 from perso_core.settings import Settings
 
+# A part of a rule among the audiences: no audience has this id.
+PART = ""
 MAX_PROFILE_BYTES = 64 * 1024 * 1024
 
 
@@ -44,6 +47,17 @@ class Asked(Struct, frozen=True):
     now_ms: int
     since_ms: Mapping[str, int]
     stated: bool = False
+
+    def until(self) -> Until | None:
+        """When time alone changes a part that reads audiences, with those it reads."""
+        if self.stated:
+            return None
+        compiled = self.rules.compiled
+
+        def changes(part: CompiledRule) -> int:
+            return changes_at(PART, {**compiled, PART: part}, self.view, self.now_ms)
+
+        return changes
 
 
 def explain(arguments: argparse.Namespace) -> int:
@@ -67,10 +81,9 @@ def explain(arguments: argparse.Namespace) -> int:
     audience = _audience(arguments.audience, asked.rules)
     rule = asked.rules.compiled[audience.id]
     names = {one.id: one.name for one in asked.rules.definitions.audiences}
-    explanation = explain_rule(rule, asked.view, asked.now_ms, names, asked.rules.compiled)
-    if rule.reads.audience_ids and not asked.stated:
-        until_ms = changes_at(audience.id, asked.rules.compiled, asked.view, asked.now_ms)
-        explanation = structs.replace(explanation, until_ms=until_ms)
+    explanation = explain_rule(
+        rule, asked.view, asked.now_ms, names, asked.rules.compiled, asked.until()
+    )
     standing = Standing(audience.name, asked.since_ms.get(audience.id))
     if arguments.json:
         print(json.dumps(_as_json(audience, explanation, standing), indent=2))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct, structs
 
 from perso_core.pql.compiler import FOREVER_MS, CompiledRule, compile_node
+from perso_core.pql.kinds import labels_in
 from perso_core.pql.nodes import (
     And,
     Call,
@@ -25,9 +26,10 @@ from perso_core.pql.nodes import (
     Step,
 )
 from perso_core.pql.printer import print_rule
-from perso_core.pql.seen import StepSeen, chain_seen
+from perso_core.pql.seen import StepSeen, chain_seen, least
 from perso_core.pql.source import Source
 from perso_core.pql.words import (
+    TIME_OPS,
     amount_words,
     chain_words,
     compared,
@@ -51,6 +53,9 @@ MAX_OPERANDS = 100
 MAX_PARTS = 1_000
 # Audiences that read audiences are told down to here.
 MAX_BECAUSE = 8
+
+# From a part of a rule to the first instant at which time alone changes it.
+Until = Callable[[CompiledRule], int]
 
 # A page explains the same rules at every view: their parts are compiled once. Nodes that say the
 # same are equal wherever they stand, and compile to the same.
@@ -86,10 +91,14 @@ def explain_rule(
     now_ms: int,
     names: Mapping[str, str] = NO_NAMES,
     rules: Mapping[str, CompiledRule] = NO_RULES,
+    until: Until | None = None,
 ) -> Explanation:
     """The tree. names: audience id -> name. rules: by audience id; of those that inSegment reads
-    the tree tells why, too. Compiles each part once: milliseconds at first."""
-    return _Explainer(rule, view, now_ms, names, rules).explain(rule.node, wants=True, decides=True)
+    the tree tells why, too. until: when time alone changes a part that reads audiences, of which
+    the view says only what holds now; None: as the view stands. Compiles each part once:
+    milliseconds at first."""
+    explainer = _Explainer(rule, view, now_ms, names, rules, until)
+    return explainer.explain(rule.node, wants=True, decides=True)
 
 
 def reason(explanation: Explanation) -> str:
@@ -129,6 +138,7 @@ class _Explainer:
         now_ms: int,
         names: Mapping[str, str],
         rules: Mapping[str, CompiledRule],
+        until: Until | None,
         depth: int = 0,
     ) -> None:
         self.rule = rule
@@ -137,6 +147,7 @@ class _Explainer:
         self.now_ms = now_ms
         self.names = names
         self.rules = rules
+        self.until = until
         self.depth = depth  # audiences around this one
         self.parts = 0
         self.lacks: dict[tuple[int, bool], int] = {}
@@ -185,7 +196,9 @@ class _Explainer:
         rule = self.rules.get(str(audience.value)) if isinstance(audience, Constant) else None
         if rule is None or self.depth >= MAX_BECAUSE:
             return None
-        inner = _Explainer(rule, self.view, self.now_ms, self.names, self.rules, self.depth + 1)
+        inner = _Explainer(
+            rule, self.view, self.now_ms, self.names, self.rules, self.until, self.depth + 1
+        )
         return inner.explain(rule.node, wants=True, decides=True)
 
     def part(
@@ -198,9 +211,14 @@ class _Explainer:
         children: tuple[Explanation, ...] = (),
     ) -> Explanation:
         line, column = self.source.place(node.place[0])
-        until = self.compiled(node).evaluate(self.view, self.now_ms).until_ms
+        until = self.until_ms(self.compiled(node))
         text = print_rule(node)
         return Explanation(holds, says, got, f"{line}:{column}", text, decides, children, until)
+
+    def until_ms(self, part: CompiledRule) -> int:
+        if self.until is not None and part.reads.audience_ids:
+            return self.until(part)
+        return part.evaluate(self.view, self.now_ms).until_ms
 
     def joined(self, node: And | Or, *, wants: bool, decides: bool) -> Explanation:
         if len(node.operands) > MAX_OPERANDS or self.parts > MAX_PARTS:
@@ -267,27 +285,37 @@ class _Explainer:
         if isinstance(node, Occurs):
             got = time_words(self.value(node.left))
             fact = f"{measure_words(node.left)} is {got}"
-            return self.wants_that(fact, f"it {window_words(node.window)}", wants), got
+            it = "it" if wants else "whoever has it"
+            return self.wants_that(fact, f"{it} {window_words(node.window)}", wants), got
         measured = compared(node)
         if measured is not None:
             return self.comparison(node, measured, wants=wants)
         if isinstance(node, Method) and node.name in ("isNull", "isNotNull"):
             got = value_words(self.value(node.base))
-            want = "no value" if node.name == "isNull" else "a value"
-            return self.wants_that(f"{measure_words(node.base)} is {got}", want, wants), got
+            want = "no value" if (node.name == "isNull") is wants else "a value"
+            return self.wants_that(f"{measure_words(node.base)} is {got}", want, True), got
         if isinstance(node, Filter) or (isinstance(node, Method) and node.name in QUANTIFIERS):
             return self.quantified(node, wants=wants)
-        got = value_words(self.value(node))
-        return self.wants_that(f"{measure_words(node)} is {got}", "a value that is yes", wants), got
+        value = self.value(node)
+        yes, no = ("yes", "no") if isinstance(value, bool) else ("a value", "no value")
+        fact = f"{measure_words(node)} is {value_words(value)}"
+        return self.wants_that(fact, yes if wants else no, True), value_words(value)
 
     def wants_that(self, fact: str, want: str, wants: bool, *, needs: bool = False) -> str:
         verb = ("needs" if needs else "the rule wants") if wants else "the rule excludes"
-        return _sentence(f"{fact}; {verb} {want}")
+        return _sentence(f"{fact}; {verb} {want if wants else _excluded(want)}")
 
     def comparison(self, node: Node, left: Node, *, wants: bool) -> tuple[str, str]:
-        got = value_words(self.value(left))
+        value = self.value(left)
         want, needs = wanted(node)
-        return self.wants_that(f"{measure_words(left)} is {got}", want, wants, needs=needs), got
+        if needs:
+            want = want.replace("under ", "less than ").replace("over ", "more than ")
+        elif want.startswith(tuple(TIME_OPS.values())):
+            want = f"{'it' if wants else 'whoever has it'} {want}"
+        subject = measure_words(left)
+        several = isinstance(value, list) and subject.endswith("s")
+        fact = f"{subject} {'are' if several else 'is'} {value_words(value)}"
+        return self.wants_that(fact, want, wants, needs=needs), value_words(value)
 
     def in_segment(self, node: Call, *, holds: bool, wants: bool) -> tuple[str, str]:
         audience = node.args[0]
@@ -295,7 +323,7 @@ class _Explainer:
         name = self.names.get(str(audience.value), str(audience.value))
         words = f"{'In' if holds else 'Not in'} audience {name}"
         if not wants:
-            words += "; the rule excludes it" if holds else "; the rule wants nobody from it"
+            words += ", which the rule excludes"
         return f"{words}.", "in" if holds else "not in"
 
     def quantified(self, node: Node, *, wants: bool) -> tuple[str, str]:
@@ -310,9 +338,14 @@ class _Explainer:
         found = len(_items(self.value(Filter(node.base, condition))))
         got = f"{found} of {number}"
         every = isinstance(node, Method) and node.name == "forall"
-        want = f"{'all' if every else 'one'} with {condition_words(condition)}"
-        fact = f"{got} {subject}" if number else f"no {subject}"
-        return self.wants_that(fact, want, wants), got
+        fit = f"with {condition_words(condition)}"
+        if not number:
+            return self.wants_that(
+                f"no {subject}", f"{'all' if every else 'one'} {fit}", wants
+            ), got
+        fact = f"of {number:,} {subject}, {f'{found:,}' if found else 'none'} {fit}"
+        want = "all of them" if every else "at least one" if wants else "none"
+        return self.wants_that(fact, want, wants or not every), got
 
     # ---- chains
 
@@ -359,14 +392,18 @@ class _Explainer:
         words = " followed by ".join(told)
         if holds:
             return self.happened(words, ends, wants), words
-        if not told:
-            return f"No {chain_words(chain)}.", "none"
         step, seen = chain.steps[len(told)], steps[len(told)]
-        lacking = f"no {event_words(step)}" if seen.needs == "1" else f"not {seen.needs}"
-        plural = event_words(step, 0)
-        lacking = lacking if seen.needs == "1" else f"{lacking} {plural}"
-        when = "".join(f" {window_words(window)}" for window in step.windows)
-        return _sentence(f"{words}, and {lacking} after it{when}"), words
+        lacking = f"no {event_words(step)}"
+        if seen.needs != "1":
+            lacking = f"fewer than {least(step)} {event_words(step, least(step))}"
+        if not told:
+            fact = f"{lacking} {self.when(step)}"
+            return self.wants_that(fact, chain_words(chain), wants), "none"
+        labels = {one.label: event_words(one) for one in chain.steps}
+        when = "".join(f" {window_words(window, labels)}" for window in step.windows)
+        # A window that is measured from an earlier step says itself after what.
+        after = "" if labels_in(step, list(labels)) else " after it"
+        return _sentence(f"{words}, and {lacking}{after}{when}"), words
 
     def ago(self, seen: StepSeen) -> str:
         """How long ago the latest event of the step was; "" where none is told."""
@@ -391,7 +428,8 @@ class _Explainer:
         subject = f"{event_words(step)} {self.when(step)}"
         if seen:
             rest = " and ".join(map(condition_words, others))
-            return f"No {event_words(step)} with {rest}: {seen} {self.when(step)} without."
+            found = f"{seen:,} {event_words(step, seen)} {self.when(step)}, none with {rest}"
+            return _sentence(found if wants else f"{found}; the rule wants none")
         return f"No {subject}." if wants else f"No {subject}; the rule wants none."
 
 
@@ -400,6 +438,14 @@ QUANTIFIERS = frozenset(("exists", "forall", "filter"))
 
 def _reads_events(node: Node) -> bool:
     return isinstance(node, Chain) or (isinstance(node, Not) and isinstance(node.operand, Chain))
+
+
+def _excluded(want: str) -> str:
+    """What is wanted, as it is said of what is excluded: "3 or more" for "at least 3"."""
+    for bound, other in (("at least ", "or more"), ("at most ", "or less")):
+        if want.startswith(bound):
+            return f"{want.removeprefix(bound)} {other}"
+    return want
 
 
 def _conjuncts(node: Node) -> tuple[Node, ...]:

@@ -12,7 +12,7 @@ from perso_core.pql.kinds import labels_in, times_of
 from perso_core.pql.nodes import Chain, Element, Events, Node, Path, Step, Variable
 from perso_core.pql.origins import Origin, Scope, origin, walk
 from perso_core.pql.values import walk as walk_value
-from perso_core.pql.words import OPS, event_words, value_words
+from perso_core.pql.words import COUNT_OPS, OPS, event_words, value_words
 
 # Of the events of one step so many are told, the latest first; of one event so many values.
 TOLD_EVENTS = 5
@@ -72,10 +72,11 @@ def least(step: Step) -> int:
 
 
 def needs_words(step: Step) -> str:
-    """How many events a step needs: "1", "at least 3", "at most 2"."""
+    """How many events a step needs: "1", "at least 3", "exactly 2"."""
     if step.counts in ((), ((">=", 1),)):
         return "1"
-    return " and ".join(f"{OPS[op]}{number}" for op, number in step.counts)
+    words = {**OPS, **COUNT_OPS}
+    return " and ".join(f"{words[op]}{number}" for op, number in step.counts)
 
 
 class _Sight:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from perso_core.pql.instants import DAY_MS, FIXED_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Moment, iso
+from perso_core.pql.kinds import type_of
 from perso_core.pql.nodes import (
     And,
     Between,
@@ -29,9 +31,12 @@ from perso_core.pql.nodes import (
     Pattern,
     Side,
     Step,
+    Variable,
     Window,
 )
 from perso_core.pql.printer import print_rule
+
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 SHOWN_CHARACTERS = 60
 SHOWN_ITEMS = 5
@@ -46,6 +51,9 @@ OPS = {
     ">": "over ",
     ">=": "at least ",
 }
+# Where a number stands alone, and is needed.
+COUNT_OPS = {"=": "exactly ", "<": "less than ", ">": "more than "}
+TIME_OPS = {"<": "before ", "<=": "no later than ", ">": "after ", ">=": "no earlier than "}
 TESTS = {
     "equals": "",
     "notEqualTo": "anything but ",
@@ -57,6 +65,7 @@ TESTS = {
     "doesNotEndWith": "something that does not end with ",
     "matches": "something that fits the pattern ",
     "includes": "",
+    "intersects": "",
 }
 COUNTED = {"count": "number of", "sum": "sum of", "average": "average of"}
 COUNTED |= {"min": "least of", "max": "greatest of"}
@@ -157,9 +166,10 @@ def wanted(node: Node) -> tuple[str, bool]:
     if isinstance(node, Compare):
         words = operand_words(node.right)
         number = isinstance(node.right, Constant) and type(node.right.value) in (int, float)
-        return f"{OPS[node.op]}{words}", number
+        ops = {**OPS, **TIME_OPS} if type_of(node.right) == "time" else OPS
+        return f"{ops[node.op]}{words}", number
     if isinstance(node, Member):
-        return ("none of " if node.negated else "") + operand_words(node.right), False
+        return ("anything but " if node.negated else "") + operand_words(node.right), False
     if isinstance(node, Pattern):
         return f"something like {operand_words(node.right)}", False
     if isinstance(node, Method):
@@ -182,6 +192,9 @@ def condition_words(node: Node) -> str:
         return word.join(_bracketed(operand) for operand in node.operands)
     if isinstance(node, Not):
         return f"not {_bracketed(node.operand)}"
+    if is_event_type(node):
+        kinds = [kind_words(kind) for kind in _event_type((node,))]
+        return f"event type {listed(kinds, 'or')}"
     measured = compared(node)
     if measured is not None:
         want = wanted(node)[0].removeprefix("something ")
@@ -219,10 +232,12 @@ def amount_words(amount: int, unit: str) -> str:
     return f"{amount} {unit if amount == 1 else plural}"
 
 
-def window_words(window: Window) -> str:
-    """A window as it follows a time: "in the last 30 days", "before 2026-03-01"."""
+def window_words(window: Window, labels: Mapping[str, str] = NO_LABELS) -> str:
+    """A window as it follows a time: "in the last 30 days", "before 2026-03-01".
+
+    labels: what an earlier step of a chain is called, by its label."""
     if isinstance(window, Distance):
-        anchor = anchor_words(window.time)
+        anchor = anchor_words(window.time, labels)
         # Hours from today are a time of day.
         clock = anchor == "today" and FIXED_MS.get(window.unit, DAY_MS) < DAY_MS
         near = window.op in ("<", "<=") and anchor in ("now", "today") and not clock
@@ -232,17 +247,21 @@ def window_words(window: Window) -> str:
             return f"in the last {amount_words(window.amount, window.unit)}"
         if near and window.direction == "after":
             return f"in the next {amount_words(window.amount, window.unit)}"
-        words = OPS[window.op].replace("under", "less than").replace("over", "more than")
+        words = {**OPS, **COUNT_OPS}[window.op]
+        anchor = "midnight UTC" if clock else anchor
         return f"{words}{amount_words(window.amount, window.unit)} {window.direction} {anchor}"
     if isinstance(window, Side):
-        return f"{window.direction} {anchor_words(window.time)}"
+        return f"{window.direction} {anchor_words(window.time, labels)}"
     if isinstance(window, Between):
-        return f"between {anchor_words(window.first)} and {anchor_words(window.last)}"
+        first, last = anchor_words(window.first, labels), anchor_words(window.last, labels)
+        return f"between {first} and {last}"
     assert isinstance(window, On), "there are four kinds of window"
-    return anchor_words(window.time)
+    return anchor_words(window.time, labels)
 
 
-def anchor_words(node: Node) -> str:
+def anchor_words(node: Node, labels: Mapping[str, str] = NO_LABELS) -> str:
+    if isinstance(node, Variable) and node.name in labels:
+        return f"the {labels[node.name]}"
     if isinstance(node, Call) and node.name == "date":
         parts = [arg.value for arg in node.args if isinstance(arg, Constant)]
         if len(parts) == 3:

@@ -255,7 +255,7 @@ def test_a_stored_profile_is_told_why_it_is_in_and_since_when(tmp_path: Path) ->
 
     assert gold.startswith("In “Gold” since 2")
     assert "Loyalty tier is gold; the rule wants gold." in gold
-    assert both.startswith("Not in “Gold with points”. Loyalty points is 5; needs over 10.\n")
+    assert both.startswith("Not in “Gold with points”. Loyalty points is 5; needs more than 10.\n")
     assert "In audience Gold." in both
 
 

@@ -50,14 +50,14 @@ ADDED = {"xEvent": [{"timestamp": NOW_MS - 4 * 60_000, "eventType": "commerce.pr
             "now occurs <= 12 hours after today",
             {},
             "Not in: now is 2026-03-15 12:30:45 UTC; the rule wants it at most 12 hours after"
-            " today.",
+            " midnight UTC.",
         ),
         (
             'xEvent.exists(a = 1) and loyalty.tier.equals("gold", false)',
             {"xEvent": [{"timestamp": NOW_MS, "a": 1}]},
             "Not in: loyalty tier is not known; the rule wants gold.",
         ),
-        ("not(a.isNull())", {}, "Not in: a is not known; the rule excludes no value."),
+        ("not(a.isNull())", {}, "Not in: a is not known; the rule wants a value."),
         (f"not({ADD})", {}, "No basket addition in the last hour; the rule wants none."),
         (
             'CHAIN(xEvent, timestamp, [C0: WHAT(eventType = "tent") WHEN(<= 7 days before now)'
@@ -68,7 +68,7 @@ ADDED = {"xEvent": [{"timestamp": NOW_MS - 4 * 60_000, "eventType": "commerce.pr
         (
             'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "view"), B: WHAT(eventType = "buy")])',
             {},
-            "No view followed by buy.",
+            "No view in the last 35 days; the rule wants view followed by buy.",
         ),
         (
             "born.getMonth() = currentMonth()",
@@ -89,7 +89,7 @@ def test_audiences_go_by_their_names() -> None:
     assert told('inSegment("s1")', member, s1="Gold") == "In audience Gold."
     assert told('inSegment("s1")', {}, s1="Gold") == "Not in audience Gold."
     assert told('not(inSegment("s1"))', member, s1="Gold") == (
-        "Not in: in audience Gold; the rule excludes it."
+        "Not in: in audience Gold, which the rule excludes."
     )
 
 
@@ -97,7 +97,7 @@ def test_an_event_of_the_right_kind_that_fails_otherwise_is_mentioned() -> None:
     rule = 'CHAIN(xEvent, timestamp, [C0: WHAT(eventType = "add" and price >= 250) WHEN(today)])'
     view = {"xEvent": [{"timestamp": NOW_MS, "eventType": "add", "price": 99}]}
 
-    assert told(rule, view) == "No add with price at least 250: 1 today without."
+    assert told(rule, view) == "Not in: 1 add today, none with price at least 250."
 
 
 def test_each_part_of_the_tree_has_its_place_and_text() -> None:
@@ -156,7 +156,7 @@ def test_a_chain_that_fails_says_how_far_it_came() -> None:
     explanation = explained(VIEW_BUY, at(300, "view"), at(5, "buy", price=12))
 
     assert [step.holds for step in explanation.steps] == [True, False]
-    assert explanation.says == ("View 5 h ago, and no buy after it at most 30 minutes after A.")
+    assert explanation.says == ("View 5 h ago, and no buy at most 30 minutes after the view.")
 
 
 def test_a_step_that_counts_tells_the_latest_of_its_events_and_how_many() -> None:
@@ -205,6 +205,83 @@ def test_each_part_says_until_when_it_holds() -> None:
     added, plain = explanation.children
     assert added.until_ms == explanation.until_ms == NOW_MS + 56 * 60_000 + 1
     assert plain.until_ms == FOREVER_MS
+
+
+def test_a_part_that_asks_for_an_audience_says_until_when_it_is_in_it() -> None:
+    """The part said "never" of an audience that ends within the hour."""
+    asked = {"adds": compile_rule(ADD)}
+    view = {**ADDED, "segmentMembership": {"ups": {"adds": {"status": "realized"}}}}
+    rule = compile_rule('inSegment("adds") and a = 1')
+
+    explanation = explain_rule(
+        rule, view, NOW_MS, rules=asked, until=lambda part: NOW_MS + len(part.reads.audience_ids)
+    )
+
+    assert explanation.until_ms == explanation.children[0].until_ms == NOW_MS + 1
+    assert explanation.children[1].until_ms == FOREVER_MS
+
+
+# ---- what marketers could not read -------------------------------------------
+
+VIEWS = [at(50, "commerce.productViews"), at(20, "commerce.productViews", price=9)]
+VIEWED = 'WHAT(eventType = "commerce.productViews")'
+SHOPPER = {
+    "interests": ["sport", "food"],
+    "joined": "2026-02-01",
+    "optOut": True,
+    "orders": [{"price": 10}, {"price": 30}],
+    "xEvent": VIEWS,
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        (
+            f"CHAIN(xEvent, timestamp, [V: {VIEWED} COUNT(= 1)])",
+            "Not in: 2 product views in the last 35 days; needs exactly 1.",
+        ),
+        (
+            f"not(CHAIN(xEvent, timestamp, [V: {VIEWED} COUNT(2)]))",
+            "Not in: 2 product views in the last 35 days; the rule excludes 2 or more.",
+        ),
+        (
+            f'CHAIN(xEvent, timestamp, [V: {VIEWED}, B: WHAT(eventType = "buy") COUNT(3)])',
+            "Not in: product view 50 min ago, and fewer than 3 buy after it.",
+        ),
+        (
+            f'CHAIN(xEvent, timestamp, [B: WHAT(eventType = "buy"), V: {VIEWED}])',
+            "No buy in the last 35 days; the rule wants buy followed by product view.",
+        ),
+        ("joined < today", "Joined is 2026-02-01; the rule wants it before today."),
+        (
+            "not(joined occurs <= 60 days before now)",
+            "Not in: joined is 2026-02-01; the rule excludes whoever has it in the last 60 days.",
+        ),
+        ("optOut", "Opt out is yes; the rule wants yes."),
+        ("not(optOut)", "Not in: opt out is yes; the rule wants no."),
+        ("tier", "Not in: tier is not known; the rule wants a value."),
+        (
+            'interests notIn ["food", "art"]',
+            "Not in: interests are sport and food; the rule wants anything but food or art.",
+        ),
+        ("orders.count() > 2", "Not in: number of orders is 2; needs more than 2."),
+        (
+            "orders.exists(price > 50)",
+            "Not in: of 2 orders, none with price over 50; the rule wants at least one.",
+        ),
+        (
+            "not(orders.exists(price > 5))",
+            "Not in: of 2 orders, 2 with price over 5; the rule wants none.",
+        ),
+        (
+            'xEvent.exists(eventType = "commerce.purchases")',
+            "Not in: of 2 events, none with event type purchase; the rule wants at least one.",
+        ),
+    ],
+)
+def test_what_a_marketer_reads_is_a_sentence(rule: str, sentence: str) -> None:
+    assert told(rule, SHOPPER) == sentence
 
 
 # ---- the smallest failing set ------------------------------------------------
