@@ -9,7 +9,7 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from aiohttp import web
 from perso_core.decision.attributes import check_attributes
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
+from perso_core.decision.qualification import resumed
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.edge.abuse import Limits
@@ -36,8 +37,9 @@ from perso_core.errors import RuleFaults, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
 from perso_core.stores.presence import Presence
-from perso_core.stores.protocol import Store
+from perso_core.stores.protocol import Store, StoredDefinitions
 from perso_core.stores.sqlite import open_sqlite
+from perso_core.stores.sqlite_reader import Reader
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
 from perso_core.worker.refresh import Refresh, told_to_nobody
@@ -194,6 +196,41 @@ async def _stored_snapshot(store: Store, window_ms: int) -> tuple[int, Snapshot]
     except (RuleFaults, UnreadableRecord) as fault:
         _log.error("The stored definitions are not in force. %s", fault)
     return 0, compile_snapshot(NOTHING, event_window_ms=window_ms)
+
+
+def kept_definitions(settings: Settings) -> StoredDefinitions | None:
+    """What was applied last; None: nothing. Reads beside whoever writes, as kept_profile does.
+    Raises StoreUnavailable, StoreTooNew, UnreadableRecord."""
+    with _reading(settings) as reader:
+        return reader.definitions()
+
+
+def kept_profile(
+    identity: Identity, stored: StoredDefinitions, settings: Settings, *, now_ms: int
+) -> Profile | None:
+    """What is kept of an identity, as of now under these definitions; None: nothing.
+
+    Reads the file without a writer's lock and writes nothing: a server on it is not disturbed,
+    nor waited for. Raises RuleFaults, StoreUnavailable, StoreTooNew.
+    """
+    with _reading(settings) as reader:
+        profile = reader.load(identity.profile_key).stored.profile
+    if profile is None:
+        return None
+    snapshot = compile_snapshot(
+        stored.definitions, event_window_ms=_window_ms(settings), in_force_ms=stored.saved_ms
+    )
+    return resumed(profile, snapshot, now_ms=now_ms).profile
+
+
+@contextlib.contextmanager
+def _reading(settings: Settings) -> Iterator[Reader]:
+    path = Path(settings.data_dir) / DATABASE
+    reader = Reader(path, origin=0, max_events=settings.max_events_per_profile)
+    try:
+        yield reader
+    finally:
+        reader.close()
 
 
 def _window_ms(settings: Settings) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from msgspec import Struct
 from perso_core.cli.audience_check import unreadable
 from perso_core.cli.audience_rules import AudienceRules, rules_from, rules_of
 from perso_core.cli.audience_until import REALIZED, changes_at, with_memberships
-from perso_core.cli.definitions import has_store, in_force, nothing_defined
+from perso_core.cli.definitions import in_force, kept
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.profile_file import identity_problem
 from perso_core.cli.terminal import shown
@@ -71,7 +70,7 @@ def explain(arguments: argparse.Namespace) -> int:
         asked = _from_file(arguments, settings)
     else:
         identity = _identity(arguments)
-        found = asyncio.run(_from_store(identity, settings))
+        found = _from_store(identity, settings)
         if found is None:
             place = f"{identity.profile_key} in {settings.data_dir}"
             fix = "Check the id, and --data-dir."
@@ -128,18 +127,15 @@ def _audience(word: str, rules: AudienceRules) -> Audience:
 # ---- from the store ---------------------------------------------------------
 
 
-async def _from_store(identity: Identity, settings: Settings) -> Asked | None:
-    """None: nothing is kept of the identity. Raises NothingDefined."""
-    from perso_core.assembly import open_perso, system_clock_ms
+def _from_store(identity: Identity, settings: Settings) -> Asked | None:
+    """None: nothing is kept of the identity. A server on the store is neither disturbed nor
+    waited for. Raises NothingDefined, StoreUnavailable."""
+    from perso_core.assembly import kept_profile
 
-    if not has_store(settings):
-        raise nothing_defined(settings)
-    async with open_perso(settings, announce=True) as perso:
-        definitions = perso.definitions()
-        profile = await perso.profile(identity)
-    if definitions is None:
-        raise nothing_defined(settings)
-    return _asked(profile, definitions, settings, system_clock_ms()) if profile else None
+    stored = kept(settings)
+    now_ms = _clock_ms()
+    profile = kept_profile(identity, stored, settings, now_ms=now_ms)
+    return _asked(profile, stored.definitions, settings, now_ms) if profile else None
 
 
 def _asked(profile: Profile, definitions: Definitions, settings: Settings, now_ms: int) -> Asked:
@@ -163,7 +159,7 @@ def _from_file(arguments: argparse.Namespace, settings: Settings) -> Asked:
     if arguments.definitions is not None:
         rules = rules_from(arguments.definitions, settings)
     else:
-        rules = rules_of(asyncio.run(in_force(settings)), settings)
+        rules = rules_of(in_force(settings), settings)
     now_ms = instant_of(arguments.now) if arguments.now is not None else _clock_ms()
     assert now_ms is not None, "_misuse has read it"
     stated = "segmentMembership" in profile

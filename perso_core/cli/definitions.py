@@ -24,6 +24,7 @@ from perso_core.settings import Settings
 
 if TYPE_CHECKING:
     from perso_core.stores.presence import Serving
+    from perso_core.stores.protocol import StoredDefinitions
 
 MS_PER_DAY = 24 * 60 * 60 * 1000
 # Ten thousand audiences compile within it. A server that needs longer is stuck.
@@ -116,7 +117,7 @@ def export(arguments: argparse.Namespace) -> int:
     """Write what is in force. Raises NothingDefined."""
     from perso_core.definitions.export import definitions_to_toml
 
-    definitions = asyncio.run(in_force(settings_of(arguments)))
+    definitions = in_force(settings_of(arguments))
     content = definitions_to_toml(definitions).encode()
     if arguments.output is None:
         # Bytes: the file is UTF-8, whatever the terminal speaks.
@@ -128,17 +129,19 @@ def export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def in_force(settings: Settings) -> Definitions:
-    """What was applied last. Raises NothingDefined."""
-    from perso_core.assembly import open_perso
+def in_force(settings: Settings) -> Definitions:
+    """What was applied last. Raises NothingDefined, StoreUnavailable."""
+    return kept(settings).definitions
 
-    if not has_store(settings):
+
+def kept(settings: Settings) -> StoredDefinitions:
+    """What was applied last, read beside whoever writes. Raises as in_force does."""
+    from perso_core.assembly import kept_definitions
+
+    stored = kept_definitions(settings) if has_store(settings) else None
+    if stored is None:
         raise nothing_defined(settings)
-    async with open_perso(settings, announce=True) as perso:
-        definitions = perso.definitions()
-    if definitions is None:
-        raise nothing_defined(settings)
-    return definitions
+    return stored
 
 
 def has_store(settings: Settings) -> bool:

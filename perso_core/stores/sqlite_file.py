@@ -71,10 +71,14 @@ def writing_connection(path: Path) -> apsw.Connection:
 
 
 def reading_connection(path: Path) -> apsw.Connection:
-    """A connection that refuses to write. Raises StoreUnavailable."""
+    """A connection that refuses to write, and waits for no writer.
+    Raises StoreTooNew, StoreUnavailable."""
     connection = _connection(path)
     with unavailable(path):
         connection.execute("PRAGMA query_only = ON")
+        if connection.pragma("application_id") != APPLICATION_ID:
+            raise _another(path)
+        _refuse_newer(connection, path)
     return connection
 
 
@@ -141,12 +145,18 @@ def _use_write_ahead_log(connection: apsw.Connection) -> None:
 def _make_tables(connection: apsw.Connection, path: Path) -> None:
     if connection.pragma("application_id") != APPLICATION_ID:
         if connection.execute("SELECT count(*) FROM sqlite_schema").get:
-            raise StoreUnavailable(
-                f"{path} is another application's database.", fix="Name another file."
-            )
+            raise _another(path)
         connection.execute(_TABLES)
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", SCHEMA_VERSION)
+    _refuse_newer(connection, path)
+
+
+def _another(path: Path) -> StoreUnavailable:
+    return StoreUnavailable(f"{path} is another application's database.", fix="Name another file.")
+
+
+def _refuse_newer(connection: apsw.Connection, path: Path) -> None:
     found = connection.pragma("user_version")
     if found > SCHEMA_VERSION:
         raise StoreTooNew(

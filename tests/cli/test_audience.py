@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from tests.cli.test_commands import ECID, perso, record, serving, write
@@ -263,6 +265,23 @@ def test_a_profile_is_explained_beside_a_running_server(tmp_path: Path) -> None:
     put(tmp_path, loyalty={"tier": "gold"})
     with serving(tmp_path):
         assert explain(tmp_path, "a-gold", "--identity", f"ECID:{ECID}").startswith("In “Gold”")
+
+
+def test_explaining_waits_for_no_writer_and_writes_nothing(tmp_path: Path) -> None:
+    """It took the store's write lock: beside a busy server it failed after five seconds."""
+    put(tmp_path, loyalty={"tier": "gold"})
+    database = tmp_path / ".perso" / "perso.sqlite"
+    writer = apsw.Connection(str(database))
+    writer.execute("BEGIN IMMEDIATE")
+    before = database.read_bytes()
+    began_s = time.monotonic()
+
+    told = explain(tmp_path, "gold", "--identity", f"ECID:{ECID}")
+
+    assert told.startswith("In “Gold” since 2")
+    assert time.monotonic() - began_s < 5
+    assert database.read_bytes() == before
+    writer.close(force=True)
 
 
 def test_an_explanation_can_be_had_as_json(tmp_path: Path) -> None:
