@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, structs
 
-from perso_core.pql.compiler import FOREVER_MS, CompiledRule, compile_node
-from perso_core.pql.kinds import labels_in
+from perso_core.pql.compiler import FOREVER_MS, CompiledRule, Verdict, compile_node
 from perso_core.pql.nodes import (
     And,
     Call,
@@ -23,23 +22,17 @@ from perso_core.pql.nodes import (
     Not,
     Occurs,
     Or,
-    Step,
 )
 from perso_core.pql.printer import print_rule
-from perso_core.pql.seen import StepSeen, chain_seen, least
+from perso_core.pql.seen import StepSeen, chain_seen
+from perso_core.pql.sentences import ChainSentences, wants_that
 from perso_core.pql.source import Source
 from perso_core.pql.words import (
     TIME_OPS,
-    amount_words,
-    chain_words,
     compared,
     condition_words,
-    event_words,
-    is_event_type,
     measure_words,
-    span_words,
     time_words,
-    until_words,
     value_words,
     wanted,
     window_words,
@@ -124,12 +117,6 @@ def small(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:] if ordinary else sentence
 
 
-def _sentence(words: str) -> str:
-    first = words.split(" ", 1)[0]
-    plain = first.isalpha()
-    return (words[0].upper() + words[1:] if plain else words) + "."
-
-
 class _Explainer:
     def __init__(
         self,
@@ -149,14 +136,25 @@ class _Explainer:
         self.rules = rules
         self.until = until
         self.depth = depth  # audiences around this one
+        self.chains = ChainSentences(view, now_ms, rule.event_window_ms, self.asking)
         self.parts = 0
+        self.verdicts: dict[int, tuple[Node, Verdict]] = {}
         self.lacks: dict[tuple[int, bool], int] = {}
 
     def compiled(self, node: Node) -> CompiledRule:
         return _part(node, event_window_ms=self.rule.event_window_ms)
 
     def holds(self, node: Node) -> bool:
-        return self.compiled(node).evaluate(self.view, self.now_ms).holds
+        return self.verdict(node).holds
+
+    def verdict(self, node: Node) -> Verdict:
+        """Whether the node holds and until when, asked once: a chain looks at every event."""
+        known = self.verdicts.get(id(node))
+        if known is None:
+            verdict = self.compiled(node).evaluate(self.view, self.now_ms)
+            # The node is kept with it, so that the id stays its own.
+            known = self.verdicts[id(node)] = node, verdict
+        return known[1]
 
     def value(self, node: Node) -> Any:
         return self.compiled(node).value(self.view, self.now_ms)
@@ -177,16 +175,17 @@ class _Explainer:
         holds = self.holds(node)
         if isinstance(node, Chain):
             steps = chain_seen(node, self.view, self.asking)
-            says, got = self.chain(node, steps, holds=holds, wants=wants)
+            until_ms = self.verdict(node).until_ms
+            says, got = self.chains.told(node, steps, holds=holds, wants=wants, until_ms=until_ms)
             return structs.replace(self.part(node, holds, says, got, decides), steps=steps)
         says, got = self.leaf(node, holds=holds, wants=wants)
         part = self.part(node, holds, says, got, decides)
         return structs.replace(part, because=self.because(node))
 
-    def asking(self, chain: Chain) -> Callable[[Mapping[str, Any]], bool]:
-        """Whether the chain holds for a view. Until when is not asked for each event."""
-        compiled = self.compiled(chain)
-        return lambda view: compiled.value(view, self.now_ms) is True
+    def asking(self, node: Node) -> Callable[[Mapping[str, Any]], Any]:
+        """From a view to the node's value. Until when is not asked each time."""
+        compiled = self.compiled(node)
+        return lambda view: compiled.value(view, self.now_ms)
 
     def because(self, node: Node) -> Explanation | None:
         """Why the profile is in the audience that the node asks for, or not."""
@@ -211,14 +210,14 @@ class _Explainer:
         children: tuple[Explanation, ...] = (),
     ) -> Explanation:
         line, column = self.source.place(node.place[0])
-        until = self.until_ms(self.compiled(node))
+        until = self.until_ms(node)
         text = print_rule(node)
         return Explanation(holds, says, got, f"{line}:{column}", text, decides, children, until)
 
-    def until_ms(self, part: CompiledRule) -> int:
-        if self.until is not None and part.reads.audience_ids:
-            return self.until(part)
-        return part.evaluate(self.view, self.now_ms).until_ms
+    def until_ms(self, node: Node) -> int:
+        if self.until is not None and self.compiled(node).reads.audience_ids:
+            return self.until(self.compiled(node))
+        return self.verdict(node).until_ms
 
     def joined(self, node: And | Or, *, wants: bool, decides: bool) -> Explanation:
         if len(node.operands) > MAX_OPERANDS or self.parts > MAX_PARTS:
@@ -245,7 +244,7 @@ class _Explainer:
         else:
             fact = f"all {number} conditions hold" if holds else f"not all {number} conditions hold"
         want = "all" if isinstance(node, And) else "one at least"
-        return self.part(node, holds, self.wants_that(fact, want, wants), str(holds), decides)
+        return self.part(node, holds, wants_that(fact, want, wants), str(holds), decides)
 
     def decider(self, node: And | Or, verdicts: list[bool], holds: bool) -> int:
         """The operand that says most: the one that decides alone; of those that fail together
@@ -286,24 +285,20 @@ class _Explainer:
             got = time_words(self.value(node.left))
             fact = f"{measure_words(node.left)} is {got}"
             it = "it" if wants else "whoever has it"
-            return self.wants_that(fact, f"{it} {window_words(node.window)}", wants), got
+            return wants_that(fact, f"{it} {window_words(node.window)}", wants), got
         measured = compared(node)
         if measured is not None:
             return self.comparison(node, measured, wants=wants)
         if isinstance(node, Method) and node.name in ("isNull", "isNotNull"):
             got = value_words(self.value(node.base))
             want = "no value" if (node.name == "isNull") is wants else "a value"
-            return self.wants_that(f"{measure_words(node.base)} is {got}", want, True), got
+            return wants_that(f"{measure_words(node.base)} is {got}", want, True), got
         if isinstance(node, Filter) or (isinstance(node, Method) and node.name in QUANTIFIERS):
             return self.quantified(node, wants=wants)
         value = self.value(node)
         yes, no = ("yes", "no") if isinstance(value, bool) else ("a value", "no value")
         fact = f"{measure_words(node)} is {value_words(value)}"
-        return self.wants_that(fact, yes if wants else no, True), value_words(value)
-
-    def wants_that(self, fact: str, want: str, wants: bool, *, needs: bool = False) -> str:
-        verb = ("needs" if needs else "the rule wants") if wants else "the rule excludes"
-        return _sentence(f"{fact}; {verb} {want if wants else _excluded(want)}")
+        return wants_that(fact, yes if wants else no, True), value_words(value)
 
     def comparison(self, node: Node, left: Node, *, wants: bool) -> tuple[str, str]:
         value = self.value(left)
@@ -315,7 +310,7 @@ class _Explainer:
         subject = measure_words(left)
         several = isinstance(value, list) and subject.endswith("s")
         fact = f"{subject} {'are' if several else 'is'} {value_words(value)}"
-        return self.wants_that(fact, want, wants, needs=needs), value_words(value)
+        return wants_that(fact, want, wants, needs=needs), value_words(value)
 
     def in_segment(self, node: Call, *, holds: bool, wants: bool) -> tuple[str, str]:
         audience = node.args[0]
@@ -334,103 +329,16 @@ class _Explainer:
         subject = measure_words(node.base)
         if condition is None:
             got = value_words(number)
-            return self.wants_that(f"number of {subject} is {got}", "one at least", wants), got
+            return wants_that(f"number of {subject} is {got}", "one at least", wants), got
         found = len(_items(self.value(Filter(node.base, condition))))
         got = f"{found} of {number}"
         every = isinstance(node, Method) and node.name == "forall"
         fit = f"with {condition_words(condition)}"
         if not number:
-            return self.wants_that(
-                f"no {subject}", f"{'all' if every else 'one'} {fit}", wants
-            ), got
+            return wants_that(f"no {subject}", f"{'all' if every else 'one'} {fit}", wants), got
         fact = f"of {number:,} {subject}, {f'{found:,}' if found else 'none'} {fit}"
         want = "all of them" if every else "at least one" if wants else "none"
-        return self.wants_that(fact, want, wants or not every), got
-
-    # ---- chains
-
-    def chain(
-        self, chain: Chain, steps: tuple[StepSeen, ...], *, holds: bool, wants: bool
-    ) -> tuple[str, str]:
-        until = self.compiled(chain).evaluate(self.view, self.now_ms).until_ms
-        ends = "" if until >= FOREVER_MS else until_words(until, self.now_ms)
-        if not steps:
-            got = "found" if holds else "none"
-            fact = f"{chain_words(chain)}: {got}"
-            return self.wants_that(fact, "them in this order", wants), got
-        if len(steps) > 1:
-            return self.sequence(chain, steps, ends, holds=holds, wants=wants)
-        (step,), (seen,) = chain.steps, steps
-        if step.counts and step.counts != ((">=", 1),):
-            found = f"{seen.found} {event_words(step, seen.found)} {self.when(step)}"
-            return self.wants_that(found, seen.needs, wants, needs=True), str(seen.found)
-        if not seen.found:
-            return self.missing(chain, step, wants=wants), "none"
-        words = f"{event_words(step)} {self.ago(seen)}"
-        return self.happened(words, ends, wants), words
-
-    def happened(self, words: str, ends: str, wants: bool) -> str:
-        if not wants:
-            return _sentence(f"{words}; the rule excludes it" + (ends and f" until {ends}"))
-        return _sentence(words + (ends and f"; counts until {ends}"))
-
-    def sequence(
-        self,
-        chain: Chain,
-        steps: tuple[StepSeen, ...],
-        ends: str,
-        *,
-        holds: bool,
-        wants: bool,
-    ) -> tuple[str, str]:
-        """What came after what, as far as it came."""
-        told = [
-            f"{event_words(step)} {self.ago(seen)}".rstrip()
-            for step, seen in zip(chain.steps, steps, strict=True)
-            if seen.holds
-        ]
-        words = " followed by ".join(told)
-        if holds:
-            return self.happened(words, ends, wants), words
-        step, seen = chain.steps[len(told)], steps[len(told)]
-        lacking = f"no {event_words(step)}"
-        if seen.needs != "1":
-            lacking = f"fewer than {least(step)} {event_words(step, least(step))}"
-        if not told:
-            fact = f"{lacking} {self.when(step)}"
-            return self.wants_that(fact, chain_words(chain), wants), "none"
-        labels = {one.label: event_words(one) for one in chain.steps}
-        when = "".join(f" {window_words(window, labels)}" for window in step.windows)
-        # A window that is measured from an earlier step says itself after what.
-        after = "" if labels_in(step, list(labels)) else " after it"
-        return _sentence(f"{words}, and {lacking}{after}{when}"), words
-
-    def ago(self, seen: StepSeen) -> str:
-        """How long ago the latest event of the step was; "" where none is told."""
-        return _ago(self.now_ms - seen.events[0].at_ms) if seen.events else ""
-
-    def when(self, step: Step) -> str:
-        if step.windows:
-            return " and ".join(map(window_words, step.windows))
-        days = self.rule.event_window_ms // (24 * 3600 * 1000)
-        return f"in the last {amount_words(days, 'day')}"
-
-    def missing(self, chain: Chain, step: Step, *, wants: bool) -> str:
-        """No event fits: whether one of the right type was there, with something else amiss."""
-        parts = [c for condition in step.conditions for c in _conjuncts(condition)]
-        typed = tuple(part for part in parts if is_event_type(part))
-        others = [part for part in parts if not is_event_type(part)]
-        seen = 0
-        if typed and others:
-            plain = Step(step.label, typed, step.windows, ())
-            alone = Chain(chain.events, chain.order, (plain,))
-            seen = chain_seen(alone, self.view, self.asking)[0].found
-        subject = f"{event_words(step)} {self.when(step)}"
-        if seen:
-            rest = " and ".join(map(condition_words, others))
-            found = f"{seen:,} {event_words(step, seen)} {self.when(step)}, none with {rest}"
-            return _sentence(found if wants else f"{found}; the rule wants none")
-        return f"No {subject}." if wants else f"No {subject}; the rule wants none."
+        return wants_that(fact, want, wants or not every), got
 
 
 QUANTIFIERS = frozenset(("exists", "forall", "filter"))
@@ -440,23 +348,7 @@ def _reads_events(node: Node) -> bool:
     return isinstance(node, Chain) or (isinstance(node, Not) and isinstance(node.operand, Chain))
 
 
-def _excluded(want: str) -> str:
-    """What is wanted, as it is said of what is excluded: "3 or more" for "at least 3"."""
-    for bound, other in (("at least ", "or more"), ("at most ", "or less")):
-        if want.startswith(bound):
-            return f"{want.removeprefix(bound)} {other}"
-    return want
-
-
-def _conjuncts(node: Node) -> tuple[Node, ...]:
-    return node.operands if isinstance(node, And) else (node,)
-
-
 def _items(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     return [] if value is None else [value]
-
-
-def _ago(ms: int) -> str:
-    return f"{span_words(ms)} ago" if ms >= 0 else f"in {span_words(-ms)}"
