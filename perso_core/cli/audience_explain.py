@@ -28,6 +28,7 @@ from perso_core.pql.compiler import CompiledRule
 from perso_core.pql.explain import Explanation, Until, explain_rule, reason
 from perso_core.pql.instants import instant_of, iso
 from perso_core.pql.lacking import lacking
+from perso_core.pql.sound import read, unsound
 from perso_core.pql.telling import Standing, told
 from perso_core.pql.windows import FOREVER_MS
 from perso_core.settings import Settings
@@ -177,13 +178,16 @@ def _clock_ms() -> int:
 def _profile(path: str) -> dict[str, Any]:
     text = text_of(path, max_bytes=MAX_PROFILE_BYTES, problem=unreadable, stdin=True)
     try:
-        profile = json.loads(text.removeprefix("\ufeff"))
+        profile = read(text.removeprefix("\ufeff"))
     except (RecursionError, ValueError) as error:
         raise BadAudienceFile(f"{path} is not JSON: {error}.", fix="Mend it there.") from None
     if not isinstance(profile, dict):
         raise BadAudienceFile(
             f"{path} is no JSON object.", fix='Write {"loyalty": {…}, "xEvent": [{…}]}.'
         )
+    problem = unsound(profile, "profile")
+    if problem:
+        raise BadAudienceFile(f"{path}: {problem[0]}.", fix=problem[1])
     return profile
 
 

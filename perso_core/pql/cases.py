@@ -17,6 +17,7 @@ from perso_core.pql.eligibility import EdgeRule, ineligible
 from perso_core.pql.instants import DAY_MS, instant_of
 from perso_core.pql.lexer import words
 from perso_core.pql.nodes import Node
+from perso_core.pql.sound import read, unsound
 
 MAX_CASES = 100_000
 # A case without a window of its own counts every event that its profile has.
@@ -74,11 +75,15 @@ class Outcome(Struct, frozen=True):
 def run_case(
     case: Case, *, cpu_ms: Callable[[], float], rules: Mapping[str, Node] | None = None
 ) -> Outcome:
-    """The case, run. A rule that cannot be compiled, or that breaks the engine, is an outcome.
+    """The case, run. A rule that cannot be compiled, or that breaks the engine, is an outcome; so
+    is a profile that no rule can be asked about.
 
     cpu_ms: the processor time this process has used. rules: typed nodes by audience id, for what
     inSegment names in a case about an edge.
     """
+    problem = unsound(case.profile, "profile") or unsound(case.expect, "expect")
+    if problem:
+        return Outcome(case.id, False, "an answer", f"none: {problem[0]}. {problem[1]}")
     started_ms = cpu_ms()
     passed, got = _answer(case, rules or {})
     spent_ms = cpu_ms() - started_ms
@@ -178,7 +183,7 @@ def cases_from_json(text: str, rules: Mapping[str, Rule] | None = None) -> list[
     were given. Raises BadCases, which names the first case and key that is wrong.
     """
     try:
-        given = json.loads(text.removeprefix("\ufeff"))
+        given = read(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         raise BadCases(
             f"line {error.lineno}, column {error.colno}: this is not JSON: {error.msg}.",
@@ -269,7 +274,8 @@ class _Reader:
                 return default[0]
             raise self.wrong(key, "is missing", f"Write {means}.")
         value = self.given[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        wrong = isinstance(value, bool) and kind is not bool
+        if wrong or not isinstance(value, kind) or (key != "profile" and unsound(value, key)):
             raise self.wrong(key, f"is {shown(value)}", f"Write {means}.")
         return value
 

@@ -191,6 +191,54 @@ def test_a_case_that_takes_longer_than_it_may_fails(tmp_path: Path) -> None:
     assert "slow: expected true within 0 ms, got true after" in told.stdout
 
 
+@pytest.mark.parametrize(
+    ("profile", "told"),
+    [
+        ('{"a": NaN}', "profile.a is NaN, which no profile holds. Write a number, or null."),
+        (
+            '{"a": [1, {"b": -1e999}]}',
+            "profile.a[1].b is -Infinity, which no profile holds. Write a number, or null.",
+        ),
+        (
+            f'{{"a": {"9" * 5_000}}}',
+            "profile.a is Infinity, which no profile holds. Write a number, or null.",
+        ),
+        *[
+            (
+                f'{{"a": {"[" * depth}"]"{"]" * depth}}}',
+                "profile.a lies more than 200 levels deep. Nest it less.",
+            )
+            for depth in (200, 5_000, 100_000)
+        ],
+    ],
+)
+def test_a_case_with_a_profile_that_cannot_be_is_told_and_the_others_run(
+    profile: str, told: str, tmp_path: Path
+) -> None:
+    """It was told as a crash of ours, or no case was run at all."""
+    case = '{"id": "%s", "pql": "a = 1", "now": 0, "profile": %s, "expect": true}'
+    both = ", ".join((case % ("odd", profile), case % ("even", '{"a": 1}')))
+    write(tmp_path, f"[{both}]", "cases.json")
+
+    done = perso(tmp_path, "audience", "test", "cases.json")
+
+    assert done.stdout == f"odd: expected an answer, got none: {told}\n1 passed, 1 failed\n"
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_profile_from_a_file_that_cannot_be_is_told(tmp_path: Path) -> None:
+    write(tmp_path)
+    write(tmp_path, '{"loyalty": {"points": NaN}}', "ada.json")
+
+    done = perso(
+        *(tmp_path, "audience", "explain", "gold", "--profile-file", "ada.json"),
+        *("--definitions", "perso.toml"),
+    )
+
+    assert done.returncode == 1
+    assert "profile.loyalty.points is NaN, which no profile holds." in done.stderr
+
+
 def test_cases_may_name_an_audience_of_the_definitions(tmp_path: Path) -> None:
     write(tmp_path)
     gold = {"loyalty": {"tier": "GOLD"}}
