@@ -11,6 +11,7 @@ from bench.audiences import definitions
 from bench.serving import serve_until_told
 from perso_core.assembly import open_perso
 from perso_core.settings import Settings
+from perso_core.worker.collection import old_left_alone
 
 
 async def serve(data_dir: str, audiences: int) -> None:
@@ -24,4 +25,5 @@ async def serve(data_dir: str, audiences: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(sys.argv[1], int(sys.argv[2])))
+    with old_left_alone():  # as perso serve does
+        uvloop.run(serve(sys.argv[1], int(sys.argv[2])))

@@ -41,6 +41,7 @@ from perso_core.stores.protocol import Store, StoredDefinitions
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.sqlite_reader import Reader
 from perso_core.worker.admit import Admission
+from perso_core.worker.collection import old_left_alone
 from perso_core.worker.drain import Drain
 from perso_core.worker.refresh import Refresh, told_to_nobody
 
@@ -345,4 +346,5 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     ready: called with the edge's address once it answers. Raises as open_perso, and OSError for
     a port that is taken.
     """
-    uvloop.run(_serve(settings, ready))
+    with old_left_alone():
+        uvloop.run(_serve(settings, ready))

