@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from msgspec import Struct, field
 
 from perso_core.assembly import DATABASE
@@ -78,6 +79,7 @@ class Clients(Struct):
             await self.answered.wait()
 
 
+@pytest.mark.alone
 async def test_what_is_applied_answers_the_next_event_and_no_event_is_refused_or_lost(
     tmp_path: Path,
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import apsw
+import pytest
 
 from perso_core.assembly import DATABASE
 from perso_core.stores.protocol import Store
@@ -25,6 +26,7 @@ UNDER_WAY = 150  # sent and not answered as the kill is decided; some answers st
 KILL_AFTER = (LEAST, 1_000)
 
 
+@pytest.mark.alone
 async def test_every_acknowledged_event_is_in_its_profile_after_kill_9(tmp_path: Path) -> None:
     await asyncio.to_thread(prepare, tmp_path)
     rng = random.Random(20)
