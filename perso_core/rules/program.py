@@ -1,15 +1,16 @@
 """The rules of a set sorted by how they use events, and the tables that tell which event matters
 to which.
 
-*Silent* rules read no event. *Simple* rules have one literal that one event makes true: thousands
-of them are kept in a few integers, one bit a rule. *Judged* rules have several literals, counts or
-chains, and a truth table over them, or no formula, and then they are run.
+*Silent* rules read no event. *Simple* rules have one literal that one event makes true, *series*
+one that takes several events, a count or a chain: thousands of both are kept in a few integers, one
+bit a rule. *Judged* rules have several literals, and a truth table over them, or no formula, and
+then they are run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -27,7 +28,7 @@ from perso_core.rules.matcher import Matcher, bits_of
 MAX_LOOKS = 8
 
 # How a rule uses events.
-SILENT, SIMPLE, JUDGED = range(3)
+SILENT, SIMPLE, SERIES, JUDGED = range(4)
 
 
 class Class(Struct, frozen=True, gc=False):
@@ -79,15 +80,45 @@ class Parts(Struct, frozen=True):
 
 
 class Told(Struct, frozen=True, gc=False):
-    """Where a literal of a judged rule is found. condition: whose times count; chain: which chain,
-    None for a count. lasting: of the condition, or of each step. several: one event alone never
-    makes it true."""
+    """Where a literal is found. condition: whose times count; chain: which chain, None for a count.
+    lasting: of the condition, or of each step. several: one event alone never makes it true."""
 
     condition: int
     least: int
     chain: int | None
     lasting: tuple[Lasting, ...]
     several: bool
+
+
+class Series(Struct, frozen=True, gc=False):
+    """A rule of one literal that takes several events. flag: the rule's bit; alarm: the bit of the
+    literal's condition."""
+
+    position: int
+    flag: int
+    literal: Told
+    alarm: int
+
+
+class Look(NamedTuple):
+    """A judged rule that an event of some condition can touch. flag: the literal's bit; literal
+    None: the rule is run."""
+
+    place: int
+    position: int
+    flag: int
+    literal: Told | None
+
+
+class Effects(NamedTuple):
+    """What an event of one condition leads to. kept: how many of its times are needed. steps: the
+    chain steps it completes, later ones first: (step, chain, condition of the first step). series,
+    looks: the rules it can touch."""
+
+    kept: int
+    steps: tuple[tuple[int, int, int], ...]
+    series: tuple[Series, ...]
+    looks: tuple[Look, ...]
 
 
 class Judge(Struct, frozen=True):
@@ -112,12 +143,15 @@ class Program:
         self.index = AttributeIndex([rule.reads for rule in self.rules], self.position_of)
         building = _Building(self.rules, self.position_of)
         self.simple = building.simple
-        self.simple_parts: Mapping[int, Parts] = building.simple_parts
+        # Rules of one literal, series among them: the answer is base ^ (live & sensitive).
+        self.series: Mapping[int, Series] = {one.position: one for one in building.series}
+        self.alone = self.simple | sum(one.flag for one in building.series)
+        self.alone_parts: Mapping[int, Parts] = building.alone_parts
         self.class_of: Mapping[int, int] = building.class_of
         self.classes = tuple(Class(bits, lasting) for lasting, bits in building.classes.items())
         # An event younger than that counts for all of them, unless a day has ended.
         self.shortest_ms = min((one.lasting.ms for one in self.classes), default=0)
-        # Of simple rules that have no silent part.
+        # Of rules of one literal that have no silent part.
         self.base = building.base
         self.sensitive = building.sensitive
         self.judges = tuple(building.judges)
@@ -134,32 +168,26 @@ class Program:
             for one in self.judges
         )
         self.judge_of = {judge.position: place for place, judge in enumerate(self.judges)}
-        self.silent = frozenset(range(len(rules))) - {*bits_of(self.simple), *self.judge_of}
-        self.kinds = tuple(
-            SILENT if place in self.silent else JUDGED if place in self.judge_of else SIMPLE
-            for place in range(len(rules))
-        )
-        self.kept = tuple(building.kept)
-        # By condition: the judged rules it can touch, each with the bit of its literal (0: run),
-        # and the chain steps it completes, later ones first.
-        self.touches = tuple(map(tuple, building.touches))
-        self.steps = tuple(tuple(sorted(one, reverse=True)) for one in building.steps)
-        # By condition: (place, position, bit of the literal, literal) of each judged rule that it
-        # can touch; no literal: the rule is run.
-        self.looks = tuple(
-            tuple(
-                (place, self.judges[place].position, flag, self._literal(place, flag))
-                for place, flag in some
+        alone = set(bits_of(self.alone))
+        self.silent = frozenset(range(len(rules))) - alone - self.judge_of.keys()
+        self.kinds = tuple(map(self._kind, range(len(rules))))
+        self.chains = tuple(building.chains)
+        # By condition.
+        self.effects = tuple(
+            Effects(
+                one.kept,
+                tuple(sorted(one.steps, reverse=True)),
+                tuple(one.series),
+                tuple(self._look(place, flag) for place, flag in one.touched),
             )
-            for some in self.touches
+            for one in building.effects
         )
         # Every event of these has a rule run.
         self.running = sum(
             1 << condition
-            for condition, some in enumerate(self.touches)
-            if not all(flag for _, flag in some)
+            for condition, one in enumerate(self.effects)
+            if any(look.literal is None for look in one.looks)
         )
-        self.chains = tuple(building.chains)
         self.shift = len(rules)
         self.matcher = Matcher([*building.own, *building.conditions])
         self.longest_ms = max((rule.event_window_ms for rule in self.rules), default=0)
@@ -170,8 +198,17 @@ class Program:
             return []
         return [self.ids_by_position[place] for place in bits_of(members)]
 
-    def _literal(self, place: int, flag: int) -> Told | None:
-        return self.judges[place].literals[flag.bit_length() - 1] if flag else None
+    def _kind(self, position: int) -> int:
+        if self.simple >> position & 1:
+            return SIMPLE
+        if position in self.series:
+            return SERIES
+        return JUDGED if position in self.judge_of else SILENT
+
+    def _look(self, place: int, flag: int) -> Look:
+        judge = self.judges[place]
+        literal = judge.literals[flag.bit_length() - 1] if flag else None
+        return Look(place, judge.position, flag, literal)
 
     def is_run(self, place: int) -> bool:
         """Whether the judged rule has no formula."""
@@ -181,12 +218,22 @@ class Program:
         """The audiences that the arrival of this event may change by itself, in the rules' order;
         those that hang on them through inSegment are not among them."""
         matched = self.matcher.matching(event)
-        judged = {
-            1 << self.judges[place].position
-            for condition in bits_of(matched >> self.shift)
-            for place, _ in self.touches[condition]
-        }
-        return self.ids((matched & self.simple) | sum(judged))
+        touched = matched & self.simple
+        for condition in bits_of(matched >> self.shift):
+            effects = self.effects[condition]
+            touched |= sum(one.flag for one in effects.series)
+            for look in effects.looks:
+                touched |= 1 << look.position
+        return self.ids(touched)
+
+
+class _Effects(Struct):
+    """`Effects` in the making. touched: (place, bit of the literal; 0: run) of judged rules."""
+
+    kept: int = 0
+    steps: list[tuple[int, int, int]] = []
+    series: list[Series] = []
+    touched: list[tuple[int, int]] = []
 
 
 class _Building:
@@ -196,14 +243,13 @@ class _Building:
         self._position_of = position_of
         self.own: list[Condition | None] = [None] * len(rules)
         self.simple = self.base = self.sensitive = 0
-        self.simple_parts: dict[int, Parts] = {}
+        self.alone_parts: dict[int, Parts] = {}
+        self.series: list[Series] = []
         self.classes: dict[Lasting, int] = {}
         self.class_of: dict[int, int] = {}
         self.judges: list[Judge] = []
         self.conditions: list[Condition] = []
-        self.kept: list[int] = []
-        self.touches: list[list[tuple[int, int]]] = []
-        self.steps: list[list[tuple[int, int]]] = []
+        self.effects: list[_Effects] = []
         self.chains: list[tuple[tuple[int, ...], tuple[Lasting, ...]]] = []
         self._condition_of: dict[Node | EventGuard | None, int] = {}
         self._chain_of: dict[Followed, int] = {}
@@ -223,10 +269,17 @@ class _Building:
             return
         parts = self._parts_of(formula, rule)
         (first, *others) = formula.literals
-        if isinstance(first, Happened) and first.least == 1 and not others and not parts.moving:
-            self._simple(position, first, parts)
-        else:
+        if others or parts.moving:
             self._judged(position, parts)
+            return
+        if isinstance(first, Happened) and first.least == 1:
+            self._simple(position, first)
+        else:
+            told = self._told(first)
+            one = Series(position, 1 << position, told, 1 << told.condition)
+            self.series.append(one)
+            self.effects[told.condition].series.append(one)
+        self._alone(position, parts)
 
     def _parts_of(self, formula: Formula, rule: CompiledRule) -> Parts:
         run: list[tuple[int, CompiledRule]] = []
@@ -253,14 +306,17 @@ class _Building:
             self._parts[key] = compile_node(node, event_window_ms=rule.event_window_ms)
         return self._parts[key]
 
-    def _simple(self, position: int, literal: Happened, parts: Parts) -> None:
+    def _simple(self, position: int, literal: Happened) -> None:
         flag = 1 << position
         self.simple |= flag
         self.own[position] = condition_of(literal.condition)
         self.classes[literal.lasting] = self.classes.get(literal.lasting, 0) | flag
+
+    def _alone(self, position: int, parts: Parts) -> None:
         if parts.parts or parts.segments:
-            self.simple_parts[position] = parts
+            self.alone_parts[position] = parts
             return
+        flag = 1 << position
         table = parts.formula.table(0)
         self.base |= flag if table & 1 else 0
         self.sensitive |= flag if table in (1, 2) else 0
@@ -270,7 +326,7 @@ class _Building:
         told = tuple(self._told(one) for one in parts.formula.literals)
         self.judges.append(Judge(position, parts, told))
         for number, literal in enumerate(told):
-            self.touches[literal.condition].append((place, 1 << number))
+            self.effects[literal.condition].touched.append((place, 1 << number))
 
     def _told(self, literal: Happened | Followed) -> Told:
         if isinstance(literal, Happened):
@@ -281,9 +337,8 @@ class _Building:
         if number is None:
             number = self._chain_of[literal] = len(self.chains)
             steps = tuple(self._condition(node, 1) for node, _ in literal.steps)
-            for step, condition in enumerate(steps):
-                if step:
-                    self.steps[condition].append((step, number))
+            for step, condition in enumerate(steps[1:], 1):
+                self.effects[condition].steps.append((step, number, steps[0]))
             self.chains.append((steps, tuple(lasting for _, lasting in literal.steps)))
         steps, lasting = self.chains[number]
         return Told(steps[-1], 1, number, lasting, several=True)
@@ -292,7 +347,7 @@ class _Building:
         place = len(self.judges)
         self.judges.append(Judge(position, None, ()))
         for guard in rule.reads.events:
-            self.touches[self._condition(guard, 0)].append((place, 0))
+            self.effects[self._condition(guard, 0)].touched.append((place, 0))
 
     def _condition(self, key: Node | EventGuard | None, kept: int) -> int:
         found = self._condition_of.get(key)
@@ -300,8 +355,6 @@ class _Building:
             found = self._condition_of[key] = len(self.conditions)
             made = needed_by(key) if isinstance(key, EventGuard) else condition_of(key)
             self.conditions.append(made)
-            self.kept.append(0)
-            self.touches.append([])
-            self.steps.append([])
-        self.kept[found] = max(self.kept[found], kept)
+            self.effects.append(_Effects())
+        self.effects[found].kept = max(self.effects[found].kept, kept)
         return found

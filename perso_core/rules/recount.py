@@ -41,16 +41,15 @@ def inserted(
 
 def counted(rules: Program, log: Log | None) -> tuple[Layered[Times], Layered[tuple[Reached, ...]]]:
     """When each condition was satisfied, and how far each chain came."""
-    times = [NEVER_HAPPENED] * len(rules.kept)
+    times = [NEVER_HAPPENED] * len(rules.effects)
     runs: list[tuple[Reached, ...]] = [(((), ()),) * (len(steps) - 1) for steps, _ in rules.chains]
     for at, matched in [*newest_first(log)][::-1]:
         conditions = bits_of(matched >> rules.shift)
         for condition in conditions:
-            times[condition] = happened(times[condition], at, rules.kept[condition])
+            times[condition] = happened(times[condition], at, rules.effects[condition].kept)
         for condition in conditions:
-            for step, chain in rules.steps[condition]:
-                first = times[rules.chains[chain][0][0]]
-                runs[chain] = extended(runs[chain], step, first, at)
+            for step, chain, first in rules.effects[condition].steps:
+                runs[chain] = extended(runs[chain], step, times[first], at)
     return layered(times), layered(runs)
 
 

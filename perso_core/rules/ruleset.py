@@ -9,7 +9,8 @@ from msgspec import structs
 
 from perso_core.pql.instants import instant_of
 from perso_core.pql.windows import FOREVER_MS, NEVER_MS
-from perso_core.rules.draft import View, draft_of
+from perso_core.rules.draft import Draft
+from perso_core.rules.making import View
 from perso_core.rules.program import Program
 from perso_core.rules.recount import inserted
 from perso_core.rules.standing import Standing, log_of, logged
@@ -28,7 +29,7 @@ class RuleSet(Program):
 
     def standing(self, view: View, *, now_ms: int) -> Standing:
         """Everything evaluated. O(rules + events)."""
-        draft = draft_of(self, Standing(now_ms, 0, FOREVER_MS), view, now_ms)
+        draft = Draft.of(self, Standing(now_ms, 0, FOREVER_MS), view, now_ms)
         events = view().get("xEvent")
         events = events if isinstance(events, list) else []
         stamps = [stamp_of(event) for event in events]
@@ -62,7 +63,7 @@ class RuleSet(Program):
         if before.plain or not NEVER_MS < at <= now_ms:
             return self.standing(view, now_ms=now_ms)
         matched = self.matcher.matching(event)
-        draft = draft_of(self, before, view, now_ms)
+        draft = Draft.of(self, before, view, now_ms)
         if before.until_ms <= now_ms:
             draft.expire()
         log = before.log
@@ -86,7 +87,7 @@ class RuleSet(Program):
         """After top-level attributes changed. O(rules that read one of them)."""
         if before.plain:
             return self.standing(view, now_ms=now_ms)
-        draft = draft_of(self, before, view, now_ms)
+        draft = Draft.of(self, before, view, now_ms)
         if before.until_ms <= now_ms:
             draft.expire()
         draft.outdated = frozenset(self.index.reading(names))
@@ -103,7 +104,7 @@ class RuleSet(Program):
             return self.standing(view, now_ms=now_ms)
         if before.until_ms > now_ms:
             return structs.replace(before, now_ms=now_ms)
-        draft = draft_of(self, before, view, now_ms)
+        draft = Draft.of(self, before, view, now_ms)
         draft.expire()
         draft.evaluate()
         return draft.frozen()

@@ -1,0 +1,208 @@
+"""Rules of one literal in the making: thousands of them in a few integers, one bit a rule."""
+
+from __future__ import annotations
+
+from perso_core.pql.instants import DAY_MS
+from perso_core.pql.windows import FOREVER_MS
+from perso_core.rules.asking import Asking
+from perso_core.rules.program import Series
+from perso_core.rules.recount import all_ends, all_living, living
+from perso_core.rules.standing import Ends, holders_of
+
+
+class Alone(Asking):
+    """Their answer is base ^ (live & sensitive). Simple ones keep their ends by class, series
+    theirs in the order: one entry for each sensitive bit that is live."""
+
+    # ---- everything anew
+
+    def weigh_first(self, position: int) -> None:
+        """The rule's bits from the profile. Those of an event's own are live where they are."""
+        parts = self.rules.alone_parts.get(position)
+        flag = 1 << position
+        if parts is not None:
+            table = parts.table(self.held(parts)[0][1], self.members)
+            self.base |= flag if table & 1 else 0
+            self.sensitive |= flag if table in (1, 2) else 0
+        series = self.rules.series.get(position)
+        if series is not None:
+            self.begin_series(series)
+        self.answer(position, bool((self.base ^ (self.live & self.sensitive)) & flag))
+
+    def recount_alone(self) -> None:
+        """Which are live, from the log; their answers stay as they are."""
+        self.live = all_living(self.rules, self.log, self.now_ms)
+
+    def recount_ends(self) -> None:
+        """When simple ones end, from the log."""
+        self._settle(all_ends(self.rules, self.log, self.live & self.sensitive))
+
+    def answer_alone(self) -> None:
+        """The answers from what was recounted; series begin anew."""
+        alone = self.rules.alone
+        series = self.rules.series
+        self.order = tuple([one for one in self.order if one[1] not in series])
+        self.begun = []
+        for one in series.values():
+            self.begin_series(one)
+        answers = self.base ^ (self.live & self.sensitive)
+        self.flip((self.members ^ answers) & alone)
+
+    # ---- series
+
+    def begin_series(self, one: Series) -> int:
+        """Its bit where it holds now and did not before, 0 otherwise: the answer is the caller's.
+        Nobody looks after a bit that is not sensitive."""
+        if not self.sensitive & one.flag:
+            return 0
+        end_ms = self.end(one.literal)
+        if end_ms <= self.now_ms:
+            return 0
+        self.live |= one.flag
+        self.begun.append((end_ms, one.position))
+        return one.flag
+
+    def end_series(self, one: Series) -> None:
+        """Its entry has come: it ends, or was extended."""
+        self.live &= ~one.flag
+        if not self.begin_series(one):
+            self.alert |= one.alarm
+            self.flip(one.flag)
+
+    def _neglect_series(self, one: Series) -> None:
+        position = one.position
+        self.live &= ~one.flag
+        self.order = tuple([one for one in self.order if one[1] != position])
+        self.begun = [one for one in self.begun if one[1] != position]
+
+    # ---- one event
+
+    def happen_simply(self, at: int, simple: int) -> None:
+        """The newest event: the simple rules of which it satisfies the literal."""
+        rules = self.rules
+        if self.now_ms - at >= rules.shortest_ms or at // DAY_MS != self.now_ms // DAY_MS:
+            simple = self._counting(at, simple)
+        deciding = simple & self.sensitive
+        fresh = deciding & ~self.live
+        self.live |= simple
+        if deciding & self.holding:
+            self._begin_or_last(at, deciding)
+        if fresh:
+            self.flip(fresh)
+
+    def _counting(self, at: int, simple: int) -> int:
+        """The bits for which an event of that time counts still."""
+        for one in self.rules.classes:
+            if one.lasting.end(at) <= self.now_ms:
+                simple &= ~one.bits
+        return simple
+
+    def _begin_or_last(self, at: int, deciding: int) -> None:
+        """The newest event makes these sensitive bits last from its time on: for some class it is
+        the first, or what ends first of all now ends later."""
+        ends, first_ms = list(self.ends), self.simple_until_ms
+        class_of, classes = self.rules.class_of, self.rules.classes
+        settled = True
+        found = deciding & self.holding
+        while found:
+            number = class_of[found.bit_length() - 1]
+            one = classes[number]
+            found &= ~one.bits
+            if ends[number].holders:
+                settled = False
+            else:
+                begun = Ends(deciding & one.bits, one.lasting.end(at))
+                ends[number] = begun
+                self.holding &= ~one.bits
+                settled = settled and begun.end_ms > first_ms
+        if settled:
+            self.ends = tuple(ends)
+        else:
+            self._settle(ends)
+
+    def _settle(self, ends: list[Ends]) -> None:
+        """These ends, the earliest of them exact."""
+        while True:
+            first_ms, first = FOREVER_MS, -1
+            for number, one in enumerate(ends):
+                if one.end_ms < first_ms:
+                    first_ms, first = one.end_ms, number
+            if first < 0:
+                break
+            exact = ends[first] = self._holders(first)
+            if exact.end_ms == first_ms:
+                break
+        self.ends = tuple(ends)
+        self.simple_until_ms = first_ms
+        holding = 0
+        for one, of_class in zip(ends, self.rules.classes, strict=True):
+            if not one.holders:
+                holding |= of_class.bits
+            elif one.end_ms == first_ms:
+                holding |= one.holders
+        self.holding = holding
+
+    def _holders(self, number: int) -> Ends:
+        one = self.rules.classes[number]
+        return holders_of(self.log, self.live & self.sensitive & one.bits, one.lasting.end)
+
+    # ---- time
+
+    def expire_simply(self) -> None:
+        ends = list(self.ends)
+        exact = False
+        for number, one in enumerate(ends):
+            if one.end_ms <= self.now_ms:
+                # The first of the earliest is exact (see _settle).
+                if exact or one.end_ms > self.simple_until_ms:
+                    one = self._holders(number)
+                else:
+                    exact = True
+                while one.end_ms <= self.now_ms:
+                    self.live &= ~one.holders
+                    self.flip(one.holders)
+                    one = self._holders(number)
+                ends[number] = one
+        self._settle(ends)
+
+    # ---- a silent part
+
+    def weigh(self, position: int) -> None:
+        """A rule of one literal whose silent part may have changed."""
+        flag = 1 << position
+        parts = self.rules.alone_parts.get(position)
+        if parts is None:
+            return
+        table = parts.table(self.held(parts)[0][1], self.members)
+        sensitive = table in (1, 2)
+        self.base = self.base | flag if table & 1 else self.base & ~flag
+        if sensitive is not bool(self.sensitive & flag):
+            self.sensitive ^= flag
+            series = self.rules.series.get(position)
+            if series is None:
+                self._weigh_ends(position, flag)
+            elif sensitive:
+                self.alert |= series.alarm
+                self.begin_series(series)
+            else:
+                self._neglect_series(series)
+        self.answer(position, bool((self.base ^ (self.live & self.sensitive)) & flag))
+
+    def _weigh_ends(self, position: int, flag: int) -> None:
+        """A simple rule began to be sensitive, or to be so no more."""
+        number = self.rules.class_of[position]
+        one = self.ends[number]
+        if self.sensitive & flag:
+            # Nobody looked after this bit while it did not matter.
+            end = self.rules.classes[number].lasting.end
+            alive = living(self.log, flag, end, self.now_ms)
+            self.live = (self.live & ~flag) | alive
+            self._change_ends(number, self._holders(number))
+        elif one.holders & flag:
+            left = one.holders ^ flag
+            self._change_ends(number, Ends(left, one.end_ms) if left else self._holders(number))
+
+    def _change_ends(self, number: int, after: Ends) -> None:
+        ends = list(self.ends)
+        ends[number] = after
+        self._settle(ends)

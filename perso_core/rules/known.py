@@ -1,0 +1,45 @@
+"""What is known of one visitor's events, in the making: when conditions were satisfied, how far
+chains came, until when literals hold."""
+
+from __future__ import annotations
+
+from perso_core.pql.windows import NEVER_MS
+from perso_core.rules.making import Making
+from perso_core.rules.program import Told
+from perso_core.rules.recount import counted, extended
+from perso_core.rules.standing import Reached, Times
+
+
+class Known(Making):
+    def count_anew(self) -> None:
+        """Everything from the log."""
+        self.old_times, self.old_runs = counted(self.rules, self.log)
+        self.times, self.runs = {}, {}
+
+    def carry_on(self, steps: tuple[tuple[int, int, int], ...], at_ms: int) -> None:
+        """Chains of which the newest event completes these steps."""
+        for step, chain, first in steps:
+            self.runs[chain] = extended(self.runs_of(chain), step, self.times_of(first), at_ms)
+
+    def times_of(self, condition: int) -> Times:
+        found = self.times.get(condition)
+        if found is None:
+            found = self.old_times.above.get(condition)
+        return self.old_times.below[condition] if found is None else found
+
+    def runs_of(self, chain: int) -> tuple[Reached, ...]:
+        found = self.runs.get(chain)
+        if found is None:
+            found = self.old_runs.above.get(chain)
+        return self.old_runs.below[chain] if found is None else found
+
+    def end(self, literal: Told) -> int:
+        """The instant until which the literal holds; NEVER_MS: it has not come about."""
+        if literal.chain is None:
+            times = self.times_of(literal.condition)
+            least = literal.least
+            return literal.lasting[0].end(times[-least]) if len(times) > least else NEVER_MS
+        last = self.runs_of(literal.chain)[-1][1]
+        if not last:
+            return NEVER_MS
+        return min([one.end(at) for one, at in zip(literal.lasting, last, strict=True)])
