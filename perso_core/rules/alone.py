@@ -35,7 +35,11 @@ class Alone(Asking):
 
     def recount_ends(self) -> None:
         """When simple ones end, from the log."""
-        self._settle(all_ends(self.rules, self.log, self.live & self.sensitive))
+        ends = all_ends(self.rules, self.log, self.live & self.sensitive)
+        for one, of_class in zip(ends, self.rules.classes, strict=True):
+            if not one.holders:
+                self.holding |= of_class.bits
+        self._settle([one.holders for one in ends], [one.end_ms for one in ends], set())
 
     def answer_alone(self) -> None:
         """The answers from what was recounted; series begin anew."""
@@ -77,16 +81,16 @@ class Alone(Asking):
 
     # ---- one event
 
-    def happen_simply(self, at: int, simple: int) -> None:
-        """The newest event: the simple rules of which it satisfies the literal."""
+    def happen_simply(self, at: int, deciding: int) -> None:
+        """The newest event: the sensitive simple rules of which it satisfies the literal."""
         rules = self.rules
         if self.now_ms - at >= rules.shortest_ms or at // DAY_MS != self.now_ms // DAY_MS:
-            simple = self._counting(at, simple)
-        deciding = simple & self.sensitive
+            deciding = self._counting(at, deciding)
         fresh = deciding & ~self.live
-        self.live |= simple
-        if deciding & self.holding:
-            self._begin_or_last(at, deciding)
+        holding = deciding & self.holding
+        self.live |= fresh
+        if holding:
+            self._begin_or_last(at, holding)
         if fresh:
             self.flip(fresh)
 
@@ -97,50 +101,47 @@ class Alone(Asking):
                 simple &= ~one.bits
         return simple
 
-    def _begin_or_last(self, at: int, deciding: int) -> None:
+    def _begin_or_last(self, at: int, found: int) -> None:
         """The newest event makes these sensitive bits last from its time on: for some class it is
         the first, or what ends first of all now ends later."""
-        ends, first_ms = list(self.ends), self.simple_until_ms
+        holders, ends_ms = list(self.holders), list(self.ends_ms)
         class_of, classes = self.rules.class_of, self.rules.classes
-        settled = True
-        found = deciding & self.holding
+        begun, lasts = set(), False
+        first = ends_ms.index(self.simple_until_ms)
         while found:
             number = class_of[found.bit_length() - 1]
             one = classes[number]
-            found &= ~one.bits
-            if ends[number].holders:
-                settled = False
-            else:
-                begun = Ends(deciding & one.bits, one.lasting.end(at))
-                ends[number] = begun
+            some = found & one.bits
+            found ^= some
+            if not holders[number]:
+                holders[number], ends_ms[number] = some, one.lasting.end(at)
                 self.holding &= ~one.bits
-                settled = settled and begun.end_ms > first_ms
-        if settled:
-            self.ends = tuple(ends)
-        else:
-            self._settle(ends)
+                begun.add(number)
+            elif number == first and some & holders[first]:
+                lasts = True
+            else:
+                self.holding &= ~some
+        self._settle(holders, ends_ms, begun if lasts else begun | {first})
 
-    def _settle(self, ends: list[Ends]) -> None:
-        """These ends, the earliest of them exact."""
-        while True:
-            first_ms, first = FOREVER_MS, -1
-            for number, one in enumerate(ends):
-                if one.end_ms < first_ms:
-                    first_ms, first = one.end_ms, number
-            if first < 0:
+    def _settle(self, holders: list[int], ends_ms: list[int], exact: set[int]) -> None:
+        """These ends, the earliest of them exact. exact: the classes that are so already."""
+        first_ms = min(ends_ms, default=FOREVER_MS)
+        while first_ms < FOREVER_MS:
+            first = ends_ms.index(first_ms)
+            if first not in exact:
+                exact.add(first)
+                self._recount_class(first, holders, ends_ms)
+            if ends_ms[first] == first_ms:
+                self.holding |= holders[first]
                 break
-            exact = ends[first] = self._holders(first)
-            if exact.end_ms == first_ms:
-                break
-        self.ends = tuple(ends)
-        self.simple_until_ms = first_ms
-        holding = 0
-        for one, of_class in zip(ends, self.rules.classes, strict=True):
-            if not one.holders:
-                holding |= of_class.bits
-            elif one.end_ms == first_ms:
-                holding |= one.holders
-        self.holding = holding
+            first_ms = min(ends_ms)
+        self.holders, self.ends_ms, self.simple_until_ms = tuple(holders), tuple(ends_ms), first_ms
+
+    def _recount_class(self, number: int, holders: list[int], ends_ms: list[int]) -> None:
+        found = self._holders(number)
+        holders[number], ends_ms[number] = found.holders, found.end_ms
+        if not found.holders:
+            self.holding |= self.rules.classes[number].bits
 
     def _holders(self, number: int) -> Ends:
         one = self.rules.classes[number]
@@ -149,21 +150,18 @@ class Alone(Asking):
     # ---- time
 
     def expire_simply(self) -> None:
-        ends = list(self.ends)
-        exact = False
-        for number, one in enumerate(ends):
-            if one.end_ms <= self.now_ms:
-                # The first of the earliest is exact (see _settle).
-                if exact or one.end_ms > self.simple_until_ms:
-                    one = self._holders(number)
-                else:
-                    exact = True
-                while one.end_ms <= self.now_ms:
-                    self.live &= ~one.holders
-                    self.flip(one.holders)
-                    one = self._holders(number)
-                ends[number] = one
-        self._settle(ends)
+        """Simple rules whose event counts no more."""
+        holders, ends_ms = list(self.holders), list(self.ends_ms)
+        # The first of the earliest is exact (see _settle).
+        exact = {ends_ms.index(self.simple_until_ms)}
+        while (first_ms := min(ends_ms)) <= self.now_ms:
+            first = ends_ms.index(first_ms)
+            if first in exact:
+                self.live &= ~holders[first]
+                self.flip(holders[first])
+            exact.add(first)
+            self._recount_class(first, holders, ends_ms)
+        self._settle(holders, ends_ms, exact)
 
     # ---- a silent part
 
@@ -191,18 +189,14 @@ class Alone(Asking):
     def _weigh_ends(self, position: int, flag: int) -> None:
         """A simple rule began to be sensitive, or to be so no more."""
         number = self.rules.class_of[position]
-        one = self.ends[number]
+        holders, ends_ms = list(self.holders), list(self.ends_ms)
         if self.sensitive & flag:
             # Nobody looked after this bit while it did not matter.
             end = self.rules.classes[number].lasting.end
-            alive = living(self.log, flag, end, self.now_ms)
-            self.live = (self.live & ~flag) | alive
-            self._change_ends(number, self._holders(number))
-        elif one.holders & flag:
-            left = one.holders ^ flag
-            self._change_ends(number, Ends(left, one.end_ms) if left else self._holders(number))
-
-    def _change_ends(self, number: int, after: Ends) -> None:
-        ends = list(self.ends)
-        ends[number] = after
-        self._settle(ends)
+            self.live = (self.live & ~flag) | living(self.log, flag, end, self.now_ms)
+        elif holders[number] != flag:
+            holders[number] &= ~flag
+            self._settle(holders, ends_ms, set())
+            return
+        self._recount_class(number, holders, ends_ms)
+        self._settle(holders, ends_ms, {number})

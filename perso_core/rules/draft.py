@@ -64,9 +64,9 @@ class Draft(Alone):
     def happen(self, at: int, matched: int) -> None:
         """The newest event: what it makes true of rules of one literal; judged ones it touches are
         due."""
-        simple = matched & self.rules.simple
-        if simple:
-            self.happen_simply(at, simple)
+        deciding = matched & self.sensitive
+        if deciding:
+            self.happen_simply(at, deciding)
         conditions = matched >> self.rules.shift
         if conditions:
             self._happen_to(at, conditions)
@@ -230,7 +230,8 @@ class Draft(Alone):
             self.live,
             self.base,
             self.sensitive,
-            self.ends,
+            self.holders,
+            self.ends_ms,
             simple_until_ms,
             self.holding,
             changed(self.old_times, self.times) if self.times else self.old_times,

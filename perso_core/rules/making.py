@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from perso_core.rules.layered import Layered
 from perso_core.rules.program import Program
-from perso_core.rules.standing import Ends, Judged, Log, Order, Reached, Standing, Times
+from perso_core.rules.standing import Judged, Log, Order, Reached, Standing, Times
 
 # The profile as rules see it, made only when a rule has to be run.
 View = Callable[[], Mapping[str, Any]]
@@ -32,7 +32,8 @@ class Making(Struct, gc=False, eq=False):
     live: int
     base: int
     sensitive: int
-    ends: tuple[Ends, ...]
+    holders: tuple[int, ...]
+    ends_ms: tuple[int, ...]
     simple_until_ms: int
     holding: int
     old_times: Layered[Times]
@@ -73,7 +74,8 @@ class Making(Struct, gc=False, eq=False):
             before.live,
             before.base,
             before.sensitive,
-            before.ends,
+            before.holders,
+            before.ends_ms,
             before.simple_until_ms,
             before.holding,
             before.times,

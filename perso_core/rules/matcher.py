@@ -74,35 +74,31 @@ class Matcher:
             plan = self._plan(kind)
         open_bits, groups = plan
         failed = 0
-        for parents, leaves in groups:
+        for parents, leaves, absent in groups:
             parent: Any = event
-            for segment in parents:
-                if type(parent) is dict:
+            try:
+                for segment in parents:
                     parent = parent.get(segment)
-                else:
-                    parent = None if parent is None else walk(event, parents)
-                    break
+                    if parent is None:
+                        break
+            except AttributeError:  # no object, but perhaps a list of them
+                parent = walk(event, parents)
             if type(parent) is dict:
-                for segment, at_path in leaves:
+                for segment, remembered, at_path in leaves:
                     value = parent.get(segment)
-                    kind = type(value)
-                    if kind is str or value is None or kind in NUMBERS:
-                        found = at_path.remembered.get(value)
-                        failed |= at_path.failed(value) if found is None else found
-                    else:
-                        failed |= at_path.failed_by_any(value)
+                    found = remembered.get(value) if type(value) is str else None
+                    failed |= at_path.failed_by(value) if found is None else found
             elif parent is None:
-                for _, at_path in leaves:
-                    failed |= at_path.absent
+                failed |= absent
             else:
-                for segment, at_path in leaves:
-                    failed |= at_path.failed_by_any(walk(parent, (segment,)))
+                for segment, _, at_path in leaves:
+                    failed |= at_path.failed_by(walk(parent, (segment,)))
         found = open_bits & ~failed
         if found & self._resting:
             for bit in bits_of(found & self._resting):
                 if not self._rest[bit](event):
                     found ^= 1 << bit
-        other = found >> self._above
+        other = found >> self._above if self._whose else 0
         if other:
             found &= self._own
             for number in bits_of(other):
@@ -111,12 +107,12 @@ class Matcher:
 
     def _plan(self, kind: Any) -> _Plan:
         open_bits = self._all & ~self._type.computed(kind)
-        groups: dict[Segments, list[tuple[str, _AtPath]]] = {}
+        groups: dict[Segments, list[_Leaf]] = {}
         for one in self._paths.values():
             if one.bits & open_bits:
                 *parents, leaf = one.segments
-                groups.setdefault(tuple(parents), []).append((leaf, one))
-        plan = open_bits, tuple((parents, tuple(leaves)) for parents, leaves in groups.items())
+                groups.setdefault(tuple(parents), []).append((leaf, one.remembered, one))
+        plan = open_bits, tuple(map(_group, groups.items()))
         if type(kind) is str and len(kind) <= MAX_TEXT:
             if len(self._plans) >= MAX_REMEMBERED:
                 self._plans.clear()
@@ -207,7 +203,7 @@ class _AtPath:
 
     # ---- what a value fails
 
-    def failed(self, value: str | float | None) -> int:
+    def failed(self, value: str | float) -> int:
         """The bits whose tests the value fails; remembers it."""
         found = self.computed(value)
         if type(value) is str and len(value) > MAX_TEXT:
@@ -217,8 +213,13 @@ class _AtPath:
         self.remembered[value] = found
         return found
 
-    def failed_by_any(self, value: Any) -> int:
+    def failed_by(self, value: Any) -> int:
         """`failed` for any value. A list: the bits that no element satisfies."""
+        if value is None:
+            return self.absent
+        if type(value) is str or type(value) in NUMBERS:
+            found = self.remembered.get(value)
+            return self.failed(value) if found is None else found
         if type(value) is not list or not self.among_alone:
             return self.computed(value)
         failed = self._has_among
@@ -229,7 +230,7 @@ class _AtPath:
         return failed
 
     def computed(self, value: Any) -> int:
-        """`failed_by_any`, remembering nothing."""
+        """`failed_by`, remembering nothing."""
         values = value if type(value) is list else (value,)
         failed = self._has_among & ~self._among(values)
         for op, (ascending, sums, everything) in self._steps.items():
@@ -304,6 +305,18 @@ def _beginning(begins: Begins) -> OfValue:
     return holds
 
 
-# What an event's type leaves open: the bits, and the paths that can fail one, by what they have in
-# common: ((parents, ((last segment, tests), ...)), ...).
-_Plan = tuple[int, tuple[tuple[Segments, tuple[tuple[str, _AtPath], ...]], ...]]
+# The last segment of a path, what is remembered of values there, and the tests.
+_Leaf = tuple[str, dict[Any, int], _AtPath]
+# Paths that have all but the last segment in common: these, the leaves, and what a missing parent
+# fails.
+_Group = tuple[Segments, tuple[_Leaf, ...], int]
+# What an event's type leaves open: the bits, and the paths that can fail one.
+_Plan = tuple[int, tuple[_Group, ...]]
+
+
+def _group(alike: tuple[Segments, list[_Leaf]]) -> _Group:
+    parents, leaves = alike
+    absent = 0
+    for _, _, at_path in leaves:
+        absent |= at_path.absent
+    return parents, tuple(leaves), absent

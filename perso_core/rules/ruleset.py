@@ -78,7 +78,8 @@ class RuleSet(Program):
                 draft.happen(at, matched)
             else:
                 draft.replay()
-        draft.evaluate()
+        if draft.due:
+            draft.evaluate()
         return draft.frozen()
 
     def after_attributes(

@@ -99,15 +99,17 @@ class Standing(Struct, frozen=True, gc=False, eq=False):
     """members: the rules that hold at now_ms. until_ms: the first later instant at which time
     alone changes one of them; FOREVER_MS: none.
 
-    log: the events, None: there is none. For rules of one literal, by the rule's bit: live: its
-    event counts; base: it holds without its event; sensitive: its event changes the answer. ends:
-    by class; simple_until_ms: the earliest, which alone is exact; holding: the bits whose next
-    event changes it, or begins the ends of a class. times: by condition. runs: by chain, for each
-    step after the first. judged: by place among the rules that are judged; alert: the conditions
-    whose next event may change one of them, one bit each. order: of silent and judged rules; the
-    first is exact, those of judged rules after it may be too early, and `stale` of them were
-    replaced by another. plain: an event is dated in the future, or not at all: every rule is run
-    each time as long as that is so, and nothing else is kept.
+    log: the events, None: there is none. For rules of one literal, by the rule's bit: live: the
+    literal holds (nobody looks after bits that are not sensitive); base: the rule holds without it;
+    sensitive: it changes the answer. For simple rules: holders, ends_ms: what ends first in each
+    class; simple_until_ms: the earliest of them, of which the first is exact; holding: at least the
+    bits whose next event changes that one, or begins the ends of a class. times: by condition.
+    runs: by chain, for each step after the first. judged: by place among the rules that are judged;
+    alert: at least the conditions whose next event may change a series or a judged rule, one bit
+    each. order: of silent rules, judged ones, and series that are live and sensitive; the first is
+    exact, those of series and judged rules after it may be too early, and `stale` of judged ones
+    were replaced by another. plain: an event is dated in the future, or not at all: every rule is
+    run each time as long as that is so, and nothing else is kept.
     """
 
     now_ms: int
@@ -117,7 +119,8 @@ class Standing(Struct, frozen=True, gc=False, eq=False):
     live: int = 0
     base: int = 0
     sensitive: int = 0
-    ends: tuple[Ends, ...] = ()
+    holders: tuple[int, ...] = ()
+    ends_ms: tuple[int, ...] = ()
     simple_until_ms: int = FOREVER_MS
     holding: int = 0
     times: Layered[Times] = Layered((), {})

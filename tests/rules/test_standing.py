@@ -115,12 +115,13 @@ def test_what_is_kept_of_simple_rules_is_no_more_than_what_decides(chance: Rando
             == (standing.base ^ (standing.live & standing.sensitive)) & simple
         )
         firsts = [FOREVER_MS]
-        for one, ends in zip(story.set.classes, standing.ends, strict=True):
+        ends = zip(standing.holders, standing.ends_ms, strict=True)
+        for one, (holders, end_ms) in zip(story.set.classes, ends, strict=True):
             deciding = standing.live & standing.sensitive & one.bits
-            assert bool(ends.holders) == bool(deciding)
+            assert bool(holders) == bool(deciding)
             if deciding:
                 firsts.append(first_end(standing, deciding, one.lasting.end))
-                assert ends.end_ms <= firsts[-1]
+                assert end_ms <= firsts[-1]
         assert standing.simple_until_ms == min(firsts)
 
 
