@@ -83,18 +83,20 @@ class Draft(Alone):
             conditions ^= flag
             kept, steps, series, looks = effects[condition]
             if kept:
-                times[condition] = happened(above.get(condition) or below[condition], at, kept)
+                known = happened(above.get(condition) or below[condition], at, kept)
+                times[condition] = known
             if steps:
                 self.carry_on(steps, at)
             if alarming & flag:
-                quiet = not series or self._series(series)
+                quiet = not series or self._series(series, len(known))
                 if looks and not self._look(looks):
                     quiet = False
                 if quiet:
                     self.alert &= ~flag
 
-    def _series(self, touched: tuple[Series, ...]) -> bool:
-        """What an event makes true of series; whether the next one changes none of them."""
+    def _series(self, touched: tuple[Series, ...], number: int) -> bool:
+        """What an event makes true of series; whether the next one changes none of them. number:
+        of times known of its condition."""
         order = self.before.order
         quiet = True
         for one in touched:
@@ -103,7 +105,7 @@ class Draft(Alone):
                     self.first_moved = True
                     quiet = False
             elif self.sensitive & one.flag:
-                if self.begin_series(one):
+                if number > one.literal.least and self.begin_series(one):
                     self.flip(one.flag)
                 else:
                     quiet = False

@@ -140,6 +140,8 @@ def happened(times: Times, at_ms: int, kept: int) -> Times:
     if not times:
         return (NEVER_MS, at_ms)
     earlier = times[0] if times[-1] == at_ms else times[-1]
+    if kept == 1:
+        return earlier, at_ms
     last = times[1:] if len(times) <= kept else times[2:]
     return (earlier, *last, at_ms)
 

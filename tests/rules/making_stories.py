@@ -64,6 +64,7 @@ def condition(chance: Random, depth: int = 0) -> str:
         lambda: f'stringCompare("equals", page, ["A", "b"], {chance.choice(("true", "false"))})',
         lambda: f'sku = "{chance.choice("xyz")}"',
         lambda: 'flag = "true"',
+        lambda: f'web.page.name = "{chance.choice("abc")}"',
         lambda: "price.isNull()",
         lambda: f'items.exists(sku = "{chance.choice("xyz")}")',
         lambda: f'items.exists(sku = "{chance.choice("xyz")}" and q > {chance.randrange(3)})',
@@ -171,6 +172,15 @@ def few(chance: Random) -> str:
     return write()
 
 
+def weighed(chance: Random, before: list[str]) -> str:
+    """A literal that matters or not by what attributes or other rules say."""
+    told = few(chance)
+    told = f"not({told})" if chance.random() < 0.3 else told
+    if chance.random() < 0.3:
+        return told
+    return f"({told} {chance.choice(('and', 'or'))} {silent(chance, before)})"
+
+
 def focused(chance: Random, before: list[str], depth: int = 0) -> str:
     """Two or three literals that have much to do with each other."""
     if depth == 2 or (depth == 1 and chance.random() < 0.6):
@@ -186,7 +196,7 @@ Rules = list[tuple[str, CompiledRule]]
 def rules(chance: Random, count: int, event_window_ms: int) -> Rules:
     """Rules that compile, each asking only for rules before it."""
     found: Rules = []
-    made = chance.choice((rule, focused))
+    made = chance.choice((rule, focused, weighed))
     while len(found) < count:
         text = made(chance, [audience_id for audience_id, _ in found])
         compiled = compiled_or_not(text, event_window_ms)
@@ -213,6 +223,15 @@ def event(chance: Random, at_ms: int) -> dict[str, Any]:
         "page": ("a", "b", "ab", "B", ["a", "c"], 3, "\u0130"),
         "sku": ("x", "y", ["x", "z"]),
         "flag": (True, False, "true", "false"),
+        "web": (
+            {"page": {"name": "a"}},
+            {"page": {"name": ["b", "c"]}},
+            {"page": [{"name": "a"}, {"name": "b"}]},
+            [{"page": {"name": "c"}}],
+            {"page": "a"},
+            {"page": None},
+            "a",
+        ),
     }
     made = {name: chance.choice(some) for name, some in fields.items() if chance.random() < 0.7}
     if chance.random() < 0.5:
