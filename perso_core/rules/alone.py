@@ -17,7 +17,7 @@ class Alone(Asking):
     # ---- everything anew
 
     def weigh_first(self, position: int) -> None:
-        """The rule's bits from the profile. Those of an event's own are live where they are."""
+        """The rule's bits from the profile, and its answer. Which simple ones are live is known."""
         parts = self.rules.alone_parts.get(position)
         flag = 1 << position
         if parts is not None:
@@ -55,8 +55,8 @@ class Alone(Asking):
     # ---- series
 
     def begin_series(self, one: Series) -> int:
-        """Its bit where it holds now and did not before, 0 otherwise: the answer is the caller's.
-        Nobody looks after a bit that is not sensitive."""
+        """Its bit where its literal holds and matters, 0 otherwise. Call for one that is not live;
+        the answer is the caller's. Nobody looks after a bit that is not sensitive."""
         if not self.sensitive & one.flag:
             return 0
         end_ms = self.end(one.literal)
@@ -102,11 +102,13 @@ class Alone(Asking):
         return simple
 
     def _begin_or_last(self, at: int, found: int) -> None:
-        """The newest event makes these sensitive bits last from its time on: for some class it is
-        the first, or what ends first of all now ends later."""
+        """The newest event makes these sensitive bits, all of them holding, last from its time on:
+        for some class it is the first, or what ends first of all now ends later, or they hold
+        nothing any more."""
         holders, ends_ms = list(self.holders), list(self.ends_ms)
         class_of, classes = self.rules.class_of, self.rules.classes
         begun, lasts = set(), False
+        # Exact unless this event is one of its holders'.
         first = ends_ms.index(self.simple_until_ms)
         while found:
             number = class_of[found.bit_length() - 1]

@@ -109,10 +109,10 @@ def test_what_is_kept_of_simple_rules_is_no_more_than_what_decides(chance: Rando
     for standing in story.told(STEPS):
         if standing.plain:
             continue
-        simple = story.set.simple
+        alone = story.set.alone
         assert (
-            standing.members & simple
-            == (standing.base ^ (standing.live & standing.sensitive)) & simple
+            standing.members & alone
+            == (standing.base ^ (standing.live & standing.sensitive)) & alone
         )
         firsts = [FOREVER_MS]
         ends = zip(standing.holders, standing.ends_ms, strict=True)
@@ -123,6 +123,18 @@ def test_what_is_kept_of_simple_rules_is_no_more_than_what_decides(chance: Rando
                 firsts.append(first_end(standing, deciding, one.lasting.end))
                 assert end_ms <= firsts[-1]
         assert standing.simple_until_ms == min(firsts)
+
+
+@given(randoms)
+def test_a_series_that_holds_and_matters_has_one_entry_in_the_order(chance: Random) -> None:
+    story = Story(chance)
+
+    for standing in story.told(STEPS):
+        if standing.plain:
+            continue
+        series, deciding = story.set.series, standing.live & standing.sensitive
+        entries = [position for _, position in standing.order if position in series]
+        assert sorted(entries) == [position for position in series if deciding >> position & 1]
 
 
 def first_end(standing: Standing, bits: int, end: Callable[[int], int]) -> int:
