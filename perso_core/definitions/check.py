@@ -11,6 +11,9 @@ from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.destination import Destination
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import Finding, shown, unknown
+from perso_core.definitions.issuer import Issuer
+from perso_core.definitions.issuer_check import check_issuers
+from perso_core.definitions.mapping_check import check_leaves
 from perso_core.definitions.rules_check import check_rules
 from perso_core.definitions.schema import check_schema, field_types
 from perso_core.definitions.toml_places import Path
@@ -47,15 +50,19 @@ def check_definitions(
     yield from _ids_and_names("datastream", definitions.datastreams)
     yield from _ids_and_names("destination", definitions.destinations)
     yield from _ids_and_names("audience", definitions.audiences)
+    yield from _ids_and_names("issuer", definitions.issuers)
     yield from _origins(definitions.datastreams)
     yield from _destinations(definitions)
     yield from _attributes(definitions.destinations)
     yield from _audience_aliases(definitions.audiences)
     yield from _activations(definitions)
+    yield from check_issuers(definitions)
     schema_faults = [*check_schema(definitions.schema)]
     yield from schema_faults
     # Rules are checked without a schema that is wrong: its faults come first.
     types = None if schema_faults else field_types(definitions.schema)
+    if types is not None:
+        yield from check_leaves(definitions.destinations, types.profile)
     yield from check_rules(definitions.audiences, event_window_ms, types)
 
 
@@ -69,7 +76,7 @@ def _org(org: str) -> Iterator[Finding]:
 
 
 def _ids_and_names(
-    table: str, entries: Sequence[Datastream | Destination | Audience]
+    table: str, entries: Sequence[Datastream | Destination | Audience | Issuer]
 ) -> Iterator[Finding]:
     for index, entry in enumerate(entries):
         path = (table, index)

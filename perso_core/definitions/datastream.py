@@ -8,6 +8,9 @@ from msgspec import Struct
 
 # What holds for a visitor who has not chosen. `pending` and `out` both store nothing.
 DefaultConsent = Literal["in", "pending", "out"]
+# mixed: whoever calls is answered, as a browser where it proves nothing. authenticated: only
+# servers that prove themselves are.
+AccessType = Literal["mixed", "authenticated"]
 
 
 class Datastream(Struct, frozen=True, kw_only=True):
@@ -26,3 +29,4 @@ class Datastream(Struct, frozen=True, kw_only=True):
     personalization_destinations: bool = True
     allowed_origins: tuple[str, ...] = ()
     default_consent: DefaultConsent = "pending"
+    access_type: AccessType = "mixed"

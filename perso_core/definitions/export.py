@@ -19,6 +19,7 @@ def definitions_to_toml(definitions: Definitions) -> str:
     # every text is written on one line, with escapes.
     texts = [text for one in definitions.audiences for text in (one.pql, one.description)]
     texts += [one.description for one in definitions.destinations]
+    texts += [one.jwks for one in definitions.issuers]
     several_lines = not any("\r\n" in text for text in texts)
     # tomli_w writes short tables of a list as one inline array: we give it one table at a time.
     written = [tomli_w.dumps({"org": definitions.org})]
@@ -39,6 +40,7 @@ def _entries(definitions: Definitions) -> Iterator[tuple[str, Struct]]:
         yield from (("destination.attribute", one) for one in destination.attributes)
     yield from (("audience", one) for one in definitions.audiences)
     yield from (("activation", one) for one in definitions.activations)
+    yield from (("issuer", one) for one in definitions.issuers)
 
 
 def _table(entry: Struct) -> dict[str, Any]:
@@ -46,5 +48,6 @@ def _table(entry: Struct) -> dict[str, Any]:
         name: value
         for name, value in structs.asdict(entry).items()
         # A destination's attributes have headers of their own.
-        if value is not None and value not in ("", ()) and name != "attributes"
+        # An issuer whose tokens may do nothing more is not one that says nothing of it.
+        if value is not None and (value not in ("", ()) or name == "may") and name != "attributes"
     }

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
-from perso_core.definitions.datastream import DefaultConsent
+from perso_core.definitions.datastream import AccessType, DefaultConsent
 from perso_core.definitions.destination import DestinationKind
 from perso_core.definitions.finding import Finding, kind_of, nearest, seen, shown
 from perso_core.definitions.schema import Field
@@ -45,6 +45,7 @@ TABLES: Mapping[str, tuple[Key, ...]] = {
         Key("destination", "tables"),
         Key("audience", "tables"),
         Key("activation", "tables"),
+        Key("issuer", "tables"),
     ),
     "schema": (
         Key("closed", "flag"),
@@ -59,6 +60,7 @@ TABLES: Mapping[str, tuple[Key, ...]] = {
         Key("personalization_destinations", "flag"),
         Key("allowed_origins", "texts"),
         Key("default_consent", "choice", words=get_args(DefaultConsent)),
+        Key("access_type", "choice", words=get_args(AccessType)),
     ),
     "destination": (
         Key("id", "text", required=True),
@@ -87,6 +89,17 @@ TABLES: Mapping[str, tuple[Key, ...]] = {
         Key("destination", "text", required=True),
         Key("start_date", "day"),
         Key("end_date", "day"),
+    ),
+    "issuer": (
+        Key("id", "text", required=True),
+        Key("name", "text", required=True),
+        Key("issuer", "text", required=True),
+        Key("audience", "text", required=True),
+        Key("algorithms", "texts", required=True),
+        Key("datastreams", "texts", required=True),
+        Key("jwks_url", "text"),
+        Key("jwks", "text"),
+        Key("may", "texts"),
     ),
 }
 
@@ -228,6 +241,8 @@ def _strangers(table: str, given: Mapping[str, Any], path: Path) -> Iterator[Fin
 def _blank(key: Key) -> Any:
     if key.kind == "tables":
         return []
+    if key.kind == "texts":
+        return ()
     return key.words[0] if key.words else ""
 
 

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from perso_core.definitions.api_key import ApiKey
 from perso_core.definitions.audience import Audience
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.destination import Destination
 from perso_core.definitions.document import Definitions
+from perso_core.definitions.issuer import Issuer
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS, CompiledRule, compile_rule
 from perso_core.rules.index import reads_memberships
 from perso_core.rules.ruleset import RuleSet
@@ -51,11 +53,12 @@ class ConnectedDestination(Struct, frozen=True):
 class Snapshot(Struct, frozen=True):
     """What is in force.
 
-    id: a hash of the definitions' content; equal content, equal id.
+    id: a hash of the definitions' content; equal content, equal id. It leaves out who may call:
+    a new key is no reason to evaluate every profile again.
     audiences: in dependency order: an audience stands after those its rule names in inSegment.
     destinations: by datastream id, in the file's order. event_window_ms: how long events are kept:
     as long as they count for some audience. rules: all of them together. in_force_ms: since when
-    they are; 0: not known.
+    they are; 0: not known. api_keys: by key id. issuers: by the `iss` of their tokens.
     """
 
     id: str
@@ -69,6 +72,8 @@ class Snapshot(Struct, frozen=True):
     audience_id_by_name: Mapping[str, str]
     rules: RuleSet
     in_force_ms: int = 0
+    api_keys: Mapping[str, ApiKey] = {}
+    issuers: Mapping[str, Issuer] = {}
 
     @property
     def org(self) -> str:
@@ -119,7 +124,7 @@ def compile_snapshot(
     for audience in definitions.audiences:
         names[audience.id] = audience.id
     return Snapshot(
-        id=hashlib.sha256(msgspec.json.encode(definitions)).hexdigest()[:16],
+        id=hashlib.sha256(msgspec.json.encode(_decided_by(definitions))).hexdigest()[:16],
         definitions=definitions,
         event_window_ms=max(
             (rule.event_window_ms for rule in rules.values()), default=event_window_ms
@@ -138,7 +143,14 @@ def compile_snapshot(
         audience_id_by_name=names,
         rules=RuleSet([(audience.id, audience.rule) for audience in audiences]),
         in_force_ms=in_force_ms,
+        api_keys={key.id: key for key in definitions.api_keys},
+        issuers={issuer.issuer: issuer for issuer in definitions.issuers},
     )
+
+
+def _decided_by(definitions: Definitions) -> Definitions:
+    """The definitions without what no audience depends on."""
+    return structs.replace(definitions, api_keys=(), issuers=())
 
 
 def dependency_order(reads: Mapping[str, frozenset[str]]) -> list[str]:

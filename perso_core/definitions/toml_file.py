@@ -17,6 +17,7 @@ from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.destination import AttributeMapping, Destination
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import Finding
+from perso_core.definitions.issuer import Issuer
 from perso_core.definitions.schema import Schema
 from perso_core.definitions.shape import Reader
 from perso_core.definitions.toml_places import Path, Places, parsed
@@ -126,6 +127,7 @@ def _read(reader: Reader, table: dict[str, Any]) -> Definitions:
         destinations=tuple(destinations),
         audiences=_all(Audience, top["audience"]),
         activations=_all(Activation, top["activation"]),
+        issuers=_all(Issuer, top["issuer"]),
     )
 
 

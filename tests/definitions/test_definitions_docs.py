@@ -11,6 +11,7 @@ from perso_core.definitions.activation import Activation
 from perso_core.definitions.audience import Audience
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.destination import AttributeMapping, Destination
+from perso_core.definitions.issuer import Issuer
 from perso_core.definitions.shape import TABLES
 from perso_core.definitions.toml_file import definitions_from_toml
 
@@ -21,6 +22,7 @@ STRUCTS: dict[str, type[Struct]] = {
     "attribute": AttributeMapping,
     "audience": Audience,
     "activation": Activation,
+    "issuer": Issuer,
 }
 
 
