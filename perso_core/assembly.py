@@ -16,11 +16,13 @@ from typing import Any
 
 import uvloop
 from aiohttp import web
+from msgspec import structs
 
 from perso_core.decision.attributes import check_attributes
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
 from perso_core.decision.qualification import resumed
+from perso_core.definitions.api_key import ApiKey
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.edge.abuse import Limits
@@ -33,13 +35,14 @@ from perso_core.edge.limits import Rate
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import AttributesPatched
-from perso_core.errors import RuleFaults, UnreadableRecord
+from perso_core.errors import NothingDefined, RuleFaults, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
 from perso_core.stores.presence import Presence
 from perso_core.stores.protocol import Store, StoredDefinitions
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.sqlite_reader import Reader
+from perso_core.stores.turn import turn
 from perso_core.worker.admit import Admission
 from perso_core.worker.collection import old_left_alone
 from perso_core.worker.drain import Drain
@@ -119,9 +122,33 @@ class Perso(InProcessSite):
         return None if in_force is NOTHING else in_force
 
     async def apply(self, definitions: Definitions) -> int:
-        """Keep checked definitions and put them in force here; other processes follow. Returns
-        their version.
+        """Keep checked definitions and put them in force here; other processes follow. The API
+        keys stay as they are. Returns their version.
         Raises RuleFaults (check them first for all faults at once), StoreUnavailable."""
+        async with turn(Path(self.settings.data_dir)):
+            return await self._save(
+                structs.replace(definitions, api_keys=await self._api_keys_kept())
+            )
+
+    async def change_api_keys(self, change: Callable[[Definitions], tuple[ApiKey, ...]]) -> int:
+        """Keep the API keys that change makes of what was saved last, as apply does. Raises
+        NothingDefined, and what change raises."""
+        async with turn(Path(self.settings.data_dir)):
+            stored = await self._store.definitions()
+            if stored is None:
+                raise NothingDefined("nothing was applied yet.", fix="Run `perso apply FILE`.")
+            before = stored.definitions
+            return await self._save(structs.replace(before, api_keys=change(before)))
+
+    async def _api_keys_kept(self) -> tuple[ApiKey, ...]:
+        try:
+            stored = await self._store.definitions()
+        except UnreadableRecord as fault:
+            _log.error("The API keys are lost with the definitions. %s", fault)
+            return ()
+        return stored.definitions.api_keys if stored else ()
+
+    async def _save(self, definitions: Definitions) -> int:
         before = self._engine.snapshot
         # The same again changes nothing, so it dates nothing anew.
         again = definitions == before.definitions and before.in_force_ms

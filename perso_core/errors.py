@@ -155,6 +155,19 @@ class BadImport(PersoError):
     title = "The segment definitions cannot be imported"
 
 
+# ---- keys of servers ----------------------------------------------------------
+
+
+class BadApiKey(PersoError):
+    code = "key.bad"
+    title = "The API key cannot be made so"
+
+
+class UnknownApiKey(PersoError):
+    code = "key.unknown"
+    title = "No such API key"
+
+
 # ---- the author's files -----------------------------------------------------
 
 

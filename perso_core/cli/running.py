@@ -41,6 +41,30 @@ def profile_get(arguments: argparse.Namespace) -> int:
     return run(arguments)
 
 
+def key_create(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.keys import create as run
+
+    return run(arguments)
+
+
+def key_list(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.keys import list_keys as run
+
+    return run(arguments)
+
+
+def key_rotate(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.keys import rotate as run
+
+    return run(arguments)
+
+
+def key_revoke(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.keys import revoke as run
+
+    return run(arguments)
+
+
 def audience_check(arguments: argparse.Namespace) -> int:
     from perso_core.cli.audience_check import check as run
 

@@ -44,6 +44,7 @@ def _parser() -> _Parser:
     _add_apply(commands)
     _add_export(commands)
     _add_profile(commands)
+    _add_key(commands)
     _add_import(commands)
     _add_audience(commands)
     return parser
@@ -157,6 +158,80 @@ def _add_profile(commands: _Commands[_Parser]) -> None:
     get.add_argument("namespace", metavar="NAMESPACE", help="of the identity, e.g. ECID")
     get.add_argument("id", metavar="ID", help="the id in that namespace")
     _takes_settings(get)
+
+
+def _add_key(commands: _Commands[_Parser]) -> None:
+    does = "Make, list, rotate and revoke the API keys of servers that call /v2."
+    group = commands.add_parser(
+        "key",
+        help=does,
+        description=does,
+        epilog="Example: perso key list",
+        allow_abbrev=False,
+    )
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    create = _command(
+        verbs,
+        "create",
+        running.key_create,
+        does="Make a key and print it, this once: only its hash is kept (docs/server-api.md).",
+        example="perso key create --name 'Shop backend' --datastream shop",
+    )
+    create.add_argument("--name", required=True, help="who uses it, for people")
+    create.add_argument(
+        "--datastream",
+        metavar="ID",
+        action="append",
+        required=True,
+        help="a datastream that it may call; may be given several times",
+    )
+    create.add_argument(
+        "--may",
+        metavar="WORDS",
+        default="events,attributes",
+        help="what it may do besides asking for audiences (default: events,attributes)",
+    )
+    rotate = _command(
+        verbs,
+        "rotate",
+        running.key_rotate,
+        does="Give a key a new secret and print it, this once; the old one is taken for a while.",
+        example="perso key rotate 5f0c2a9be714 --overlap-hours 24",
+    )
+    rotate.add_argument("id", metavar="ID", help="the key, as `perso key list` names it")
+    rotate.add_argument(
+        "--overlap-hours",
+        metavar="HOURS",
+        type=int,
+        default=24,
+        help="how long the old secret is taken (default: 24)",
+    )
+    for parser in (create, rotate):
+        parser.add_argument(
+            "--days",
+            metavar="DAYS",
+            type=int,
+            default=365,
+            help="how long the new secret is taken (default: 365)",
+        )
+        _takes_settings(parser)
+    listing = _command(
+        verbs,
+        "list",
+        running.key_list,
+        does="Print the keys: id, name, datastreams, what they may do, until when.",
+        example="perso key list",
+    )
+    _takes_settings(listing)
+    revoke = _command(
+        verbs,
+        "revoke",
+        running.key_revoke,
+        does="Take a key out. When it returns, no running server takes the key any more.",
+        example="perso key revoke 5f0c2a9be714",
+    )
+    revoke.add_argument("id", metavar="ID", help="the key, as `perso key list` names it")
+    _takes_settings(revoke)
 
 
 def _add_audience(commands: _Commands[_Parser]) -> None:

@@ -27,6 +27,28 @@ class Identity(Struct, frozen=True):
         return f"{self.namespace}:{self.id}"
 
 
+def server_key(identity: Identity, *, org: str, datastream_id: str) -> str:
+    """The key under which an identity that an authenticated server names has its profile.
+
+    Of one datastream of one organisation: another one's server, which can name any id, has
+    profiles of its own. Neither org, datastream nor namespace can hold a space, and a device's key
+    has none before its colon: no two kinds of key are ever the same.
+    """
+    assert " " not in org + datastream_id + identity.namespace, "the parts of a key stay apart"
+    return f"{org} {datastream_id} {identity.profile_key}"
+
+
+def identity_of(profile_key: str) -> Identity:
+    """The identity whose profile has this key, of either kind; of a device its ECID."""
+    head, _, rest = profile_key.partition(":")
+    if " " not in head:
+        # Only a device's key carries a suffix.
+        return Identity(head, rest.partition("~")[0] if head == "ECID" else rest)
+    # A datastream's id may hold colons.
+    namespace, _, named = profile_key.split(" ", 2)[2].partition(":")
+    return Identity(namespace, named)
+
+
 class Device(Struct, frozen=True):
     """A browser as its cookies prove it, or as it was just named.
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from msgspec import Struct, structs
 
 from perso_core.decision.event import Event, completed
-from perso_core.decision.identity import Identity
+from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.membership import Membership
 
 # Adobe's guardrail: 50 identities in one graph (product.md, 19). More claims are not kept.
@@ -26,6 +26,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     events: oldest first by time, arrival breaking ties; at most the engine's cap, all of them
     younger than the rules' event window.
     memberships: by audience id, realized and recently exited.
+    datastreams: those that reported an event of it, so that another's server cannot ask for it.
     evaluated_ms, snapshot_id: the instant and the definitions for which memberships hold.
     """
 
@@ -37,6 +38,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     memberships: Mapping[str, Membership] = {}
     evaluated_ms: int = 0
     snapshot_id: str = ""
+    datastreams: tuple[str, ...] = ()
 
 
 Outcome = Literal["added", "completed", "duplicate"]
@@ -95,6 +97,13 @@ def with_claims(profile: Profile, claims: tuple[Identity, ...]) -> Profile:
     return structs.replace(profile, claims=(*profile.claims, *new)[:MAX_CLAIMS])
 
 
+def seen_on(profile: Profile, datastream_id: str) -> Profile:
+    """The profile with a datastream that reported an event of it; "": none. Itself when known."""
+    if not datastream_id or datastream_id in profile.datastreams:
+        return profile
+    return structs.replace(profile, datastreams=(*profile.datastreams, datastream_id))
+
+
 def patched(attributes: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes after a JSON merge patch (RFC 7396): null removes, objects merge, the rest
     replaces."""
@@ -125,16 +134,13 @@ def view(profile: Profile, realized: Mapping[str, Mapping[str, str]]) -> dict[st
 
 
 def _identity_map(profile: Profile) -> dict[str, list[dict[str, Any]]]:
-    namespace, _, identity = profile.key.partition(":")
     stated = profile.attributes.get("identityMap")
     identities: dict[str, list[dict[str, Any]]] = (
         {name: list(entries) for name, entries in stated.items() if isinstance(entries, list)}
         if isinstance(stated, dict)
         else {}
     )
-    # Only a device's key carries a suffix (identity.Device).
-    own = Identity(namespace, identity.partition("~")[0] if namespace == "ECID" else identity)
-    for claim in (own, *profile.claims):
+    for claim in (identity_of(profile.key), *profile.claims):
         entries = identities.setdefault(claim.namespace, [])
         if all(entry.get("id") != claim.id for entry in entries if isinstance(entry, dict)):
             # A browser's word about being signed in is no proof: always ambiguous.

@@ -120,7 +120,12 @@ def _arrived(
         followers=len(request.events) - 1 - index,
     )
     segmentation = overrides.segmentation and call.datastream.edge_segmentation
-    return EventArrived(event=event, claims=claims, segmentation=segmentation)
+    return EventArrived(
+        event=event,
+        claims=claims,
+        segmentation=segmentation,
+        datastream_id=call.datastream.id,
+    )
 
 
 def _event_id(sent: SentEvent, index: int, device: Device, request_id: str) -> str:

@@ -164,7 +164,7 @@ class InProcessSite:
         if request.xdm is not None:
             event_id = self._services.entropy(16).hex()
             event = event_from(request.xdm, event_id=event_id, received_ms=now_ms)
-            changes = (EventArrived(event=event),)
+            changes = (EventArrived(event=event, datastream_id=request.datastream_id),)
         interaction = Interaction(
             profile_key=device.profile_key,
             datastream_id=request.datastream_id,

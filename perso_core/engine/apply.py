@@ -12,6 +12,7 @@ from perso_core.decision.profile import (
     Profile,
     merge,
     patched,
+    seen_on,
     with_claims,
     without_events_before,
 )
@@ -85,7 +86,8 @@ def _event_arrived(
     max_events: int,
 ) -> Applied:
     profile = before.qualified.profile if before.qualified else Profile(key=key)
-    known = with_claims(profile, change.claims)
+    claimed = with_claims(profile, change.claims)
+    known = seen_on(claimed, change.datastream_id)
     oldest_ms = now_ms - snapshot.event_window_ms
     merged = merge(without_events_before(known, oldest_ms), change.event, max_events=max_events)
     if merged.event is None and known is profile and before.qualified:
@@ -102,7 +104,7 @@ def _event_arrived(
     qualified = structs.replace(before.qualified, profile=after)
     if merged.event:
         qualified = after_event(qualified, after, merged.event, snapshot, now_ms=now_ms)
-    if known is not profile:
+    if claimed is not profile:
         qualified = after_attributes(
             qualified, qualified.profile, ("identityMap",), snapshot, now_ms=now_ms
         )

@@ -51,6 +51,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     sequence: send nothing before durable(sequence); 0: nothing to wait for.
     consent: what the visitor chose, None: never chose. permitted: whether a profile may be kept
     and answered from; where not, lookups hold no destinations. known: there is a profile.
+    datastreams: those that reported an event of it.
     """
 
     lookups: tuple[Lookup, ...]
@@ -58,6 +59,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     consent: Consent | None
     permitted: bool
     known: bool
+    datastreams: tuple[str, ...] = ()
 
 
 class Engine:
@@ -313,6 +315,7 @@ class Engine:
             consent=state.consent,
             permitted=self._permitted(state, datastream_id),
             known=state.qualified is not None,
+            datastreams=state.qualified.profile.datastreams if state.qualified else (),
         )
 
     def _entry(

@@ -14,11 +14,14 @@ from perso_core.decision.profile import Profile
 
 
 class EventArrived(Struct, frozen=True, kw_only=True):
-    """A browser or server reported an event. segmentation: run the rules it can touch."""
+    """A browser or server reported an event. segmentation: run the rules it can touch.
+    datastream_id: over which; "": over none.
+    """
 
     event: Event
     claims: tuple[Identity, ...] = ()
     segmentation: bool = True
+    datastream_id: str = ""
 
 
 class AttributesPatched(Struct, frozen=True):

@@ -53,6 +53,7 @@ class _ProfileRecord(Struct, frozen=True, array_like=True):
     exited: dict[str, int]
     evaluated_ms: int
     snapshot_id: str
+    datastreams: tuple[str, ...] = ()
 
 
 class _EventRecord(Struct, frozen=True, array_like=True):
@@ -89,6 +90,7 @@ def profile_record(profile: Profile) -> bytes:
             exited,
             profile.evaluated_ms,
             profile.snapshot_id,
+            profile.datastreams,
         ),
     )
 
@@ -108,6 +110,7 @@ def profile_from(key: str, version: int, record: bytes, events: tuple[Event, ...
         },
         evaluated_ms=kept.evaluated_ms,
         snapshot_id=kept.snapshot_id,
+        datastreams=kept.datastreams,
     )
 
 
