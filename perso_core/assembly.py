@@ -30,6 +30,7 @@ from perso_core.edge.addresses import networks
 from perso_core.edge.app import EdgeServices, build_edge
 from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.guard import GuardedRunner as GuardedRunner  # for whoever mounts the edge
+from perso_core.edge.issuer_keys import IssuerKeys
 from perso_core.edge.keys import keys_from
 from perso_core.edge.limits import Rate
 from perso_core.edge.site import InProcessServices, InProcessSite
@@ -50,6 +51,8 @@ from perso_core.worker.refresh import Refresh, told_to_nobody
 
 DATABASE = "perso.sqlite"
 KEYS = "cookie-keys.json"
+# A bearer token of 8 KiB, the most that is read, with the word before it.
+MAX_HEADER_BYTES = 9 * 1024
 # What is in force before anything was applied: no datastream, so every call is refused as such.
 NOTHING = Definitions(org="")
 
@@ -75,6 +78,7 @@ class Perso(InProcessSite):
         admission: Admission,
         refresh: Refresh,
         keys: CookieKeys,
+        issuer_keys: IssuerKeys,
         clock_ms: Callable[[], int],
     ) -> None:
         self.settings = settings
@@ -84,6 +88,7 @@ class Perso(InProcessSite):
         self._admission = admission
         self._refresh = refresh
         self._keys = keys
+        self._issuer_keys = issuer_keys
         self._clock_ms = clock_ms
         super().__init__(
             InProcessServices(
@@ -113,6 +118,7 @@ class Perso(InProcessSite):
                 region_id=settings.region_id,
                 own_origins=frozenset(settings.own_origins),
                 limits=limits_of(settings),
+                issuer_key=self._issuer_keys,
             )
         )
 
@@ -328,6 +334,8 @@ async def open_perso(
         admission = Admission(
             engine, store, drain, clock_ms=clock_ms, load_timeout_ms=settings.load_timeout_ms
         )
+        issuer_keys = IssuerKeys()
+        opened.push_async_callback(issuer_keys.close)
         yield Perso(
             settings,
             store=store,
@@ -336,6 +344,7 @@ async def open_perso(
             admission=admission,
             refresh=refresh,
             keys=keys_from(data_dir / KEYS),
+            issuer_keys=issuer_keys,
             clock_ms=clock_ms,
         )
 
@@ -355,6 +364,7 @@ async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
             idle_s=settings.idle_within_s,
             access_log=None,
             shutdown_timeout=settings.drain_timeout_s,
+            max_field_size=MAX_HEADER_BYTES,
         )
         await runner.setup()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -12,12 +12,20 @@ from perso_core.decision.membership import Membership
 from perso_core.definitions.snapshot import FOREVER_MS, ConnectedDestination
 
 
+class Withheld(Struct, frozen=True):
+    """A mapped attribute that the profile has no single value for. missing: nothing stands there;
+    not-single: a list, an object or null does."""
+
+    target: str
+    reason: Literal["missing", "not-single"]
+
+
 class DestinationLookup(Struct, frozen=True):
     """One destination's entry (Adobe's profileLookup).
 
     audiences: ids, in the order of the activations. refused: audiences the visitor is in and
     that are held back, with the reason. attributes: target name -> value, for authenticated
-    readers alone: no browser answer carries them.
+    readers alone: no browser answer carries them. withheld: the mapped rest of them.
     """
 
     destination_id: str
@@ -25,6 +33,7 @@ class DestinationLookup(Struct, frozen=True):
     audiences: tuple[str, ...]
     refused: tuple[Refused, ...] = ()
     attributes: Mapping[str, Any] = {}
+    withheld: tuple[Withheld, ...] = ()
 
 
 class Lookup(Struct, frozen=True):
@@ -68,24 +77,47 @@ def lookup(
                 refused.append(held_back)
             else:
                 permitted.append(activation.audience_id)
+        mapped, withheld = _mapped(attributes, destination)
         entries.append(
             DestinationLookup(
                 destination_id=destination.definition.id,
                 alias=destination.definition.integration_alias,
                 audiences=tuple(permitted),
                 refused=tuple(refused),
-                attributes=_mapped(attributes, destination),
+                attributes=mapped,
+                withheld=withheld,
             )
         )
     return Lookup(tuple(entries), until_ms)
 
 
-def _mapped(attributes: Mapping[str, Any], destination: ConnectedDestination) -> dict[str, Any]:
-    mapped = {}
-    for mapping in destination.definition.attributes:
-        value: Any = attributes
-        for name in mapping.source.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
+def _mapped(
+    attributes: Mapping[str, Any], destination: ConnectedDestination
+) -> tuple[dict[str, Any], tuple[Withheld, ...]]:
+    mappings = destination.definition.attributes
+    if not mappings:
+        return {}, ()
+    mapped: dict[str, Any] = {}
+    withheld: list[Withheld] = []
+    for mapping in mappings:
+        value = _at(attributes, mapping.source)
         if isinstance(value, (str, int, float, bool)):
             mapped[mapping.target] = value
-    return mapped
+        else:
+            reason: Literal["missing", "not-single"]
+            reason = "missing" if value is _NOTHING else "not-single"
+            withheld.append(Withheld(mapping.target, reason))
+    return mapped, tuple(withheld)
+
+
+_NOTHING = object()
+
+
+def _at(attributes: Mapping[str, Any], source: str) -> Any:
+    """What stands at a dotted path; _NOTHING where nothing does."""
+    value: Any = attributes
+    for name in source.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return _NOTHING
+        value = value[name]
+    return value

@@ -1,4 +1,4 @@
-"""The edge over HTTP: POST [/{hint}]/v1/{action}, to be mounted under a prefix such as /ee."""
+"""The edge over HTTP: POST [/{hint}]/v{1,2}/{action}, to be mounted under a prefix such as /ee."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from perso_core.edge.call import Call, Reply
 from perso_core.edge.interact import collect, interact
 from perso_core.edge.problem import (
     EdgeError,
+    IssuerUnreachable,
     MethodRefused,
     NoSuchPath,
     NotStored,
@@ -27,9 +28,10 @@ from perso_core.edge.problem import (
     Unexpected,
     shown,
 )
+from perso_core.edge.server_api import server_collect, server_interact
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.set_consent import set_consent
-from perso_core.edge.wire import encode_problem
+from perso_core.edge.wire import encode_answer, encode_problem
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
 
 __all__ = ["ACTIONS", "EdgeServices", "build_edge"]
@@ -46,6 +48,10 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
         "privacy/set-consent": set_consent,
     }
 )
+# What servers call: a credential counts there, and there alone.
+SERVER_ACTIONS: Mapping[str, Action] = MappingProxyType(
+    {"interact": server_interact, "collect": server_collect}
+)
 _STATIC = files("perso_core").joinpath("edge", "static")
 PERSO_JS = _STATIC.joinpath("perso.js").read_bytes()
 OPENAPI_PAGE = _STATIC.joinpath("openapi.html").read_bytes()
@@ -56,15 +62,16 @@ PREFLIGHT_MAX_AGE_S = 600
 def build_edge(services: EdgeServices) -> web.Application:
     """The application, without its prefix: `app.add_subapp("/ee", build_edge(services))`."""
     app = web.Application()
-    for path, action in ACTIONS.items():
-        handler = partial(_answer, services, action)
-        app.router.add_route("*", f"/v1/{path}", handler)
-        app.router.add_route("*", f"/{{hint}}/v1/{path}", handler)
+    for version, actions in (("v1", ACTIONS), ("v2", SERVER_ACTIONS)):
+        for path, action in actions.items():
+            handler = partial(_answer, services, action, version == "v2")
+            app.router.add_route("*", f"/{version}/{path}", handler)
+            app.router.add_route("*", f"/{{hint}}/{version}/{path}", handler)
     app.router.add_get("/perso.js", _perso_js)
     app.router.add_get("/openapi.json", _openapi)
     app.router.add_get("/openapi", _openapi_page)
     # Whatever else comes under our prefix is answered here too, as problem+json.
-    app.router.add_route("*", "/{path:.*}", partial(_answer, services, None))
+    app.router.add_route("*", "/{path:.*}", partial(_answer, services, None, False))
     return app
 
 
@@ -93,7 +100,7 @@ def _public(body: bytes, content_type: str) -> web.Response:
 
 
 async def _answer(
-    services: EdgeServices, action: Action | None, request: web.Request
+    services: EdgeServices, action: Action | None, server: bool, request: web.Request
 ) -> web.Response:
     arrival = arrival_of(request, services)
     try:
@@ -103,7 +110,10 @@ async def _answer(
             return _preflight(arrival, services)
         if request.method != "POST":
             raise MethodRefused(f"{shown(request.method)}.", fix="Use POST.")
-        reply = await _reply(await call_of(arrival, services), action, services)
+        reply = await _reply(await call_of(arrival, services, server=server), action, services)
+    except IssuerUnreachable as failure:
+        problem = failure.problem(arrival.report)
+        reply = Reply(207, encode_answer(arrival.request_id, (), errors=(problem,)))
     except EdgeError as error:
         return _problem(arrival, error, services)
     headers = _headers(arrival, services)
@@ -140,6 +150,8 @@ def _problem(arrival: Arrival, error: EdgeError, services: EdgeServices) -> web.
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, MethodRefused):
         headers["Allow"] = ALLOWED_METHODS
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     body = encode_problem(error.problem(arrival.report))
     return web.Response(status=error.status, body=body, headers=headers)
 

@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct
 
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.snapshot import Snapshot
+from perso_core.edge.authentication import authenticated
 from perso_core.edge.call import Call
 from perso_core.edge.origins import listed, refuse_unlisted, same_site_none
 from perso_core.edge.problem import (
@@ -42,6 +43,7 @@ class Arrival(Struct, frozen=True):
     snapshot: Snapshot | None
     request_id: str
     config_id: str | None
+    silent: bool
     origin: str | None
     own: bool  # the origin is the edge's own
 
@@ -74,6 +76,7 @@ def arrival_of(request: web.Request, services: EdgeServices) -> Arrival:
         snapshot=services.snapshot(),
         request_id=_request_id(request, query, services),
         config_id=next((query[name] for name in _CONFIG_NAMES if query.get(name)), None),
+        silent=query.get("silent", "").lower() == "true",
         origin=origin,
         own=own,
     )
@@ -86,9 +89,9 @@ def _request_id(request: web.Request, query: Mapping[str, str], services: EdgeSe
     return str(uuid.UUID(bytes=services.entropy(16), version=4))
 
 
-async def call_of(arrival: Arrival, services: EdgeServices) -> Call:
-    """The call, once its datastream, origin and media type are found good and its body is here.
-    Raises EdgeError.
+async def call_of(arrival: Arrival, services: EdgeServices, *, server: bool) -> Call:
+    """The call, once its datastream, origin, media type and credential are found good and its body
+    is here. server: it came to /v2, where a credential counts. Raises EdgeError.
     """
     request = arrival.request
     datastream = _datastream(arrival)
@@ -97,8 +100,17 @@ async def call_of(arrival: Arrival, services: EdgeServices) -> Call:
     forwarded_for = request.headers.getall("X-Forwarded-For", ())
     services.limits.count_call(request.remote, forwarded_for, datastream.id, now_ms)
     _refuse_other_media(request)
-    body = await _body(request, services)
     assert arrival.snapshot, "a datastream was found in it"
+    context = None
+    if server or datastream.access_type == "authenticated":
+        context = await authenticated(
+            request.headers,
+            datastream,
+            arrival.snapshot,
+            key_of=services.issuer_key,
+            now_ms=services.clock_ms(),
+        )
+    body = await _body(request, services)
     return Call(
         request_id=arrival.request_id,
         datastream=datastream,
@@ -109,6 +121,9 @@ async def call_of(arrival: Arrival, services: EdgeServices) -> Call:
             arrival.origin, host=request.host, fetch_site=request.headers.get("Sec-Fetch-Site")
         ),
         now_ms=services.clock_ms(),
+        server=server,
+        context=context if server else None,
+        silent=arrival.silent,
     )
 
 

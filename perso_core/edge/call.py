@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
 from perso_core.definitions.datastream import Datastream
 from perso_core.edge.caller import Caller, caller_from
+from perso_core.edge.context import AuthContext
 from perso_core.edge.cookies import CookieKeys, received
 from perso_core.edge.problem import EdgeError, NamespaceNotFetched, Report, shown
 from perso_core.edge.wire import Handle, RequestMeta, RequestQuery, encode_answer
@@ -19,6 +20,8 @@ class Call(Struct, frozen=True, kw_only=True):
     """A call whose datastream, origin and media type were found good; its body is not read yet.
 
     same_site_none: what the answer's cookies need (origins.py). now_ms: when the call came.
+    server: it came to /v2. context: a server's proof, on v2 alone; None: whoever calls is answered
+    as a browser. silent: no body is wanted where nothing is amiss.
     """
 
     request_id: str
@@ -28,10 +31,18 @@ class Call(Struct, frozen=True, kw_only=True):
     cookie_header: str
     same_site_none: bool
     now_ms: int
+    server: bool = False
+    context: AuthContext | None = None
+    silent: bool = False
 
     @property
     def report(self) -> Report:
         return Report(request_id=self.request_id, config_id=self.datastream.id, org_id=self.org)
+
+    def cookies(self, meta: RequestMeta) -> Mapping[str, tuple[str, ...]]:
+        """Those of the Cookie header and those that the body carries."""
+        entries = ((entry.key, entry.value) for entry in meta.state.entries)
+        return received(self.cookie_header, entries)
 
     def caller(
         self,
@@ -42,9 +53,7 @@ class Call(Struct, frozen=True, kw_only=True):
         entropy: Callable[[int], bytes],
     ) -> Caller:
         """Who calls, by the Cookie header, the cookies in the body and the ECID it names."""
-        entries = ((entry.key, entry.value) for entry in meta.state.entries)
-        cookies = received(self.cookie_header, entries)
-        return caller_from(cookies, named, org=self.org, keys=keys, entropy=entropy)
+        return caller_from(self.cookies(meta), named, org=self.org, keys=keys, entropy=entropy)
 
     def reply(
         self,

@@ -67,16 +67,15 @@ def caller_from(
             device=Device(named, _suffix(entropy), new=True),
             source=SOURCE_RECEIVED_IN_REQUEST,
             replaced=proof.device if proof else None,
-            said_out=_said_out(received, org),
+            said_out=said_out(received, org),
         )
     if proof is not None:
         return Caller(device=proof.device, proof=proof)
-    return Caller(
-        device=Device(ecid_from(entropy(16)), new=True), said_out=_said_out(received, org)
-    )
+    return Caller(device=Device(ecid_from(entropy(16)), new=True), said_out=said_out(received, org))
 
 
-def _said_out(received: Mapping[str, tuple[str, ...]], org: str) -> bool:
+def said_out(received: Mapping[str, tuple[str, ...]], org: str) -> bool:
+    """Whether the browser still holds the consent cookie `general=out`."""
     return "general=out" in received.get(cookie_names(org).consent, ())
 
 

@@ -8,7 +8,13 @@ from typing import Any
 from msgspec import UNSET, Struct
 
 from perso_core.decision.identity import Identity, is_ecid
-from perso_core.edge.problem import FieldBad, FieldMissing, IdentityBad, shown
+from perso_core.edge.problem import (
+    FieldBad,
+    FieldMissing,
+    IdentityBad,
+    IdentityUnexpected,
+    shown,
+)
 
 MAX_CLAIMS_PER_REQUEST = 20
 MAX_ID_CHARS = 256
@@ -40,6 +46,28 @@ def claimed(identity_map: Any, path: str) -> Claimed:
         )
     others = tuple(identity for identity in identities if identity.namespace != "ECID")
     return Claimed(ecids[0] if ecids else None, others)
+
+
+def primary_of(identity_map: Any, path: str) -> Identity | None:
+    """The identity that a map, which `claimed` has checked, says is the primary one; where it
+    says so of none, the ECID in it; None: neither.
+
+    Raises FieldBad for a `primary` that is no truth value, IdentityUnexpected for two of them.
+    """
+    if identity_map is UNSET:
+        return None
+    flagged = []
+    for namespace, entries in identity_map.items():
+        for index, entry in enumerate(entries):
+            primary = entry.get("primary", False)
+            if not isinstance(primary, bool):
+                raise _expected("true or false", f"{path}.{shown(namespace)}[{index}].primary")
+            if primary:
+                flagged.append(Identity(namespace, entry["id"]))
+    if len(set(flagged)) > 1:
+        raise IdentityUnexpected(f"'{path}' has two primary identities.", fix="Flag one of them.")
+    ecid = claimed(identity_map, path).ecid
+    return flagged[0] if flagged else Identity("ECID", ecid) if ecid else None
 
 
 def claims_of(*maps: Claimed) -> tuple[Identity, ...]:

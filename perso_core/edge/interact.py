@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import UNSET
 
 from perso_core.decision.event import event_from
-from perso_core.decision.identity import Device, Identity
+from perso_core.decision.identity import Identity
 from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consult import Consulted, consult
@@ -34,17 +34,31 @@ from perso_core.engine.journal import EventArrived
 MAX_EVENT_ID_CHARS = 128
 
 
+def asks_alone(sent: SentEvent) -> bool:
+    """Whether a server's event says who somebody is and nothing else: it asks, and tells nothing
+    that could be kept (edge profile lookup)."""
+    return not sent.data and set(sent.xdm) <= {"identityMap"}
+
+
 async def interact(call: Call, services: EdgeServices) -> Reply:
     """Record the events and answer each with its destinations.
 
     Raises EdgeError for a fault in the request, and what consult raises.
     """
-    request, overrides, caller, consulted = await _record(call, services)
+    recorded = await record(call, decode_request(call.body, InteractRequest), services)
+    return told(call, recorded, services)
+
+
+def told(call: Call, recorded: Recorded, services: EdgeServices) -> Reply:
+    """The answer to interact, with the destinations of each event."""
+    request, overrides, caller, consulted = recorded
     warnings = fetch_warnings(request.query)
     if not consulted.permitted:
         return without_consent(call, consulted, warnings)
     handles = [identity_result(caller.device.ecid)]
     if overrides.destinations and call.datastream.personalization_destinations:
+        if call.server and not consulted.lookups:
+            handles.append(activation_pull((), 0))
         handles += _activations(consulted, len(request.events))
     handles.append(location_hint(services.location_hint))
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
@@ -57,7 +71,9 @@ async def collect(call: Call, services: EdgeServices) -> Reply:
     """Record the events; nobody may be there to read an answer (a beacon). 204 where there is
     nothing to tell. Raises as interact does.
     """
-    request, _, caller, consulted = await _record(call, services)
+    request, _, caller, consulted = await record(
+        call, decode_request(call.body, InteractRequest), services
+    )
     warnings = fetch_warnings(request.query)
     if not consulted.permitted:
         return without_consent(call, consulted, warnings)
@@ -81,40 +97,45 @@ def without_consent(call: Call, consulted: Consulted, warnings: tuple[EdgeError,
     return call.reply(handles, warnings=(ignored, *warnings))
 
 
-async def _record(
-    call: Call, services: EdgeServices
-) -> tuple[InteractRequest, Overrides, Caller, Consulted]:
-    request = decode_request(call.body, InteractRequest)
+Recorded = tuple[InteractRequest, Overrides, Caller, Consulted]
+
+
+async def record(
+    call: Call, request: InteractRequest, services: EdgeServices, *, events: str = "events[{}]"
+) -> Recorded:
+    """Keep a browser's events, and decide. events: where the event of an index stood."""
     overrides = overrides_from(request.meta.config_overrides)
     named = claimed(request.xdm.identity_map, "xdm.identityMap")
-    claims = claims_of(named, *_event_claims(request))
+    claims = claims_of(named, *_event_claims(request, events))
     caller = call.caller(request.meta, named.ecid, keys=services.keys, entropy=services.entropy)
     arrived = tuple(
-        _arrived(call, request, index, caller.device, claims, overrides)
+        arrived_event(call, request, index, caller.device.profile_key, claims, overrides)
         for index in range(len(request.events))
+        if not (call.server and asks_alone(request.events[index]))
     )
     consulted = await consult(call, caller, arrived if overrides.platform else (), services)
     return request, overrides, caller, consulted
 
 
-def _event_claims(request: InteractRequest) -> Iterator[Any]:
+def _event_claims(request: InteractRequest, events: str) -> Iterator[Any]:
     for index, event in enumerate(request.events):
         sent = event.xdm.get("identityMap", UNSET)
-        yield claimed(sent, f"events[{index}].xdm.identityMap")
+        yield claimed(sent, f"{events.format(index)}.xdm.identityMap")
 
 
-def _arrived(
+def arrived_event(
     call: Call,
     request: InteractRequest,
     index: int,
-    device: Device,
+    profile_key: str,
     claims: tuple[Identity, ...],
     overrides: Overrides,
 ) -> EventArrived:
+    """One event of a request, for the profile of that key."""
     sent = request.events[index]
     event = event_from(
         sent.xdm,
-        event_id=_event_id(sent, index, device, call.request_id),
+        event_id=_event_id(sent, index, profile_key, call.request_id),
         received_ms=call.now_ms,
         queue_ms=int(request.meta.queue_time_millis),
         followers=len(request.events) - 1 - index,
@@ -128,7 +149,7 @@ def _arrived(
     )
 
 
-def _event_id(sent: SentEvent, index: int, device: Device, request_id: str) -> str:
+def _event_id(sent: SentEvent, index: int, profile_key: str, request_id: str) -> str:
     """The event's `_id`, or a hash that a retry of the same request has again: the SDK gives its
     events no `_id`, and retries with the same requestId and body.
     """
@@ -137,7 +158,7 @@ def _event_id(sent: SentEvent, index: int, device: Device, request_id: str) -> s
     if isinstance(stated, str) and 0 < len(stated) <= MAX_EVENT_ID_CHARS and stated.isprintable():
         return stated
     digest = hashlib.sha256()
-    for part in (device.profile_key.encode(), request_id.encode(), b"%d" % index, encoded):
+    for part in (profile_key.encode(), request_id.encode(), b"%d" % index, encoded):
         digest.update(len(part).to_bytes(4, "big"))
         digest.update(part)
     return digest.hexdigest()

@@ -91,6 +91,45 @@ class OriginRefused(EdgeError):
     status = 403
 
 
+# ---- who calls ---------------------------------------------------------------
+
+
+class TokenBad(EdgeError):
+    code = "EXEG-0500-401"
+    title = "The authorization token is missing or malformed"
+    status = 401
+
+
+class SignatureBad(EdgeError):
+    code = "EXEG-0502-401"
+    title = "The authorization token cannot be verified"
+    status = 401
+
+
+class TokenExpired(EdgeError):
+    code = "EXEG-0503-401"
+    title = "The authorization token is not valid now"
+    status = 401
+
+
+class ContextBad(EdgeError):
+    code = "EXEG-0504-401"
+    title = "The authorization token is for somebody else"
+    status = 401
+
+
+class ScopeBad(EdgeError):
+    code = "EXEG-0505-401"
+    title = "The authorization token is not for this datastream"
+    status = 401
+
+
+class WriteRefused(EdgeError):
+    code = "EXEG-0506-401"
+    title = "The authorization token may not send events"
+    status = 401
+
+
 # ---- the request as HTTP -----------------------------------------------------
 
 
@@ -181,6 +220,18 @@ class IdentityBad(EdgeError):
     status = 400
 
 
+class IdentityUnexpected(EdgeError):
+    code = "EXEG-0304-400"
+    title = "Unexpected identities"
+    status = 400
+
+
+class PrimaryMissing(EdgeError):
+    code = "EXEG-0306-400"
+    title = "No primary identity in the event"
+    status = 400
+
+
 # ---- inside a 200 or a 207 ---------------------------------------------------
 
 
@@ -194,6 +245,26 @@ class NotStored(EdgeError):
     code = "EXEG-0201-503"
     title = "The store is not available"
     status = 503
+
+
+class IssuerUnreachable(EdgeError):
+    """Not the caller's fault: answered inside a 207."""
+
+    code = "EXEG-0203-502"
+    title = "The issuer of the token cannot be reached"
+    status = 502
+
+
+class AudienceWithheld(EdgeError):
+    code = "edge.audience-withheld"
+    title = "An audience was withheld"
+    status = 200
+
+
+class AttributeWithheld(EdgeError):
+    code = "edge.attribute-withheld"
+    title = "An attribute was withheld"
+    status = 200
 
 
 class NoConsent(EdgeError):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.abuse import NO_LIMITS, Limits
 from perso_core.edge.cookies import CookieKeys
+from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
 from perso_core.engine.engine import Answer, Interaction
 
 
@@ -24,7 +25,8 @@ class EdgeServices:
     is a 207 (DESIGN.md, P4). location_hint: the path segment that clients put before /v1.
     region_id: what `getIdentity().edge.regionId` tells a page. own_origins: the edge's own
     origins where a proxy hides them, `https://www.example.com`. limits: how often one visitor,
-    network or datastream may call.
+    network or datastream may call. issuer_key: finds the keys that servers' tokens are verified
+    with.
     """
 
     decide: Callable[[Interaction], Awaitable[Answer]]
@@ -40,3 +42,4 @@ class EdgeServices:
     region_id: int = 9
     own_origins: frozenset[str] = frozenset()
     limits: Limits = NO_LIMITS
+    issuer_key: KeyOf = field(default_factory=IssuerKeys)

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from msgspec import Struct
 
+from perso_core.assembly import MAX_HEADER_BYTES
 from perso_core.decision.profile import Profile
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import compile_snapshot
@@ -121,6 +122,7 @@ class RunningEdge:
         method: str = "POST",
         query: Mapping[str, str] | None = None,
         hint: str = "",
+        version: str = "v1",
     ) -> Told:
         """body: bytes as they are, anything else as JSON; None: one page view."""
         asked = {**(query or {})}
@@ -137,7 +139,7 @@ class RunningEdge:
             body = msgspec.json.encode(page_view() if body is None else body)
         async with self.http.request(
             method,
-            f"{self.url}/ee{hint}/v1/{action}",
+            f"{self.url}/ee{hint}/{version}/{action}",
             params=asked,
             data=body,
             headers=sent,
@@ -170,7 +172,7 @@ async def running_edge(
     host = web.Application()
     host.add_subapp("/ee", build_edge(services(edge)))
     server = TestServer(host)
-    await server.start_server()
+    await server.start_server(max_field_size=MAX_HEADER_BYTES)
     edge.url = str(server.make_url("")).rstrip("/")
     jar = aiohttp.DummyCookieJar()
     try:

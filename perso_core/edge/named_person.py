@@ -1,0 +1,91 @@
+"""Whom an authenticated server speaks of: the profile that its call touches."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from perso_core.decision.consent import Choice
+from perso_core.decision.identity import Device, Identity, server_key
+from perso_core.edge.call import Call
+from perso_core.edge.caller import said_out
+from perso_core.edge.cookies import proven_device
+from perso_core.edge.problem import FieldBad, PrimaryMissing, shown
+from perso_core.edge.services import EdgeServices
+from perso_core.edge.wire import RequestMeta
+from perso_core.engine.engine import Answer, Interaction
+
+
+class Person(Struct, frozen=True, kw_only=True):
+    """profile_key: of the primary identity. ecid: the device's that was named or that forwarded
+    cookies prove; None: none. device_chose: what was chosen on it, where it is another profile;
+    None: nothing, or it is the same one.
+    """
+
+    profile_key: str
+    ecid: str | None = None
+    device_chose: Choice | None = None
+
+
+async def person_of(
+    call: Call,
+    primary: Identity | None,
+    ecid: str | None,
+    meta: RequestMeta,
+    services: EdgeServices,
+) -> Person:
+    """primary: the primary identity of the event. ecid: the ECID in its maps. Without a primary
+    identity the device that forwarded cookies prove is meant.
+
+    Raises PrimaryMissing, FieldBad, and what deciding raises.
+    """
+    cookies = call.cookies(meta)
+    proof = proven_device(cookies, org=call.org, keys=services.keys)
+    proven = proof.device if proof else None
+    ecid = ecid or (proven.ecid if proven else None)
+    device_key = await _device_key(call, ecid, proven, services) if ecid else None
+    if primary is None or primary.namespace == "ECID":
+        if device_key is None:
+            raise no_primary("event")
+        return Person(profile_key=device_key, ecid=ecid)
+    chose: Choice | None = None
+    if device_key is not None:
+        asked = await _asked(device_key, call, services)
+        chose = asked.consent.general if asked.consent else None
+    if proof is None and said_out(cookies, call.org):
+        chose = "out"
+    return Person(profile_key=_own_key(primary, call), ecid=ecid, device_chose=chose)
+
+
+def no_primary(path: str) -> PrimaryMissing:
+    return PrimaryMissing(
+        f"'{path}.xdm.identityMap' flags no identity as primary, and there is no ECID.",
+        fix='Send {"id": "…", "primary": true} in one namespace.',
+    )
+
+
+async def _device_key(call: Call, ecid: str, proven: Device | None, services: EdgeServices) -> str:
+    """The device's own profile, where forwarded cookies prove it or this datastream has reported
+    an event of it; else one of the datastream's own, under the ECID that it named. So another
+    datastream's visitor is to this server as one who never came.
+    """
+    if proven is not None and proven.ecid == ecid:
+        return proven.profile_key
+    device = Device(ecid).profile_key
+    if call.datastream.id in (await _asked(device, call, services)).datastreams:
+        return device
+    return _own_key(Identity("ECID", ecid), call)
+
+
+def _own_key(identity: Identity, call: Call) -> str:
+    if " " in identity.namespace or ":" in identity.namespace:
+        raise FieldBad(
+            f"'{shown(identity.namespace)}' is no namespace of a primary identity.",
+            fix="Send one without spaces and colons, e.g. CRMID.",
+        )
+    return server_key(identity, org=call.org, datastream_id=call.datastream.id)
+
+
+async def _asked(profile_key: str, call: Call, services: EdgeServices) -> Answer:
+    return await services.decide(
+        Interaction(profile_key=profile_key, datastream_id=call.datastream.id)
+    )

@@ -1,0 +1,228 @@
+"""The server API, v2: interact with one event, collect with events of several people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import UNSET, Struct
+
+from perso_core.decision.identity import Identity
+from perso_core.definitions.destination import Destination
+from perso_core.edge.attributes import authenticated_pull, withheld
+from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
+from perso_core.edge.consult import Consulted
+from perso_core.edge.context import AuthContext
+from perso_core.edge.cookies import cluster_cookie, proven_device
+from perso_core.edge.identity_map import claimed, claims_of, primary_of
+from perso_core.edge.interact import arrived_event, asks_alone, record, told, without_consent
+from perso_core.edge.named_person import Person, no_primary, person_of
+from perso_core.edge.overrides import Overrides, overrides_from
+from perso_core.edge.problem import EdgeError, NoConsent, NotStored, WriteRefused
+from perso_core.edge.services import EdgeServices
+from perso_core.edge.wire import (
+    InteractRequest,
+    ServerRequest,
+    decode_request,
+    encode_accepted,
+    identity_result,
+    location_hint,
+    state_store,
+)
+from perso_core.engine.engine import Answer, Interaction
+from perso_core.engine.journal import Change, ConsentChosen
+from perso_core.errors import Overloaded, StoreUnavailable
+
+
+async def server_interact(call: Call, services: EdgeServices) -> Reply:
+    """Record the event, or look up where it has identities alone, and answer with destinations.
+
+    Without a context it is answered as a browser's; with one, identities select profiles and
+    attributes are told. Raises EdgeError for a fault in the request, and what deciding raises.
+    """
+    sent = decode_request(call.body, ServerRequest)
+    request = InteractRequest(events=(sent.event,), xdm=sent.xdm, query=sent.query, meta=sent.meta)
+    if call.context is None:
+        return await _as_browser(call, request, services)
+    overrides = overrides_from(request.meta.config_overrides)
+    named = _named(request, 0, "event")
+    _refuse_writing(call.context, request)
+    person = await person_of(call, named.primary, named.ecid, request.meta, services)
+    answer = await _decided(call, request, 0, person, named, overrides, services)
+    await _durable(answer.sequence, services)
+    return _told(call, call.context, request, person, answer, overrides, services)
+
+
+async def server_collect(call: Call, services: EdgeServices) -> Reply:
+    """Record events, each with a primary identity of its own; 202. All are checked before any is
+    kept. Raises as server_interact does.
+    """
+    request = decode_request(call.body, InteractRequest)
+    if call.context is None:
+        _check_primaries(call, request, "events[{}]", services)
+        recorded = await record(call, request, services)
+        return _accepted(call, dropped=0 if recorded[3].permitted else len(request.events))
+    overrides = overrides_from(request.meta.config_overrides)
+    all_named = [_named(request, at, f"events[{at}]") for at in range(len(request.events))]
+    _refuse_writing(call.context, request)
+    people = [
+        await person_of(call, named.primary, named.ecid, request.meta, services)
+        for named in all_named
+    ]
+    sequence = dropped = 0
+    try:
+        for at, (named, person) in enumerate(zip(all_named, people, strict=True)):
+            answer = await _decided(call, request, at, person, named, overrides, services)
+            sequence = max(sequence, answer.sequence)
+            dropped += not answer.permitted
+        await _durable(sequence, services)
+    except (StoreUnavailable, Overloaded):
+        failure = NotStored("Not all events were stored.", fix="Send them again later.")
+        return call.reply([], errors=(failure,))
+    return _accepted(call, dropped=dropped)
+
+
+# ---- who is meant ------------------------------------------------------------
+
+
+class _Named(Struct, frozen=True):
+    """What the identity maps say of one event. primary: None where they flag none and have no
+    ECID. claims: of all namespaces but ECID, the primary one too."""
+
+    primary: Identity | None
+    ecid: str | None
+    claims: tuple[Identity, ...]
+
+
+def _named(request: InteractRequest, index: int, path: str) -> _Named:
+    of_event = request.events[index].xdm.get("identityMap", UNSET)
+    event_path, request_path = f"{path}.xdm.identityMap", "xdm.identityMap"
+    of_request = request.xdm.identity_map
+    claimed_by_event, claimed_by_request = (
+        claimed(of_event, event_path),
+        claimed(of_request, request_path),
+    )
+    primary = primary_of(of_event, event_path) or primary_of(of_request, request_path)
+    ecid = claimed_by_event.ecid or claimed_by_request.ecid
+    return _Named(primary, ecid, claims_of(claimed_by_event, claimed_by_request))
+
+
+def _check_primaries(
+    call: Call, request: InteractRequest, events: str, services: EdgeServices
+) -> None:
+    """Raises PrimaryMissing where nobody says whom an event is of."""
+    proof = proven_device(call.cookies(request.meta), org=call.org, keys=services.keys)
+    for index in range(len(request.events)):
+        path = events.format(index)
+        if _named(request, index, path).primary is None and proof is None:
+            raise no_primary(path)
+
+
+def _refuse_writing(context: AuthContext, request: InteractRequest) -> None:
+    if "events" in context.may or all(asks_alone(event) for event in request.events):
+        return
+    raise WriteRefused(
+        "The credential may look up, and send no events.",
+        fix='Send the identity map alone, or give the credential "events" in `may`.',
+    )
+
+
+# ---- deciding ----------------------------------------------------------------
+
+
+async def _decided(
+    call: Call,
+    request: InteractRequest,
+    index: int,
+    person: Person,
+    named: _Named,
+    overrides: Overrides,
+    services: EdgeServices,
+) -> Answer:
+    """The answer for one event; nothing of it is on disk yet."""
+    if person.device_chose == "out":
+        return Answer(lookups=(), sequence=0, consent=None, permitted=False, known=False)
+    changes: list[Change] = []
+    if overrides.platform and not asks_alone(request.events[index]):
+        changes += await _linked_consent(call, person, services)
+        changes.append(
+            arrived_event(call, request, index, person.profile_key, named.claims, overrides)
+        )
+    return await services.decide(
+        Interaction(
+            profile_key=person.profile_key,
+            datastream_id=call.datastream.id,
+            changes=tuple(changes),
+        )
+    )
+
+
+async def _linked_consent(
+    call: Call, person: Person, services: EdgeServices
+) -> tuple[ConsentChosen, ...]:
+    """What the person agreed to on the device that the call names with them, where the person
+    has not chosen by themselves."""
+    if person.device_chose is None:
+        return ()
+    asked = Interaction(profile_key=person.profile_key, datastream_id=call.datastream.id)
+    before = await services.decide(asked)
+    return () if before.consent else (ConsentChosen(person.device_chose),)
+
+
+async def _durable(sequence: int, services: EdgeServices) -> None:
+    if sequence:
+        await services.durable(sequence)
+
+
+# ---- answering ---------------------------------------------------------------
+
+
+async def _as_browser(call: Call, request: InteractRequest, services: EdgeServices) -> Reply:
+    _check_primaries(call, request, "event", services)
+    recorded = await record(call, request, services, events="event")
+    return told(call, recorded, services)
+
+
+def _told(
+    call: Call,
+    context: AuthContext,
+    request: InteractRequest,
+    person: Person,
+    answer: Answer,
+    overrides: Overrides,
+    services: EdgeServices,
+) -> Reply:
+    warnings = fetch_warnings(request.query)
+    if not answer.permitted:
+        return without_consent(call, Consulted(permitted=False), warnings)
+    handles = [identity_result(person.ecid)] if person.ecid else []
+    if overrides.destinations and call.datastream.personalization_destinations:
+        found, destinations = answer.lookups[-1].destinations, _destinations(call, services)
+        handles.append(authenticated_pull(context, found, destinations, 0))
+        warnings += withheld(context, found, destinations)
+    handles.append(location_hint(services.location_hint))
+    # No identity cookies: they would prove, to whoever holds them, a device that was only named.
+    cluster = cluster_cookie(call.org, services.location_hint)
+    handles.append(state_store((cluster,), same_site_none=call.same_site_none))
+    return call.reply(handles, warnings=warnings)
+
+
+def _destinations(call: Call, services: EdgeServices) -> Mapping[str, Destination]:
+    """By id, as they are in force now."""
+    snapshot = services.snapshot()
+    connected = snapshot.destinations.get(call.datastream.id, ()) if snapshot else ()
+    return {one.definition.id: one.definition for one in connected}
+
+
+def _accepted(call: Call, *, dropped: int) -> Reply:
+    if call.silent:
+        return NOTHING_TO_TELL
+    warnings: list[EdgeError] = []
+    if dropped:
+        warnings.append(
+            NoConsent(
+                f"{dropped} of the events were not kept: consent does not permit it.",
+                fix="Send them once the visitors have agreed.",
+            )
+        )
+    problems = [warning.problem(call.report) for warning in warnings]
+    return Reply(202, encode_accepted(call.request_id, warnings=problems))
