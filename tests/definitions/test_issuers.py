@@ -145,7 +145,7 @@ def test_a_new_issuer_or_key_is_no_reason_to_evaluate_every_profile_again() -> N
         rsa_jwk(n="AQAB"),
         rsa_jwk(kid="k" * 300),
         rsa_jwk(rsa.generate_private_key(public_exponent=65_537, key_size=1_024)),
-        {**RSAAlgorithm.to_jwk(RSA_KEY, as_dict=True), "kid": "k1"},
+        {**RSAAlgorithm.to_jwk(RSA_KEY, as_dict=True), "kid": "k1", "key_ops": ["verify"]},
         {"kty": "oct", "k": "c2VjcmV0", "kid": "k1"},
         {**ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True),
          "kid": "k1"},

@@ -212,6 +212,16 @@ async def test_a_token_that_nobody_can_verify_now_gives_207_and_does_nothing() -
         assert len(edge.engine) == 0
 
 
+async def test_an_algorithm_that_the_issuer_does_not_use_asks_nobody_for_keys() -> None:
+    publisher = Publisher("k1")
+    async with server_edge(with_attributes(issuers=(REMOTE,)), issuer_key=publisher.keys) as edge:
+        told = await server_call(
+            edge, asking(CRMID="anna"), headers=bearer(token(algorithm="PS256"))
+        )
+
+    assert (told.code, publisher.fetches) == ("EXEG-0502-401", 0)
+
+
 async def redirects(request: web.Request) -> web.Response:
     if request.path == "/moved":
         return web.Response(text=jwks("k1"))

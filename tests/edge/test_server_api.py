@@ -278,6 +278,23 @@ async def test_what_a_visitor_agreed_to_on_the_device_holds_for_the_person_named
         assert (alone.warnings, together.audiences) == (["EXEG-0301-200"], ["basket"])
 
 
+async def test_a_device_that_refuses_now_holds_back_a_person_who_agreed_before() -> None:
+    async with server_edge() as edge:
+        browser = Browser(edge)
+        ecid = (await browser.send()).ecid
+        assert ecid
+        for general in ("in", "out"):
+            value = {"standard": "Adobe", "version": "1.0", "value": {"general": general}}
+            await browser.send("privacy/set-consent", {"consent": [value]})
+            told = [
+                await server_call(edge, telling(ADDED, CRMID=ANNA, ECID=ecid)),
+                await server_call(edge, asking(CRMID=ANNA, ECID=ecid)),
+            ]
+
+        assert [one.warnings for one in told] == [["EXEG-0301-200"]] * 2
+        assert await kept_events(edge, key_of("CRMID", ANNA)) == 1
+
+
 # ---- collect -----------------------------------------------------------------------
 
 
