@@ -19,7 +19,7 @@ from aiohttp import web
 from msgspec import structs
 
 from perso_core.decision.attributes import check_attributes
-from perso_core.decision.identity import Identity
+from perso_core.decision.identity import Identity, server_key
 from perso_core.decision.profile import Profile
 from perso_core.decision.qualification import resumed
 from perso_core.definitions.api_key import ApiKey
@@ -171,22 +171,42 @@ class Perso(InProcessSite):
         return version
 
     async def put_profile(self, identity: Identity, attributes: Mapping[str, Any]) -> bool:
-        """The operator's word on a profile, as a JSON merge patch, durably. False: the visitor
-        said no to being kept, so nothing was. Raises BadAttributes, StoreUnavailable."""
+        """The operator's word on a profile, as a JSON merge patch, durably: on an ECID's device,
+        and on any other identity as every datastream's servers know it. False: the visitor said
+        no to being kept, so nothing was. Raises BadAttributes, StoreUnavailable."""
         check_attributes(attributes)
-        answer = await self._admission.decide(
-            Interaction(
-                profile_key=identity.profile_key,
-                datastream_id=OPERATOR,
-                changes=(AttributesPatched(attributes),),
+        permitted = True
+        for key in self._keys_of(identity):
+            answer = await self._admission.decide(
+                Interaction(
+                    profile_key=key,
+                    datastream_id=OPERATOR,
+                    changes=(AttributesPatched(attributes),),
+                )
             )
-        )
-        await self._drain.durable(answer.sequence)
-        return answer.permitted
+            await self._drain.durable(answer.sequence)
+            permitted &= answer.permitted
+        return permitted
 
-    async def profile(self, identity: Identity) -> Profile | None:
-        """What is kept of an identity, as of now; None: nothing."""
+    def _keys_of(self, identity: Identity) -> list[str]:
+        keys = [identity.profile_key]
+        if identity.namespace != "ECID":
+            snapshot = self._engine.snapshot
+            keys += [
+                server_key(identity, org=snapshot.org, datastream_id=datastream_id)
+                for datastream_id in snapshot.datastreams
+            ]
+        return keys
+
+    async def profile(
+        self, identity: Identity, *, datastream_id: str | None = None
+    ) -> Profile | None:
+        """What is kept of an identity, as of now; None: nothing. datastream_id: as that one's
+        servers know it; None: what the operator wrote, and of an ECID the device."""
         key = identity.profile_key
+        if datastream_id is not None and identity.namespace != "ECID":
+            org = self._engine.snapshot.org
+            key = server_key(identity, org=org, datastream_id=datastream_id)
         await self._admission.decide(Interaction(profile_key=key, datastream_id=OPERATOR))
         found = self._engine.profile(key, now_ms=self._clock_ms())
         assert not isinstance(found, NeedProfile), "decide has admitted it, with no await since"

@@ -117,7 +117,7 @@ def get(arguments: argparse.Namespace) -> int:
         print(f"error: {' '.join(problem)}", file=sys.stderr)
         return 2
     identity = Identity(arguments.namespace, arguments.id)
-    profile = asyncio.run(_profile(identity, settings))
+    profile = asyncio.run(_profile(identity, arguments.datastream, settings))
     if profile is None:
         place = f"{identity.namespace} {identity.id} in {settings.data_dir}"
         fix = "Check the id, and --data-dir."
@@ -129,13 +129,15 @@ def get(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _profile(identity: Identity, settings: Settings) -> Profile | None:
+async def _profile(
+    identity: Identity, datastream_id: str | None, settings: Settings
+) -> Profile | None:
     from perso_core.assembly import open_perso
 
     if not has_store(settings):
         return None
     async with open_perso(settings, announce=True) as perso:
-        return await perso.profile(identity)
+        return await perso.profile(identity, datastream_id=datastream_id)
 
 
 def _shown(identity: Identity, profile: Profile) -> dict[str, Any]:

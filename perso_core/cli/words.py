@@ -157,6 +157,9 @@ def _add_profile(commands: _Commands[_Parser]) -> None:
     )
     get.add_argument("namespace", metavar="NAMESPACE", help="of the identity, e.g. ECID")
     get.add_argument("id", metavar="ID", help="the id in that namespace")
+    get.add_argument(
+        "--datastream", metavar="ID", help="as the servers of this datastream know the identity"
+    )
     _takes_settings(get)
 
 
