@@ -105,7 +105,7 @@ async def _answer(
     arrival = arrival_of(request, services)
     try:
         if action is None:
-            raise NoSuchPath(f"'{shown(request.path)}'.", fix="Use /v1/interact.")
+            raise NoSuchPath(f"'{shown(request.path)}'.", fix="Use /v1/interact or /v2/interact.")
         if request.method == "OPTIONS":
             return _preflight(arrival, services)
         if request.method != "POST":
