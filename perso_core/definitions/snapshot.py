@@ -141,11 +141,25 @@ def compile_snapshot(
         audiences=audiences,
         audience_by_id={audience.id: audience for audience in audiences},
         audience_id_by_name=names,
-        rules=RuleSet([(audience.id, audience.rule) for audience in audiences]),
+        rules=_together(audiences, before),
         in_force_ms=in_force_ms,
         api_keys={key.id: key for key in definitions.api_keys},
         issuers={issuer.issuer: issuer for issuer in definitions.issuers},
     )
+
+
+def _together(audiences: tuple[CompiledAudience, ...], before: Snapshot | None) -> RuleSet:
+    """The rules as one set: the one of `before` where it is of the same rules. What visitors'
+    standings hold is by its numbers."""
+    rules = [(audience.id, audience.rule) for audience in audiences]
+    if before is not None:
+        known = [(audience.id, audience.rule) for audience in before.audiences]
+        if len(rules) == len(known) and all(
+            one[0] == other[0] and one[1] is other[1]
+            for one, other in zip(rules, known, strict=True)
+        ):
+            return before.rules
+    return RuleSet(rules)
 
 
 def _decided_by(definitions: Definitions) -> Definitions:

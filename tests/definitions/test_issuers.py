@@ -128,7 +128,11 @@ def test_a_new_issuer_or_key_is_no_reason_to_evaluate_every_profile_again() -> N
     before = definitions()
     after = structs.replace(before, issuers=definitions_from_toml(WHOLE + issuer_table()).issuers)
 
-    assert compile_snapshot(before).id == compile_snapshot(after).id
+    first = compile_snapshot(before)
+    second = compile_snapshot(after, before=first)
+
+    assert second.id == first.id
+    assert second.rules is first.rules
 
 
 # ---- key sets ------------------------------------------------------------------

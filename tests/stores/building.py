@@ -38,6 +38,7 @@ def profile(key: str = ANNA, *, version: int = 1, tier: str = "gold") -> Profile
         },
         evaluated_ms=NOON_MS,
         snapshot_id="0123456789abcdef",
+        datastreams=("demo",),
     )
 
 

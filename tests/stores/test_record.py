@@ -17,7 +17,6 @@ from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.decision.membership import Membership
 from perso_core.decision.profile import Profile
-from perso_core.definitions.document import Definitions
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.record import (
     FORMAT,
@@ -30,7 +29,8 @@ from perso_core.stores.record import (
     profile_from,
     profile_record,
 )
-from tests.building import definitions, event
+from tests.building import NOON_MS, definitions, event
+from tests.edge.servers import with_attributes
 from tests.stores.building import ANNA, profile
 
 # Whatever JSON can say: integers of any size, no NaN.
@@ -71,6 +71,7 @@ _profiles = st.builds(
     ),
     evaluated_ms=_instants,
     snapshot_id=st.text(),
+    datastreams=st.lists(st.text(), max_size=3).map(tuple),
 )
 
 
@@ -111,9 +112,8 @@ def test_consent_is_read_as_it_was_written(general: Any, since_ms: int) -> None:
 
 
 def test_definitions_are_read_as_they_were_written() -> None:
-    written: Definitions = definitions()
-
-    assert definitions_from_record(definitions_record(written, 7)) == (written, 7)
+    for written in (definitions(), with_attributes()):
+        assert definitions_from_record(definitions_record(written, 7)) == (written, 7)
 
 
 def test_definitions_that_were_saved_before_they_had_a_date_are_still_read() -> None:
@@ -170,6 +170,15 @@ def test_a_record_of_a_format_to_come_says_so() -> None:
     record, read = RECORDS["event"]
     with pytest.raises(UnreadableRecord, match="format 2 is not known"):
         read(b"\2" + record[1:])
+
+
+def test_a_profile_from_before_datastreams_were_kept_is_open_to_none() -> None:
+    older = msgspec.msgpack.encode(({}, [("CRMID", "c-17")], {}, {}, NOON_MS, "0123"))
+    sealed = b"\1" + crc32(older, crc32(b"\1\1")).to_bytes(4, "big") + older
+
+    read = read_profile(sealed)
+
+    assert (read.claims, read.datastreams) == ((Identity("CRMID", "c-17"),), ())
 
 
 def test_events_are_no_part_of_a_profiles_record() -> None:
