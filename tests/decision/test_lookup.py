@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
+
+import pytest
+from msgspec import structs
 
 from perso_core.decision.consent import Consent, may_collect
 from perso_core.decision.lookup import Lookup, lookup
 from perso_core.decision.membership import Membership
 from perso_core.definitions.activation import Activation
-from perso_core.definitions.snapshot import FOREVER_MS
+from perso_core.definitions.destination import AttributeMapping
+from perso_core.definitions.snapshot import FOREVER_MS, ConnectedDestination
 from tests.building import DAY_MS, NOON_MS, snapshot
 
 GOLD = {"gold": Membership(audience_id="gold", status="realized", since_ms=1)}
@@ -50,3 +55,39 @@ def test_before_a_choice_only_in_permits_and_a_choice_stands_over_the_default() 
     assert not may_collect(None, "out")
     assert may_collect(Consent("in", 1), "out")
     assert not may_collect(Consent("out", 1), "in")
+
+
+@pytest.mark.parametrize(
+    ("stands", "reason"),
+    [
+        ({}, "missing"),
+        ({"loyalty": {}}, "missing"),
+        ({"loyalty": "gold"}, "missing"),
+        ({"loyalty": [{"tier": "gold"}]}, "missing"),
+        ({"loyalty": {"tier": None}}, "not-single"),
+        ({"loyalty": {"tier": ["gold"]}}, "not-single"),
+        ({"loyalty": {"tier": {"name": "gold"}}}, "not-single"),
+    ],
+)
+def test_a_mapped_attribute_without_a_single_value_is_withheld_with_the_reason(
+    stands: dict[str, Any], reason: str
+) -> None:
+    (entry,) = _mapped_from(stands).destinations
+
+    assert entry.attributes == {}
+    assert [(one.target, one.reason) for one in entry.withheld] == [("tier", reason)]
+
+
+@pytest.mark.parametrize("value", ["gold", "", 0, 1.5, True, False])
+def test_a_mapped_attribute_is_any_single_value(value: object) -> None:
+    (entry,) = _mapped_from({"loyalty": {"tier": value}}).destinations
+
+    assert (entry.attributes, entry.withheld) == ({"tier": value}, ())
+
+
+def _mapped_from(attributes: dict[str, Any]) -> Lookup:
+    (cms,) = snapshot().destinations["demo"]
+    mapping = AttributeMapping(source="loyalty.tier", target="tier")
+    definition = structs.replace(cms.definition, attributes=(mapping,))
+    destinations = (ConnectedDestination(definition, cms.activations),)
+    return lookup({}, attributes, destinations, until_ms=FOREVER_MS, now_ms=NOON_MS)

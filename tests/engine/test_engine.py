@@ -301,3 +301,41 @@ def test_the_operator_writes_unless_the_visitor_said_no() -> None:
     assert stated.permitted
     assert not refused.permitted
     assert not refused.known
+
+
+# ---- who reported a profile ---------------------------------------------------
+
+
+def reported(datastream: str, event_id: str = "e1") -> EventArrived:
+    return EventArrived(event=event(ADDED, event_id=event_id), datastream_id=datastream)
+
+
+def test_a_profile_says_which_datastreams_have_reported_an_event_of_it() -> None:
+    engine = engine_with(reported("demo"), reported("demo", "e2"), reported("shop", "e3"))
+
+    assert decided(engine, asking()).datastreams == ("demo", "shop")
+
+
+def test_the_second_datastream_to_report_an_event_is_told_of_too() -> None:
+    engine = engine_with(reported("demo"), reported("shop"))
+
+    assert decided(engine, asking()).datastreams == ("demo", "shop")
+
+
+def test_what_the_operator_writes_makes_no_datastream_a_reporter() -> None:
+    engine = engine_with(AttributesPatched({"loyalty": {"tier": "gold"}}))
+
+    assert decided(engine, asking()).datastreams == ()
+
+
+def test_an_event_that_consent_forbids_makes_no_datastream_a_reporter() -> None:
+    engine = engine_with(ConsentChosen("out"), reported("demo"))
+
+    assert decided(engine, asking()).datastreams == ()
+
+
+def test_a_datastream_that_reported_is_no_reporter_before_the_event_is_on_disk() -> None:
+    engine = engine_with()
+    decided(engine, asking(reported("demo")))
+
+    assert decided(engine, asking()).datastreams == ()
