@@ -24,7 +24,7 @@ from perso_core.decision.profile import Profile
 from perso_core.decision.qualification import resumed
 from perso_core.definitions.api_key import ApiKey
 from perso_core.definitions.document import Definitions
-from perso_core.definitions.snapshot import Snapshot, compile_snapshot
+from perso_core.definitions.snapshot import Snapshot, compile_snapshot, snapshot_id
 from perso_core.edge.abuse import Limits
 from perso_core.edge.addresses import networks
 from perso_core.edge.app import EdgeServices, build_edge
@@ -156,8 +156,8 @@ class Perso(InProcessSite):
 
     async def _save(self, definitions: Definitions) -> int:
         before = self._engine.snapshot
-        # The same again changes nothing, so it dates nothing anew.
-        again = definitions == before.definitions and before.in_force_ms
+        # The same again changes no audience, so it dates nothing anew; nor does a new key.
+        again = snapshot_id(definitions) == before.id and before.in_force_ms
         saved_ms = again or self._clock_ms()
         snapshot = await asyncio.to_thread(
             compile_snapshot,

@@ -94,7 +94,7 @@ def revoke(arguments: argparse.Namespace) -> int:
 def list_keys(arguments: argparse.Namespace) -> int:
     """Print the keys, one a line, without anything secret. Raises NothingDefined."""
     now_ms = _now_ms()
-    for key in asyncio.run(in_force(settings_of(arguments))).api_keys:
+    for key in in_force(settings_of(arguments)).api_keys:
         live = key.live(now_ms)
         until = f"until {_day(max(one.until_ms for one in live))}" if live else "expired"
         two = ", two secrets" if len(live) > 1 else ""

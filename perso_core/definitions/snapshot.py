@@ -124,7 +124,7 @@ def compile_snapshot(
     for audience in definitions.audiences:
         names[audience.id] = audience.id
     return Snapshot(
-        id=hashlib.sha256(msgspec.json.encode(_decided_by(definitions))).hexdigest()[:16],
+        id=snapshot_id(definitions),
         definitions=definitions,
         event_window_ms=max(
             (rule.event_window_ms for rule in rules.values()), default=event_window_ms
@@ -146,6 +146,11 @@ def compile_snapshot(
         api_keys={key.id: key for key in definitions.api_keys},
         issuers={issuer.issuer: issuer for issuer in definitions.issuers},
     )
+
+
+def snapshot_id(definitions: Definitions) -> str:
+    """The id of their snapshot: the same where the same is decided of every profile."""
+    return hashlib.sha256(msgspec.json.encode(_decided_by(definitions))).hexdigest()[:16]
 
 
 def _together(audiences: tuple[CompiledAudience, ...], before: Snapshot | None) -> RuleSet:
