@@ -20,6 +20,7 @@ from perso_core.assembly import open_perso
 from perso_core.definitions.toml_file import definitions_from_toml
 from perso_core.settings import Settings
 from tests.demo.browser import ROOT
+from tests.patience import PATIENT_MS, patience
 
 PERSO_JS = ROOT / "perso_core/edge/static/perso.js"
 ALIASES = ["personalizationAlias", "adServerAlias", "crmAlias"]
@@ -53,13 +54,15 @@ def edge_and_pages(
         allowed = text.replace(
             '["http://127.0.0.1:8080", "http://localhost:8080"]', str(origins).replace("'", '"')
         )
-        async with open_perso(Settings(data_dir=str(data_dir))) as perso:
+        settings = Settings(data_dir=str(data_dir), load_timeout_ms=PATIENT_MS)
+        async with open_perso(settings) as perso:
             await perso.apply(definitions_from_toml(allowed))
             app = web.Application()
             app.router.add_get("/", _page)
             app.router.add_get("/two", _page)
             app.router.add_get("/sdk.js", _script)
-            app.add_subapp("/ee", perso.edge_app())
+            with patience():
+                app.add_subapp("/ee", perso.edge_app())
             if more is not None:
                 app.add_subapp("/more", more)
             yield app

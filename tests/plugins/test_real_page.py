@@ -17,6 +17,7 @@ from perso_core.assembly import Perso, open_perso
 from perso_core.decision.identity import Identity
 from perso_core.definitions.toml_file import definitions_from_toml
 from perso_core.settings import Settings
+from tests.patience import PATIENT_MS, patience
 from tests.plugins.shop import DOCUMENT
 from tests.plugins.test_plugin_docs import examples, names_of_the_examples
 
@@ -78,9 +79,11 @@ async def chooses(request: web.Request) -> web.Response:
 @asynccontextmanager
 async def the_shop(data_dir: Path, definitions: str | None = None) -> AsyncIterator[Shop]:
     names = names_of_the_examples()
-    async with open_perso(Settings(data_dir=str(data_dir))) as perso:
+    settings = Settings(data_dir=str(data_dir), load_timeout_ms=PATIENT_MS)
+    async with open_perso(settings) as perso:
         await perso.apply(definitions_from_toml(definitions or examples("toml")[0]))
-        app = names["shop"](perso)
+        with patience():
+            app = names["shop"](perso)
         app.add_routes(
             [
                 web.post("/forget", names["forget_me"]),
@@ -88,7 +91,8 @@ async def the_shop(data_dir: Path, definitions: str | None = None) -> AsyncItera
                 web.get("/who", who),
             ]
         )
-        app.add_subapp("/ee", perso.edge_app())
+        with patience():
+            app.add_subapp("/ee", perso.edge_app())
         async with TestClient(TestServer(app)) as client:
             # The tests' own question is no page: it must not count.
             client.session.headers.update({"Sec-Fetch-Dest": "empty"})
