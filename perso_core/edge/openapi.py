@@ -12,7 +12,12 @@ from msgspec import Struct
 from perso_core.decision.identity import ECID_PATTERN
 from perso_core.edge.identity_map import MAX_ID_CHARS, MAX_NAMESPACE_CHARS
 from perso_core.edge.problem import EdgeError, Problem
-from perso_core.edge.wire import AcquireRequest, ConsentRequest, InteractRequest
+from perso_core.edge.wire import (
+    AcquireRequest,
+    ConsentRequest,
+    InteractRequest,
+    ServerRequest,
+)
 
 Schema = dict[str, Any]
 
@@ -23,7 +28,8 @@ _NAMESPACE = rf"^[!-~]{{1,{MAX_NAMESPACE_CHARS}}}$"
 
 class Operation(Struct, frozen=True, kw_only=True):
     """One POST. path: below the edge's prefix. answers: by status, in words, beside the refusals
-    that every call may meet. example: a body that is answered with the first status."""
+    that every call may meet. example: a body that is answered with the first status. server: a
+    credential counts here."""
 
     path: str
     name: str
@@ -31,9 +37,11 @@ class Operation(Struct, frozen=True, kw_only=True):
     request: type[Struct]
     answers: Mapping[int, str]
     example: Mapping[str, Any]
+    server: bool = False
 
 
 _STORED_NOT = "Nothing was stored, or not all of it: `errors` says what; send it again."
+_CUSTOMER = {"CRMID": [{"id": "4711", "primary": True}]}
 _VIEW = {"events": [{"xdm": {"eventType": "web.webpagedetails.pageViews"}}]}
 
 OPERATIONS: Sequence[Operation] = (
@@ -79,11 +87,42 @@ OPERATIONS: Sequence[Operation] = (
         },
         example={"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]},
     ),
+    Operation(
+        path="/v2/interact",
+        name="serverInteract",
+        summary="A server sends one event, or looks up where it has identities alone",
+        request=ServerRequest,
+        answers={
+            200: (
+                "The event is on disk. With a credential destinations have `attributes`, and "
+                "`warnings` say what was withheld."
+            ),
+            207: _STORED_NOT,
+        },
+        example={"event": {"xdm": {"identityMap": _CUSTOMER}}},
+        server=True,
+    ),
+    Operation(
+        path="/v2/collect",
+        name="serverCollect",
+        summary="A server sends events of several people, each with its primary identity",
+        request=InteractRequest,
+        answers={
+            202: "Every event is on disk.",
+            204: "The same, with `silent=true`.",
+            207: _STORED_NOT,
+        },
+        example={
+            "events": [{"xdm": {"identityMap": _CUSTOMER, "eventType": "commerce.purchases"}}]
+        },
+        server=True,
+    ),
 )
 
 # What any call may be refused with.
 REFUSALS: Mapping[int, str] = {
     400: "Something in the call is wrong; `detail` names it.",
+    401: "A credential is missing or not good; `type` says which way.",
     403: "The page's origin may not call this datastream.",
     404: "There is no such path.",
     405: "Another method than POST or OPTIONS.",
@@ -114,7 +153,13 @@ def document() -> bytes:
             },
             "servers": [{"url": "."}],
             "paths": {one.path: {"post": _post(one)} for one in OPERATIONS},
-            "components": {"schemas": {**schemas, **_amended(schemas), **_answers()}},
+            "components": {
+                "schemas": {**schemas, **_amended(schemas), **_answers()},
+                "securitySchemes": {
+                    "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                    "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                },
+            },
         }
     )
 
@@ -122,10 +167,13 @@ def document() -> bytes:
 def _post(one: Operation) -> Schema:
     answered = {str(status): _answer(status, words, one) for status, words in one.answers.items()}
     refused = {str(status): _refusal(status, words) for status, words in REFUSALS.items()}
+    # A call without a credential is taken too, as a browser's.
+    secured: Schema = {"security": [{}, {"token": []}, {"key": []}]} if one.server else {}
     return {
+        **secured,
         "operationId": one.name,
         "summary": one.summary,
-        "parameters": _parameters(),
+        "parameters": [*_parameters(), *(_SILENT if one.name == "serverCollect" else ())],
         "requestBody": {
             "required": True,
             "content": {
@@ -160,6 +208,16 @@ def _parameters() -> list[Schema]:
     ]
 
 
+_SILENT = (
+    {
+        "name": "silent",
+        "in": "query",
+        "schema": {"enum": ["true", "false"]},
+        "description": "`true`: the answer has no body.",
+    },
+)
+
+
 def _answer(status: int, words: str, one: Operation) -> Schema:
     headers = {
         "x-request-id": {"schema": {"type": "string"}},
@@ -167,7 +225,7 @@ def _answer(status: int, words: str, one: Operation) -> Schema:
     }
     if status == 204:
         return {"description": words, "headers": headers}
-    schema = {"$ref": _AT.format(name="Answer")}
+    schema = {"$ref": _AT.format(name="Accepted" if status == 202 else "Answer")}
     return {
         "description": words,
         "headers": headers,
@@ -229,6 +287,14 @@ def _answers() -> dict[str, Schema]:
                 "requestId": {"type": "string"},
                 "handle": {"type": "array", "items": {"$ref": _AT.format(name="Handle")}},
                 "errors": {"type": "array", "minItems": 1, "items": problem},
+                "warnings": {"type": "array", "minItems": 1, "items": problem},
+            },
+        },
+        "Accepted": {
+            "type": "object",
+            "required": ["requestId"],
+            "properties": {
+                "requestId": {"type": "string"},
                 "warnings": {"type": "array", "minItems": 1, "items": problem},
             },
         },
