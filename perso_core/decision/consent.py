@@ -4,21 +4,112 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.definitions.datastream import DefaultConsent
 
 Choice = Literal["in", "out"]
+# Adobe 2.0's `share`: sharing or selling what is known of the visitor.
+Sharing = Literal["y", "n"]
+
+
+class Statement(Struct, frozen=True):
+    """What a visitor said in one call. None: nothing about it.
+
+    gpc: the browser sent `Sec-GPC: 1` with it. stated: the consent objects as sent, JSON text.
+    unless_chosen: it counts only where the visitor has not chosen `general` yet.
+    """
+
+    general: Choice | None = None
+    share: Sharing | None = None
+    gpc: bool = False
+    stated: str = ""
+    unless_chosen: bool = False
 
 
 class Consent(Struct, frozen=True):
-    """What the visitor chose for `general` (standard Adobe, version 1.0), and when."""
+    """What a visitor chose, and when; all times by our clock, epoch milliseconds.
 
-    general: Choice
+    general: whether anything may be kept; None: not chosen. since_ms: when that was said last
+    with another meaning. share, share_since_ms: the same of sharing. gpc_since_ms: when the
+    browser first sent `Sec-GPC: 1` after the last word on sharing; None: never since. stated: the
+    consent objects that say so, as they were sent.
+    """
+
+    general: Choice | None
     since_ms: int
+    share: Sharing | None = None
+    share_since_ms: int = 0
+    gpc_since_ms: int | None = None
+    stated: str = ""
+
+
+class SharingRefused(Struct, frozen=True):
+    """Nothing may go to advertising. reason: the visitor's own word, or the browser's signal."""
+
+    reason: Literal["share-refused", "gpc"]
+    since_ms: int
+
+
+NOTHING_CHOSEN = Consent(None, 0)
 
 
 def may_collect(chosen: Consent | None, default: DefaultConsent) -> bool:
     """Whether a profile may be kept and answered from. Before a choice the default holds;
     only `in` permits."""
-    return (chosen.general if chosen else default) == "in"
+    return holding(chosen, default) == "in"
+
+
+def holding(chosen: Consent | None, default: DefaultConsent) -> DefaultConsent:
+    """What holds for a visitor: the choice, or the datastream's default before one."""
+    return chosen.general if chosen and chosen.general else default
+
+
+def refused(chosen: Consent | None) -> bool:
+    """Whether the visitor said no to being kept, whatever the datastream."""
+    return chosen is not None and chosen.general == "out"
+
+
+def sharing_refused(chosen: Consent | None) -> SharingRefused | None:
+    """Why nothing may go to advertising; None: it may. Who said nothing has not refused."""
+    if chosen is None:
+        return None
+    if chosen.share == "n":
+        return SharingRefused("share-refused", chosen.share_since_ms)
+    signal_ms = chosen.gpc_since_ms
+    # A word of the same instant came with the signal on: the visitor knew of it.
+    if signal_ms is None or (chosen.share == "y" and chosen.share_since_ms >= signal_ms):
+        return None
+    return SharingRefused("gpc", signal_ms)
+
+
+def after_statement(before: Consent | None, said: Statement, *, now_ms: int) -> Consent:
+    """The consent after a statement. What it says nothing about stays: a word on collecting takes
+    no word on sharing back. Equal to `before` where it says the same again.
+    """
+    held = before or NOTHING_CHOSEN
+    if said.general is not None and said.general != held.general:
+        held = structs.replace(held, general=said.general, since_ms=now_ms)
+    if said.share is not None:
+        held = _after_share(held, said.share, said.gpc, now_ms)
+    elif said.gpc:
+        held = after_signal(held, now_ms=now_ms)
+    return structs.replace(held, stated=said.stated or held.stated)
+
+
+def _after_share(held: Consent, share: Sharing, gpc: bool, now_ms: int) -> Consent:
+    in_force = share == held.share and (sharing_refused(held) is None) == (share == "y")
+    if in_force and gpc == (held.gpc_since_ms is not None):
+        return held
+    # A signal that comes with the word is older than it; the next one after it is a new one.
+    return structs.replace(
+        held, share=share, share_since_ms=now_ms, gpc_since_ms=now_ms if gpc else None
+    )
+
+
+def after_signal(before: Consent | None, *, now_ms: int) -> Consent:
+    """The consent after a request with `Sec-GPC: 1`. Equal to `before` from the second on."""
+    held = before or NOTHING_CHOSEN
+    if held.gpc_since_ms is not None:
+        return held
+    return structs.replace(held, gpc_since_ms=now_ms)

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from perso_core.decision.governance import Refused, refusal
+from perso_core.decision.consent import Consent
+from perso_core.decision.governance import Barred, Refused, barred, refusal
 from perso_core.decision.membership import Membership
-from perso_core.definitions.snapshot import FOREVER_MS, ConnectedDestination
+from perso_core.definitions.snapshot import FOREVER_MS, ActivationWindow, ConnectedDestination
 
 
 class Withheld(Struct, frozen=True):
@@ -59,10 +60,12 @@ def lookup(
     *,
     until_ms: int,
     now_ms: int,
+    consent: Consent | None = None,
 ) -> Lookup:
     """The answer from memberships that hold until until_ms. O(activations)."""
     entries = []
     for destination in destinations:
+        bar = barred(destination, consent)
         permitted: list[str] = []
         refused: list[Refused] = []
         for activation in destination.activations:
@@ -72,12 +75,12 @@ def lookup(
             member = memberships.get(activation.audience_id)
             if member is None or member.status != "realized":
                 continue
-            held_back = refusal(activation, now_ms=now_ms)
+            held_back = _held_back(activation, bar, now_ms)
             if held_back:
                 refused.append(held_back)
             else:
                 permitted.append(activation.audience_id)
-        mapped, withheld = _mapped(attributes, destination)
+        mapped, withheld = ({}, ()) if bar else _mapped(attributes, destination)
         entries.append(
             DestinationLookup(
                 destination_id=destination.definition.id,
@@ -89,6 +92,12 @@ def lookup(
             )
         )
     return Lookup(tuple(entries), until_ms)
+
+
+def _held_back(activation: ActivationWindow, bar: Barred | None, now_ms: int) -> Refused | None:
+    if bar:
+        return Refused(activation.audience_id, bar.reason, bar.at_ms)
+    return refusal(activation, now_ms=now_ms)
 
 
 def _mapped(

@@ -20,6 +20,9 @@ class Datastream(Struct, frozen=True, kw_only=True):
     personalization_destinations: answer with the destinations of this datastream.
     allowed_origins: exact origins (scheme://host[:port]) whose pages may call the edge, besides
     the edge's own origin.
+    tcf_vendor, tcf_purposes: what a TC string has to consent to, for the visitor to be in.
+    consent_strings_opt_in: a consent string on an event may also opt in a visitor who has not
+    chosen; it always opts out.
     """
 
     id: str
@@ -30,3 +33,7 @@ class Datastream(Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...] = ()
     default_consent: DefaultConsent = "pending"
     access_type: AccessType = "mixed"
+    # Adobe's number in IAB Europe's list; purpose 1 is storing on the visitor's device.
+    tcf_vendor: int = 565
+    tcf_purposes: tuple[int, ...] = (1,)
+    consent_strings_opt_in: bool = False

@@ -21,6 +21,8 @@ class Destination(Struct, frozen=True, kw_only=True):
 
     integration_alias: the name by which the answer's reader finds its entry; unique on the
     datastream. attributes: kept for authenticated callers, never sent to a browser.
+    advertising: what it is told is shared or sold, so that a visitor's opt-out of that holds it
+    back.
     """
 
     id: str
@@ -29,4 +31,5 @@ class Destination(Struct, frozen=True, kw_only=True):
     integration_alias: str
     datastream: str
     description: str = ""
+    advertising: bool = False
     attributes: tuple[AttributeMapping, ...] = ()

@@ -19,13 +19,15 @@ from perso_core.definitions.schema_table import fields_in
 from perso_core.definitions.toml_places import Path
 from perso_core.pql.eligibility import MAX_EVENT_WINDOW_DAYS, EdgeRule
 
-Kind = Literal["text", "flag", "texts", "day", "whole", "choice", "table", "tables", "fields"]
+Kind = Literal[
+    "text", "flag", "texts", "day", "whole", "wholes", "choice", "table", "tables", "fields"
+]
 
 
 class Key(Struct, frozen=True):
     """One key of a table. words: the values of a choice; none for the other kinds.
 
-    most: of a whole number, which is 1 at least.
+    most: of a whole number, which is 1 at least, and of each of a list of them.
     """
 
     name: str
@@ -34,6 +36,9 @@ class Key(Struct, frozen=True):
     words: tuple[str, ...] = ()
     most: int = 0
 
+
+MAX_TCF_VENDOR = 65_535  # a vendor's number has 16 bits in a TC string
+MAX_TCF_PURPOSE = 24  # so many purposes there is room for
 
 # Table -> its keys; "" is the top of the file. A key of kind "table" or "tables" names
 # the table it holds.
@@ -61,6 +66,9 @@ TABLES: Mapping[str, tuple[Key, ...]] = {
         Key("allowed_origins", "texts"),
         Key("default_consent", "choice", words=get_args(DefaultConsent)),
         Key("access_type", "choice", words=get_args(AccessType)),
+        Key("tcf_vendor", "whole", most=MAX_TCF_VENDOR),
+        Key("tcf_purposes", "wholes", most=MAX_TCF_PURPOSE),
+        Key("consent_strings_opt_in", "flag"),
     ),
     "destination": (
         Key("id", "text", required=True),
@@ -69,6 +77,7 @@ TABLES: Mapping[str, tuple[Key, ...]] = {
         Key("integration_alias", "text", required=True),
         Key("datastream", "text", required=True),
         Key("description", "text"),
+        Key("advertising", "flag"),
         Key("attribute", "tables"),
     ),
     "attribute": (
@@ -110,6 +119,7 @@ _WRITTEN: Mapping[Kind, str] = {
     "texts": '{key} = ["…", "…"]',
     "day": "{key} = 2026-12-31, without quotes and time",
     "whole": "{key} = 90, a whole number from 1 to {most}",
+    "wholes": "{key} = [1, 2], with at least one whole number from 1 to {most}",
     "choice": '{key} = "…", with one of {words}',
     "table": "[{key}] once, with its keys below it",
     "tables": "[[{key}]] above each entry",
@@ -144,7 +154,7 @@ class Reader:
                 fields[key.name] = _blank(key)
         return fields
 
-    def _value(self, key: Key, given: object, path: Path) -> tuple[bool, Any]:
+    def _value(self, key: Key, given: Any, path: Path) -> tuple[bool, Any]:
         """(True, the value for a Struct), or (False, None) with a finding."""
         if key.kind == "text" and isinstance(given, str):
             return True, given
@@ -156,6 +166,8 @@ class Reader:
         # So is true a number to Python.
         if key.kind == "whole" and type(given) is int and 1 <= given <= key.most:
             return True, given
+        if key.kind == "wholes" and _are_wholes(given, key.most):
+            return True, tuple(given)
         if key.kind == "texts" and isinstance(given, list):
             return self._texts(key, given, path)
         if key.kind == "choice" and isinstance(given, str):
@@ -236,6 +248,15 @@ def _strangers(table: str, given: Mapping[str, Any], path: Path) -> Iterator[Fin
             fix = f"Take it out; known here: {', '.join(known)}."
         where = f"[[{table}]]" if table else "A definitions file"
         yield Finding(path=(*path, name), detail=f"{where} has no {noun} {shown(name)}.", fix=fix)
+
+
+def _are_wholes(given: object, most: int) -> bool:
+    """An empty list would ask for nothing at all."""
+    return (
+        isinstance(given, list)
+        and bool(given)
+        and all(type(one) is int and 1 <= one <= most for one in given)
+    )
 
 
 def _blank(key: Key) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, structs
 
-from perso_core.decision.consent import Consent
+from perso_core.decision.consent import after_signal, after_statement, refused
 from perso_core.decision.event import Event
 from perso_core.decision.profile import (
     Profile,
@@ -32,6 +32,7 @@ from perso_core.engine.journal import (
     ConsentChosen,
     EventArrived,
     Forgotten,
+    PrivacySignalled,
 )
 
 
@@ -68,10 +69,13 @@ def apply(
             return _event_arrived(before, change, key, snapshot, now_ms, max_events)
         case AttributesPatched(patch):
             return Applied(_attributes_patched(before, patch, key, snapshot, now_ms))
-        case ConsentChosen(general):
-            if before.consent and before.consent.general == general:
+        case ConsentChosen():
+            return Applied(_consent_chosen(before, change, now_ms))
+        case PrivacySignalled():
+            consent = after_signal(before.consent, now_ms=now_ms)
+            if consent == before.consent:
                 return Applied(before)
-            return Applied(structs.replace(before, consent=Consent(general, now_ms)))
+            return Applied(structs.replace(before, consent=consent))
         case Forgotten():
             nothing_kept = before.qualified is None and before.consent is None
             return Applied(before if nothing_kept else State())
@@ -109,6 +113,17 @@ def _event_arrived(
             qualified, qualified.profile, ("identityMap",), snapshot, now_ms=now_ms
         )
     return Applied(structs.replace(before, qualified=qualified), merged.event)
+
+
+def _consent_chosen(before: State, said: ConsentChosen, now_ms: int) -> State:
+    if said.unless_chosen and before.consent and before.consent.general:
+        return before
+    consent = after_statement(before.consent, said, now_ms=now_ms)
+    if refused(consent):
+        # Nothing but the refusal is kept.
+        nothing_kept = before.qualified is None
+        return before if nothing_kept and consent == before.consent else State(consent=consent)
+    return before if consent == before.consent else structs.replace(before, consent=consent)
 
 
 def _not_before(state: State, now_ms: int) -> int:

@@ -11,14 +11,20 @@ from itertools import islice
 
 from msgspec import Struct
 
-from perso_core.decision.consent import Consent, may_collect
+from perso_core.decision.consent import Consent, may_collect, refused
 from perso_core.decision.lookup import EMPTY, Lookup, lookup
 from perso_core.decision.profile import Profile, view
 from perso_core.decision.qualification import resumed
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.apply import Applied, apply, current
 from perso_core.engine.hot_profiles import Hot, HotProfiles, Kept, State
-from perso_core.engine.journal import Change, ConsentChosen, Entry, Forgotten
+from perso_core.engine.journal import (
+    Change,
+    ConsentChosen,
+    Entry,
+    Forgotten,
+    PrivacySignalled,
+)
 from perso_core.errors import Overloaded, UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation, explain_rule
 
@@ -189,7 +195,10 @@ class Engine:
             if owner is not hot:
                 continue
             before = self._brought(hot.latest, entry.now_ms)
-            applied = self._apply(key, before, entry.change, entry.now_ms)
+            if _barred(entry.change, before.consent):
+                applied = Applied(before)
+            else:
+                applied = self._apply(key, before, entry.change, entry.now_ms)
             hot.latest = applied.state
             again = self._entry(sequence, entry.now_ms, key, entry.change, before, applied)
             self._journal[sequence] = (again, hot, applied.state)
@@ -270,7 +279,7 @@ class Engine:
     def _may_apply(self, change: Change, state: State, datastream_id: str) -> bool:
         if isinstance(change, (ConsentChosen, Forgotten)):
             return True
-        return self._permitted(state, datastream_id)
+        return not _barred(change, state.consent) and self._permitted(state, datastream_id)
 
     def _permitted(self, state: State, datastream_id: str) -> bool:
         if datastream_id == OPERATOR:
@@ -302,6 +311,7 @@ class Engine:
             self._snapshot.destinations.get(datastream_id, ()),
             until_ms=qualified.until_ms,
             now_ms=now_ms,
+            consent=state.consent,
         )
         hot.answers[datastream_id] = Kept(state, self._snapshot, found.until_ms, found)
         return found
@@ -335,8 +345,14 @@ class Engine:
             now_ms=now_ms,
             change=change,
             base_version=before.version,
-            profile=None if isinstance(change, ConsentChosen) else profile,
+            profile=None if isinstance(change, (ConsentChosen, PrivacySignalled)) else profile,
             event=applied.event,
             consent=applied.state.consent,
             events_from_ms=now_ms - self._snapshot.event_window_ms,
         )
+
+
+def _barred(change: Change, consent: Consent | None) -> bool:
+    """Whether a refusal stands against the change, whatever its datastream. Also once it was
+    decided: another process may have kept the refusal meanwhile."""
+    return refused(consent) and not isinstance(change, (ConsentChosen, Forgotten))

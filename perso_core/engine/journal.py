@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from perso_core.decision.consent import Choice, Consent
+from perso_core.decision.consent import Consent, Statement
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
@@ -30,15 +30,19 @@ class AttributesPatched(Struct, frozen=True):
     patch: Mapping[str, Any]
 
 
-class ConsentChosen(Struct, frozen=True):
-    general: Choice
+class ConsentChosen(Statement, frozen=True):
+    """The visitor said what may be done. `out` also removes profile and events."""
+
+
+class PrivacySignalled(Struct, frozen=True):
+    """The visitor's browser sent `Sec-GPC: 1`."""
 
 
 class Forgotten(Struct, frozen=True):
     """The visitor asked to be forgotten: profile, events and consent go."""
 
 
-Change = EventArrived | AttributesPatched | ConsentChosen | Forgotten
+Change = EventArrived | AttributesPatched | ConsentChosen | PrivacySignalled | Forgotten
 
 
 class Entry(Struct, frozen=True, kw_only=True):

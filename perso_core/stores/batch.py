@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from perso_core.decision.consent import Consent
+from perso_core.decision.consent import Consent, after_signal, refused
 from perso_core.decision.event import Event
 from perso_core.decision.profile import Profile
-from perso_core.engine.journal import ConsentChosen, Entry, Forgotten
+from perso_core.engine.journal import ConsentChosen, Entry, Forgotten, PrivacySignalled
 
 # Events past the window or the cap go once in so many versions of a profile, not at each write:
 # finding them reads all of the profile's events.
@@ -21,10 +21,11 @@ KEPT_NOTICES = 100_000
 class KeyChange(Struct, frozen=True, kw_only=True):
     """What is to be kept under one key, all of it or nothing.
 
-    forgotten: first remove profile, events and consent, whatever their version. base_version:
-    the version that must be stored for the rest to be kept (0: no row; None: no matter).
-    profile None: the profile stays as it is. consent None: so does the consent. events_from_ms:
-    older events need not be kept.
+    forgotten: first remove profile, events and consent, whatever their version: the visitor asked
+    for that, or refused to be kept. base_version: the version that must be stored for the rest to
+    be kept (0: no row; None: no matter). profile None: the profile stays as it is. consent None:
+    so does the consent, but for signalled_ms, at which the browser's signal against sharing came.
+    consent_yields: to a choice that is stored. events_from_ms: older events need not be kept.
     """
 
     key: str
@@ -34,6 +35,20 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     profile: Profile | None = None
     events: tuple[Event, ...] = ()  # in order of arrival
     consent: Consent | None = None
+    consent_yields: bool = False
+    signalled_ms: int | None = None
+
+    @property
+    def told_at_once(self) -> bool:
+        """Whether other processes must hear of it: what they hold in memory may go no further."""
+        return self.forgotten or self.consent is not None or self.signalled_ms is not None
+
+    @property
+    def begins(self) -> bool:
+        """Whether this write makes a profile where none is. A refusal that another process kept
+        meanwhile stands against that. Against other writes it need not: the profile on whose
+        version they were decided went with the refusal."""
+        return self.profile is not None and not self.base_version
 
     @property
     def sweep(self) -> bool:
@@ -55,10 +70,11 @@ def changes_by_key(entries: Iterable[Entry]) -> list[KeyChange]:
 def _key_change(key: str, entries: list[Entry]) -> KeyChange:
     if len(entries) > 1:
         # What came before the visitor was forgotten is forgotten too.
-        last = max((n for n, e in enumerate(entries) if isinstance(e.change, Forgotten)), default=0)
+        last = max((n for n, entry in enumerate(entries) if _erases(entry)), default=0)
         entries = entries[last:]
-    forgotten = isinstance(entries[0].change, Forgotten)
+    forgotten = _erases(entries[0])
     writes = [entry for entry in entries if entry.profile is not None]
+    chosen = _chosen(entries)
     return KeyChange(
         key=key,
         events_from_ms=entries[-1].events_from_ms,
@@ -66,8 +82,28 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         base_version=writes[0].base_version if writes and not forgotten else None,
         profile=writes[-1].profile if writes else None,
         events=_arrived(writes),
-        consent=_chosen(entries),
+        consent=chosen.consent if chosen else None,
+        consent_yields=chosen is not None and _yields(chosen),
+        signalled_ms=_signalled(entries),
     )
+
+
+def consent_after(change: KeyChange, stored: Consent | None) -> Consent | None:
+    """The consent to be kept on top of what is stored. `stored` itself: it stays."""
+    held = None if change.forgotten else stored
+    if not (change.consent_yields and held and held.general):
+        held = change.consent or held
+    if change.signalled_ms is None:
+        return held
+    after = after_signal(held, now_ms=change.signalled_ms)
+    return held if after == held else after
+
+
+def _erases(entry: Entry) -> bool:
+    """What came before is gone: the visitor asked for that, or refused to be kept."""
+    if isinstance(entry.change, ConsentChosen):
+        return refused(entry.consent)
+    return isinstance(entry.change, Forgotten)
 
 
 def _arrived(writes: list[Entry]) -> tuple[Event, ...]:
@@ -75,10 +111,18 @@ def _arrived(writes: list[Entry]) -> tuple[Event, ...]:
     return tuple({entry.event.id: entry.event for entry in writes if entry.event}.values())
 
 
-def _chosen(entries: list[Entry]) -> Consent | None:
+def _chosen(entries: list[Entry]) -> Entry | None:
     # Only a choice writes consent: an event that was decided before another process kept a
     # withdrawal must not put the older choice back.
     for entry in reversed(entries):
         if isinstance(entry.change, ConsentChosen):
-            return entry.consent
+            return entry
     return None
+
+
+def _yields(entry: Entry) -> bool:
+    return isinstance(entry.change, ConsentChosen) and entry.change.unless_chosen
+
+
+def _signalled(entries: list[Entry]) -> int | None:
+    return next((e.now_ms for e in entries if isinstance(e.change, PrivacySignalled)), None)

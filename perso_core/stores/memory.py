@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field, structs
 
-from perso_core.decision.consent import Consent
+from perso_core.decision.consent import Consent, refused
 from perso_core.decision.event import Event
 from perso_core.decision.profile import Profile
 from perso_core.definitions.document import Definitions
@@ -15,6 +15,7 @@ from perso_core.stores.batch import (
     KEPT_NOTICES,
     KeyChange,
     changes_by_key,
+    consent_after,
 )
 from perso_core.stores.protocol import Committed, News, Stored, StoredDefinitions
 
@@ -63,7 +64,7 @@ class MemoryStore:
         for change in changes_by_key(entries):
             if not self._keep(change):
                 conflicts.add(change.key)
-            elif announce:
+            elif announce or change.told_at_once:
                 self._announce(change.key)
         return Committed(frozenset(conflicts))
 
@@ -94,6 +95,10 @@ class MemoryStore:
     def _keep(self, change: KeyChange) -> bool:
         """False: the stored version is another one, and nothing was kept."""
         database = self._database
+        before = database.consents.get(change.key)
+        consent = consent_after(change, before)
+        if change.begins and refused(consent):
+            return False
         if change.forgotten:
             for kept in (database.profiles, database.events, database.consents):
                 kept.pop(change.key, None)
@@ -103,8 +108,8 @@ class MemoryStore:
                 return False
             database.profiles[change.key] = structs.replace(change.profile, events=())
             self._keep_events(change)
-        if change.consent is not None:
-            database.consents[change.key] = change.consent
+        if consent is not None:
+            database.consents[change.key] = consent
         return True
 
     def _keep_events(self, change: KeyChange) -> None:

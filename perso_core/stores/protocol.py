@@ -61,8 +61,11 @@ class Store(Protocol):
         Of several entries with one key the last profile is kept, and each event. An entry's
         profile is kept only where the stored version equals the base_version of that key's first
         entry (0: no row). Forgotten removes what is stored at any version, and what came before
-        it in the batch. Consent is last write wins, and only a ConsentChosen entry writes it.
-        announce: tell other processes of the changed keys (they hear it in `news`).
+        it in the batch; so does a ConsentChosen that refuses, which is kept itself. Consent is
+        last write wins, and only ConsentChosen entries write it, and a PrivacySignalled its
+        instant. No profile begins where the stored consent refuses: that is a conflict.
+        announce: tell other processes of the changed keys (they hear it in `news`). Of what was
+        forgotten and of changed consents they are told in any case.
         """
         ...
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar
 from zlib import crc32
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
@@ -64,8 +64,14 @@ class _EventRecord(Struct, frozen=True, array_like=True):
 
 
 class _ConsentRecord(Struct, frozen=True, array_like=True):
-    general: Literal["in", "out"]
+    """Fields are only ever added at the end."""
+
+    general: Literal["in", "out"] | None
     since_ms: int
+    share: Literal["y", "n"] | None = None
+    share_since_ms: int = 0
+    gpc_since_ms: int | None = None
+    stated: str = ""
 
 
 class _DefinitionsRecord(Definitions, frozen=True, kw_only=True):
@@ -139,13 +145,13 @@ def event_from_record(record: bytes) -> Event:
 
 
 def consent_record(consent: Consent) -> bytes:
-    return _sealed("consent", (consent.general, consent.since_ms))
+    return _sealed("consent", structs.astuple(consent))
 
 
 def consent_from_record(record: bytes) -> Consent:
     """Raises UnreadableRecord."""
     kept = _opened("consent", record, _consent_decoder)
-    return Consent(kept.general, kept.since_ms)
+    return Consent(*structs.astuple(kept))
 
 
 def definitions_record(definitions: Definitions, saved_ms: int = 0) -> bytes:

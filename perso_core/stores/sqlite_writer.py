@@ -9,11 +9,13 @@ from typing import Literal, TypeVar
 import apsw
 from msgspec import Struct
 
-from perso_core.decision.consent import Consent
+from perso_core.decision.consent import Consent, refused
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
-from perso_core.stores.batch import KEPT_NOTICES, KeyChange, changes_by_key
+from perso_core.errors import UnreadableRecord
+from perso_core.stores.batch import KEPT_NOTICES, KeyChange, changes_by_key, consent_after
 from perso_core.stores.record import (
+    consent_from_record,
     consent_record,
     definitions_record,
     event_record,
@@ -41,7 +43,6 @@ class _Rows(Struct, frozen=True):
     change: KeyChange
     profile: bytes | None
     events: list[tuple[str, str, int, bytes]]  # key, id, timestamp_ms, record
-    consent: bytes | None
 
 
 class Writer:
@@ -114,14 +115,19 @@ class Writer:
         self, connection: apsw.Connection, rows: list[_Rows], announce: bool
     ) -> frozenset[str]:
         conflicts = frozenset(row.change.key for row in rows if not self._keep(connection, row))
-        if announce:
-            keys = [row.change.key for row in rows if row.change.key not in conflicts]
-            self._announce(connection, keys)
+        changes = [row.change for row in rows if row.change.key not in conflicts]
+        told = [change.key for change in changes if announce or change.told_at_once]
+        if told:
+            self._announce(connection, told)
         return conflicts
 
     def _keep(self, connection: apsw.Connection, row: _Rows) -> bool:
         """False: the stored version is another one, and nothing was kept."""
         change = row.change
+        before = _stored_consent(connection, change)
+        consent = consent_after(change, before)
+        if change.begins and refused(consent):
+            return False
         if change.forgotten:
             for table in ("profile", "event", "consent", "quarantine"):
                 connection.execute(f"DELETE FROM {table} WHERE key = ?", (change.key,))
@@ -136,8 +142,9 @@ class Writer:
             )
         if change.sweep:
             self._sweep(connection, change)
-        if row.consent is not None:
-            connection.execute("REPLACE INTO consent VALUES (?, ?)", (change.key, row.consent))
+        if consent is not None and (consent is not before or change.forgotten):
+            record = consent_record(consent)
+            connection.execute("REPLACE INTO consent VALUES (?, ?)", (change.key, record))
         return True
 
     def _sweep(self, connection: apsw.Connection, change: KeyChange) -> None:
@@ -164,7 +171,6 @@ def _encoded(change: KeyChange) -> _Rows:
         change,
         profile_record(change.profile) if change.profile is not None else None,
         [(key, event.id, event.timestamp_ms, event_record(event)) for event in change.events],
-        consent_record(change.consent) if change.consent is not None else None,
     )
 
 
@@ -183,6 +189,19 @@ def _swapped(connection: apsw.Connection, change: KeyChange, record: bytes) -> b
             (version, record, change.key, change.base_version),
         )
     return connection.changes() == 1
+
+
+def _stored_consent(connection: apsw.Connection, change: KeyChange) -> Consent | None:
+    """Where the change asks for it; it costs a search of the table."""
+    if not change.begins and change.consent is None and change.signalled_ms is None:
+        return None
+    record: bytes | None = connection.execute(
+        "SELECT record FROM consent WHERE key = ?", (change.key,)
+    ).get
+    try:
+        return consent_from_record(record) if record is not None else None
+    except UnreadableRecord:
+        return REFUSED
 
 
 # Consent that cannot be read might be a refusal: it stays one until the visitor chooses again.

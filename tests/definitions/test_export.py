@@ -51,6 +51,9 @@ def some_definitions(draw: st.DrawFn) -> Definitions:
             edge_segmentation=draw(st.booleans()),
             allowed_origins=tuple(draw(st.sets(st.sampled_from(["https://a.b", "http://c:81"])))),
             default_consent=draw(st.sampled_from(["in", "pending", "out"])),
+            tcf_vendor=draw(st.integers(1, 65_535)),
+            tcf_purposes=tuple(draw(st.lists(st.integers(1, 24), min_size=1, max_size=3))),
+            consent_strings_opt_in=draw(st.booleans()),
         )
         for datastream_id in ids[: draw(st.integers(1, 2))]
     )
@@ -66,6 +69,7 @@ def some_definitions(draw: st.DrawFn) -> Definitions:
             integration_alias=f"alias.{number}",
             datastream=draw(st.sampled_from(datastreams)).id,
             description=draw(ANY_TEXT),
+            advertising=draw(st.booleans()),
             attributes=mappings,
         )
         for number, destination_id in enumerate(ids[: draw(st.integers(1, 2))])

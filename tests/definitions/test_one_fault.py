@@ -129,6 +129,27 @@ ONE_FAULT = {
         "maybe",
         "in, pending, out",
     ),
+    "a vendor beyond the list": (
+        'default_consent = "in"',
+        'default_consent = "in"\ntcf_vendor = 65536',
+        "tcf_vendor = 65536",
+        "65536",
+        "from 1 to 65535",
+    ),
+    "no purpose at all": (
+        'default_consent = "in"',
+        'default_consent = "in"\ntcf_purposes = []',
+        "tcf_purposes = []",
+        "tcf_purposes is a list",
+        "at least one",
+    ),
+    "a purpose that is no number": (
+        'default_consent = "in"',
+        'default_consent = "in"\ntcf_purposes = [1, true]',
+        "tcf_purposes = [1, true]",
+        "tcf_purposes is a list",
+        "from 1 to 24",
+    ),
     "an empty id": ('id = "d-server"', 'id = ""', 'id = ""', "id", ""),
     "an id with a space": (
         'id = "d-server"',

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
+from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.lookup import EMPTY, Lookup
+from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.engine.engine import OPERATOR, Answer, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import (
     AttributesPatched,
@@ -11,9 +14,10 @@ from perso_core.engine.journal import (
     ConsentChosen,
     EventArrived,
     Forgotten,
+    PrivacySignalled,
 )
 from perso_core.errors import Overloaded, UnknownDatastream
-from tests.building import BASKET_RULE, DAY_MS, HOUR_MS, NOON_MS, event, snapshot
+from tests.building import BASKET_RULE, DAY_MS, HOUR_MS, NOON_MS, definitions, event, snapshot
 
 ADDED = "commerce.productListAdds"
 
@@ -203,6 +207,73 @@ def test_a_visitor_who_withdraws_is_answered_nothing_from_then_on() -> None:
     assert engine.lookup("ECID:1", "demo", now_ms=NOON_MS) is EMPTY
     assert not decided(engine, asking(arrived(event(ADDED, event_id="e2")))).permitted
     assert engine.pending(10) == ()
+
+
+def test_a_refusal_takes_the_profile_with_it_and_an_agreement_does_not_bring_it_back() -> None:
+    engine = engine_with(arrived(event(ADDED)))
+
+    refused = decided(engine, asking(ConsentChosen("out")))
+    engine.committed(refused.sequence)
+    assert engine.profile("ECID:1", now_ms=NOON_MS) is None
+    agreed = decided(engine, asking(ConsentChosen("in")))
+
+    assert agreed.permitted
+    assert not agreed.known
+
+
+def test_the_same_choice_again_writes_nothing() -> None:
+    engine = engine_with(ConsentChosen("out"))
+
+    again = decided(engine, asking(ConsentChosen("out")))
+
+    assert again.sequence == 0
+    assert engine.pending(10) == ()
+
+
+def test_a_choice_for_those_who_have_not_chosen_changes_no_choice() -> None:
+    engine = engine_with(ConsentChosen("out"))
+
+    again = decided(engine, asking(ConsentChosen("in", unless_chosen=True)))
+
+    assert not again.permitted
+
+
+def test_an_event_that_waits_is_dropped_when_another_process_kept_a_refusal() -> None:
+    """It was decided before; nothing of it may make a profile again."""
+    engine = engine_with(ConsentChosen("in"))
+    decided(engine, asking(arrived(event(ADDED))))
+
+    engine.renew("ECID:1", None, Consent("out", NOON_MS), now_ms=NOON_MS)
+
+    (entry,) = engine.pending(10)
+    assert (entry.profile, entry.event) == (None, None)
+    engine.committed(entry.sequence)
+    assert engine.profile("ECID:1", now_ms=NOON_MS) is None
+
+
+def test_a_browsers_signal_is_written_once_and_not_for_those_who_refused() -> None:
+    engine = engine_with(arrived(event(ADDED)))
+    first = decided(engine, asking(PrivacySignalled()))
+    engine.committed(first.sequence)
+
+    assert first.sequence
+    assert decided(engine, asking(PrivacySignalled())).sequence == 0
+    refused = engine_with(ConsentChosen("out"))
+    assert decided(refused, asking(PrivacySignalled())).sequence == 0
+
+
+def test_a_signal_takes_effect_on_the_answers_that_were_kept() -> None:
+    advertising = structs.replace(definitions().destinations[0], advertising=True)
+    engine = Engine(compile_snapshot(structs.replace(definitions(), destinations=(advertising,))))
+    stored = decided(engine, asking(arrived(event(ADDED)), new=True))
+    engine.committed(stored.sequence)
+    assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS)) == ("basket",)
+
+    signalled = decided(engine, asking(PrivacySignalled()))
+    engine.committed(signalled.sequence)
+
+    assert audiences(signalled.lookups[0]) == ()
+    assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS)) == ()
 
 
 def test_consent_alone_writes_no_profile() -> None:

@@ -17,6 +17,7 @@ from perso_core.engine.journal import (
     Entry,
     EventArrived,
     Forgotten,
+    PrivacySignalled,
 )
 from tests.building import NOON_MS
 
@@ -74,6 +75,18 @@ def chose(general: Choice, key: str = ANNA, *, base: int = 0) -> Entry:
         base_version=base,
         profile=None,
         consent=Consent(general, NOON_MS),
+    )
+
+
+def signalled(key: str = ANNA, *, now_ms: int = NOON_MS) -> Entry:
+    return Entry(
+        sequence=next(_sequences),
+        key=key,
+        now_ms=now_ms,
+        change=PrivacySignalled(),
+        base_version=0,
+        profile=None,
+        consent=Consent(None, 0, gpc_since_ms=now_ms),
     )
 
 

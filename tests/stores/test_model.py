@@ -58,7 +58,7 @@ class StoreBesideModel(RuleBasedStateMachine):
         for key, act in acts:
             entry = _entry(key, act, versions[key])
             versions[key] = entry.profile.version if entry.profile else versions[key]
-            if isinstance(entry.change, Forgotten):
+            if _erases(entry):
                 versions[key] = 0
             entries.append(entry)
 
@@ -66,9 +66,7 @@ class StoreBesideModel(RuleBasedStateMachine):
 
         for key in KEYS:
             of_key = [entry for entry in entries if entry.key == key]
-            decisive = any(entry.profile for entry in of_key)
-            forgotten = any(isinstance(entry.change, Forgotten) for entry in of_key)
-            conflict = key in stale and decisive and not forgotten
+            conflict = self.conflicts(key, of_key)
             assert (key in result.conflicts) == conflict
             if not conflict:
                 for entry in of_key:
@@ -94,8 +92,22 @@ class StoreBesideModel(RuleBasedStateMachine):
     def version(self, key: str) -> int:
         return self.profiles[key].version if key in self.profiles else 0
 
+    def conflicts(self, key: str, of_key: list[Entry]) -> bool:
+        """Decided on another version than the one there is, or a beginning against a refusal."""
+        consent, version = self.consents.get(key), self.version(key)
+        base: int | None = None
+        for entry in of_key:
+            if _erases(entry):
+                consent, version, base = None, 0, None
+            if isinstance(entry.change, ConsentChosen):
+                consent = entry.consent
+            if entry.profile and base is None:
+                base = entry.base_version
+        refuses = consent is not None and consent.general == "out"
+        return base is not None and (base != version or (base == 0 and refuses))
+
     def keep(self, entry: Entry) -> None:
-        if isinstance(entry.change, Forgotten):
+        if _erases(entry):
             for kept in (self.profiles, self.events, self.consents):
                 kept.pop(entry.key, None)
         if entry.profile:
@@ -110,6 +122,11 @@ class StoreBesideModel(RuleBasedStateMachine):
             self.run(self.store.close())
         self.loop.close()
         self.directory.cleanup()
+
+
+def _erases(entry: Entry) -> bool:
+    refuses = isinstance(entry.change, ConsentChosen) and entry.change.general == "out"
+    return refuses or isinstance(entry.change, Forgotten)
 
 
 def _entry(key: str, act: Event | Choice | str | None, base: int) -> Entry:

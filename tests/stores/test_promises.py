@@ -6,9 +6,10 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.consent import Consent
+from perso_core.engine.journal import ConsentChosen, Entry
 from perso_core.stores.protocol import News, Store, Stored, StoredDefinitions
 from tests.building import DAY_MS, NOON_MS, definitions, event
-from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile
+from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile, signalled
 from tests.stores.conftest import OpenStore
 
 # ---- what was kept is what is loaded --------------------------------------------
@@ -243,12 +244,96 @@ async def test_the_last_choice_counts(store: Store) -> None:
 async def test_consent_is_kept_whatever_the_version_of_the_profile(store: Store) -> None:
     await store.commit([arrived(event())])
 
-    committed = await store.commit([chose("out", base=0)])
+    committed = await store.commit([chose("in", base=0)])
 
     assert not committed.conflicts
     stored = await store.load(ANNA)
     assert stored.profile is not None
-    assert stored.consent == Consent("out", NOON_MS)
+    assert stored.consent == Consent("in", NOON_MS)
+
+
+async def test_a_refusal_leaves_nothing_but_itself(store: Store) -> None:
+    await store.commit([arrived(event()), arrived(event(), BERT)])
+
+    committed = await store.commit([arrived(event(event_id="e9"), base=8), chose("out", base=9)])
+
+    assert not committed.conflicts
+    assert await store.load(ANNA) == Stored(None, Consent("out", NOON_MS))
+    assert (await store.load(BERT)).profile is not None
+
+
+async def test_events_from_before_a_refusal_do_not_come_back_after_an_agreement(
+    store: Store,
+) -> None:
+    await store.commit([arrived(event(event_id="old"))])
+    await store.commit([chose("out")])
+    await store.commit([chose("in")])
+
+    await store.commit([arrived(event(event_id="new"))])
+
+    kept = (await store.load(ANNA)).profile
+    assert kept is not None
+    assert [one.id for one in kept.events] == ["new"]
+
+
+async def test_no_profile_begins_against_a_refusal_that_was_kept_meanwhile(store: Store) -> None:
+    await store.commit([chose("out")])
+
+    committed = await store.commit([arrived(event())])
+
+    assert committed.conflicts == {ANNA}
+    assert await store.load(ANNA) == Stored(None, Consent("out", NOON_MS))
+
+
+async def test_the_browsers_signal_is_kept_beside_the_choice_that_is_stored(store: Store) -> None:
+    await store.commit([structs.replace(chose("in"), consent=Consent("in", NOON_MS, "y", NOON_MS))])
+
+    await store.commit([signalled(now_ms=NOON_MS + 5)])
+    await store.commit([signalled(now_ms=NOON_MS + 9)])
+
+    stored = (await store.load(ANNA)).consent
+    assert stored == Consent("in", NOON_MS, "y", NOON_MS, gpc_since_ms=NOON_MS + 5)
+
+
+async def test_a_signal_decided_before_a_refusal_does_not_put_the_old_choice_back(
+    store: Store,
+) -> None:
+    await store.commit([chose("out")])
+
+    await store.commit([structs.replace(signalled(), consent=Consent("in", NOON_MS - 1))])
+
+    stored = (await store.load(ANNA)).consent
+    assert stored is not None
+    assert stored.general == "out"
+
+
+async def test_a_choice_that_yields_does_not_replace_one_that_was_kept_meanwhile(
+    store: Store,
+) -> None:
+    yielding = structs.replace(chose("in"), change=ConsentChosen("in", unless_chosen=True))
+
+    await store.commit([structs.replace(yielding, key=BERT)])
+    await store.commit([chose("out")])
+    await store.commit([yielding])
+
+    assert (await store.load(BERT)).consent == Consent("in", NOON_MS)
+    assert (await store.load(ANNA)).consent == Consent("out", NOON_MS)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [(chose("out"), True), (chose("in"), True), (forgot(), True), (arrived(event()), False)],
+    ids=["refused", "agreed", "forgotten", "event"],
+)
+async def test_other_processes_hear_of_every_change_of_consent_unasked(
+    open_store: OpenStore, entry: Entry, told: bool
+) -> None:
+    ours, theirs = await open_store(), await open_store()
+    await theirs.news()
+
+    await ours.commit([entry])
+
+    assert (await theirs.news()).keys == (frozenset({ANNA}) if told else frozenset())
 
 
 async def test_an_event_decided_before_a_withdrawal_does_not_put_the_old_choice_back(

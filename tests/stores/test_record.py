@@ -104,11 +104,29 @@ def test_an_event_is_read_as_it_was_written(written: Event) -> None:
     assert event_from_record(event_record(written)) == written
 
 
-@given(st.sampled_from(["in", "out"]), _instants)
-def test_consent_is_read_as_it_was_written(general: Any, since_ms: int) -> None:
-    written = Consent(general, since_ms)
-
+@given(
+    st.builds(
+        Consent,
+        general=st.sampled_from(["in", "out", None]),
+        since_ms=_instants,
+        share=st.sampled_from(["y", "n", None]),
+        share_since_ms=_instants,
+        gpc_since_ms=st.none() | _instants,
+        stated=st.text(max_size=20),
+    )
+)
+def test_consent_is_read_as_it_was_written(written: Consent) -> None:
     assert consent_from_record(consent_record(written)) == written
+
+
+def test_a_consent_that_an_older_perso_wrote_is_read() -> None:
+    """Before there were the other standards, a consent had its first two fields alone."""
+    payload = msgspec.msgpack.encode(("out", 17))
+    checksum = crc32(payload, crc32(bytes([1, 3])))
+
+    old = b"\x01" + checksum.to_bytes(4, "big") + payload
+
+    assert consent_from_record(old) == Consent("out", 17)
 
 
 def test_definitions_are_read_as_they_were_written() -> None:
