@@ -28,6 +28,7 @@ class PageRequest(Struct, frozen=True, kw_only=True):
 
     cookie_header: the Cookie header as it came, "" when there is none.
     xdm: the page visit to record, as an XDM event; None: look up only.
+    gpc: the browser sent `Sec-GPC: 1`; its absence says nothing.
     wait_ms: how long the answer may wait for its commit (interface.md: 50 ms for HTML).
     """
 
@@ -35,6 +36,7 @@ class PageRequest(Struct, frozen=True, kw_only=True):
     cookie_header: str = ""
     xdm: Mapping[str, Any] | None = None
     wait_ms: int = 50
+    gpc: bool = False
 
 
 class AudienceReason(Struct, frozen=True):

@@ -36,6 +36,8 @@ def definitions(
     personalization_destinations: bool = True,
     enabled: bool = True,
     allowed_origins: tuple[str, ...] = ("https://www.shop.test",),
+    consent_strings_opt_in: bool = False,
+    advertising: bool = False,
 ) -> Definitions:
     """One datastream `demo`, the destination `cms`, and audiences by id, all activated."""
     rules = rules if rules is not None else {"basket": BASKET_RULE, "gold": GOLD_RULE}
@@ -52,6 +54,7 @@ def definitions(
                 edge_segmentation=edge_segmentation,
                 personalization_destinations=personalization_destinations,
                 allowed_origins=allowed_origins,
+                consent_strings_opt_in=consent_strings_opt_in,
             ),
         ),
         destinations=(
@@ -61,6 +64,7 @@ def definitions(
                 name="Banners",
                 integration_alias="cms",
                 datastream="demo",
+                advertising=advertising,
             ),
         ),
         audiences=tuple(

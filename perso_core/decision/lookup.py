@@ -8,17 +8,17 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent
-from perso_core.decision.governance import Barred, Refused, barred, refusal
+from perso_core.decision.governance import Barred, Reason, Refused, barred, refusal
 from perso_core.decision.membership import Membership
 from perso_core.definitions.snapshot import FOREVER_MS, ActivationWindow, ConnectedDestination
 
 
 class Withheld(Struct, frozen=True):
-    """A mapped attribute that the profile has no single value for. missing: nothing stands there;
-    not-single: a list, an object or null does."""
+    """A mapped attribute that is not told. missing: nothing stands there; not-single: a list, an
+    object or null does; the others: nothing of this visitor goes to the destination."""
 
     target: str
-    reason: Literal["missing", "not-single"]
+    reason: Literal["missing", "not-single"] | Reason
 
 
 class DestinationLookup(Struct, frozen=True):
@@ -80,7 +80,7 @@ def lookup(
                 refused.append(held_back)
             else:
                 permitted.append(activation.audience_id)
-        mapped, withheld = ({}, ()) if bar else _mapped(attributes, destination)
+        mapped, withheld = _mapped(attributes, destination, bar)
         entries.append(
             DestinationLookup(
                 destination_id=destination.definition.id,
@@ -101,11 +101,13 @@ def _held_back(activation: ActivationWindow, bar: Barred | None, now_ms: int) ->
 
 
 def _mapped(
-    attributes: Mapping[str, Any], destination: ConnectedDestination
+    attributes: Mapping[str, Any], destination: ConnectedDestination, bar: Barred | None
 ) -> tuple[dict[str, Any], tuple[Withheld, ...]]:
     mappings = destination.definition.attributes
     if not mappings:
         return {}, ()
+    if bar:
+        return {}, tuple(Withheld(one.target, bar.reason) for one in mappings)
     mapped: dict[str, Any] = {}
     withheld: list[Withheld] = []
     for mapping in mappings:

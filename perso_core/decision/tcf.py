@@ -83,7 +83,7 @@ def decode(text: str) -> TcString | Undecodable:
         disclosed = _others(others)
     except Unreadable as why:
         return Undecodable(str(why))
-    if disclosed is None and core["updated_ds"] >= DISCLOSED_FROM_DS:
+    if disclosed is None and max(core["created_ds"], core["updated_ds"]) >= DISCLOSED_FROM_DS:
         return Undecodable("it does not say which vendors were disclosed, as TCF 2.3 requires")
     return TcString(**core, disclosed=disclosed)
 
@@ -112,8 +112,6 @@ def _core(bits: Bits) -> dict[str, Any]:
     if version != VERSION:
         raise Unreadable(f"its version is {version}, not {VERSION}")
     core: dict[str, Any] = {"created_ds": bits.number(36), "updated_ds": bits.number(36)}
-    if core["updated_ds"] < core["created_ds"]:
-        raise Unreadable("it was updated before it was made")
     core["cmp_id"] = bits.number(12)
     bits.number(12 + 6)  # the CMP's version, its screen
     core["language"] = bits.letters()

@@ -124,6 +124,7 @@ async def call_of(arrival: Arrival, services: EdgeServices, *, server: bool) -> 
         server=server,
         context=context if server else None,
         silent=arrival.silent,
+        gpc=request.headers.get("Sec-GPC") == "1",
     )
 
 

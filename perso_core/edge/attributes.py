@@ -12,13 +12,19 @@ from perso_core.edge.problem import AttributeWithheld, AudienceWithheld, EdgeErr
 from perso_core.edge.wire import Handle, activation_pull_of, profile_lookup_with
 
 MAX_NAMED = 10  # of what one warning speaks of
-_BEGINS_OR_ENDED = {
+_BARRED = {
+    "share-refused": ("the visitor refused sharing", "Nothing: the visitor's word stands."),
+    "gpc": ("the visitor's browser says Sec-GPC", "Nothing: the browser's word stands."),
+}
+_NOT_TOLD = {
     "not-started": ("its activation has not started", "Ask again when it has."),
     "ended": ("its activation has ended", "Give the activation a later end date."),
+    **_BARRED,
 }
 _NO_VALUE = {
     "missing": ("the profile has no value there", "Nothing, where that is right."),
     "not-single": ("what stands there is no single value", "Map a field in it."),
+    **_BARRED,
 }
 
 
@@ -78,7 +84,7 @@ def _carries(destination: Destination | None) -> TypeGuard[Destination]:
 
 
 def _audiences(found: DestinationLookup) -> Iterator[EdgeError]:
-    for reason, (why, fix) in _BEGINS_OR_ENDED.items():
+    for reason, (why, fix) in _NOT_TOLD.items():
         ids = [one.audience_id for one in found.refused if one.reason == reason]
         if ids:
             yield AudienceWithheld(

@@ -22,6 +22,7 @@ class Call(Struct, frozen=True, kw_only=True):
     same_site_none: what the answer's cookies need (origins.py). now_ms: when the call came.
     server: it came to /v2. context: a server's proof, on v2 alone; None: whoever calls is answered
     as a browser. silent: no body is wanted where nothing is amiss.
+    gpc: the browser sent `Sec-GPC: 1`; its absence says nothing.
     """
 
     request_id: str
@@ -34,6 +35,7 @@ class Call(Struct, frozen=True, kw_only=True):
     server: bool = False
     context: AuthContext | None = None
     silent: bool = False
+    gpc: bool = False
 
     @property
     def report(self) -> Report:

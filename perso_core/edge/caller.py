@@ -25,7 +25,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     """device: whose profile this call touches. proof: what proved it, None for a new device.
     source: where a new device's ECID comes from.
     replaced: the device that the cookies prove where the request named another one.
-    said_out: a new device whose browser still holds the consent cookie `general=out`.
+    said_out: its browser holds the consent cookie `general=out`, which counts where the store has
+    no word of this device.
     """
 
     device: Device
@@ -70,7 +71,7 @@ def caller_from(
             said_out=said_out(received, org),
         )
     if proof is not None:
-        return Caller(device=proof.device, proof=proof)
+        return Caller(device=proof.device, proof=proof, said_out=said_out(received, org))
     return Caller(device=Device(ecid_from(entropy(16)), new=True), said_out=said_out(received, org))
 
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from perso_core.decision.consent import Choice, may_collect
+from perso_core.decision.consent import Choice, Consent, may_collect, sharing_refused
+from perso_core.decision.identity import Device
 from perso_core.decision.lookup import Lookup
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.services import EdgeServices
 from perso_core.engine.engine import Answer, Interaction
-from perso_core.engine.journal import Change, ConsentChosen
+from perso_core.engine.journal import Change, ConsentChosen, PrivacySignalled
 
 
 class Consulted(Struct, frozen=True, kw_only=True):
     """permitted: whether a profile may be kept and answered from. chosen: what the visitor chose,
     None: never chose. lookups: the last ones belong to the changes that were asked about, in
-    their order; everything they tell is on disk.
+    their order; everything they tell is on disk. unreadable: why a consent string of this very
+    request cannot be read, and so permits nothing; "": there was none such.
     """
 
     permitted: bool
     chosen: Choice | None = None
     lookups: tuple[Lookup, ...] = ()
+    unreadable: str = ""
 
 
 async def consult(
@@ -29,31 +32,47 @@ async def consult(
 ) -> Consulted:
     """Raises StoreUnavailable, UnknownDatastream, Overloaded, TooManyRequests: then nothing may be
     told."""
-    if caller.said_out:
+    if caller.said_out and caller.device.new:
         # The store's word counts, but of a new device it has none: the browser's own `out` does.
         return Consulted(permitted=False, chosen="out")
     if not caller.device.new:
         services.limits.count_visitor(caller.device.profile_key, call.now_ms)
+    if caller.said_out:
+        changes = (ConsentChosen("out", unless_chosen=True), *changes)
     changes = (*await _carried_consent(call, caller, services), *changes)
     if caller.device.new and not changes:
         return Consulted(permitted=may_collect(None, call.datastream.default_consent))
-    return await _kept(call, caller, changes, services)
+    return await _kept(call, caller.device, changes, services)
 
 
-async def choose(call: Call, caller: Caller, general: Choice, services: EdgeServices) -> Consulted:
-    """Keep the visitor's choice, durably. Raises as consult does."""
-    return await _kept(call, caller, (ConsentChosen(general),), services)
+async def choose(
+    call: Call, caller: Caller, said: ConsentChosen, services: EdgeServices
+) -> Consulted:
+    """Keep what the visitor said, durably. Raises as consult does."""
+    changes = (*await _carried_consent(call, caller, services), said)
+    return await _kept(call, caller.device, changes, services)
+
+
+async def refuse(
+    call: Call, caller: Caller, said: ConsentChosen, services: EdgeServices
+) -> Consulted:
+    """Keep a refusal of the device that the browser is known as. A browser that is not known gets
+    no identity for it: its consent cookie is all there is. Raises as consult does."""
+    device = caller.replaced or caller.device
+    if not device.new:
+        await _kept(call, device, (said,), services)
+    return Consulted(permitted=False, chosen="out")
 
 
 async def _kept(
-    call: Call, caller: Caller, changes: tuple[Change, ...], services: EdgeServices
+    call: Call, device: Device, changes: tuple[Change, ...], services: EdgeServices
 ) -> Consulted:
     answer = await services.decide(
         Interaction(
-            profile_key=caller.device.profile_key,
+            profile_key=device.profile_key,
             datastream_id=call.datastream.id,
             changes=changes,
-            new=caller.device.new,
+            new=device.new,
         )
     )
     if answer.sequence:
@@ -71,7 +90,7 @@ def _consulted(answer: Answer) -> Consulted:
 
 async def _carried_consent(
     call: Call, caller: Caller, services: EdgeServices
-) -> tuple[ConsentChosen, ...]:
+) -> tuple[Change, ...]:
     """What the visitor chose as the device that a named ECID now replaces. Without it, a link
     with an ECID in it would undo an `out`.
     """
@@ -80,4 +99,14 @@ async def _carried_consent(
     before = await services.decide(
         Interaction(profile_key=caller.replaced.profile_key, datastream_id=call.datastream.id)
     )
-    return (ConsentChosen(before.consent.general),) if before.consent else ()
+    return _said_before(before.consent) if before.consent else ()
+
+
+def _said_before(consent: Consent) -> tuple[Change, ...]:
+    """A consent as what another device says at once."""
+    against = sharing_refused(consent)
+    if against and against.reason == "gpc":
+        return ConsentChosen(consent.general, stated=consent.stated), PrivacySignalled()
+    signalled = consent.gpc_since_ms is not None
+    said = ConsentChosen(consent.general, consent.share, gpc=signalled, stated=consent.stated)
+    return (said,)

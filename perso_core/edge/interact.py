@@ -12,7 +12,9 @@ from perso_core.decision.event import event_from
 from perso_core.decision.identity import Identity
 from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
-from perso_core.edge.consult import Consulted, consult
+from perso_core.edge.consent_objects import unreadable_string
+from perso_core.edge.consent_strings import heard_in
+from perso_core.edge.consult import Consulted, consult, refuse
 from perso_core.edge.cookies import cluster_cookie, consent_cookie
 from perso_core.edge.identity_map import claimed, claims_of
 from perso_core.edge.overrides import Overrides, overrides_from
@@ -29,7 +31,7 @@ from perso_core.edge.wire import (
     location_hint,
     state_store,
 )
-from perso_core.engine.journal import EventArrived
+from perso_core.engine.journal import Change, ConsentChosen, EventArrived, PrivacySignalled
 
 MAX_EVENT_ID_CHARS = 128
 
@@ -94,6 +96,8 @@ def without_consent(call: Call, consulted: Consulted, warnings: tuple[EdgeError,
     if consulted.chosen == "out":
         told = consent_cookie(call.org, "out")
         handles.append(state_store((told,), same_site_none=call.same_site_none))
+    if consulted.unreadable:
+        warnings = (unreadable_string(consulted.unreadable), *warnings)
     return call.reply(handles, warnings=(ignored, *warnings))
 
 
@@ -113,8 +117,31 @@ async def record(
         for index in range(len(request.events))
         if not (call.server and asks_alone(request.events[index]))
     )
-    consulted = await consult(call, caller, arrived if overrides.platform else (), services)
+    consulted = await _consulted(
+        call, caller, request, arrived if overrides.platform else (), services
+    )
     return request, overrides, caller, consulted
+
+
+async def _consulted(
+    call: Call,
+    caller: Caller,
+    request: InteractRequest,
+    arrived: tuple[EventArrived, ...],
+    services: EdgeServices,
+) -> Consulted:
+    """What the events come to, once the consent strings on them are heard."""
+    heard = heard_in([event.xdm for event in request.events], call.datastream)
+    if heard.general == "out":
+        return await refuse(call, caller, ConsentChosen("out", stated=heard.stated), services)
+    if heard.unreadable:
+        return Consulted(permitted=False, unreadable=heard.unreadable)
+    before: list[Change] = []
+    if heard.general == "in" and call.datastream.consent_strings_opt_in:
+        before.append(ConsentChosen("in", stated=heard.stated, unless_chosen=True))
+    if arrived and call.gpc:
+        before.append(PrivacySignalled())
+    return await consult(call, caller, (*before, *arrived), services)
 
 
 def _event_claims(request: InteractRequest, events: str) -> Iterator[Any]:

@@ -273,6 +273,12 @@ class NoConsent(EdgeError):
     status = 200
 
 
+class ConsentUnreadable(EdgeError):
+    code = "edge.consent-unreadable"
+    title = "A TC string that cannot be read is no consent"
+    status = 200
+
+
 class NamespaceNotFetched(EdgeError):
     code = "EXEG-0303-200"
     title = "An identity namespace that cannot be fetched"

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from perso_core.decision.attributes import check_attributes
 from perso_core.decision.event import event_from
-from perso_core.decision.governance import Refused
+from perso_core.decision.governance import Reason, Refused
 from perso_core.decision.identity import Device, ecid_from
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge import cookies
@@ -24,6 +24,7 @@ from perso_core.engine.journal import (
     ConsentChosen,
     EventArrived,
     Forgotten,
+    PrivacySignalled,
 )
 from perso_core.errors import PersoError, UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation, reason
@@ -148,9 +149,11 @@ class InProcessSite:
     def _may_begin(self, request: PageRequest, default_consent: str) -> bool:
         """Whether a visitor whom no cookie proves may have a profile: the datastream says so, and
         the browser does not still hold a refusal."""
+        return default_consent == "in" and not self._held_refusal(request)
+
+    def _held_refusal(self, request: PageRequest) -> bool:
         held = cookies.received(request.cookie_header)
-        refused = "general=out" in held.get(cookies.cookie_names(self._org).consent, ())
-        return default_consent == "in" and not refused
+        return "general=out" in held.get(cookies.cookie_names(self._org).consent, ())
 
     def _new_device(self) -> Device:
         return Device(ecid_from(self._services.entropy(16)), new=True)
@@ -159,12 +162,16 @@ class InProcessSite:
         self, request: PageRequest, device: Device, proof: cookies.Proof | None, nobody: Visitor
     ) -> Visitor:
         now_ms = self._services.clock_ms()
-        changes: tuple[Change, ...] = ()
+        changes: tuple[Change, ...] = (PrivacySignalled(),) if request.gpc else ()
+        if proof and self._held_refusal(request):
+            # The store's word counts; where it has none, the browser's own `out` does.
+            changes = (ConsentChosen("out", unless_chosen=True), *changes)
         event_id = None
         if request.xdm is not None:
             event_id = self._services.entropy(16).hex()
             event = event_from(request.xdm, event_id=event_id, received_ms=now_ms)
-            changes = (EventArrived(event=event, datastream_id=request.datastream_id),)
+            arrived = EventArrived(event=event, datastream_id=request.datastream_id)
+            changes = (*changes, arrived)
         interaction = Interaction(
             profile_key=device.profile_key,
             datastream_id=request.datastream_id,
@@ -251,8 +258,15 @@ class InProcessSite:
         )
 
 
+_REFUSALS: Mapping[Reason, str] = {
+    "not-started": "this destination is told from {day}",
+    "ended": "this destination was told until {day}",
+    "share-refused": "the visitor said no to sharing on {day}, and this destination is advertising",
+    "gpc": "the browser signals since {day} that nothing be shared (Global Privacy Control),"
+    " and this destination is advertising",
+}
+
+
 def _refusal(refused: Refused) -> str:
     day = datetime.fromtimestamp(refused.at_ms / 1000, UTC).strftime("%-d %b %Y, %H:%M UTC")
-    if refused.reason == "not-started":
-        return f"In, but this destination is told from {day}."
-    return f"In, but this destination was told until {day}."
+    return f"In, but {_REFUSALS[refused.reason].format(day=day)}."

@@ -93,12 +93,14 @@ class ServerRequest(Struct, frozen=True, kw_only=True):
     meta: RequestMeta = RequestMeta()
 
 
-class SentConsent(Struct, frozen=True):
-    """One consent object. value None: it was not sent."""
+class SentConsent(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One consent object. value None: it was not sent. The gdpr fields are IAB TCF's."""
 
     standard: str
     version: str
     value: Any = None
+    gdpr_applies: bool = True
+    gdpr_contains_personal_data: bool = False
 
 
 class ConsentRequest(Struct, frozen=True, kw_only=True, rename="camel"):

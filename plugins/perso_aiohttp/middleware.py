@@ -50,6 +50,7 @@ class _Plugin:
             cookie_header=header_text(request, "Cookie"),
             xdm=xdm,
             wait_ms=self.wait_ms,
+            gpc=header_text(request, "Sec-GPC") == "1",
         )
         try:
             visitor = await self.site.visit(page)

@@ -350,9 +350,36 @@ async def test_a_wrong_override_is_refused_by_its_key(
         ({"standard": "Adobe", "version": "6.9", "value": {}}, "EXEG-0102-400", 400),
         ({"standard": "IAB TCF", "version": "2.0"}, "EXEG-0103-400", 400),
         ({"standard": "IAB TCF", "version": "2.0", "value": ""}, "EXEG-0104-422", 422),
-        ({"standard": "IAB TCF", "version": "2.0", "value": "CO05"}, "EXEG-0102-400", 400),
+        ({"standard": "IAB TCF", "version": "1.1", "value": "CO05"}, "EXEG-0102-400", 400),
+        ({"standard": "IAB TCF", "version": "2.0", "value": {}}, "EXEG-0102-400", 400),
         (
-            {"standard": "Adobe", "version": "2.0", "value": {"collect": {"val": "y"}}},
+            {"standard": "IAB TCF", "version": "2.0", "value": "CO05", "gdprApplies": "yes"},
+            "EXEG-0102-400",
+            400,
+        ),
+        ({"standard": "Adobe", "version": "2.0", "value": {}}, "EXEG-0103-400", 400),
+        ({"standard": "Adobe", "version": "2.0", "value": {"collect": {}}}, "EXEG-0103-400", 400),
+        ({"standard": "Adobe", "version": "2.0", "value": {"collect": "y"}}, "EXEG-0102-400", 400),
+        (
+            {"standard": "Adobe", "version": "2.0", "value": {"collect": {"val": "yes"}}},
+            "EXEG-0102-400",
+            400,
+        ),
+        (
+            {
+                "standard": "Adobe",
+                "version": "2.0",
+                "value": {"collect": {"val": "y"}, "personalize": "y"},
+            },
+            "EXEG-0102-400",
+            400,
+        ),
+        (
+            {
+                "standard": "Adobe",
+                "version": "2.0",
+                "value": {"collect": {"val": "y"}, "metadata": {"time": "yesterday"}},
+            },
             "EXEG-0102-400",
             400,
         ),
