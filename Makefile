@@ -18,7 +18,7 @@ help:
 	@echo "make check   format, lint, types, imports"
 	@echo "make bench   what one lookup, rule set and request cost; kept in bench/results.jsonl"
 	@echo "make mutants small breaks of the code, each of which a test has to notice"
-	@echo "make fuzz    random rule texts for FUZZ_SECONDS (600)"
+	@echo "make fuzz    random rule texts and TC strings for FUZZ_SECONDS (600)"
 	@echo "make setup   the development environment in $(VENV)"
 
 $(VENV)/bin/python:
@@ -69,7 +69,7 @@ $(VENV)/.fuzz: $(VENV)/.setup
 	$(PIP) install -e '.[fuzz]'
 	@touch $@
 
-# Random rule texts, at low priority; what breaks or is slow is kept in .data/fuzz.
+# Random rule texts and TC strings, at low priority; what breaks or is slow is kept in .data/fuzz.
 fuzz: $(VENV)/.fuzz
 	nice -n 19 $(BIN)/python -m tests.fuzz $(FUZZ_SECONDS)
 

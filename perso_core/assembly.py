@@ -340,6 +340,9 @@ async def open_perso(
         )
         drain.start()
         opened.push_async_callback(drain.close, settings.drain_timeout_s)
+        admission = Admission(
+            engine, store, drain, clock_ms=clock_ms, load_timeout_ms=settings.load_timeout_ms
+        )
         refresh = Refresh(
             engine,
             store,
@@ -348,12 +351,10 @@ async def open_perso(
             event_window_ms=window_ms,
             version=version,
             tell=tell,
+            heard=admission.heard,
         )
         refresh.start()
         opened.push_async_callback(refresh.close)
-        admission = Admission(
-            engine, store, drain, clock_ms=clock_ms, load_timeout_ms=settings.load_timeout_ms
-        )
         issuer_keys = IssuerKeys()
         opened.push_async_callback(issuer_keys.close)
         yield Perso(

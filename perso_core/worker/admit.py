@@ -5,10 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from perso_core.engine.engine import Answer, Engine, Interaction, NeedProfile
 from perso_core.errors import Overloaded, StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.drain import Drain
+
+
+class _Asked(Struct):
+    """A profile that is being loaded. askers: who waits for it. news: how often it was written by
+    others meanwhile."""
+
+    askers: int = 0
+    news: int = 0
 
 
 class Admission:
@@ -33,12 +43,13 @@ class Admission:
         self._load_timeout_ms = load_timeout_ms
         self._max_loads = max_loads
         self._loading: dict[str, asyncio.Task[Stored]] = {}
+        self._asked: dict[str, _Asked] = {}
 
     async def decide(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         if isinstance(answer, NeedProfile):
-            stored = await self._load(answer.profile_key)
+            stored = await self._current(answer.profile_key)
             # No await from here to decide: nothing can evict what was just admitted.
             now_ms = self._clock_ms()
             self._engine.admit(answer.profile_key, stored.profile, stored.consent, now_ms=now_ms)
@@ -47,6 +58,28 @@ class Admission:
         if answer.sequence:
             self._drain.wake()
         return answer
+
+    def heard(self, key: str) -> None:
+        """Another process wrote this profile: what is being read of it is not what is stored."""
+        self._loading.pop(key, None)
+        if key in self._asked:
+            self._asked[key].news += 1
+
+    async def _current(self, key: str) -> Stored:
+        """What is stored; read again where others wrote it since the reading began. Otherwise a
+        refusal that came in between would not be heard of: the profile is not in memory yet."""
+        asked = self._asked.setdefault(key, _Asked())
+        asked.askers += 1
+        try:
+            while True:
+                news = asked.news
+                stored = await self._load(key)
+                if asked.news == news:
+                    return stored
+        finally:
+            asked.askers -= 1
+            if not asked.askers:
+                del self._asked[key]
 
     async def _load(self, key: str) -> Stored:
         """One load for all who ask meanwhile; one who gives up does not end it for the others."""
@@ -73,7 +106,8 @@ class Admission:
         return await self._store.load(key)
 
     def _end(self, key: str, task: asyncio.Task[Stored]) -> None:
-        del self._loading[key]
+        if self._loading.get(key) is task:
+            del self._loading[key]
         # Read it, so that asyncio does not complain where everyone has given up waiting.
         if not task.cancelled():
             task.exception()

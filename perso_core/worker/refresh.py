@@ -25,11 +25,16 @@ def told_to_nobody(version: int) -> None:
     """For processes that do not serve."""
 
 
+def heard_by_nobody(key: str) -> None:
+    """For engines into which nothing is being loaded."""
+
+
 class Refresh:
     """Asks the store for news every interval_ms, and keeps the newest version in force.
 
     version: of the definitions in the engine; 0: none that was saved. tell: called in a thread
-    with each version that is in force from then on. on_problem: hears of what could not be taken
+    with each version that is in force from then on. heard: told of each profile that others wrote,
+    before it is read again here. on_problem: hears of what could not be taken
     over; what was in force stays. problems: how many there were.
     """
 
@@ -43,6 +48,7 @@ class Refresh:
         event_window_ms: int = DEFAULT_EVENT_WINDOW_MS,
         version: int = 0,
         tell: Callable[[int], None] = told_to_nobody,
+        heard: Callable[[str], None] = heard_by_nobody,
         on_problem: Callable[[Exception], None] = logged,
     ) -> None:
         self._engine = engine
@@ -52,6 +58,7 @@ class Refresh:
         self._event_window_ms = event_window_ms
         self._version = version
         self._tell = tell
+        self._heard = heard
         self._told: int | None = None  # the version that was told last
         self._on_problem = on_problem
         self.problems = 0
@@ -84,6 +91,8 @@ class Refresh:
         news = await self._store.news()
         self._definitions_due |= news.definitions
         self._keys_due |= news.keys
+        for key in news.keys:
+            self._heard(key)
         if self._definitions_due:
             await self._take_definitions()
         await self._tell_version()

@@ -257,3 +257,15 @@ async def test_an_inner_application_alone_may_have_visitors(aiohttp_client: Aioh
 def test_a_cookie_domain_that_is_none_is_refused_at_the_start(domain: str) -> None:
     with pytest.raises(BadCookieDomain, match="apex"):
         init_app(web.Application(), FakeSite(), datastream="demo", cookie_domain=domain)
+
+
+@pytest.mark.parametrize(("sent", "heard"), [("1", True), ("0", False), (None, False)])
+async def test_a_browsers_signal_against_sharing_reaches_the_site(
+    aiohttp_client: AiohttpClient, sent: str | None, heard: bool
+) -> None:
+    site = FakeSite()
+    client = await aiohttp_client(shop(site))
+
+    await client.get("/", headers=DOCUMENT | ({"Sec-GPC": sent} if sent else {}))
+
+    assert [visit.gpc for visit in site.visits] == [heard]

@@ -12,11 +12,12 @@ import pytest
 
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.engine.engine import Interaction
+from perso_core.engine.journal import ConsentChosen
 from perso_core.errors import RuleFaults, StoreUnavailable, UnreadableRecord
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import News, Store, Stored
 from perso_core.stores.sqlite import open_sqlite
-from perso_core.worker.refresh import Refresh, told_to_nobody
+from perso_core.worker.refresh import Refresh, heard_by_nobody, told_to_nobody
 from tests.building import NOON_MS, definitions
 from tests.worker.stack import ANNA, BERT, Stack, WatchedStore, broken, running, settled
 
@@ -26,7 +27,10 @@ BROKEN = definitions({"gold": "loyalty.tier.equals("})
 
 
 def refresh_of(
-    stack: Stack, interval_ms: int = 10, tell: Callable[[int], None] = told_to_nobody
+    stack: Stack,
+    interval_ms: int = 10,
+    tell: Callable[[int], None] = told_to_nobody,
+    heard: Callable[[str], None] = heard_by_nobody,
 ) -> Refresh:
     return Refresh(
         stack.engine,
@@ -34,6 +38,7 @@ def refresh_of(
         clock_ms=lambda: NOON_MS,
         interval_ms=interval_ms,
         tell=tell,
+        heard=heard,
         on_problem=stack.problems.append,
     )
 
@@ -303,6 +308,28 @@ async def test_our_own_commit_is_not_hidden_by_what_was_read_before_it(
         profile = ours.engine.profile(ANNA, now_ms=NOON_MS)
         ids = {event.id for event in profile.events}  # type: ignore[union-attr]  # hot
         assert ids == {"ours-1", "theirs", "ours-2"}
+
+
+async def test_a_refusal_that_comes_while_a_profile_is_loaded_is_in_force_once_it_is_there(
+    database: MemoryDatabase,
+) -> None:
+    """Read before, written by another process, heard of, and only then taken into memory."""
+    store = SlowReader(MemoryStore(database))
+    async with running(store) as ours, running(MemoryStore(database)) as theirs:
+        await theirs.begin_visit(ANNA)
+        arrives = store.arrives = asyncio.Event()
+        asked = Interaction(profile_key=ANNA, datastream_id="demo")
+        loading = asyncio.create_task(ours.admission.decide(asked))
+        await settled()
+        refuse = Interaction(
+            profile_key=ANNA, datastream_id="demo", changes=(ConsentChosen("out"),)
+        )
+        await theirs.drain.durable((await theirs.admission.decide(refuse)).sequence)
+        await refresh_of(ours, heard=ours.admission.heard).poll()
+        arrives.set()
+
+        assert not (await loading).permitted
+        assert not (await ours.admission.decide(asked)).permitted
 
 
 async def test_a_profile_that_nobody_asked_for_is_not_read(database: MemoryDatabase) -> None:
