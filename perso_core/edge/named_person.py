@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from perso_core.decision.consent import Choice
+from perso_core.decision.consent import Choice, refused
 from perso_core.decision.identity import Device, Identity, server_key
 from perso_core.edge.call import Call
 from perso_core.edge.caller import said_out
@@ -66,12 +66,14 @@ def no_primary(path: str) -> PrimaryMissing:
 async def _device_key(call: Call, ecid: str, proven: Device | None, services: EdgeServices) -> str:
     """The device's own profile, where forwarded cookies prove it or this datastream has reported
     an event of it; else one of the datastream's own, under the ECID that it named. So another
-    datastream's visitor is to this server as one who never came.
+    datastream's visitor is to this server as one who never came; but for one who refused: that
+    word holds for whoever names the device.
     """
     if proven is not None and proven.ecid == ecid:
         return proven.profile_key
     device = Device(ecid).profile_key
-    if call.datastream.id in (await _asked(device, call, services)).datastreams:
+    known = await _asked(device, call, services)
+    if call.datastream.id in known.datastreams or refused(known.consent):
         return device
     return _own_key(Identity("ECID", ecid), call)
 

@@ -261,7 +261,7 @@ async def test_a_full_disk_is_said_keeps_nothing_by_halves_and_is_survived(
         large = event(event_id="large", text="x" * 400_000)
 
         with pytest.raises(StoreUnavailable, match="FullError") as caught:
-            await store.commit([arrived(event(), BERT), arrived(large, base=1), chose("out")])
+            await store.commit([arrived(event(), BERT), arrived(large, base=1), chose("in")])
 
         assert "Make room on the disk" in caught.value.fix
         assert await store.load(ANNA) == before
