@@ -28,6 +28,7 @@ from perso_core.edge.problem import (
     Unexpected,
     shown,
 )
+from perso_core.edge.scripts import Script, script
 from perso_core.edge.server_api import server_collect, server_interact
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.set_consent import set_consent
@@ -52,9 +53,8 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
 SERVER_ACTIONS: Mapping[str, Action] = MappingProxyType(
     {"interact": server_interact, "collect": server_collect}
 )
-_STATIC = files("perso_core").joinpath("edge", "static")
-PERSO_JS = _STATIC.joinpath("perso.js").read_bytes()
-OPENAPI_PAGE = _STATIC.joinpath("openapi.html").read_bytes()
+OPENAPI_PAGE = files("perso_core").joinpath("edge", "static", "openapi.html").read_bytes()
+SCRIPTS = ("perso.js", "alloy-destinations-shim.js")
 ALLOWED_METHODS = "POST, OPTIONS"
 PREFLIGHT_MAX_AGE_S = 600
 
@@ -67,17 +67,13 @@ def build_edge(services: EdgeServices) -> web.Application:
             handler = partial(_answer, services, action, version == "v2")
             app.router.add_route("*", f"/{version}/{path}", handler)
             app.router.add_route("*", f"/{{hint}}/{version}/{path}", handler)
-    app.router.add_get("/perso.js", _perso_js)
+    for name in SCRIPTS:
+        app.router.add_get(f"/{name}", partial(_script, script(name)))
     app.router.add_get("/openapi.json", _openapi)
     app.router.add_get("/openapi", _openapi_page)
     # Whatever else comes under our prefix is answered here too, as problem+json.
     app.router.add_route("*", "/{path:.*}", partial(_answer, services, None, False))
     return app
-
-
-async def _perso_js(_: web.Request) -> web.Response:
-    """Our own client, for pages of any origin."""
-    return _public(PERSO_JS, "text/javascript")
 
 
 async def _openapi(_: web.Request) -> web.Response:
@@ -87,6 +83,17 @@ async def _openapi(_: web.Request) -> web.Response:
 async def _openapi_page(_: web.Request) -> web.Response:
     """The document for people."""
     return _public(OPENAPI_PAGE, "text/html")
+
+
+async def _script(served: Script, request: web.Request) -> web.Response:
+    """For pages of any origin."""
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        answer = _public(served.compressed, "text/javascript")
+        answer.headers["Content-Encoding"] = "gzip"
+    else:
+        answer = _public(served.plain, "text/javascript")
+    answer.headers["Vary"] = "Accept-Encoding"
+    return answer
 
 
 def _public(body: bytes, content_type: str) -> web.Response:

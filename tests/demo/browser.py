@@ -14,6 +14,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
 ALLOY_JS = ROOT / "node_modules/@adobe/alloy/dist/alloy.min.js"
+ALLOY_2_33_JS = ROOT / "node_modules/alloy-2.33.1/dist/alloy.min.js"
+TSC = ROOT / "node_modules/typescript/bin/tsc"
 AXE_JS = ROOT / "node_modules/axe-core/axe.min.js"
 
 # No sandbox: tests run as root in a container. The rest keeps Chromium from calling home.
@@ -38,8 +40,8 @@ def need(path: str | Path | None, *, install: str) -> Path:
     pytest.skip(f"Not installed. Run: {install}")
 
 
-def need_alloy() -> Path:
-    return need(ALLOY_JS, install="npm ci --ignore-scripts")
+def need_alloy(path: Path = ALLOY_JS) -> Path:
+    return need(path, install="npm ci --ignore-scripts")
 
 
 def need_axe() -> str:

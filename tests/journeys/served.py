@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,23 +27,39 @@ ALIASES = ["personalizationAlias", "adServerAlias", "crmAlias"]
 SNEAKER_BROWSER = "4c139957-5db5-5a29-be13-38e2ae6e7b3d"
 ORG = "5BFE274A5F6980A50A495C08@AdobeOrg"
 
-# A page with nothing but a script. alloy's base code is a queue; perso.js needs none.
+# A page with nothing but scripts. alloy's base code is a queue; perso.js needs none.
 _PAGE = """<!doctype html><html lang="en"><title>A page</title>
 <script>
   (window.__alloyNS = window.__alloyNS || []).push("alloy");
   window.alloy = (...words) => new Promise((ok, no) => window.alloy.q.push([ok, no, words]));
   window.alloy.q = [];
 </script>
-<script src="/sdk.js"></script>"""
+"""
+PERSO_PAGE = "/perso"
 
 
 def edge_and_pages(
-    data_dir: Path, sdk: Path, *, origins: list[str], more: web.Application | None = None
+    data_dir: Path,
+    sdk: Path,
+    *,
+    origins: list[str],
+    scripts: Sequence[str] = ("/sdk.js",),
+    more: web.Application | None = None,
 ) -> Callable[[], AbstractAsyncContextManager[web.Application]]:
     """An application of the demo's definitions: the edge under /ee, pages at / and /two.
 
+    sdk: served as /sdk.js. scripts: what those pages load; /perso loads perso.js from the edge,
+    /bare nothing.
     origins: those that the datastream allows. more: mounted under /more.
     """
+
+    def _page(*loaded: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+        text = _PAGE + "\n".join(f'<script src="{script}"></script>' for script in loaded)
+
+        async def page(_: web.Request) -> web.Response:
+            return web.Response(text=text, content_type="text/html")
+
+        return page
 
     async def _script(_: web.Request) -> web.FileResponse:
         return web.FileResponse(sdk, headers={"Content-Type": "text/javascript"})
@@ -58,8 +74,10 @@ def edge_and_pages(
         async with open_perso(settings) as perso:
             await perso.apply(definitions_from_toml(allowed))
             app = web.Application()
-            app.router.add_get("/", _page)
-            app.router.add_get("/two", _page)
+            app.router.add_get("/", _page(*scripts))
+            app.router.add_get("/two", _page(*scripts))
+            app.router.add_get("/bare", _page())
+            app.router.add_get(PERSO_PAGE, _page("/ee/perso.js"))
             app.router.add_get("/sdk.js", _script)
             with patience():
                 app.add_subapp("/ee", perso.edge_app())
@@ -68,10 +86,6 @@ def edge_and_pages(
             yield app
 
     return opened
-
-
-async def _page(_: web.Request) -> web.Response:
-    return web.Response(text=_PAGE, content_type="text/html")
 
 
 @contextmanager

@@ -2,68 +2,77 @@
 
 from __future__ import annotations
 
-import gzip
+import asyncio
 import json
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
 from playwright.sync_api import BrowserContext, Page, Response
 
-from tests.demo.browser import chromium
+from perso_core.edge.scripts import script
+from tests.demo.browser import chromium, problems_of
+from tests.journeys.busy import busy_edge
 from tests.journeys.served import (
     ALIASES,
     ORG,
     PERSO_JS,
+    PERSO_PAGE,
     SNEAKER_BROWSER,
     edge_and_pages,
     served,
 )
 
 PAGE_ORIGIN = "http://www.shop.test"
+OTHER_ORIGIN = "http://www.magazine.test"
 EDGES = {"first party": "http://edge.shop.test", "third party": "http://edge.perso-cloud.test"}
 MOST_BYTES = 3 * 1024
 
+PAGE_VIEW = {"eventType": "web.webpagedetails.pageViews"}
 SNEAKER_VIEW = {
     "eventType": "commerce.productViews",
     "productListItems": [{"SKU": "SNK-PATH", "name": "Pathfinder sneaker"}],
 }
 
 
-class Busy:
-    """An edge that is busy for some requests, then answers. Mounted under /more."""
+class Stalled:
+    """An edge that answers what it is told to, when it is told to. Mounted under /more."""
 
     def __init__(self) -> None:
-        self.refusals = 0
-        self.asked: list[dict[str, str]] = []
+        self.status, self.after_s = 200, 0.0
         self.app = web.Application()
-        self.app.router.add_post("/v1/interact", self._answer)
+        self.app.router.add_post("/v1/{action:.*}", self._answer)
 
-    async def _answer(self, request: web.Request) -> web.Response:
-        self.asked.append(dict(request.query))
-        if len(self.asked) <= self.refusals:
-            return web.Response(status=503, headers={"Retry-After": "0"})
-        return web.json_response({"handle": []})
+    async def _answer(self, _: web.Request) -> web.Response:
+        await asyncio.sleep(self.after_s)
+        return web.json_response({"title": "Stalled", "detail": "As told."}, status=self.status)
 
 
 class Served(NamedTuple):
     port: int
-    busy: Busy
+    stalled: Stalled
     new_context: Any
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    busy = Busy()
+    stalled = Stalled()
     opened = edge_and_pages(
-        tmp_path_factory.mktemp("perso"), PERSO_JS, origins=[PAGE_ORIGIN], more=busy.app
+        tmp_path_factory.mktemp("perso"),
+        PERSO_JS,
+        origins=[PAGE_ORIGIN, OTHER_ORIGIN],
+        more=stalled.app,
     )
     with served(opened) as port:
-        hosts = ["www.shop.test", *(edge.removeprefix("http://") for edge in EDGES.values())]
+        hosts = [
+            one.removeprefix("http://") for one in (PAGE_ORIGIN, OTHER_ORIGIN, *EDGES.values())
+        ]
         rules = ",".join(f"MAP {host}:80 127.0.0.1:{port}" for host in hosts)
         with chromium(f"--host-resolver-rules={rules}") as browser:
-            yield Served(port, busy, browser.new_context)
+            yield Served(port, stalled, browser.new_context)
 
 
 @pytest.fixture
@@ -101,12 +110,23 @@ def rejection(page: Page, call: str) -> str:
     return message
 
 
+def audiences(result: dict[str, Any]) -> list[str]:
+    """Of the first destination."""
+    return [one["id"] for one in result["destinations"][0]["segments"]]
+
+
 def choice(general: str) -> dict[str, Any]:
     return {"standard": "Adobe", "version": "1.0", "value": {"general": general}}
 
 
-def test_it_weighs_three_kilobytes_at_most() -> None:
-    assert len(gzip.compress(PERSO_JS.read_bytes(), 9)) <= MOST_BYTES
+def test_a_page_loads_three_kilobytes_of_it_at_most() -> None:
+    assert len(script("perso.js").compressed) <= MOST_BYTES
+
+
+def test_it_works_as_it_is_served_too(visitor: BrowserContext) -> None:
+    page = opened(visitor.new_page(), f"{PAGE_ORIGIN}{PERSO_PAGE}")
+
+    assert [entry["alias"] for entry in send(page, SNEAKER_VIEW)["destinations"]] == ALIASES
 
 
 def test_an_event_resolves_with_what_alloy_resolves_with(
@@ -275,18 +295,242 @@ def test_an_event_sent_while_the_page_closes_counts_on_the_next_one(
     )
 
 
-@pytest.mark.parametrize(("refusals", "requests"), [(2, 3), (3, 4), (9, 4)])
-def test_a_busy_edge_is_asked_again_up_to_three_times(
-    site: Served, visitor: BrowserContext, refusals: int, requests: int
+def test_first_events_of_three_tabs_at_once_are_one_visitor(
+    site: Served, visitor: BrowserContext
 ) -> None:
-    site.busy.refusals, site.busy.asked = refusals, []
+    answers: list[Response] = []
+    visitor.on("response", lambda told: answers.append(told) if "/v1/" in told.url else None)
+    # A secure context, as any site with TLS: there the browser lets tabs wait for each other.
+    tabs = [opened(visitor.new_page(), f"http://127.0.0.1:{site.port}/") for _ in range(3)]
+
+    for tab in tabs:
+        tab.evaluate(
+            """() => {
+              const real = window.fetch;
+              window.fetch = async (...words) => {
+                await new Promise((go) => setTimeout(go, 500));
+                return real(...words);
+              };
+              window.sent = perso('sendEvent');
+            }"""
+        )
+    for tab in tabs:
+        tab.evaluate("() => window.sent")
+
+    assert len(answers) == 3
+    assert len({ecid_in(answer) for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_edge_is_asked_again_after_the_time_that_it_names(
+    visitor: BrowserContext, edge: str, status: int
+) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN, edgeUrl=edge)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    # By itself it comes back after 1.3 s at most.
+    with busy_edge(times=1, status=status, retry_after_s=2) as refused:
+        result = send(page, SNEAKER_VIEW)
+
+    assert audiences(result) == [SNEAKER_BROWSER]
+    assert refused.waits_s[0] >= 1.9
+    assert len(asked) == 2
+    assert len(set(asked)) == 1  # the same request, which counts once
+
+
+NOTHING: dict[str, list[object]] = {"destinations": [], "propositions": [], "decisions": []}
+
+
+def test_an_edge_that_stays_busy_is_asked_four_times_and_then_the_page_gets_its_defaults(
+    visitor: BrowserContext, edge: str
+) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN, edgeUrl=edge)
+    problems = problems_of(page)
+
+    with busy_edge(times=99) as refused:
+        result = send(page, SNEAKER_VIEW)
+
+    assert result == NOTHING
+    assert len(refused.at_s) == 4
+    assert any("[perso] The edge answered 429. Too many requests" in told for told in problems)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_edge_that_is_broken_leaves_the_page_its_defaults(
+    site: Served, visitor: BrowserContext, status: int
+) -> None:
+    site.stalled.status, site.stalled.after_s = status, 0
     page = opened(visitor.new_page(), f"http://127.0.0.1:{site.port}/", edgeBasePath="more")
 
-    told = rejection(page, "perso('sendEvent')")
+    assert send(page, SNEAKER_VIEW) == NOTHING
+    link = page.evaluate("() => perso('appendIdentityToUrl', { url: '/a' })")
+    assert link == {"url": "/a"}
+    told = rejection(page, "perso('setConsent', { consent: [] })")
+    assert f"The edge answered {status}." in told
 
-    assert len(site.busy.asked) == requests
-    assert len({asked["requestId"] for asked in site.busy.asked}) == 1
-    assert told == "resolved" if refusals < 4 else "The edge answered 503" in told
+
+def test_an_edge_that_is_slow_is_waited_for_as_long_as_the_page_says(
+    site: Served, visitor: BrowserContext
+) -> None:
+    site.stalled.status, site.stalled.after_s = 200, 3
+    page = opened(
+        visitor.new_page(),
+        f"http://127.0.0.1:{site.port}/",
+        edgeBasePath="more",
+        answerWithinMs=200,
+    )
+
+    result, waited_ms = page.evaluate(
+        """() => {
+          const began = performance.now();
+          return perso('sendEvent').then((result) => [result, performance.now() - began]);
+        }"""
+    )
+
+    assert result == NOTHING
+    assert 150 <= waited_ms < 2_000
+
+
+def test_an_edge_that_does_not_answer_leaves_the_page_its_defaults_and_is_named(
+    visitor: BrowserContext,
+) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN, edgeUrl="http://127.0.0.1:9")
+    problems = problems_of(page)
+
+    assert send(page, SNEAKER_VIEW) == NOTHING
+    assert any("No answer from http://127.0.0.1:9." in told for told in problems)
+
+
+def test_until_the_visitor_has_chosen_nothing_leaves_the_page(
+    visitor: BrowserContext, edge: str
+) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN, edgeUrl=edge, defaultConsent="pending")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    page.evaluate("xdm => { window.waiting = perso('sendEvent', { xdm }); }", SNEAKER_VIEW)
+    link = page.evaluate("() => perso('appendIdentityToUrl', { url: '/a' })")
+    page.wait_for_timeout(300)
+
+    assert asked == []
+    assert link == {"url": "/a"}
+    page.evaluate("choice => perso('setConsent', { consent: [choice] })", choice("out"))
+    assert page.evaluate("() => window.waiting") == {}
+
+
+def test_a_site_that_asks_first_tells_nothing_until_the_visitor_agrees(
+    visitor: BrowserContext, edge: str
+) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN, edgeUrl=edge, defaultConsent="out")
+
+    assert send(page, SNEAKER_VIEW) == {}
+    page.evaluate("choice => perso('setConsent', { consent: [choice] })", choice("in"))
+    assert audiences(send(page, SNEAKER_VIEW)) == [SNEAKER_BROWSER]
+
+    opened(page, f"{PAGE_ORIGIN}/two", edgeUrl=edge, defaultConsent="out")
+    assert audiences(send(page, PAGE_VIEW)) == [SNEAKER_BROWSER]
+
+
+NO_DESTINATIONS = {
+    "com_adobe_experience_platform": {"com_adobe_edge_destinations": {"enabled": False}}
+}
+
+
+def test_one_event_or_a_whole_page_may_ask_for_no_destinations(
+    visitor: BrowserContext, edge: str
+) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN, edgeUrl=edge)
+    one = page.evaluate(
+        "over => perso('sendEvent', { edgeConfigOverrides: over })", NO_DESTINATIONS
+    )
+    opened(page, PAGE_ORIGIN, edgeUrl=edge, edgeConfigOverrides=NO_DESTINATIONS)
+    whole = send(page, SNEAKER_VIEW)
+    opened(page, PAGE_ORIGIN, edgeUrl=edge)
+
+    assert one["destinations"] == whole["destinations"] == []
+    assert audiences(send(page, PAGE_VIEW)) == [SNEAKER_BROWSER]
+
+
+def test_a_page_may_send_an_event_to_another_datastream(visitor: BrowserContext) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN)
+
+    told = rejection(page, "perso('sendEvent', { edgeConfigOverrides: { datastreamId: 'other' } })")
+
+    assert "The datastream 'other' does not exist." in told
+
+
+@pytest.mark.parametrize(
+    ("url", "begins", "ends"),
+    [
+        ("/a", "/a?adobe_mc=TS%3D", ""),
+        ("/a?b=1", "/a?b=1&adobe_mc=TS%3D", ""),
+        ("https://x.test/?b=1#c?d", "https://x.test/?b=1&adobe_mc=TS%3D", "#c?d"),
+    ],
+)
+def test_a_link_keeps_its_address_and_gets_the_visitor(
+    visitor: BrowserContext, url: str, begins: str, ends: str
+) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN)
+
+    link = page.evaluate("url => perso('appendIdentityToUrl', { url })", url)["url"]
+
+    ecid = identity(page)
+    assert link.startswith(begins)
+    assert link.endswith(f"%7CMCMID%3D{ecid}%7CMCORGID%3D{ORG.replace('@', '%2540')}{ends}")
+
+
+def test_three_first_events_on_the_page_that_a_link_led_to_are_the_visitor_it_names(
+    visitor: BrowserContext, edge: str
+) -> None:
+    page = opened(visitor.new_page(), OTHER_ORIGIN, edgeUrl=edge)
+    own = identity(page)
+    named = "12" * 19
+    said = f"TS={time.time():.0f}|MCMID={named}|MCORGID={quote(ORG, safe='')}"
+    opened(page, f"{OTHER_ORIGIN}/?adobe_mc={quote(said, safe='')}", edgeUrl=edge)
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer))
+
+    page.evaluate("() => Promise.all([1, 2, 3].map(() => perso('sendEvent')))")
+
+    assert own != named
+    assert {ecid_in(answer) for answer in answers} == {named}
+    assert identity(page) == named
+
+
+@pytest.mark.parametrize("said", ["TS=1", "%E0%A4%A", "TS=9999999999|MCMID=1|MCORGID=x"])
+def test_a_link_that_says_nothing_sensible_breaks_no_page(
+    visitor: BrowserContext, said: str
+) -> None:
+    page = opened(visitor.new_page(), f"{PAGE_ORIGIN}/?adobe_mc={said}")
+
+    assert [entry["alias"] for entry in send(page, SNEAKER_VIEW)["destinations"]] == ALIASES
+
+
+def test_an_answer_that_the_site_s_server_got_is_applied_in_the_page(
+    visitor: BrowserContext, edge: str
+) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN, edgeUrl=edge)
+    send(page, SNEAKER_VIEW)
+    ecid = identity(page)
+    kept = {one["name"]: one["value"] for one in visitor.cookies(PAGE_ORIGIN)}
+    visitor.clear_cookies()
+    answer = {
+        "handle": [
+            {"type": "activation:pull", "payload": [{"alias": "a", "segments": []}]},
+            {
+                "type": "state:store",
+                "payload": [{"key": key, "value": value} for key, value in kept.items()],
+            },
+        ]
+    }
+
+    opened(page, PAGE_ORIGIN, edgeUrl=edge)
+    result = page.evaluate("body => perso('applyResponse', { responseBody: body })", answer)
+
+    assert result["destinations"] == [{"alias": "a", "segments": []}]
+    assert audiences(send(page, PAGE_VIEW)) == [SNEAKER_BROWSER]
+    assert identity(page) == ecid
 
 
 def test_an_error_names_the_command_the_status_and_the_cause(visitor: BrowserContext) -> None:
@@ -298,18 +542,12 @@ def test_an_error_names_the_command_the_status_and_the_cause(visitor: BrowserCon
     assert "nowhere" in told
 
 
-def test_an_edge_that_does_not_answer_is_named(visitor: BrowserContext) -> None:
-    page = opened(visitor.new_page(), PAGE_ORIGIN, edgeUrl="http://127.0.0.1:9")
-
-    assert "No answer from http://127.0.0.1:9." in rejection(page, "perso('sendEvent')")
-
-
 @pytest.mark.parametrize(
     ("call", "told"),
     [
         ("perso('sendEvent')", "Configure first."),
         ("perso('configure', { orgId: 'x' })", "Give datastreamId and orgId."),
-        ("perso('sendEvents')", "Commands: configure,sendEvent,setConsent,getIdentity"),
+        ("perso('sendEvents')", "Commands: configure,sendEvent,setConsent,getIdentity,append"),
     ],
 )
 def test_a_call_that_cannot_be_made_says_why(visitor: BrowserContext, call: str, told: str) -> None:

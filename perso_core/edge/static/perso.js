@@ -1,109 +1,138 @@
-/* perso.js: alloy's commands and results, for any host and port; see docs/demo.md.
-   Without edgeUrl or edgeDomain it asks the page's own origin. */
+// perso.js: alloy's commands and results, for any host and port; see docs/clients.md. The edge serves
+// it without comments and indentation: at most 3 KB, compressed. It takes browsers of 2022 and later.
 (() => {
-  const TEXT = "text/plain; charset=UTF-8"; // JSON would need a preflight
-  let config, home, apex, prefix, ecid;
-  let choices = 0; // setConsent calls under way
-  let waiting = []; // for a choice
-  let chosen = Promise.resolve(); // the last setConsent
-  let first = chosen; // the request that brings the identity
+  const nothing = () => [];
+  const wait = (ms) => new Promise((go) => setTimeout(go, ms, nothing));
+  let config, home, prefix, linked;
+  let apex = "";
+  // setConsent calls under way, who waits for them, and the last one.
+  let choices = 0;
+  let waiting = [];
+  let chosen = Promise.resolve();
+  // The request that brings the identity.
+  let first = chosen;
 
-  const cookie = (name) => {
-    for (const pair of document.cookie.split("; "))
-      if (pair.startsWith(name + "=")) return decodeURIComponent(pair.slice(name.length + 1));
+  // What others wrote may be no text that this reads.
+  const tried = (read) => {
+    try { return read(); } catch {}
   };
 
-  const setCookie = (name, value, maxAge, sameSite) => {
-    document.cookie = name + "=" + encodeURIComponent(value).replace(/%3D/g, "=") + ";path=/" +
+  const cookies = () => document.cookie.split("; ").filter((pair) => pair.startsWith(prefix)).map((pair) => {
+    const [key, ...value] = pair.split("=");
+    return { key, value: tried(() => decodeURIComponent(value.join("="))) };
+  });
+
+  const cookie = (name) => (cookies().find(({ key }) => key === prefix + name) || {}).value;
+
+  const setCookie = ({ key, value, maxAge, attrs }) => {
+    document.cookie = key + "=" + encodeURIComponent(value).replace(/%3D/g, "=") + ";path=/" +
       (apex && ";domain=" + apex) + (maxAge == null ? "" : ";max-age=" + maxAge) +
-      (sameSite ? ";samesite=" + sameSite : "") + (/none/i.test(sameSite) ? ";secure" : "");
+      (attrs ? ";secure;samesite=" + attrs.SameSite : "");
   };
 
-  // The widest domain that keeps a cookie, or "".
-  const findApex = () => {
-    const parts = location.hostname.split(".");
-    for (let n = 2; n <= parts.length; n++) {
-      apex = parts.slice(-n).join(".");
-      setCookie(prefix + "try", 1);
-      if (cookie(prefix + "try")) return setCookie(prefix + "try", "", 0);
-    }
-    apex = "";
+  // The ECID in the identity cookie: a protobuf that begins with it.
+  const kept = () => tried(() =>
+    /^\n&(\d{38})/.exec(atob(cookie("identity").replace(/_/g, "/").replace(/-/g, "+")))[1]);
+
+  const named = () => linked && { ECID: [{ id: linked }] };
+
+  const settled = () => kept() && (linked || kept()) === kept();
+
+  // [url, body]
+  const written = (action, body, over, made) => {
+    const { datastreamId, ...configOverrides } = { ...config.edgeConfigOverrides, ...over };
+    const hint = cookie("cluster");
+    return [
+      home + "/" + (config.edgeBasePath || "ee") + (hint ? "/" + hint : "") + "/v1/" + action +
+        "?configId=" + encodeURIComponent(datastreamId || config.datastreamId) + "&requestId=" + made + Math.random(),
+      JSON.stringify({
+        xdm: { identityMap: named() },
+        query: { identity: { fetch: ["ECID"] } },
+        ...body,
+        meta: {
+          state: { entries: cookies() },
+          queueTimeMillis: Date.now() - made,
+          configOverrides,
+        },
+      }),
+    ];
   };
 
-  const state = () => {
-    const host = new URL(home).hostname;
-    const state = { domain: apex, cookiesEnabled: true };
-    // An edge on another site does not see the page's cookies.
-    if (!apex || !("." + host).endsWith("." + apex))
-      state.entries = document.cookie.split("; ").map((pair) => pair.split("=")[0])
-        .filter((key) => key.startsWith(prefix)).map((key) => ({ key, value: cookie(key) }));
-    return state;
-  };
-
-  const address = (action) => {
-    const hint = cookie(prefix + "cluster");
-    return home + "/" + (config.edgeBasePath || "ee") + (hint ? "/" + hint : "") + "/v1/" + action +
-      "?configId=" + encodeURIComponent(config.datastreamId) +
-      "&requestId=" + crypto.getRandomValues(new Uint32Array(4)).join("-");
-  };
-
-  const post = async (url, body, tries = 0) => {
-    const response = await fetch(url, {
-      method: "POST", body, credentials: "include", headers: { "Content-Type": TEXT },
-    }).catch((error) => {
-      throw Error("No answer from " + home + ". Does it allow this origin? " + error.message);
-    });
-    if ([429, 502, 503, 504].includes(response.status) && tries < 3) {
-      const after = response.headers.get("Retry-After");
-      const wait = after ? (isNaN(after) ? Date.parse(after) - Date.now() : after * 1000) : (tries + 1) * (700 + 600 * Math.random());
-      if (wait < 60000) {
-        await new Promise((go) => setTimeout(go, Math.max(wait, 100)));
-        return post(url, body, tries + 1);
-      }
-    }
-    const { handle, title, detail } = response.status === 204 ? { handle: [] } : await response.json().catch(() => ({}));
-    if (!response.ok || !handle) throw Error("The edge answered " + response.status + ". " + title + ": " + detail);
+  // Keeps what an answer has for the browser; gives its payloads by type.
+  const taken = ({ handle }) => {
     const all = (type) => handle.filter((one) => one.type === type).flatMap((one) => one.payload);
-    for (const { key, value, maxAge, attrs } of all("state:store")) setCookie(key, value, maxAge, attrs && attrs.SameSite);
-    for (const { id, namespace } of all("identity:result")) if (namespace.code === "ECID") ecid = id;
+    all("state:store").forEach(setCookie);
     return all;
   };
 
-  // Two requests at once without an identity would make two visitors of one.
-  const call = (action, body) => {
-    const asked = Date.now();
-    const send = () => post(address(action), JSON.stringify({
-      ...body,
-      query: { identity: { fetch: ["ECID"] } },
-      meta: { state: state(), queueTimeMillis: Math.min(Date.now() - asked, 300000) },
-    }));
-    const sent = first.then(() => send());
-    if (!cookie(prefix + "identity")) first = sent.catch(() => {});
+  const told = (all) => {
+    const propositions = all("personalization:decisions");
+    return { destinations: all("activation:pull"), propositions, decisions: propositions };
+  };
+
+  const post = async ([url, body], tries = 1) => {
+    // A body that is a text goes as text/plain: JSON would need a preflight.
+    const response = await fetch(url, {
+      method: "POST", body, credentials: "include", signal: AbortSignal.timeout(30000),
+    }).catch((error) => {
+      throw Error("No answer from " + home + ". Does it allow this origin? " + error.message);
+    });
+    const { status } = response;
+    const after = response.headers.get("Retry-After");
+    const ms = after * 1000 || Date.parse(after) - Date.now() || tries * (700 + 600 * Math.random());
+    if ([429, 502, 503, 504].includes(status) && tries < 4 && ms < 60000) {
+      await wait(Math.max(ms, 100));
+      return post([url, body], tries + 1);
+    }
+    const answer = status === 204 ? { handle: [] } : await response.json().catch(nothing);
+    if (response.ok && answer.handle) return taken(answer);
+    throw Object.assign(Error("The edge answered " + status + ". " + answer.title + ": " + answer.detail), { status });
+  };
+
+  // Two requests at once without an identity, here or in another tab, would make two visitors of one.
+  const call = (action, body, over, made = Date.now()) => {
+    const send = () => post(written(action, body, over, made));
+    const sent = first.then(() =>
+      settled() || !navigator.locks ? send() : navigator.locks.request(prefix, send));
+    if (!settled()) first = sent.catch(nothing);
     return sent;
+  };
+
+  // An edge that fails or is late breaks no page; what the page itself did wrong is told.
+  const excused = (sent) => Promise.race([
+    sent.catch((error) => {
+      if (/^4(?!29)/.test(error.status)) throw error;
+      console.warn("[perso] " + error.message);
+      return nothing;
+    }),
+    wait(config.answerWithinMs || 5000),
+  ]);
+
+  const consent = () => {
+    const word = /general=(\w+)/.exec(cookie("consent"));
+    return choices ? "pending" : word ? word[1] : config.defaultConsent || "in";
   };
 
   // Waits until there is a word; true when it is "in".
   const permitted = async () => {
-    for (;;) {
-      const word = /general=(\w+)/.exec(cookie(prefix + "consent"));
-      const now = choices ? "pending" : word ? word[1] : config.defaultConsent || "in";
-      if (now !== "pending") return now === "in";
-      await new Promise((go) => waiting.push(go));
-    }
+    while (consent() === "pending") await new Promise((go) => waiting.push(go));
+    return consent() === "in";
   };
 
   const merged = (under, over) => {
-    if (Object(under) !== under || Object(over) !== over || Array.isArray(over)) return over;
-    const both = { ...under };
-    for (const name in over) both[name] = merged(under[name], over[name]);
+    const both = { ...under, ...over };
+    for (const name in under) if (Object(both[name]) === both[name]) both[name] = merged(under[name], both[name]);
     return both;
   };
 
   const context = () => ({
-    timestamp: new Date(),
+    timestamp: new Date().toISOString(),
     web: { webPageDetails: { URL: location.href }, webReferrer: { URL: document.referrer } },
     environment: { type: "browser", browserDetails: { viewportWidth: innerWidth, viewportHeight: innerHeight } },
   });
+
+  const identified = async (over) => settled() ? kept() :
+    (await excused(call("identity/acquire", {}, over)))("identity:result").map(({ id }) => id)[0];
 
   const commands = {
     async configure(given) {
@@ -112,29 +141,41 @@
       home = new URL(given.edgeUrl || (given.edgeDomain ? "https://" + given.edgeDomain : location)).origin;
       prefix = "kndctr_" + given.orgId.replace("@", "_") + "_";
       config = given;
-      findApex();
+      // The widest domain that keeps a cookie, or "".
+      const key = prefix + "try";
+      const parts = location.hostname.split(".");
+      for (let n = 2; n <= parts.length && !cookie("try"); n++) {
+        apex = parts.slice(-n).join(".");
+        setCookie({ key, value: 1 });
+      }
+      if (!cookie("try")) apex = "";
+      setCookie({ key, maxAge: 0 });
+      // A link from another site may say who the visitor is, for 300 s: see appendIdentityToUrl.
+      tried(() => {
+        const said = decodeURIComponent(/.*[?&]adobe_mc=([^&#]+)/.exec(location.href)[1]);
+        const [, at, id, org] = /TS=(\d+)\|MCMID=(\d{38})\|MCORGID=(.+)/.exec(said);
+        if (Date.now() / 1000 - at <= 300 && decodeURIComponent(org) === config.orgId) linked = id;
+      });
       // Nobody knows whose consent it was.
-      if (!cookie(prefix + "identity")) setCookie(prefix + "consent", "", 0);
+      if (!cookie("identity")) setCookie({ key: prefix + "consent", maxAge: 0 });
       return {};
     },
 
-    async sendEvent({ xdm, data, type, documentUnloading }) {
-      const event = { xdm: merged(context(), { ...xdm, ...(type && { eventType: type }) }), data };
+    async sendEvent({ xdm, data, type: eventType, documentUnloading, edgeConfigOverrides }) {
+      const made = Date.now();
+      const events = [{ xdm: merged(context(), { ...xdm, ...(eventType && { eventType }) }), data }];
       if (!(await permitted())) return {};
-      let all = () => [];
-      if (documentUnloading && cookie(prefix + "identity")) {
-        const url = address("collect");
-        const body = JSON.stringify({ events: [event], meta: { state: state() } });
-        if (!navigator.sendBeacon(url, new Blob([body], { type: TEXT }))) await post(url, body);
-      } else all = await call("interact", { events: [event] });
-      const propositions = all("personalization:decisions");
-      return { destinations: all("activation:pull"), propositions, decisions: propositions };
+      if (!documentUnloading || !kept())
+        return told(await excused(call("interact", { events }, edgeConfigOverrides, made)));
+      const sent = written("collect", { events }, edgeConfigOverrides, made);
+      return told(navigator.sendBeacon(...sent) ? nothing : await excused(post(sent)));
     },
 
-    async setConsent({ consent, identityMap }) {
+    async setConsent({ consent, identityMap, edgeConfigOverrides }) {
       choices++;
-      const sent = chosen.then(() => call("privacy/set-consent", { consent, identityMap }));
-      chosen = sent.catch(() => {}).then(() => {
+      const sent = chosen.then(() =>
+        call("privacy/set-consent", { consent, identityMap: { ...named(), ...identityMap } }, edgeConfigOverrides));
+      chosen = sent.catch(nothing).then(() => {
         choices--;
         waiting.splice(0).forEach((go) => go());
       });
@@ -143,13 +184,23 @@
       return {};
     },
 
-    async getIdentity() {
+    async getIdentity({ edgeConfigOverrides }) {
       if (!(await permitted())) return {};
-      // A protobuf that begins with the ECID: tag 10, length 38.
-      const kept = /^\n&(\d{38})/.exec(atob((cookie(prefix + "identity") || "").replace(/_/g, "/").replace(/-/g, "+")));
-      if (kept) ecid = kept[1];
-      if (!ecid) await call("identity/acquire");
-      return { identity: { ECID: ecid || null }, edge: {} };
+      return { identity: { ECID: (await identified(edgeConfigOverrides)) || null }, edge: {} };
+    },
+
+    // A link cannot wait for a choice: without consent it stays as it is.
+    async appendIdentityToUrl({ url, edgeConfigOverrides }) {
+      const id = consent() === "in" && (await identified(edgeConfigOverrides));
+      if (!id) return { url };
+      const [, before, query, hash] = /^([^?#]*)(\??[^#]*)(.*)/.exec(url);
+      const said = "TS=" + Math.round(Date.now() / 1000) + "|MCMID=" + id + "|MCORGID=" + encodeURIComponent(config.orgId);
+      return { url: before + (query ? query + "&" : "?") + "adobe_mc=" + encodeURIComponent(said) + hash };
+    },
+
+    // The page's server asked the edge, and left the answer in the page.
+    async applyResponse({ responseBody }) {
+      return told(taken(responseBody));
     },
   };
 
