@@ -496,6 +496,8 @@ def test_three_first_events_on_the_page_that_a_link_led_to_are_the_visitor_it_na
     assert own != named
     assert {ecid_in(answer) for answer in answers} == {named}
     assert identity(page) == named
+    # Each answer that sets a proof begins a profile: the three events are in one.
+    assert sum("_AdobeOrg_rs" in answer.text() for answer in answers) == 1
 
 
 @pytest.mark.parametrize("said", ["TS=1", "%E0%A4%A", "TS=9999999999|MCMID=1|MCORGID=x"])
