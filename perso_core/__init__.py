@@ -6,6 +6,7 @@ The public names. Importing this package loads no server and no store; to run on
 
 from perso_core.decision.governance import Refused
 from perso_core.decision.lookup import DestinationLookup, Lookup
+from perso_core.decision.referrer import referrer_type
 from perso_core.errors import (
     BadAttributes,
     NothingDefined,
@@ -33,4 +34,5 @@ __all__ = [
     "UnknownAudience",
     "UnknownDatastream",
     "Visitor",
+    "referrer_type",
 ]

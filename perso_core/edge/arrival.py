@@ -125,6 +125,7 @@ async def call_of(arrival: Arrival, services: EdgeServices, *, server: bool) -> 
         context=context if server else None,
         silent=arrival.silent,
         gpc=request.headers.get("Sec-GPC") == "1",
+        accept_language=request.headers.get("Accept-Language", ""),
     )
 
 

@@ -23,6 +23,7 @@ class Call(Struct, frozen=True, kw_only=True):
     server: it came to /v2. context: a server's proof, on v2 alone; None: whoever calls is answered
     as a browser. silent: no body is wanted where nothing is amiss.
     gpc: the browser sent `Sec-GPC: 1`; its absence says nothing.
+    accept_language: the header, "" when absent.
     """
 
     request_id: str
@@ -36,6 +37,7 @@ class Call(Struct, frozen=True, kw_only=True):
     context: AuthContext | None = None
     silent: bool = False
     gpc: bool = False
+    accept_language: str = ""
 
     @property
     def report(self) -> Report:

@@ -18,6 +18,7 @@ from perso_core.edge.consult import Consulted, consult, refuse
 from perso_core.edge.cookies import cluster_cookie, consent_cookie
 from perso_core.edge.identity_map import claimed, claims_of
 from perso_core.edge.overrides import Overrides, overrides_from
+from perso_core.edge.page_facts import with_page_facts
 from perso_core.edge.problem import EdgeError, NoConsent
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.wire import (
@@ -161,7 +162,8 @@ def arrived_event(
     """One event of a request, for the profile of that key."""
     sent = request.events[index]
     event = event_from(
-        sent.xdm,
+        # What a proven server sends in its headers is not its visitor's.
+        with_page_facts(sent.xdm, accept_language="" if call.context else call.accept_language),
         event_id=_event_id(sent, index, profile_key, call.request_id),
         received_ms=call.now_ms,
         queue_ms=int(request.meta.queue_time_millis),

@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
+
+from perso_core import referrer_type
 
 # A browser that fetches ahead says so; nobody has seen the page yet.
 _AHEAD_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz")
 _FRAMES = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
 _MAX_AGENT_CHARS = 512
 _MOBILE_AGENT = re.compile(r"Mobi|Android|iPhone|iPad|iPod")
-# Whole host names: google.example.org is nobody's search engine. A short list on purpose; a site
-# that needs more makes its own event from this one.
-_SEARCH_HOST = re.compile(
-    r"(?:www\.|m\.)?(?:google|bing|duckduckgo|ecosia|qwant|startpage|baidu|yandex)"
-    r"\.(?:com?\.)?[a-z]{2,3}"
-    r"|(?:[a-z]{2}\.)?search\.yahoo\.com|search\.brave\.com"
-)
 
 
 def header_text(request: web.Request, name: str) -> str:
@@ -108,22 +102,8 @@ def _fetched_ahead(request: web.Request) -> bool:
 
 
 def _referrer(url: str, *, own_host: str) -> dict[str, str]:
-    """XDM's webReferrer: internal, search_engine or external by the host."""
-    host, own = _host_name(url), _host_name(f"//{own_host}")
-    if not host:
-        return {"URL": url}
-    if own and (host == own or host.endswith(f".{own}") or own.endswith(f".{host}")):
-        return {"URL": url, "type": "internal"}
-    is_search = _SEARCH_HOST.fullmatch(host) is not None
-    return {"URL": url, "type": "search_engine" if is_search else "external"}
-
-
-def _host_name(url: str) -> str:
-    """Lower case, without port; empty when the address cannot be read."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+    kind = referrer_type(url, own_host=own_host)
+    return {"URL": url, "type": kind} if kind else {"URL": url}
 
 
 def _is_mobile(request: web.Request) -> bool:

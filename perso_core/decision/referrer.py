@@ -1,0 +1,38 @@
+"""Where a visitor came from, as XDM's webReferrer.type says it."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+from urllib.parse import urlsplit
+
+ReferrerType = Literal["internal", "search_engine", "external"]
+
+# Whole host names: google.example.org is nobody's search engine. A short list on purpose; a site
+# that needs more sends the type itself.
+_SEARCH_HOST = re.compile(
+    r"(?:www\.|m\.)?(?:google|bing|duckduckgo|ecosia|qwant|startpage|baidu|yandex)"
+    r"\.(?:com?\.)?[a-z]{2,3}"
+    r"|(?:[a-z]{2}\.)?search\.yahoo\.com|search\.brave\.com"
+)
+
+
+def referrer_type(url: str, *, own_host: str) -> ReferrerType | None:
+    """By the host of the referrer's address. None: the address cannot be read.
+
+    own_host: the page's own, with its port or without; "" where it is not known.
+    """
+    host, own = _host_name(url), _host_name(f"//{own_host}")
+    if not host:
+        return None
+    if own and (host == own or host.endswith(f".{own}") or own.endswith(f".{host}")):
+        return "internal"
+    return "search_engine" if _SEARCH_HOST.fullmatch(host) else "external"
+
+
+def _host_name(url: str) -> str:
+    """Lower case, without port; empty when the address cannot be read."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
