@@ -38,6 +38,8 @@ def definitions(
     allowed_origins: tuple[str, ...] = ("https://www.shop.test",),
     consent_strings_opt_in: bool = False,
     advertising: bool = False,
+    fpid_cookie: str | None = None,
+    trust_fpid_cookie: bool = False,
 ) -> Definitions:
     """One datastream `demo`, the destination `cms`, and audiences by id, all activated."""
     rules = rules if rules is not None else {"basket": BASKET_RULE, "gold": GOLD_RULE}
@@ -55,6 +57,8 @@ def definitions(
                 personalization_destinations=personalization_destinations,
                 allowed_origins=allowed_origins,
                 consent_strings_opt_in=consent_strings_opt_in,
+                fpid_cookie=fpid_cookie,
+                trust_fpid_cookie=trust_fpid_cookie,
             ),
         ),
         destinations=(

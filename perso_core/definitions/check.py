@@ -27,6 +27,7 @@ MAX_ATTRIBUTES_PER_DESTINATION = 30
 MAX_NAME_LENGTH = 256
 
 ORG = re.compile(r"[A-Za-z0-9._@-]{1,128}")  # cookie names are made of it
+COOKIE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 INTEGRATION_ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 AUDIENCE_ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 SOURCE_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)*")
@@ -52,6 +53,7 @@ def check_definitions(
     yield from _ids_and_names("audience", definitions.audiences)
     yield from _ids_and_names("issuer", definitions.issuers)
     yield from _origins(definitions.datastreams)
+    yield from _fpid_cookies(definitions.datastreams)
     yield from _destinations(definitions)
     yield from _attributes(definitions.destinations)
     yield from _audience_aliases(definitions.audiences)
@@ -109,6 +111,23 @@ def _twice(table: str, key: str, values: Sequence[str]) -> Iterator[Finding]:
                 detail=f"The {key} {shown(value)} is given to two entries of [[{table}]].",
                 fix=f"Give each {table} {'an id' if key == 'id' else 'a name'} of its own.",
                 of=(table, first[value], key),
+            )
+
+
+def _fpid_cookies(datastreams: Sequence[Datastream]) -> Iterator[Finding]:
+    for index, datastream in enumerate(datastreams):
+        name = datastream.fpid_cookie
+        if name is not None and not COOKIE_NAME.fullmatch(name):
+            yield Finding(
+                path=("datastream", index, "fpid_cookie"),
+                detail=f"{shown(name)} is no name of a cookie.",
+                fix='Write letters, digits and - . _ alone, e.g. "FPID".',
+            )
+        if datastream.trust_fpid_cookie and name is None:
+            yield Finding(
+                path=("datastream", index, "trust_fpid_cookie"),
+                detail="There is no cookie to trust.",
+                fix="Name it in fpid_cookie.",
             )
 
 

@@ -20,6 +20,8 @@ class Datastream(Struct, frozen=True, kw_only=True):
     personalization_destinations: answer with the destinations of this datastream.
     allowed_origins: exact origins (scheme://host[:port]) whose pages may call the edge, besides
     the edge's own origin.
+    fpid_cookie: name of the cookie in which the site's own server keeps its device id (FPID); None:
+    it has none. trust_fpid_cookie: what that cookie says selects the visitor's profile.
     tcf_vendor, tcf_purposes: what a TC string has to consent to, for the visitor to be in.
     consent_strings_opt_in: a consent string on an event may also opt in a visitor who has not
     chosen; it always opts out.
@@ -33,6 +35,8 @@ class Datastream(Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...] = ()
     default_consent: DefaultConsent = "pending"
     access_type: AccessType = "mixed"
+    fpid_cookie: str | None = None
+    trust_fpid_cookie: bool = False
     # Adobe's number in IAB Europe's list; purpose 1 is storing on the visitor's device.
     tcf_vendor: int = 565
     tcf_purposes: tuple[int, ...] = (1,)

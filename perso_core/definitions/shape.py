@@ -66,6 +66,8 @@ TABLES: Mapping[str, tuple[Key, ...]] = {
         Key("allowed_origins", "texts"),
         Key("default_consent", "choice", words=get_args(DefaultConsent)),
         Key("access_type", "choice", words=get_args(AccessType)),
+        Key("fpid_cookie", "text"),
+        Key("trust_fpid_cookie", "flag"),
         Key("tcf_vendor", "whole", most=MAX_TCF_VENDOR),
         Key("tcf_purposes", "wholes", most=MAX_TCF_PURPOSE),
         Key("consent_strings_opt_in", "flag"),

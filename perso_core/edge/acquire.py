@@ -14,7 +14,6 @@ from perso_core.edge.wire import (
     decode_request,
     identity_result,
     location_hint,
-    state_store,
 )
 
 
@@ -23,18 +22,18 @@ async def acquire(call: Call, services: EdgeServices) -> Reply:
     request = decode_request(call.body, AcquireRequest)
     overrides_from(request.meta.config_overrides)
     named = claimed(request.xdm.identity_map, "xdm.identityMap")
-    caller = call.caller(request.meta, named.ecid, keys=services.keys, entropy=services.entropy)
+    caller = call.caller(
+        request.meta, named.ecid, named.claims, keys=services.keys, entropy=services.entropy
+    )
     consulted = await consult(call, caller, (), services)
     warnings = fetch_warnings(request.query)
     if not consulted.permitted:
         return without_consent(call, consulted, warnings)
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
     cluster = cluster_cookie(call.org, services.location_hint)
+    stored, set_cookies = call.kept(request.meta, cookies, cluster)
     return call.reply(
-        [
-            identity_result(caller.device.ecid),
-            location_hint(services.location_hint),
-            state_store((*cookies, cluster), same_site_none=call.same_site_none),
-        ],
+        [identity_result(caller.device.ecid), location_hint(services.location_hint), *stored],
         warnings=warnings,
+        set_cookies=set_cookies,
     )

@@ -124,6 +124,8 @@ async def _answer(
     except EdgeError as error:
         return _problem(arrival, error, services)
     headers = _headers(arrival, services)
+    for cookie in reply.set_cookies:
+        headers.add("Set-Cookie", cookie)
     if not reply.body:
         return web.Response(status=204, headers=headers)
     headers["Content-Type"] = "application/json"

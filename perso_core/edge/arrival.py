@@ -15,6 +15,7 @@ from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.authentication import authenticated
 from perso_core.edge.call import Call
+from perso_core.edge.first_party import first_party
 from perso_core.edge.origins import listed, refuse_unlisted, same_site_none
 from perso_core.edge.problem import (
     BodyEmpty,
@@ -121,6 +122,9 @@ async def call_of(arrival: Arrival, services: EdgeServices, *, server: bool) -> 
             arrival.origin, host=request.host, fetch_site=request.headers.get("Sec-Fetch-Site")
         ),
         now_ms=services.clock_ms(),
+        first_party=first_party(
+            arrival.origin, host=request.host, fetch_site=request.headers.get("Sec-Fetch-Site")
+        ),
         server=server,
         context=context if server else None,
         silent=arrival.silent,

@@ -6,12 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from perso_core.decision.identity import Identity
 from perso_core.definitions.datastream import Datastream
 from perso_core.edge.caller import Caller, caller_from
 from perso_core.edge.context import AuthContext
 from perso_core.edge.cookies import CookieKeys, received
+from perso_core.edge.first_party import FirstParty
+from perso_core.edge.fpid import fpid_of
 from perso_core.edge.problem import EdgeError, NamespaceNotFetched, Report, shown
-from perso_core.edge.wire import Handle, RequestMeta, RequestQuery, encode_answer
+from perso_core.edge.wire import Handle, RequestMeta, RequestQuery, encode_answer, state_store
+from perso_core.visitor import SetCookie
 
 FETCHED = frozenset({"ECID"})
 
@@ -23,7 +27,8 @@ class Call(Struct, frozen=True, kw_only=True):
     server: it came to /v2. context: a server's proof, on v2 alone; None: whoever calls is answered
     as a browser. silent: no body is wanted where nothing is amiss.
     gpc: the browser sent `Sec-GPC: 1`; its absence says nothing.
-    accept_language: the header, "" when absent.
+    accept_language: the header, "" when absent. first_party: page and edge are of one site; None:
+    they are not, or nothing says so.
     """
 
     request_id: str
@@ -38,6 +43,7 @@ class Call(Struct, frozen=True, kw_only=True):
     silent: bool = False
     gpc: bool = False
     accept_language: str = ""
+    first_party: FirstParty | None = None
 
     @property
     def report(self) -> Report:
@@ -52,12 +58,39 @@ class Call(Struct, frozen=True, kw_only=True):
         self,
         meta: RequestMeta,
         named: str | None,
+        claims: Sequence[Identity],
         *,
         keys: CookieKeys,
         entropy: Callable[[int], bytes],
     ) -> Caller:
-        """Who calls, by the Cookie header, the cookies in the body and the ECID it names."""
-        return caller_from(self.cookies(meta), named, org=self.org, keys=keys, entropy=entropy)
+        """Who calls, by the Cookie header, the cookies in the body, the ECID it names and its
+        claims, one of which may be an FPID."""
+        fpid = fpid_of(
+            claims,
+            self.cookie_header,
+            cookie=self.datastream.fpid_cookie,
+            trust=self.datastream.trust_fpid_cookie,
+        )
+        return caller_from(
+            self.cookies(meta), named, fpid, org=self.org, keys=keys, entropy=entropy
+        )
+
+    def kept(
+        self, meta: RequestMeta, cookies: Sequence[SetCookie], *more: SetCookie
+    ) -> tuple[list[Handle], tuple[str, ...]]:
+        """The handles that have the SDK keep cookies, and the Set-Cookie headers that keep them
+        themselves. cookies: of the identity; where page and edge are of one site they go by
+        header, since browsers shorten the life of what a script wrote. more: always by the SDK.
+        """
+        headers: tuple[str, ...] = ()
+        if self.first_party is not None:
+            domain = self.first_party.domain(meta.state.domain)
+            if domain is not None:
+                headers = tuple(self.first_party.header(one, domain) for one in cookies)
+                cookies = ()
+        told = (*cookies, *more)
+        stored = [state_store(told, same_site_none=self.same_site_none)] if told else []
+        return stored, headers
 
     def reply(
         self,
@@ -65,6 +98,7 @@ class Call(Struct, frozen=True, kw_only=True):
         *,
         errors: Sequence[EdgeError] = (),
         warnings: Sequence[EdgeError] = (),
+        set_cookies: tuple[str, ...] = (),
     ) -> Reply:
         """200 with what was asked for; 207 where something of it failed."""
         return Reply(
@@ -75,14 +109,16 @@ class Call(Struct, frozen=True, kw_only=True):
                 errors=[error.problem(self.report) for error in errors],
                 warnings=[warning.problem(self.report) for warning in warnings],
             ),
+            set_cookies,
         )
 
 
 class Reply(Struct, frozen=True):
-    """body empty: 204."""
+    """body empty: 204. set_cookies: values of Set-Cookie headers."""
 
     status: int
     body: bytes = b""
+    set_cookies: tuple[str, ...] = ()
 
 
 NOTHING_TO_TELL = Reply(204)

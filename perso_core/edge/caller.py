@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from perso_core.decision.identity import Device, ecid_from
 from perso_core.edge.cookies import (
+    SOURCE_FIRST_PARTY_ID,
     SOURCE_RANDOM,
     SOURCE_RECEIVED_IN_REQUEST,
     CookieKeys,
@@ -18,6 +19,7 @@ from perso_core.edge.cookies import (
     proven_device,
     reissued,
 )
+from perso_core.edge.fpid import Fpid, ecid_of, trusted_device
 from perso_core.visitor import SetCookie
 
 
@@ -54,13 +56,15 @@ class Caller(Struct, frozen=True, kw_only=True):
 def caller_from(
     received: Mapping[str, tuple[str, ...]],
     named: str | None,
+    fpid: Fpid | None = None,
     *,
     org: str,
     keys: CookieKeys,
     entropy: Callable[[int], bytes],
 ) -> Caller:
     """named: the ECID in the request's identity map. It beats the cookies (protocol.md, 2.5),
-    but selects an empty profile of its own: anybody can write anybody's ECID there.
+    but selects an empty profile of its own: anybody can write anybody's ECID there. fpid: the
+    site's own device id; it names a visitor whom nothing else names.
     """
     proof = proven_device(received, org=org, keys=keys)
     if named is not None and (proof is None or proof.device.ecid != named):
@@ -72,7 +76,22 @@ def caller_from(
         )
     if proof is not None:
         return Caller(device=proof.device, proof=proof, said_out=said_out(received, org))
+    if fpid is not None:
+        return Caller(
+            device=_device_of(fpid, org=org, keys=keys, entropy=entropy),
+            source=SOURCE_FIRST_PARTY_ID,
+            said_out=said_out(received, org),
+        )
     return Caller(device=Device(ecid_from(entropy(16)), new=True), said_out=said_out(received, org))
+
+
+def _device_of(
+    fpid: Fpid, *, org: str, keys: CookieKeys, entropy: Callable[[int], bytes]
+) -> Device:
+    if fpid.trusted:
+        return trusted_device(fpid.id, org=org, naming=keys.naming_key)
+    ecid = ecid_of(fpid.id, org=org, naming=keys.naming_key)
+    return Device(ecid, _suffix(entropy), new=True)
 
 
 def said_out(received: Mapping[str, tuple[str, ...]], org: str) -> bool:

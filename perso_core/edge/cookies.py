@@ -29,6 +29,7 @@ REISSUE_AFTER_MS = 24 * 60 * 60 * 1000
 
 # Where an ECID comes from, as the identity cookie says it.
 SOURCE_RANDOM = 0
+SOURCE_FIRST_PARTY_ID = 2
 SOURCE_RECEIVED_IN_REQUEST = 3
 
 # One name with more values than this is an attack or a broken client: none of them is believed.

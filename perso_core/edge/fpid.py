@@ -10,6 +10,8 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 
+from msgspec import Struct
+
 from perso_core.decision.identity import Device, Identity, ecid_from
 from perso_core.edge.cookies import cookie_pairs
 
@@ -17,6 +19,27 @@ NAMESPACE = "FPID"
 MAX_FPID_CHARS = 256
 _NAME = b"perso fpid name 1"
 _PROFILE = b"perso fpid profile 1"
+
+
+class Fpid(Struct, frozen=True):
+    """trusted: it was in the cookie of a datastream that trusts it, so it selects the profile."""
+
+    id: str
+    trusted: bool = False
+
+
+def fpid_of(
+    claims: Iterable[Identity], cookie_header: str, *, cookie: str | None, trust: bool
+) -> Fpid | None:
+    """What a call says: in an identity map, else in the site's cookie (protocol.md, 2.5). cookie,
+    trust: as the datastream has them. A cookie that a script carried into the body is none.
+    """
+    in_cookie = fpid_in_cookie(cookie_header, cookie) if cookie else None
+    if trust and in_cookie is not None:
+        # A map can be written by anybody: it cannot take the cookie's visitor its profile.
+        return Fpid(in_cookie, trusted=True)
+    text = fpid_claimed(claims) or in_cookie
+    return Fpid(text) if text is not None else None
 
 
 def fpid_claimed(claims: Iterable[Identity]) -> str | None:

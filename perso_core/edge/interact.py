@@ -66,8 +66,8 @@ def told(call: Call, recorded: Recorded, services: EdgeServices) -> Reply:
     handles.append(location_hint(services.location_hint))
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
     cluster = cluster_cookie(call.org, services.location_hint)
-    handles.append(state_store((*cookies, cluster), same_site_none=call.same_site_none))
-    return call.reply(handles, warnings=warnings)
+    stored, set_cookies = call.kept(request.meta, cookies, cluster)
+    return call.reply([*handles, *stored], warnings=warnings, set_cookies=set_cookies)
 
 
 async def collect(call: Call, services: EdgeServices) -> Reply:
@@ -83,8 +83,10 @@ async def collect(call: Call, services: EdgeServices) -> Reply:
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
     if not cookies and not warnings:
         return NOTHING_TO_TELL
-    stored = [state_store(cookies, same_site_none=call.same_site_none)] if cookies else []
-    return call.reply(stored, warnings=warnings)
+    stored, set_cookies = call.kept(request.meta, cookies)
+    if not stored and not warnings:
+        return Reply(204, set_cookies=set_cookies)
+    return call.reply(stored, warnings=warnings, set_cookies=set_cookies)
 
 
 def without_consent(call: Call, consulted: Consulted, warnings: tuple[EdgeError, ...]) -> Reply:
@@ -112,7 +114,9 @@ async def record(
     overrides = overrides_from(request.meta.config_overrides)
     named = claimed(request.xdm.identity_map, "xdm.identityMap")
     claims = claims_of(named, *_event_claims(request, events))
-    caller = call.caller(request.meta, named.ecid, keys=services.keys, entropy=services.entropy)
+    caller = call.caller(
+        request.meta, named.ecid, claims, keys=services.keys, entropy=services.entropy
+    )
     arrived = tuple(
         arrived_event(call, request, index, caller.device.profile_key, claims, overrides)
         for index in range(len(request.events))

@@ -27,7 +27,9 @@ async def set_consent(call: Call, services: EdgeServices) -> Reply:
     overrides_from(request.meta.config_overrides)
     named = claimed(request.identity_map, "identityMap")
     spoken = spoken_in(request.consent, call.datastream)
-    caller = call.caller(request.meta, named.ecid, keys=services.keys, entropy=services.entropy)
+    caller = call.caller(
+        request.meta, named.ecid, named.claims, keys=services.keys, entropy=services.entropy
+    )
     unreadable = [unreadable_string(reason) for reason in spoken.unreadable]
     warnings = (*unreadable, *fetch_warnings(request.query))
     general = _choice(spoken)
@@ -37,14 +39,9 @@ async def set_consent(call: Call, services: EdgeServices) -> Reply:
     consulted = await choose(call, caller, said, services)
     holds = told(spoken, consulted.chosen, call.datastream.default_consent)
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
+    stored, set_cookies = call.kept(request.meta, cookies, consent_cookie(call.org, holds))
     return call.reply(
-        [
-            identity_result(caller.device.ecid),
-            state_store(
-                (*cookies, consent_cookie(call.org, holds)), same_site_none=call.same_site_none
-            ),
-        ],
-        warnings=warnings,
+        [identity_result(caller.device.ecid), *stored], warnings=warnings, set_cookies=set_cookies
     )
 
 

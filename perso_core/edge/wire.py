@@ -42,6 +42,9 @@ class StateEntry(Struct, frozen=True):
 
 
 class PageState(Struct, frozen=True):
+    """domain: the page's highest domain that takes cookies, as the SDK found it."""
+
+    domain: str = ""
     entries: tuple[StateEntry, ...] = ()
 
 

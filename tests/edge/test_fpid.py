@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from perso_core.decision.identity import Identity, is_ecid
 from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.fpid import ecid_of, fpid_claimed, fpid_in_cookie, trusted_device
-from tests.building import ORG
+from tests.building import ORG, definitions
+from tests.edge.running import Browser, RunningEdge, added_to_basket, page_view, running_edge
 
 NAMING = bytes(range(32))
 UUID = "7d9a5d0e-7f0e-4a0b-8f1d-0f3e5a1c2b3d"
@@ -75,3 +76,66 @@ def test_names_outlive_the_keys_that_sign() -> None:
     written = CookieKeys(2, {2: bytes(range(32, 64))}, naming=bytes(range(32)))
 
     assert before.naming_key == renewed.naming_key == written.naming_key
+
+
+# ---- over HTTP ----------------------------------------------------------------
+
+MAP = {"FPID": [{"id": UUID}]}
+
+
+async def test_a_visitor_without_cookies_is_named_by_its_fpid_each_time(edge: RunningEdge) -> None:
+    first = await edge.call(body=page_view(more={"xdm": {"identityMap": MAP}}))
+    again = await edge.call(body=page_view(identityMap=MAP))
+    acquired = await edge.call("identity/acquire", {"xdm": {"identityMap": MAP}})
+
+    assert first.ecid is not None
+    assert first.ecid == again.ecid == acquired.ecid
+
+
+async def test_an_fpid_names_a_visitor_and_selects_no_profile() -> None:
+    async with running_edge(definitions()) as edge:
+        body = added_to_basket(xdm={"identityMap": MAP})
+        buyer = await edge.call(body=body)
+
+        guesser = await edge.call(body=page_view(identityMap=MAP))
+
+        assert buyer.ecid == guesser.ecid
+        assert (buyer.audiences, guesser.audiences) == (["basket"], [])
+
+
+async def test_who_came_with_an_fpid_is_known_by_its_cookies_from_then_on() -> None:
+    async with running_edge(definitions()) as edge:
+        browser = Browser(edge)
+        await browser.send(body=added_to_basket(xdm={"identityMap": MAP}))
+
+        later = await browser.send(body=page_view(identityMap={"FPID": [{"id": "another"}]}))
+
+        assert later.audiences == ["basket"]
+
+
+async def test_the_sites_cookie_names_the_visitor_where_the_datastream_knows_its_name() -> None:
+    async with running_edge(definitions({}, fpid_cookie="shop_id")) as edge:
+        by_map = await edge.call(body=page_view(identityMap=MAP))
+        by_cookie = await edge.call(cookie=f"shop_id={UUID}")
+        both = await edge.call(body=page_view(identityMap=MAP), cookie="shop_id=another")
+        by_another = await edge.call(cookie=f"FPID={UUID}")
+
+        assert by_map.ecid == by_cookie.ecid == both.ecid
+        assert by_another.ecid != by_map.ecid
+
+
+async def test_a_trusted_cookie_finds_the_profile_again_after_the_other_cookies_are_gone() -> None:
+    trusting = definitions(fpid_cookie="shop_id", trust_fpid_cookie=True)
+    async with running_edge(trusting) as edge:
+        own = f"shop_id={UUID}"
+        bought = await edge.call(body=added_to_basket(), cookie=own)
+
+        back = await edge.call(cookie=own)
+        stranger = await edge.call(body=page_view(identityMap=MAP))
+        in_body = {"state": {"entries": [{"key": "shop_id", "value": UUID}]}}
+        scripted = await edge.call(body=page_view(more={"meta": in_body}))
+
+        assert bought.ecid == back.ecid
+        assert back.audiences == ["basket"]
+        # Neither a map nor a script's word is the cookie.
+        assert (stranger.audiences, scripted.audiences) == ([], [])

@@ -282,7 +282,9 @@ async def test_any_subset_of_anothers_identities_changes_no_answer() -> None:
             "Email_LC_SHA256": [{"id": "e" * 64}],
             "FPID": [{"id": "f-1"}],
         }
-        victim = await edge.call(
+        browser = Browser(edge)
+        await browser.send()
+        victim = await browser.send(
             body=page_view(identityMap=ids, eventType="commerce.productListAdds")
         )
         assert victim.audiences == ["basket"]
@@ -297,7 +299,7 @@ async def test_any_subset_of_anothers_identities_changes_no_answer() -> None:
             )
             assert told.audiences == []
         assert victim.ecid is not None
-        assert await edge.events(victim.ecid) == 1
+        assert await edge.events(victim.ecid) == 2
 
 
 # ---- two visitors ------------------------------------------------------------

@@ -19,9 +19,11 @@ import pytest
 from msgspec import Struct
 
 from perso_core.edge.cookies import StoredIdentity, identity_bytes
+from perso_core.edge.fpid import ecid_of
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
-from tests.building import NOON_MS, definitions
+from tests.building import NOON_MS, ORG, definitions
 from tests.edge.running import (
+    KEYS,
     NAMES,
     Browser,
     RunningEdge,
@@ -76,14 +78,11 @@ def made_up(chance: Random) -> Ids:
     def digits(count: int) -> str:
         return "".join(chance.choice("0123456789") for _ in range(count))
 
-    return Ids(
-        digits(38),
-        f"c-{digits(9)}",
-        f"m{digits(63)}",
-        f"f-{digits(9)}",
-        f"v-{digits(9)}",
-        f"r-{digits(9)}",
-    )
+    fpid = f"f-{digits(9)}"
+    # An FPID names its ECID: whoever knows the one may know the other.
+    ecid = ecid_of(fpid, org=ORG, naming=KEYS.naming_key)
+    email, event, request = f"m{digits(63)}", f"v-{digits(9)}", f"r-{digits(9)}"
+    return Ids(ecid, f"c-{digits(9)}", email, fpid, event, request)
 
 
 class World(Struct):
@@ -126,8 +125,8 @@ async def world() -> AsyncIterator[World]:
             request_id=ids.request,
         )
         assert first.audiences == ["basket"]
-        assert first.ecid is not None
-        yield World(edge, database, msgspec.structs.replace(ids, ecid=first.ecid))
+        assert first.ecid == ids.ecid
+        yield World(edge, database, ids)
 
 
 def attack(chance: Random) -> Mapping[str, Any]:
