@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
+from tests.decision.test_tcf import AGREED, NO_VENDOR
 from tests.demo.browser import ALLOY_2_33_JS, ALLOY_JS, chromium, need_alloy
 from tests.journeys.busy import busy_edge
 from tests.journeys.served import (
@@ -467,6 +468,58 @@ SERVER_SAID = {
     "type": "activation:pull",
     "payload": [{"type": "profileLookup", "destinationId": "d", "alias": "a", "segments": []}],
 }
+
+
+ADOBE_2 = {"standard": "Adobe", "version": "2.0"}
+TCF = {"standard": "IAB TCF", "version": "2.0"}
+
+
+@pytest.mark.parametrize(
+    ("said", "agreed"),
+    [
+        ({**ADOBE_2, "value": {"collect": {"val": "y"}}}, True),
+        ({**ADOBE_2, "value": {"collect": {"val": "n"}}}, False),
+        ({**TCF, "value": AGREED, "gdprApplies": True}, True),
+        ({**TCF, "value": NO_VENDOR, "gdprApplies": True}, False),
+        ({**TCF, "value": NO_VENDOR, "gdprApplies": False}, True),
+        ({**TCF, "value": AGREED[:-9], "gdprApplies": True}, False),
+    ],
+    ids=["2.0 yes", "2.0 no", "TCF yes", "TCF no", "TCF does not apply", "TCF cut short"],
+)
+def test_every_standard_releases_the_events_that_waited_or_drops_them(
+    visitor: BrowserContext, edge: str, said: dict[str, Any], agreed: bool
+) -> None:
+    page = configured(visitor.new_page(), "/", edge, defaultConsent="pending")
+
+    result = page.evaluate(
+        """([xdm, choice]) => {
+          const waiting = alloy('sendEvent', { xdm });
+          return alloy('setConsent', { consent: [choice] }).then(() => waiting);
+        }""",
+        [SNEAKER_VIEW, said],
+    )
+
+    assert bool(result.get("destinations")) is agreed
+    configured(page, "/two", edge, defaultConsent="pending")
+    if agreed:  # the next page needs no second word
+        assert send(page, SNEAKER_VIEW)["destinations"]
+    else:
+        assert send(page, SNEAKER_VIEW) == {}
+
+
+def test_a_negative_string_on_an_event_makes_the_sdk_stop(
+    visitor: BrowserContext, edge: str
+) -> None:
+    page = configured(visitor.new_page(), "/", edge)
+    send(page, SNEAKER_VIEW)
+    string = {
+        "consentStandard": "IAB TCF",
+        "consentStandardVersion": "2.0",
+        "consentStringValue": NO_VENDOR,
+    }
+
+    assert send(page, {**SNEAKER_VIEW, "consentStrings": [string]})["destinations"] == []
+    assert send(page, SNEAKER_VIEW) == {}
 
 
 def test_an_unknown_datastream_rejects_with_the_reason(visitor: BrowserContext, edge: str) -> None:
