@@ -339,7 +339,9 @@ def test_a_busy_edge_is_asked_again_after_the_time_that_it_names(
     assert len(set(asked)) == 1  # the same request, which counts once
 
 
-NOTHING: dict[str, list[object]] = {"destinations": [], "propositions": [], "decisions": []}
+def nothing(failed: str) -> dict[str, object]:
+    """What a page gets where the edge gave nothing."""
+    return {"destinations": [], "propositions": [], "decisions": [], "failed": failed}
 
 
 def test_an_edge_that_stays_busy_is_asked_four_times_and_then_the_page_gets_its_defaults(
@@ -351,9 +353,10 @@ def test_an_edge_that_stays_busy_is_asked_four_times_and_then_the_page_gets_its_
     with busy_edge(times=99) as refused:
         result = send(page, SNEAKER_VIEW)
 
-    assert result == NOTHING
+    why = "The edge answered 429. Too many requests: Busy. Wait."
+    assert result == nothing(why)
     assert len(refused.at_s) == 4
-    assert any("[perso] The edge answered 429. Too many requests" in told for told in problems)
+    assert f"[perso] {why}" in problems
 
 
 @pytest.mark.parametrize("status", [200, 500])
@@ -363,7 +366,7 @@ def test_an_edge_that_is_broken_leaves_the_page_its_defaults(
     site.stalled.status, site.stalled.after_s = status, 0
     page = opened(visitor.new_page(), f"http://127.0.0.1:{site.port}/", edgeBasePath="more")
 
-    assert send(page, SNEAKER_VIEW) == NOTHING
+    assert send(page, SNEAKER_VIEW) == nothing(f"The edge answered {status}. Stalled: As told.")
     link = page.evaluate("() => perso('appendIdentityToUrl', { url: '/a' })")
     assert link == {"url": "/a"}
     told = rejection(page, "perso('setConsent', { consent: [] })")
@@ -388,7 +391,7 @@ def test_an_edge_that_is_slow_is_waited_for_as_long_as_the_page_says(
         }"""
     )
 
-    assert result == NOTHING
+    assert result == nothing("No answer in time.")
     assert 150 <= waited_ms < 2_000
 
 
@@ -398,8 +401,11 @@ def test_an_edge_that_does_not_answer_leaves_the_page_its_defaults_and_is_named(
     page = opened(visitor.new_page(), PAGE_ORIGIN, edgeUrl="http://127.0.0.1:9")
     problems = problems_of(page)
 
-    assert send(page, SNEAKER_VIEW) == NOTHING
-    assert any("No answer from http://127.0.0.1:9." in told for told in problems)
+    result = send(page, SNEAKER_VIEW)
+
+    assert result["destinations"] == []
+    assert result["failed"].startswith("No answer from http://127.0.0.1:9.")
+    assert any("[perso] No answer from http://127.0.0.1:9." in told for told in problems)
 
 
 def test_until_the_visitor_has_chosen_nothing_leaves_the_page(

@@ -53,6 +53,8 @@ interface PersoAnswer {
   destinations: PersoDestination[];
   propositions: unknown[];
   decisions: unknown[];
+  /** Why the lists are empty, where the edge failed or was late. */
+  failed?: string;
 }
 
 interface PersoConsent {

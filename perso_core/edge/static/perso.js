@@ -2,7 +2,7 @@
 // it without comments and indentation: at most 3 KB, compressed. It takes browsers of 2022 and later.
 (() => {
   const nothing = () => [];
-  const wait = (ms) => new Promise((go) => setTimeout(go, ms, nothing));
+  const wait = (ms) => new Promise((go) => setTimeout(go, ms));
   let config, home, prefix, linked;
   let apex = "";
   // setConsent calls under way, who waits for them, and the last one.
@@ -67,7 +67,7 @@
 
   const told = (all) => {
     const propositions = all("personalization:decisions");
-    return { destinations: all("activation:pull"), propositions, decisions: propositions };
+    return { destinations: all("activation:pull"), propositions, decisions: propositions, ...(all.failed && { failed: all.failed }) };
   };
 
   const post = async ([url, body], tries = 1) => {
@@ -100,13 +100,13 @@
 
   // An edge that fails or is late breaks no page; what the page itself did wrong is told.
   const excused = (sent) => Promise.race([
-    sent.catch((error) => {
-      if (/^4(?!29)/.test(error.status)) throw error;
-      console.warn("[perso] " + error.message);
-      return nothing;
-    }),
-    wait(config.answerWithinMs || 5000),
-  ]);
+    sent,
+    wait(config.answerWithinMs || 5000).then(() => { throw Error("No answer in time."); }),
+  ]).catch((error) => {
+    if (/^4(?!29)/.test(error.status)) throw error;
+    console.warn("[perso] " + error.message);
+    return Object.assign(() => [], { failed: error.message });
+  });
 
   const consent = () => {
     const word = /general=(\w+)/.exec(cookie("consent"));
