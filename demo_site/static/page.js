@@ -22,6 +22,7 @@
     const began = performance.now();
     const result = await sdk("sendEvent", { xdm: event });
     const ms = performance.now() - began;
+    if (result.failed) throw Error(result.failed);
     if (result.destinations) await tell(event, ms);
     return { ms, now: asText(answered(result.destinations)), permitted: Boolean(result.destinations) };
   };
