@@ -114,6 +114,7 @@ class Perso(InProcessSite):
                 entropy=secrets.token_bytes,
                 keys=self._keys,
                 max_body_bytes=settings.max_body_bytes,
+                answer_within_ms=settings.answer_within_ms,
                 location_hint=settings.location_hint,
                 region_id=settings.region_id,
                 own_origins=frozenset(settings.own_origins),

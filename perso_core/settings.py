@@ -36,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     journal_limit: int = 10_000  # changes that may wait for the store
     commit_batch: int = 512  # changes in one transaction, at most
     load_timeout_ms: int = 200
+    answer_within_ms: int = 250  # then a call is answered with what there is (207)
     news_interval_ms: int = 20  # how often changes by other processes are looked for
     max_body_bytes: int = 65_536
     html_wait_ms: int = 50  # how long a page may wait for its commit
@@ -66,6 +67,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "journal_limit": (1, 1_000_000),
     "commit_batch": (1, 100_000),
     "load_timeout_ms": (1, 60_000),
+    "answer_within_ms": (1, 60_000),
     "news_interval_ms": (1, 10_000),
     "max_body_bytes": (1_024, 16 * 1024 * 1024),
     "html_wait_ms": (0, 10_000),
