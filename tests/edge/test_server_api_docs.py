@@ -8,10 +8,12 @@ import re
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from perso_core.definitions.permission import EVERYTHING
 from perso_core.definitions.toml_file import definitions_from_toml
@@ -60,9 +62,21 @@ def pulled(answer: str) -> list[Any]:
     return [one for h in handles if h["type"] == "activation:pull" for one in h["payload"]]
 
 
+class Running(Struct):
+    """What the page says to type first was typed. calls: what its calls printed, in order."""
+
+    address: str
+    key: str
+    calls: list[str]
+
+
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What the page's calls print, in order, after what it says to type first."""
+def answers(running: Running) -> list[str]:
+    return running.calls
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("page")
     # The page was written in a year in which the example's activations run.
     lasting = re.sub(r"^(start|end)_date = .*\n", "", DEFINED, flags=re.MULTILINE)
@@ -72,7 +86,18 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     assert printed.endswith("1 profile updated.\n")
     key = (directory / "key").read_text()
     with serving(directory) as (_, address):
-        return [shell(directory, call, EDGE=address, KEY=key) for call in calls]
+        printed_by = [shell(directory, call, EDGE=address, KEY=key) for call in calls]
+        yield Running(address, key, printed_by)
+
+
+async def test_the_python_example_greets_by_name(running: Running) -> None:
+    (example,) = [text for text in examples("python") if "Client(" in text]
+    found: dict[str, Any] = {}
+    exec(example, found)
+
+    greeting = await found["greeting"](running.address, running.key)
+
+    assert greeting == "Hello Anna"
 
 
 def test_the_look_up_answers_what_the_page_shows(answers: list[str]) -> None:

@@ -1,0 +1,274 @@
+"""A typed client of the server API, for servers that are not where the profiles are.
+
+    async with Client("https://edge.example.com/ee", "shop", api_key=key) as perso:
+        answer = await perso.look_up({"CRMID": "4711"})
+        if "gold" in answer.audiences("serverAlias"):
+            ...
+
+It retries what may be retried under one request id, so an event counts once however often it was
+sent, and never waits longer than its timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+from perso_core.errors import PersoError
+
+# Worth another try: Adobe's list, in which the call was not done.
+RETRIED = frozenset({429, 502, 503, 504})
+FIRST_PAUSE_S = 0.05
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+
+
+class EdgeRefused(PersoError):
+    """problem: what the edge said; match on its type."""
+
+    code = "client.refused"
+    title = "The edge refused the call"
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.status} {problem.title}.", fix=problem.detail)
+        self.problem = problem
+
+
+class EdgeUnreachable(PersoError):
+    code = "client.unreachable"
+    title = "The edge did not answer"
+
+
+class Problem(Struct, frozen=True):
+    """A refusal, an error or a warning (docs/errors.md)."""
+
+    type: str = "about:blank"
+    status: int = 0
+    title: str = ""
+    detail: str = ""
+
+    @property
+    def code(self) -> str:
+        """`EXEG-0301-200`, `edge.attribute-withheld`, …"""
+        return self.type.removeprefix("https://ns.adobe.com/aep/errors/").removeprefix("urn:perso:")
+
+
+class Destination(Struct, frozen=True):
+    """What one destination is told. audiences: ids. attributes: by target name."""
+
+    id: str
+    alias: str
+    audiences: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+
+class Answer(Struct, frozen=True):
+    """What the edge knows of one person now. ecid: of the device that was named, where one was.
+
+    errors: what failed; with one the event may not have been kept. warnings: what was withheld,
+    and why. Both are empty where all is well; then the event is on disk.
+    """
+
+    request_id: str
+    ecid: str | None
+    destinations: tuple[Destination, ...]
+    errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    def audiences(self, alias: str) -> frozenset[str]:
+        """Of the destination with that integration alias; none where it has no entry."""
+        return frozenset(one for found in self._of(alias) for one in found.audiences)
+
+    def attributes(self, alias: str) -> Mapping[str, Any]:
+        """Of the destination with that integration alias; none where it has no entry."""
+        return next((found.attributes for found in self._of(alias)), {})
+
+    def _of(self, alias: str) -> Sequence[Destination]:
+        return [found for found in self.destinations if found.alias == alias]
+
+
+class Collected(Struct, frozen=True):
+    """errors: what failed; send the batch again under the same request id."""
+
+    request_id: str
+    errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+class Client:
+    """edge_url: where the edge is mounted. api_key, token: one of them, for an authenticated
+    context; without either the edge answers as it would a browser. timeout_s: for a call with all
+    its retries. session: one to share; it is then not closed here.
+    """
+
+    def __init__(
+        self,
+        edge_url: str,
+        datastream_id: str,
+        *,
+        api_key: str | None = None,
+        token: str | None = None,
+        timeout_s: float = 2.0,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        assert api_key is None or token is None, "a call has one credential"
+        self._url = edge_url.rstrip("/")
+        self._datastream_id = datastream_id
+        self._timeout_s = timeout_s
+        self._given = session
+        self._session: aiohttp.ClientSession | None = session
+        self._headers = {"Content-Type": "application/json"}
+        if api_key is not None:
+            self._headers["x-api-key"] = api_key
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    async def __aenter__(self) -> Self:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None and self._given is None:
+            await self._session.close()
+            self._session = None
+
+    # ---- asking ---------------------------------------------------------------
+
+    async def look_up(self, identities: Mapping[str, str]) -> Answer:
+        """What is known of somebody; nothing is kept. identities: namespace -> id, the primary one
+        first. Raises EdgeRefused, EdgeUnreachable."""
+        return await self.interact(identities, {})
+
+    async def interact(
+        self,
+        identities: Mapping[str, str],
+        xdm: Mapping[str, Any],
+        *,
+        request_id: str | None = None,
+    ) -> Answer:
+        """One event of somebody, and what it decided. request_id: of an earlier try, so that the
+        event counts once. Raises EdgeRefused, EdgeUnreachable."""
+        body = {"event": {"xdm": _event(identities, xdm)}}
+        request_id, told = await self._post("interact", body, request_id)
+        return _answer(request_id, told)
+
+    async def collect(
+        self,
+        events: Sequence[tuple[Mapping[str, str], Mapping[str, Any]]],
+        *,
+        request_id: str | None = None,
+    ) -> Collected:
+        """Events of several people: (identities, xdm) of each. Raises EdgeRefused,
+        EdgeUnreachable."""
+        body = {"events": [{"xdm": _event(whose, xdm)} for whose, xdm in events]}
+        request_id, told = await self._post("collect", body, request_id)
+        return Collected(request_id, told.errors, told.warnings)
+
+    # ---- inside -----------------------------------------------------------------
+
+    async def _post(
+        self, action: str, body: Mapping[str, Any], request_id: str | None
+    ) -> tuple[str, _Told]:
+        request_id = request_id or secrets.token_hex(16)
+        sent = msgspec.json.encode(body)
+        last = "nothing came"
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                async for pause_s in _pauses():
+                    try:
+                        status, answer, after_s = await self._sent(action, sent, request_id)
+                    except (aiohttp.ClientError, OSError) as fault:
+                        last = str(fault) or type(fault).__name__
+                    else:
+                        if status not in RETRIED:
+                            return request_id, _read(status, answer)
+                        last, pause_s = f"it answered {status}", max(pause_s, after_s)
+                    await asyncio.sleep(pause_s)
+        except TimeoutError:
+            pass
+        raise EdgeUnreachable(
+            f"{self._url}: {last}, and {self._timeout_s:g} s were over.",
+            fix=f"Send it again later under the request id {request_id}.",
+        )
+
+    async def _sent(self, action: str, body: bytes, request_id: str) -> tuple[int, bytes, float]:
+        """The status, the body, and how many seconds the edge asks to wait."""
+        assert self._session is not None, "use it as `async with Client(…)`"
+        asked = {"dataStreamId": self._datastream_id, "requestId": request_id}
+        url = f"{self._url}/v2/{action}"
+        async with self._session.post(
+            url, params=asked, data=body, headers=self._headers, allow_redirects=False
+        ) as answer:
+            told = await answer.content.read(MAX_ANSWER_BYTES)
+            after = answer.headers.get("Retry-After", "0")
+            return answer.status, told, float(after) if after.isdecimal() else 0.0
+
+
+async def _pauses() -> AsyncIterator[float]:
+    """Seconds, twice as long each time; without end, as the timeout ends it."""
+    pause_s = FIRST_PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(2 * pause_s, 1.0)
+
+
+def _event(identities: Mapping[str, str], xdm: Mapping[str, Any]) -> dict[str, Any]:
+    identity_map = {
+        namespace: [{"id": text, "primary": place == 0}]
+        for place, (namespace, text) in enumerate(identities.items())
+    }
+    return {**xdm, "identityMap": identity_map}
+
+
+# ---- the wire, as far as it is read here --------------------------------------
+
+
+class _Handle(Struct):
+    type: str
+    payload: list[dict[str, Any]]
+
+
+class _Told(Struct, rename="camel"):
+    handle: list[_Handle] = []
+    errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def _read(status: int, body: bytes) -> _Told:
+    try:
+        if status >= 300:
+            raise EdgeRefused(msgspec.json.decode(body, type=Problem))
+        return msgspec.json.decode(body, type=_Told) if body else _Told()
+    except msgspec.DecodeError as fault:
+        raise EdgeUnreachable(
+            f"what answered with {status} is no edge: {fault}.", fix="Correct the address."
+        ) from fault
+
+
+def _answer(request_id: str, told: _Told) -> Answer:
+    payload = [(handle.type, item) for handle in told.handle for item in handle.payload]
+    ecid = next((item["id"] for kind, item in payload if kind == "identity:result"), None)
+    found = tuple(_destination(item) for kind, item in payload if kind == "activation:pull")
+    return Answer(request_id, ecid, found, told.errors, told.warnings)
+
+
+def _destination(item: Mapping[str, Any]) -> Destination:
+    attributes = item.get("attributes", {})
+    return Destination(
+        id=item["destinationId"],
+        alias=item["alias"],
+        audiences=tuple(segment["id"] for segment in item["segments"]),
+        attributes={name: value["value"] for name, value in attributes.items()},
+    )

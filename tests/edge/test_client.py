@@ -1,0 +1,107 @@
+"""A server asks the edge with our client: typed answers, bounded waiting, no event twice."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from perso_core.client import Client, EdgeRefused, EdgeUnreachable
+from tests.building import definitions
+from tests.edge.running import RunningEdge, ordinary, running_edge
+
+ADDED = {"eventType": "commerce.productListAdds"}
+
+
+def client_of(edge: RunningEdge, **more: float) -> Client:
+    return Client(f"{edge.url}/ee", "demo", **more)  # type: ignore[arg-type]  # the timeout alone
+
+
+async def test_an_event_is_answered_with_what_it_decided() -> None:
+    async with running_edge(definitions()) as edge, client_of(edge) as perso:
+        answer = await perso.interact({"CRMID": "4711"}, ADDED)
+
+        assert answer.audiences("cms") == {"basket"}
+        assert answer.audiences("another") == frozenset()
+        assert (answer.errors, answer.warnings) == ((), ())
+
+
+async def test_a_refusal_says_which_one_it_is(edge: RunningEdge) -> None:
+    async with Client(f"{edge.url}/ee", "nowhere") as perso:
+        with pytest.raises(EdgeRefused) as refused:
+            await perso.look_up({"CRMID": "4711"})
+
+    assert refused.value.problem.code == "EXEG-0003-400"
+
+
+async def test_a_wrong_key_is_refused_and_not_in_the_message(edge: RunningEdge) -> None:
+    async with Client(f"{edge.url}/ee", "demo", api_key="a-secret") as perso:
+        with pytest.raises(EdgeRefused) as refused:
+            await perso.interact({"CRMID": "4711"}, ADDED)
+
+    assert refused.value.problem.status == 401
+    assert "a-secret" not in str(refused.value)
+
+
+@asynccontextmanager
+async def answering(
+    *statuses: int, body: str = '{"requestId":"r","handle":[]}'
+) -> AsyncIterator[tuple[str, list[str]]]:
+    """A server that answers so, one call after another, and the request ids that it saw."""
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.query["requestId"])
+        status = statuses[min(len(seen), len(statuses)) - 1]
+        return web.Response(status=status, text=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post("/v2/interact", answer)
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        yield str(server.make_url("")).rstrip("/"), seen
+    finally:
+        await server.close()
+
+
+async def test_a_busy_edge_is_asked_again_under_the_same_request_id() -> None:
+    async with answering(503, 429, 200) as (url, seen), Client(url, "demo") as perso:
+        answer = await perso.interact({"CRMID": "4711"}, ADDED)
+
+    assert len(seen) == 3
+    assert set(seen) == {answer.request_id}
+
+
+async def test_an_edge_that_stays_busy_is_given_up_in_time_and_the_event_can_be_sent_again() -> (
+    None
+):
+    async with answering(503) as (url, seen), Client(url, "demo", timeout_s=0.3) as perso:
+        with pytest.raises(EdgeUnreachable, match="it answered 503") as given_up:
+            await perso.interact({"CRMID": "4711"}, ADDED)
+
+    assert seen[0] in given_up.value.fix
+
+
+async def test_nobody_there_is_told_as_such() -> None:
+    async with Client("http://127.0.0.1:9", "demo", timeout_s=0.2) as perso:
+        with pytest.raises(EdgeUnreachable):
+            await perso.look_up({"CRMID": "4711"})
+
+
+async def test_what_is_no_edge_is_told_as_such() -> None:
+    async with answering(200, body="<html>") as (url, _), Client(url, "demo") as perso:
+        with pytest.raises(EdgeUnreachable, match="no edge"):
+            await perso.look_up({"CRMID": "4711"})
+
+
+async def test_a_batch_is_taken() -> None:
+    async with running_edge(ordinary()) as edge, client_of(edge) as perso:
+        collected = await perso.collect(
+            [({"CRMID": "a"}, ADDED), ({"CRMID": "b"}, ADDED)], request_id="batch-1"
+        )
+
+    assert (collected.request_id, collected.errors) == ("batch-1", ())
