@@ -8,18 +8,16 @@ from contextlib import contextmanager
 import pytest
 
 from perso_aiohttp import init_app
-from perso_core.edge.services import EdgeServices
 
 PATIENT_MS = 10_000
 
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """What is assembled meanwhile answers late rather than with a 207 or a page's defaults."""
+    """A page that is assembled meanwhile waits for its visitor rather than show its defaults."""
     with pytest.MonkeyPatch.context() as patch:
-        for made, name in ((EdgeServices.__init__, "answer_within_ms"), (init_app, "wait_ms")):
-            defaults = made.__kwdefaults__
-            assert defaults is not None
-            assert name in defaults
-            patch.setitem(defaults, name, PATIENT_MS)
+        defaults = init_app.__kwdefaults__
+        assert defaults is not None
+        assert "wait_ms" in defaults
+        patch.setitem(defaults, "wait_ms", PATIENT_MS)
         yield

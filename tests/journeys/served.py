@@ -20,7 +20,7 @@ from perso_core.assembly import open_perso
 from perso_core.definitions.toml_file import definitions_from_toml
 from perso_core.settings import Settings
 from tests.demo.browser import ROOT
-from tests.patience import PATIENT_MS, patience
+from tests.patience import PATIENT_MS
 
 PERSO_JS = ROOT / "perso_core/edge/static/perso.js"
 ALIASES = ["personalizationAlias", "adServerAlias", "crmAlias"]
@@ -70,7 +70,9 @@ def edge_and_pages(
         allowed = text.replace(
             '["http://127.0.0.1:8080", "http://localhost:8080"]', str(origins).replace("'", '"')
         )
-        settings = Settings(data_dir=str(data_dir), load_timeout_ms=PATIENT_MS)
+        settings = Settings(
+            data_dir=str(data_dir), load_timeout_ms=PATIENT_MS, answer_within_ms=PATIENT_MS
+        )
         async with open_perso(settings) as perso:
             await perso.apply(definitions_from_toml(allowed))
             app = web.Application()
@@ -79,8 +81,7 @@ def edge_and_pages(
             app.router.add_get("/bare", _page())
             app.router.add_get(PERSO_PAGE, _page("/ee/perso.js"))
             app.router.add_get("/sdk.js", _script)
-            with patience():
-                app.add_subapp("/ee", perso.edge_app())
+            app.add_subapp("/ee", perso.edge_app())
             if more is not None:
                 app.add_subapp("/more", more)
             yield app

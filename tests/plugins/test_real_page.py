@@ -79,7 +79,9 @@ async def chooses(request: web.Request) -> web.Response:
 @asynccontextmanager
 async def the_shop(data_dir: Path, definitions: str | None = None) -> AsyncIterator[Shop]:
     names = names_of_the_examples()
-    settings = Settings(data_dir=str(data_dir), load_timeout_ms=PATIENT_MS)
+    settings = Settings(
+        data_dir=str(data_dir), load_timeout_ms=PATIENT_MS, answer_within_ms=PATIENT_MS
+    )
     async with open_perso(settings) as perso:
         await perso.apply(definitions_from_toml(definitions or examples("toml")[0]))
         with patience():
@@ -91,8 +93,7 @@ async def the_shop(data_dir: Path, definitions: str | None = None) -> AsyncItera
                 web.get("/who", who),
             ]
         )
-        with patience():
-            app.add_subapp("/ee", perso.edge_app())
+        app.add_subapp("/ee", perso.edge_app())
         async with TestClient(TestServer(app)) as client:
             # The tests' own question is no page: it must not count.
             client.session.headers.update({"Sec-Fetch-Dest": "empty"})
