@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -162,7 +162,7 @@ class Client:
         event counts once. Raises EdgeRefused, EdgeUnreachable."""
         body = {"event": {"xdm": _event(identities, xdm)}}
         request_id, told = await self._post("interact", body, request_id)
-        return _answer(request_id, told)
+        return Answer(request_id, told.ecid, told.destinations, told.errors, told.warnings)
 
     async def collect(
         self,
@@ -186,7 +186,7 @@ class Client:
         last = "nothing came"
         try:
             async with asyncio.timeout(self._timeout_s):
-                async for pause_s in _pauses():
+                for pause_s in _pauses():
                     try:
                         status, answer, after_s = await self._sent(action, sent, request_id)
                     except (aiohttp.ClientError, OSError) as fault:
@@ -211,12 +211,16 @@ class Client:
         async with self._session.post(
             url, params=asked, data=body, headers=self._headers, allow_redirects=False
         ) as answer:
-            told = await answer.content.read(MAX_ANSWER_BYTES)
+            told = bytearray()
+            while chunk := await answer.content.readany():
+                told += chunk
+                if len(told) > MAX_ANSWER_BYTES:
+                    raise aiohttp.ClientPayloadError("its answer has no end")
             after = answer.headers.get("Retry-After", "0")
-            return answer.status, told, float(after) if after.isdecimal() else 0.0
+            return answer.status, bytes(told), float(after) if after.isdecimal() else 0.0
 
 
-async def _pauses() -> AsyncIterator[float]:
+def _pauses() -> Iterator[float]:
     """Seconds, twice as long each time; without end, as the timeout ends it."""
     pause_s = FIRST_PAUSE_S
     while True:
@@ -235,13 +239,37 @@ def _event(identities: Mapping[str, str], xdm: Mapping[str, Any]) -> dict[str, A
 # ---- the wire, as far as it is read here --------------------------------------
 
 
+class _Identity(Struct):
+    id: str
+
+
+class _Value(Struct):
+    value: Any
+
+
+class _Lookup(Struct, rename="camel"):
+    destination_id: str
+    alias: str
+    segments: list[_Identity]
+    attributes: dict[str, _Value] = {}
+
+
 class _Handle(Struct):
     type: str
-    payload: list[dict[str, Any]]
+    payload: msgspec.Raw = msgspec.Raw(b"[]")
 
 
-class _Told(Struct, rename="camel"):
+class _Envelope(Struct):
     handle: list[_Handle] = []
+    errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+class _Told(Struct, frozen=True):
+    """An answer as it is read here."""
+
+    ecid: str | None = None
+    destinations: tuple[Destination, ...] = ()
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
@@ -250,25 +278,34 @@ def _read(status: int, body: bytes) -> _Told:
     try:
         if status >= 300:
             raise EdgeRefused(msgspec.json.decode(body, type=Problem))
-        return msgspec.json.decode(body, type=_Told) if body else _Told()
+        return _told(msgspec.json.decode(body, type=_Envelope)) if body else _Told()
     except msgspec.DecodeError as fault:
         raise EdgeUnreachable(
             f"what answered with {status} is no edge: {fault}.", fix="Correct the address."
         ) from fault
 
 
-def _answer(request_id: str, told: _Told) -> Answer:
-    payload = [(handle.type, item) for handle in told.handle for item in handle.payload]
-    ecid = next((item["id"] for kind, item in payload if kind == "identity:result"), None)
-    found = tuple(_destination(item) for kind, item in payload if kind == "activation:pull")
-    return Answer(request_id, ecid, found, told.errors, told.warnings)
+def _told(sent: _Envelope) -> _Told:
+    """Raises msgspec.ValidationError for a handle that is none."""
+    identities: list[_Identity] = []
+    lookups: list[_Lookup] = []
+    for handle in sent.handle:
+        if handle.type == "identity:result":
+            identities += msgspec.json.decode(handle.payload, type=list[_Identity])
+        elif handle.type == "activation:pull":
+            lookups += msgspec.json.decode(handle.payload, type=list[_Lookup])
+    return _Told(
+        ecid=identities[0].id if identities else None,
+        destinations=tuple(map(_destination, lookups)),
+        errors=sent.errors,
+        warnings=sent.warnings,
+    )
 
 
-def _destination(item: Mapping[str, Any]) -> Destination:
-    attributes = item.get("attributes", {})
+def _destination(found: _Lookup) -> Destination:
     return Destination(
-        id=item["destinationId"],
-        alias=item["alias"],
-        audiences=tuple(segment["id"] for segment in item["segments"]),
-        attributes={name: value["value"] for name, value in attributes.items()},
+        id=found.destination_id,
+        alias=found.alias,
+        audiences=tuple(segment.id for segment in found.segments),
+        attributes={name: one.value for name, one in found.attributes.items()},
     )

@@ -91,7 +91,6 @@ FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "location_hint": (re.compile(r"[a-z0-9]{1,32}"), "1 to 32 small letters and digits"),
     "cookie_domain": (re.compile(rf"\.?{_HOST_NAME}"), 'a domain, e.g. "shop.example"'),
 }
-_DEFAULTS = Settings()
 NAMES = Settings.__struct_fields__
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 

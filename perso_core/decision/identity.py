@@ -74,6 +74,13 @@ def ecid_from(entropy: bytes) -> str:
     return f"{high:019d}{low:019d}"
 
 
+def named_suffix(raw: bytes) -> str:
+    """The suffix of a device whose ECID is not ours, from 8 bytes. Never that of all zeros: it
+    would mean an ECID that we made, and so select its owner's profile."""
+    assert len(raw) == 8, "a suffix is 16 hex digits"
+    return raw.hex() if any(raw) else "1".rjust(16, "0")
+
+
 def is_ecid(text: str) -> bool:
     """38 ASCII digits."""
     return ECID_PATTERN.fullmatch(text) is not None

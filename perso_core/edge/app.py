@@ -49,7 +49,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
         "privacy/set-consent": set_consent,
     }
 )
-# What servers call: a credential counts there, and there alone.
+# What servers call: a credential makes a context there, and there alone.
 SERVER_ACTIONS: Mapping[str, Action] = MappingProxyType(
     {"interact": server_interact, "collect": server_collect}
 )

@@ -92,7 +92,8 @@ def _request_id(request: web.Request, query: Mapping[str, str], services: EdgeSe
 
 async def call_of(arrival: Arrival, services: EdgeServices, *, server: bool) -> Call:
     """The call, once its datastream, origin, media type and credential are found good and its body
-    is here. server: it came to /v2, where a credential counts. Raises EdgeError.
+    is here. server: it came to /v2, where a credential makes a context; a datastream that is
+    `authenticated` asks for one on /v1 as well. Raises EdgeError.
     """
     request = arrival.request
     datastream = _datastream(arrival)

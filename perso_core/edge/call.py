@@ -21,7 +21,7 @@ FETCHED = frozenset({"ECID"})
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """A call whose datastream, origin and media type were found good; its body is not read yet.
+    """A call whose datastream, origin and media type were found good; its body is not decoded yet.
 
     same_site_none: what the answer's cookies need (origins.py). now_ms: when the call came.
     server: it came to /v2. context: a server's proof, on v2 alone; None: whoever calls is answered

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from perso_core.decision.identity import Device, ecid_from
+from perso_core.decision.identity import Device, ecid_from, named_suffix
 from perso_core.edge.cookies import (
     SOURCE_FIRST_PARTY_ID,
     SOURCE_RANDOM,
@@ -69,7 +69,7 @@ def caller_from(
     proof = proven_device(received, org=org, keys=keys)
     if named is not None and (proof is None or proof.device.ecid != named):
         return Caller(
-            device=Device(named, _suffix(entropy), new=True),
+            device=Device(named, named_suffix(entropy(8)), new=True),
             source=SOURCE_RECEIVED_IN_REQUEST,
             replaced=proof.device if proof else None,
             said_out=said_out(received, org),
@@ -91,14 +91,9 @@ def _device_of(
     if fpid.trusted:
         return trusted_device(fpid.id, org=org, naming=keys.naming_key)
     ecid = ecid_of(fpid.id, org=org, naming=keys.naming_key)
-    return Device(ecid, _suffix(entropy), new=True)
+    return Device(ecid, named_suffix(entropy(8)), new=True)
 
 
 def said_out(received: Mapping[str, tuple[str, ...]], org: str) -> bool:
     """Whether the browser still holds the consent cookie `general=out`."""
     return "general=out" in received.get(cookie_names(org).consent, ())
-
-
-def _suffix(entropy: Callable[[int], bytes]) -> str:
-    # All zeros would mean an ECID that we made, and so select its owner's profile.
-    return (entropy(8).hex().lstrip("0") or "1").rjust(16, "0")

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from perso_core.decision.identity import Device, Identity, ecid_from
+from perso_core.decision.identity import Device, Identity, ecid_from, named_suffix
 from perso_core.edge.cookies import cookie_pairs
 
 NAMESPACE = "FPID"
@@ -65,9 +65,8 @@ def ecid_of(fpid: str, *, org: str, naming: bytes) -> str:
 
 def trusted_device(fpid: str, *, org: str, naming: bytes) -> Device:
     """The device whose profile the FPID selects, where the datastream trusts its cookie."""
-    suffix = _derived(_PROFILE, fpid, org, naming)[:8]
-    # All zeros would mean an ECID that we made at random.
-    return Device(ecid_of(fpid, org=org, naming=naming), suffix.hex() if any(suffix) else "1" * 16)
+    suffix = named_suffix(_derived(_PROFILE, fpid, org, naming)[:8])
+    return Device(ecid_of(fpid, org=org, naming=naming), suffix)
 
 
 def _derived(purpose: bytes, fpid: str, org: str, naming: bytes) -> bytes:

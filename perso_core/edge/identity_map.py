@@ -1,4 +1,5 @@
-"""What a browser says about who its visitor is: claims, and an ECID that may name the visitor."""
+"""What an identity map says: an ECID that names the visitor, claims, and, for servers, the primary
+identity."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from perso_core.decision.identity import ECID_PATTERN
 from perso_core.edge.identity_map import MAX_ID_CHARS, MAX_NAMESPACE_CHARS
-from perso_core.edge.problem import EdgeError, Problem
+from perso_core.edge.problem import Problem
 from perso_core.edge.wire import (
     AcquireRequest,
     ConsentRequest,
@@ -315,15 +315,3 @@ def _answers() -> dict[str, Schema]:
             },
         },
     }
-
-
-def statuses() -> frozenset[int]:
-    """Every status that the document knows, of answers and refusals."""
-    answered = {status for one in OPERATIONS for status in one.answers}
-    return frozenset(answered | REFUSALS.keys())
-
-
-def undocumented(errors: Sequence[type[EdgeError]]) -> list[str]:
-    """Codes whose status no answer has. Statuses of 5xx go out inside a 207."""
-    known = statuses()
-    return [one.code for one in errors if one.status < 500 and one.status not in known | {200}]

@@ -17,6 +17,7 @@ from perso_core.decision.governance import Reason, Refused
 from perso_core.decision.identity import Device, ecid_from
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge import cookies
+from perso_core.edge.caller import said_out
 from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.journal import (
     AttributesPatched,
@@ -152,8 +153,7 @@ class InProcessSite:
         return default_consent == "in" and not self._held_refusal(request)
 
     def _held_refusal(self, request: PageRequest) -> bool:
-        held = cookies.received(request.cookie_header)
-        return "general=out" in held.get(cookies.cookie_names(self._org).consent, ())
+        return said_out(cookies.received(request.cookie_header), self._org)
 
     def _new_device(self) -> Device:
         return Device(ecid_from(self._services.entropy(16)), new=True)

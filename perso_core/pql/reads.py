@@ -108,11 +108,6 @@ class Reading(Struct, frozen=True, gc=False):
         return self.audiences + tuple([one for guard in self.guards for one in guard.literals])
 
 
-def reads_of(root: Node) -> Reads:
-    """What the typed rule reads."""
-    return reading_of(root).made(_said)
-
-
 def _said(literal: Constant) -> Any:
     return literal.value
 

@@ -1,4 +1,5 @@
-"""Rules of one literal in the making: thousands of them in a few integers, one bit a rule."""
+"""Rules of one literal and no part that time changes, in the making: thousands of them in a few
+integers, one bit a rule."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ MEMBERSHIPS = "segmentMembership"
 
 class Asking(Known):
     def queue(self, positions: Iterable[int]) -> None:
+        """These rules are due; one that is already may be due twice, and is looked at once."""
         for position in positions:
             heappush(self.due, position)
 
@@ -32,6 +33,7 @@ class Asking(Known):
                 self._tell(position)
 
     def answer(self, position: int, holds: bool) -> None:
+        """The rule's answer, which may be what it was."""
         if (self.members >> position & 1) != holds:
             self.flip(1 << position)
 
@@ -69,6 +71,7 @@ class Asking(Known):
         return self.seen
 
     def held(self, parts: Parts) -> Over:
+        """The silent parts that hold, one bit each, over time from now on."""
         return parts.held_over(self.profile(), self.now_ms) if parts.parts else NO_PARTS
 
     def run(self, position: int) -> int:

@@ -218,6 +218,7 @@ class Draft(Alone):
     # ---- the outcome
 
     def frozen(self) -> Standing:
+        """The next standing. Nothing may be due any more."""
         before = self.before
         order, stale = self.order, before.stale
         if self.deadlines or self.begun or self.first_moved or order is not before.order:
@@ -267,7 +268,8 @@ class Draft(Alone):
         return tuple(order), stale
 
     def _make_first_exact(self, order: list[tuple[int, int]]) -> int:
-        """How many entries that were replaced lay before it."""
+        """Looks at the order's first entries until the first is exact, changing it. Returns how
+        many replaced entries it dropped."""
         known = self.before.order[0] if self.before.order and not self.first_moved else None
         passed = 0
         while order and not (order[0] == known and self._counts(known)):

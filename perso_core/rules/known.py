@@ -11,6 +11,8 @@ from perso_core.rules.standing import Reached, Times
 
 
 class Known(Making):
+    """What is known of the visitor's events, with what changed in this draft on top."""
+
     def count_anew(self) -> None:
         """Everything from the log."""
         self.old_times, self.old_runs = counted(self.rules, self.log)
@@ -22,12 +24,14 @@ class Known(Making):
             self.runs[chain] = extended(self.runs_of(chain), step, self.times_of(first), at_ms)
 
     def times_of(self, condition: int) -> Times:
+        """When the condition was satisfied, this draft's event included."""
         found = self.times.get(condition)
         if found is None:
             found = self.old_times.above.get(condition)
         return self.old_times.below[condition] if found is None else found
 
     def runs_of(self, chain: int) -> tuple[Reached, ...]:
+        """How far the chain came, this draft's event included."""
         found = self.runs.get(chain)
         if found is None:
             found = self.old_runs.above.get(chain)

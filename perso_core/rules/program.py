@@ -3,8 +3,8 @@ to which.
 
 *Silent* rules read no event. *Simple* rules have one literal that one event makes true, *series*
 one that takes several events, a count or a chain: thousands of both are kept in a few integers, one
-bit a rule. *Judged* rules have several literals, and a truth table over them, or no formula, and
-then they are run.
+bit a rule. *Judged* rules have several literals, or one beside a part that time alone changes, and
+a truth table over them; or they have no formula, and are run.
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ NOTHING_ENDS = Ends()
 
 
 class Judged(Struct, frozen=True, gc=False):
-    """How one rule stood when it was last judged: a rule of several literals, or one that is run.
+    """How one rule stood when it was last judged: a rule of several literals or with a part that
+    time alone changes, or one that is run.
 
     tables: its truth for each standing of its literals, given the profile, over time; empty: it
     is run, or was not judged yet. held: its silent parts that hold, one bit each, over time.

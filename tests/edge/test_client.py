@@ -92,6 +92,28 @@ async def test_nobody_there_is_told_as_such() -> None:
             await perso.look_up({"CRMID": "4711"})
 
 
+async def test_a_long_answer_is_read_whole() -> None:
+    segments = ",".join(f'{{"id":"audience-{number}"}}' for number in range(20_000))
+    entry = f'{{"destinationId":"d","alias":"cms","segments":[{segments}]}}'
+    body = f'{{"handle":[{{"type":"activation:pull","payload":[{entry}]}}]}}'
+
+    async with answering(200, body=body) as (url, _), Client(url, "demo") as perso:
+        answer = await perso.look_up({"CRMID": "4711"})
+
+    assert len(answer.audiences("cms")) == 20_000
+
+
+@pytest.mark.parametrize(
+    "payload", ['[{"alias":"a"}]', "[5]", '{"a":1}', '[{"destinationId":1,"alias":"a"}]']
+)
+async def test_a_handle_that_is_none_is_told_as_such(payload: str) -> None:
+    body = f'{{"handle":[{{"type":"activation:pull","payload":{payload}}}]}}'
+
+    async with answering(200, body=body) as (url, _), Client(url, "demo") as perso:
+        with pytest.raises(EdgeUnreachable, match="no edge"):
+            await perso.look_up({"CRMID": "4711"})
+
+
 async def test_what_is_no_edge_is_told_as_such() -> None:
     async with answering(200, body="<html>") as (url, _), Client(url, "demo") as perso:
         with pytest.raises(EdgeUnreachable, match="no edge"):
