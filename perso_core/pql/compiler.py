@@ -175,7 +175,8 @@ def _part(apart: Text) -> Compiled | None:
     text = apart.whole()
     try:
         node = _checked(text, None)
-        return None if isinstance(node, Constant) else _alone(text, apart, node)
+        # `P => …` is a rule alone, and no operand.
+        return None if isinstance(node, Constant | Lambda) else _alone(text, apart, node)
     except RuleFaults:
         return None  # read as a whole, the rule tells where
 

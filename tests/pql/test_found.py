@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+from perso_core.errors import RuleFaults
+from perso_core.pql.compiler import compile_rule
 from tests.fuzz.pql import SITUATIONS, TEXTS, fuzz_one, mutated
 
 # Each went through lists for longer than anyone would wait.
@@ -20,6 +22,23 @@ FOUND = [
 @pytest.mark.parametrize("text", FOUND, ids=lambda text: text[:24])
 def test_what_was_found_is_answered_in_time(text: str) -> None:
     fuzz_one(text.encode(), SITUATIONS[2:3])
+
+
+# Each was taken for a rule of parts: `P => …` stands alone, and is no operand.
+NO_OPERANDS = [
+    'not(P => P.a = "x")',
+    '(P => P.a = "x") and b = 1',
+    "a = 1 or not(not(P => P.a = 1))",
+    'not(homeA => xs.nope["CA"])',
+]
+
+
+@pytest.mark.parametrize("text", NO_OPERANDS)
+def test_a_rule_of_its_own_is_no_part_of_another(text: str) -> None:
+    for _ in range(2):  # what was compiled before is remembered
+        compile_rule('P => P.a = "x"')
+        with pytest.raises(RuleFaults, match="=> stands at the start"):
+            compile_rule(text)
 
 
 def test_every_case_is_answered_or_refused_with_faults() -> None:
