@@ -199,6 +199,8 @@ def _refuse_existing(path: str) -> None:
 def _write(path: str, content: bytes) -> None:
     """All of it or nothing, also where the disk is full. Raises BadImport."""
     target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise BadImport(f"{path} is no file.", fix="Name a file to write.")
     temporary = f"{target}.{os.getpid()}.new"
     try:
         try:

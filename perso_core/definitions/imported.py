@@ -13,6 +13,7 @@ from msgspec import structs
 from perso_core.definitions.audience import Audience
 from perso_core.definitions.check import check_definitions
 from perso_core.definitions.document import Definitions
+from perso_core.definitions.edge_check import event_window_of
 from perso_core.definitions.finding import shown
 from perso_core.definitions.imported_outcome import Outcome, Reason
 from perso_core.definitions.imported_rule import reason_of
@@ -146,7 +147,7 @@ class _Table:
                 outcome.rule.text,
                 outcome.rule.node,
                 edge=outcome.audience.edge,
-                event_window_ms=outcome.rule.event_window_ms,
+                event_window_ms=event_window_of(outcome.audience, outcome.rule.event_window_ms),
                 rules=rules,
             )
             if refusals:

@@ -163,8 +163,15 @@ def _expected(case: Case) -> str:
 
 def shown(value: Any) -> str:
     """A value as JSON, cut to 200 characters."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(_with_text_keys(value), ensure_ascii=False, default=str)
     return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def _with_text_keys(value: Any) -> Any:
+    """JSON has no other keys: those of groups may be numbers, flags and lists."""
+    if isinstance(value, Mapping):
+        return {str(name): _with_text_keys(inner) for name, inner in value.items()}
+    return [_with_text_keys(one) for one in value] if isinstance(value, list) else value
 
 
 # ---- reading ----------------------------------------------------------------

@@ -27,6 +27,7 @@ class NameChecks:
         self.depth = 0  # elements of filters around this place
         self.variables: dict[str, bool] = {}  # name -> whether it is the profile
         self.labels: frozenset[str] = frozenset()  # steps of the chain whose window this is
+        self.coming: frozenset[str] = frozenset()  # that step and those after it
 
     def check(self, node: Node) -> Node:
         """The typed node."""

@@ -90,6 +90,12 @@ class TimeChecks(NameChecks):
             label = node.segments[0]
             if label in self.labels:
                 return Variable(label, node.span)
+            if label in self.coming:
+                self.fault(
+                    node.span,
+                    f"{label} is no earlier step of this chain.",
+                    "Measure from a step that stands before this one.",
+                )
         checked = self.check(node)
         self.is_time(checked)
         if left is not None and is_now(left) and is_now(checked):
@@ -128,8 +134,11 @@ class TimeChecks(NameChecks):
             self.too_large(node.span, f"A chain has up to {MAX_STEPS} steps.", "Split it.")
         seen: list[str] = []
         steps = []
-        for step in node.steps:
+        labels = [step.label for step in node.steps]
+        for place, step in enumerate(node.steps):
+            coming, self.coming = self.coming, frozenset(labels[place:])
             steps.append(self.step(step, tuple(seen), event, alone=len(node.steps) == 1))
+            self.coming = coming
             seen.append(step.label)
         self.few_labels(tuple(steps))
         return Chain(events, order, tuple(steps), node.span)

@@ -18,7 +18,15 @@ from perso_core.pql.instants import (
     unit_number,
     unit_start,
 )
-from perso_core.pql.values import NUMBERS, aggregate, items_of, key_of, walk
+from perso_core.pql.values import (
+    NUMBERS,
+    aggregate,
+    group_key,
+    group_value,
+    items_of,
+    key_of,
+    walk,
+)
 from perso_core.pql.windows import FOREVER_MS, StepOf, TimeWindow, union
 
 OfElement = Callable[[Any, Now], Any]
@@ -87,12 +95,12 @@ def mapped_pairs(groups: Any, of: Callable[[Any, Any, Now], Any], now: Now) -> A
     """As `mapped`, for each key and value of a map."""
     pairs = groups.items() if isinstance(groups, Mapping) else ()
     now.spend(LOOP_STEPS + len(pairs))
-    return _gathered([of(key, value, now) for key, value in pairs])
+    return _gathered([of(group_value(key), value, now) for key, value in pairs])
 
 
 def _gathered(found: list[Any]) -> Any:
     if found and all(type(value) is Entry for value in found):
-        return dict(found)
+        return {group_key(key): value for key, value in found}
     return found
 
 
@@ -103,10 +111,7 @@ def grouped(items: Any, key: OfElement, now: Now) -> dict[Any, list[Any]]:
         value = key(item, now)
         if value is not None:
             groups.setdefault(key_of(value), (value, []))[1].append(item)
-    return {
-        value if isinstance(value, str | int | float) else key: group
-        for key, (value, group) in groups.items()
-    }
+    return {group_key(value): group for value, group in groups.values()}
 
 
 def top(items: Any, key: OfElement, number: Any, now: Now, largest: bool) -> list[Any]:

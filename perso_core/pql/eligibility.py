@@ -93,13 +93,16 @@ def ineligible(
     eligible.
 
     text, node: the rule and its typed nodes. event_window_ms: how long the audience's events
-    matter; only `local` looks at it. rules: typed nodes by audience id, of the audiences that
+    matter. rules: typed nodes by audience id, of the audiences that
     inSegment may name; one that is not there counts as reading events.
     """
     source = Source(text)
+    # Whatever an edge takes is evaluated here, over the events that are kept here.
     reasons = local_reasons(node, event_window_ms)
     if edge != "local":
-        reasons = _Edge(edge, rules).reasons(events_read(node))
+        refused = list(_Edge(edge, rules).reasons(events_read(node)))
+        places = {span for span, _, _ in refused}
+        reasons = [*refused, *(one for one in reasons if one[0] not in places)]
     found = [source.fault(RuleNotEligible, span, detail, fix) for span, detail, fix in reasons]
     kept = [fault for fault in found if isinstance(fault, RuleNotEligible)]
     return sorted(kept, key=lambda fault: (fault.line, fault.column))

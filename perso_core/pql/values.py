@@ -364,6 +364,37 @@ def key_of(value: Any) -> Any:
     return (type(value) if type(value) not in NUMBERS else float, value)
 
 
+class GroupKey:
+    """What a flag, a list or a map stands as among the keys of groups. key: as key_of gives it."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, key: Any, value: Any) -> None:
+        self.key = key
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GroupKey) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+def group_key(value: Any) -> Any:
+    """A value as a key of a map. As keys of a dict True would be 1, and a list none."""
+    if type(value) is str or type(value) in NUMBERS:
+        return value
+    return GroupKey(key_of(value), value)
+
+
+def group_value(key: Any) -> Any:
+    """What the elements of a group have in common."""
+    return key.value if type(key) is GroupKey else key
+
+
 def intersects(one: Any, other: Any) -> bool:
     if one is None or other is None:
         return False
@@ -410,7 +441,7 @@ def get(value: Any, key: Any) -> Any:
 
 
 def keys(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, Mapping) else []
+    return [group_value(one) for one in value] if isinstance(value, Mapping) else []
 
 
 def values(value: Any) -> list[Any]:

@@ -69,3 +69,13 @@ def test_the_event_window_is_a_whole_number_of_days_up_to_ten_years(days: str) -
 
 def test_an_unknown_edge_is_a_fault_that_names_the_edges() -> None:
     assert fault_of(with_rule(GOLD, 'edge = "edge-2024"')).fix == 'Write edge = "edge-2025".'
+
+
+def test_a_window_that_adobe_takes_reaches_no_further_than_events_are_kept_here() -> None:
+    fault = fault_of(with_rule(WINDOW, 'edge = "edge-classic"'))
+    found = definitions_from_toml(
+        with_rule(WINDOW, 'edge = "edge-classic"\nevent_window_days = 90')
+    )
+
+    assert "reaches 90 days back; this audience's events count for 35 days" in fault.detail
+    assert found.audiences[0].edge == "edge-classic"

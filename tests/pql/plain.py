@@ -5,7 +5,6 @@ pql.md.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
@@ -52,6 +51,7 @@ from perso_core.pql.nodes import (
     Variable,
     Window,
 )
+from perso_core.pql.values import GroupKey, group_value, key_of
 from tests.pql import plain_time as times
 from tests.pql import plain_values as values
 from tests.pql.plain_time import time_of
@@ -283,7 +283,7 @@ PLAIN: Mapping[str, Callable[..., Any]] = {
     "count": lambda a: len(values.as_list(a)),
     "head": lambda a: (values.as_list(a) or [None])[0],
     "get": lambda a, k: a.get(k) if isinstance(a, dict) and isinstance(k, str) else None,
-    "keys": lambda a: list(a) if isinstance(a, dict) else [],
+    "keys": lambda a: [group_value(one) for one in a] if isinstance(a, dict) else [],
     "values": lambda a: list(a.values()) if isinstance(a, dict) else [],
 }
 
@@ -344,14 +344,16 @@ def of_elements(node: Method, scene: Scene) -> Any:
 
 
 def _key(value: Any) -> Any:
-    """Lists and objects as their text: a map's keys are single values."""
-    return json.dumps(value) if isinstance(value, list | dict) else value
+    """A flag is no number, and lists and objects cannot be keys of a dict."""
+    if isinstance(value, list | dict | bool):
+        return GroupKey(key_of(value), value)
+    return value
 
 
 def mapped_groups(base: Any, node: Lambda, scene: Scene) -> Any:
     pairs = list(base.items()) if isinstance(base, dict) else []
     scenes = [
-        scene.inside(group).knowing(**dict(zip(node.names, (key, group), strict=True)))
+        scene.inside(group).knowing(**dict(zip(node.names, (group_value(key), group), strict=True)))
         for key, group in pairs
     ]
     return gathered([value(node.body, inner) for inner in scenes])
@@ -359,7 +361,9 @@ def mapped_groups(base: Any, node: Lambda, scene: Scene) -> Any:
 
 def gathered(found: list[Any]) -> Any:
     """Entries make a map."""
-    return dict(found) if found and all(isinstance(f, values.Entry) for f in found) else found
+    if not found or not all(isinstance(f, values.Entry) for f in found):
+        return found
+    return {_key(key): value for key, value in found}
 
 
 def tuples(ranges: tuple[Range, ...], scene: Scene) -> list[tuple[tuple[Any, ...], Scene]]:

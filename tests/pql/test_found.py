@@ -7,6 +7,7 @@ import random
 import pytest
 
 from perso_core.errors import RuleFaults
+from perso_core.pql.cases import shown
 from perso_core.pql.compiler import compile_rule
 from tests.fuzz.pql import SITUATIONS, TEXTS, fuzz_one, mutated
 
@@ -56,3 +57,37 @@ def test_bytes_that_are_no_text_are_refused_with_faults() -> None:
     chance = random.Random(7)
     for length in range(200):
         fuzz_one(chance.randbytes(length))
+
+
+# ---- groups -------------------------------------------------------------------
+
+
+def value_of(text: str, **profile: object) -> object:
+    return compile_rule(text).value(profile, 0)
+
+
+def test_flags_and_numbers_are_groups_of_their_own() -> None:
+    told = [{"k": True}, {"k": 1}, {"k": False}, {"k": 0}, {"k": 1.0}]
+
+    assert value_of("a.groupBy(k).values().count()", a=told) == 4
+    assert str(value_of("a.groupBy(k).keys()", a=told)) == "[True, 1, False, 0]"
+
+
+def test_a_list_can_be_what_a_group_has_in_common() -> None:
+    told = [{"k": [1]}, {"k": [1]}, {"k": [2]}]
+
+    assert value_of("a.groupBy(k).keys()", a=told) == [[1], [2]]
+    assert value_of("a.groupBy(k).map((K, G) => mapEntry(K, G.count())).values()", a=told) == [2, 1]
+    assert "[1]" in shown(value_of("a.groupBy(k)", a=told))
+
+
+# ---- labels -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("label", ["A", "B"])
+def test_a_step_is_measured_from_an_earlier_one_alone(label: str) -> None:
+    with pytest.raises(RuleFaults, match="is no earlier step"):
+        compile_rule(
+            'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "a") WHEN(<= 5 minutes after'
+            f' {label}), B: WHAT(eventType = "b")])'
+        )
