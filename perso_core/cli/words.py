@@ -173,51 +173,8 @@ def _add_key(commands: _Commands[_Parser]) -> None:
         allow_abbrev=False,
     )
     verbs = group.add_subparsers(metavar="VERB", required=True)
-    create = _command(
-        verbs,
-        "create",
-        running.key_create,
-        does="Make a key and print it, this once: only its hash is kept (docs/server-api.md).",
-        example="perso key create --name 'Shop backend' --datastream shop",
-    )
-    create.add_argument("--name", required=True, help="who uses it, for people")
-    create.add_argument(
-        "--datastream",
-        metavar="ID",
-        action="append",
-        required=True,
-        help="a datastream that it may call; may be given several times",
-    )
-    create.add_argument(
-        "--may",
-        metavar="WORDS",
-        default="events,attributes",
-        help="what it may do besides asking for audiences (default: events,attributes)",
-    )
-    rotate = _command(
-        verbs,
-        "rotate",
-        running.key_rotate,
-        does="Give a key a new secret and print it, this once; the old one is taken for a while.",
-        example="perso key rotate 5f0c2a9be714 --overlap-hours 24",
-    )
-    rotate.add_argument("id", metavar="ID", help="the key, as `perso key list` names it")
-    rotate.add_argument(
-        "--overlap-hours",
-        metavar="HOURS",
-        type=int,
-        default=24,
-        help="how long the old secret is taken (default: 24)",
-    )
-    for parser in (create, rotate):
-        parser.add_argument(
-            "--days",
-            metavar="DAYS",
-            type=int,
-            default=365,
-            help="how long the new secret is taken (default: 365)",
-        )
-        _takes_settings(parser)
+    _add_key_create(verbs)
+    _add_key_rotate(verbs)
     listing = _command(
         verbs,
         "list",
@@ -235,6 +192,62 @@ def _add_key(commands: _Commands[_Parser]) -> None:
     )
     revoke.add_argument("id", metavar="ID", help="the key, as `perso key list` names it")
     _takes_settings(revoke)
+
+
+def _add_key_create(verbs: _Commands[_Parser]) -> None:
+    parser = _command(
+        verbs,
+        "create",
+        running.key_create,
+        does="Make a key and print it, this once: only its hash is kept (docs/server-api.md).",
+        example="perso key create --name 'Shop backend' --datastream shop",
+    )
+    parser.add_argument("--name", required=True, help="who uses it, for people")
+    parser.add_argument(
+        "--datastream",
+        metavar="ID",
+        action="append",
+        required=True,
+        help="a datastream that it may call; may be given several times",
+    )
+    parser.add_argument(
+        "--may",
+        metavar="WORDS",
+        default="events,attributes",
+        help="what it may do besides asking for audiences (default: events,attributes)",
+    )
+    _takes_key_days(parser)
+    _takes_settings(parser)
+
+
+def _add_key_rotate(verbs: _Commands[_Parser]) -> None:
+    parser = _command(
+        verbs,
+        "rotate",
+        running.key_rotate,
+        does="Give a key a new secret and print it, this once; the old one is taken for a while.",
+        example="perso key rotate 5f0c2a9be714 --overlap-hours 24",
+    )
+    parser.add_argument("id", metavar="ID", help="the key, as `perso key list` names it")
+    parser.add_argument(
+        "--overlap-hours",
+        metavar="HOURS",
+        type=int,
+        default=24,
+        help="how long the old secret is taken (default: 24)",
+    )
+    _takes_key_days(parser)
+    _takes_settings(parser)
+
+
+def _takes_key_days(parser: _Parser) -> None:
+    parser.add_argument(
+        "--days",
+        metavar="DAYS",
+        type=int,
+        default=365,
+        help="how long the new secret is taken (default: 365)",
+    )
 
 
 def _add_audience(commands: _Commands[_Parser]) -> None:
