@@ -26,7 +26,7 @@ from perso_core.definitions.finding import nearest
 from perso_core.errors import BadAudienceFile, UnknownAudience
 from perso_core.pql.compiler import CompiledRule
 from perso_core.pql.explain import Explanation, Until, explain_rule, reason
-from perso_core.pql.instants import instant_of, iso
+from perso_core.pql.instants import instant_of, iso_exact
 from perso_core.pql.lacking import lacking
 from perso_core.pql.sound import read, unsound
 from perso_core.pql.telling import Standing, told
@@ -199,7 +199,7 @@ def _as_json(audience: Audience, explanation: Explanation, standing: Standing) -
     return {
         "audience": {"id": audience.id, "name": audience.name},
         "in": explanation.holds,
-        "since": None if standing.since_ms is None else iso(standing.since_ms),
+        "since": None if standing.since_ms is None else iso_exact(standing.since_ms),
         "until": _until(explanation.until_ms),
         "sentence": reason(explanation),
         "lacking": {
@@ -211,7 +211,7 @@ def _as_json(audience: Audience, explanation: Explanation, standing: Standing) -
 
 
 def _until(until_ms: int) -> str | None:
-    return None if until_ms >= FOREVER_MS else iso(until_ms)
+    return None if until_ms >= FOREVER_MS else iso_exact(until_ms)
 
 
 def _tree(part: Explanation) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -19,6 +18,7 @@ from perso_core.cli.profile_file import ProfilePatch, identity_problem, patches_
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
 from perso_core.errors import BadProfileFile, PersoError
+from perso_core.pql.instants import iso_exact
 from perso_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -147,16 +147,10 @@ def _shown(identity: Identity, profile: Profile) -> dict[str, Any]:
         "events": len(profile.events),
         "attributes": profile.attributes,
         "memberships": {
-            audience_id: {"status": membership.status, "since": _iso(membership.since_ms)}
+            audience_id: {"status": membership.status, "since": iso_exact(membership.since_ms)}
             for audience_id, membership in profile.memberships.items()
         },
     }
-
-
-def _iso(epoch_ms: int) -> str:
-    """`2026-01-31T12:00:00.000Z`."""
-    instant = datetime.fromtimestamp(epoch_ms / 1000, UTC)
-    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _unreadable(detail: str, fix: str) -> BadProfileFile:

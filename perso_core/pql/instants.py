@@ -224,3 +224,12 @@ def iso(ms: int) -> str:
     if seconds % 60 or rest:
         clock += f":{seconds % 60:02d}"
     return f"{date} {clock} UTC"
+
+
+def iso_exact(ms: int) -> str:
+    """For programs, to the millisecond: 2026-03-15T12:30:00.000Z."""
+    days, time = divmod(ms, DAY_MS)
+    year, month, of_month = civil(days)
+    seconds, rest = divmod(time, SECOND_MS)
+    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
+    return f"{year:04d}-{month:02d}-{of_month:02d}T{clock}Z"

@@ -7,7 +7,7 @@ from typing import Any
 
 from perso_core.pql.kinds import labels_in
 from perso_core.pql.nodes import And, Chain, Node, Step
-from perso_core.pql.seen import Asking, StepSeen, chain_seen, least
+from perso_core.pql.seen import Asking, StepSeen, chain_seen, least, needs_words
 from perso_core.pql.windows import FOREVER_MS
 from perso_core.pql.words import (
     amount_words,
@@ -16,6 +16,7 @@ from perso_core.pql.words import (
     event_words,
     is_event_type,
     span_words,
+    step_words,
     until_words,
     window_words,
 )
@@ -65,9 +66,7 @@ class ChainSentences:
         """The sentence, and what was found."""
         ends = "" if until_ms >= FOREVER_MS else until_words(until_ms, self.now_ms)
         if not steps:
-            got = "found" if holds else "none"
-            fact = f"{chain_words(chain)}: {got}"
-            return wants_that(fact, "them in this order", wants), got
+            return _elsewhere(chain, holds=holds, wants=wants)
         if len(steps) > 1:
             return self.sequence(chain, steps, ends, holds=holds, wants=wants)
         (step,), (seen,) = chain.steps, steps
@@ -76,7 +75,7 @@ class ChainSentences:
             return wants_that(found, seen.needs, wants, needs=True), str(seen.found)
         if not seen.found:
             return self.missing(chain, step, wants=wants), "none"
-        words = f"{event_words(step)} {self.ago(seen)}"
+        words = self.dated(step, seen)
         return self.happened(words, ends, wants), words
 
     def happened(self, words: str, ends: str, wants: bool) -> str:
@@ -95,7 +94,7 @@ class ChainSentences:
     ) -> tuple[str, str]:
         """What came after what, as far as it came."""
         told = [
-            f"{event_words(step)} {self.ago(seen)}".rstrip()
+            self.dated(step, seen)
             for step, seen in zip(chain.steps, steps, strict=True)
             if seen.holds
         ]
@@ -115,9 +114,14 @@ class ChainSentences:
         after = "" if labels_in(step, list(labels)) else " after it"
         return sentence(f"{words}, and {lacking}{after}{when}"), words
 
-    def ago(self, seen: StepSeen) -> str:
-        """How long ago the latest event of the step was; "" where none is told."""
-        return _ago(self.now_ms - seen.events[0].at_ms) if seen.events else ""
+    def dated(self, step: Step, seen: StepSeen) -> str:
+        """The event, and how long ago the latest of them was, where one is told."""
+        words = event_words(step)
+        if not seen.events:
+            return words
+        # A condition may end in a number.
+        comma = "" if any(map(is_event_type, step.conditions)) else ","
+        return f"{words}{comma} {_ago(self.now_ms - seen.events[0].at_ms)}"
 
     def when(self, step: Step) -> str:
         if step.windows:
@@ -141,6 +145,17 @@ class ChainSentences:
             found = f"{seen:,} {event_words(step, seen)} {self.when(step)}, none with {rest}"
             return sentence(found if wants else f"{found}; the rule wants none")
         return f"No {subject}." if wants else f"No {subject}; the rule wants none."
+
+
+def _elsewhere(chain: Chain, *, holds: bool, wants: bool) -> tuple[str, str]:
+    """Of a chain over a list of the profile's own: of its elements none is shown."""
+    got = "found" if holds else "not found"
+    words = " followed by ".join(
+        f"{asked} ({needs_words(step)} needed)" if step.counts else asked
+        for step, asked in zip(chain.steps, step_words(chain), strict=True)
+    )
+    excludes = "" if wants else f"; the rule {'excludes it' if holds else 'wants none'}"
+    return sentence(f"{words}: {got}{excludes}"), got
 
 
 def _conjuncts(node: Node) -> tuple[Node, ...]:

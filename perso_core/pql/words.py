@@ -41,6 +41,12 @@ NO_LABELS: Mapping[str, str] = MappingProxyType({})
 SHOWN_CHARACTERS = 60
 SHOWN_ITEMS = 5
 
+# Texts that would read as something else, or of which nobody would see where they end.
+A_NUMBER = r"[-+]?[\d.,]+%?"
+A_WORD = "yes|no|there|empty|not known"
+OPEN_ENDED = r'\s*|[\s"].*|.*\s|.*([,;:]| and | or ).*'
+UNCLEAR = re.compile(f"{A_NUMBER}|{A_WORD}|{OPEN_ENDED}", re.IGNORECASE | re.DOTALL)
+
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_\s]+")
 
 OPS = {
@@ -128,13 +134,19 @@ def value_words(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}".rstrip("0").rstrip(".") if abs(value) >= 0.01 else f"{value:g}"
     if isinstance(value, str):
-        short = " ".join(value.split())
-        return short if len(short) <= SHOWN_CHARACTERS else f"{short[: SHOWN_CHARACTERS - 1]}…"
+        return text_words(value)
     if isinstance(value, Moment):
         return iso(value.start)
     if isinstance(value, list):
         return listed([value_words(item) for item in value], "and") if value else "empty"
     return "there"
+
+
+def text_words(text: str) -> str:
+    """The text; in quotes where it would be taken for a number, a list or nothing."""
+    short = " ".join(text.split())
+    short = short if len(short) <= SHOWN_CHARACTERS else f"{short[: SHOWN_CHARACTERS - 1]}…"
+    return f'"{short}"' if UNCLEAR.fullmatch(text) else short
 
 
 def listed(words: Sequence[str], last: str) -> str:
@@ -240,13 +252,8 @@ def window_words(window: Window, labels: Mapping[str, str] = NO_LABELS) -> str:
         anchor = anchor_words(window.time, labels)
         # Hours from today are a time of day.
         clock = anchor == "today" and FIXED_MS.get(window.unit, DAY_MS) < DAY_MS
-        near = window.op in ("<", "<=") and anchor in ("now", "today") and not clock
-        if near and window.direction == "before":
-            if window.amount == 1:
-                return f"in the last {window.unit}"
-            return f"in the last {amount_words(window.amount, window.unit)}"
-        if near and window.direction == "after":
-            return f"in the next {amount_words(window.amount, window.unit)}"
+        if window.op in ("<", "<=") and anchor in ("now", "today") and not clock:
+            return _near(window, anchor)
         words = {**OPS, **COUNT_OPS}[window.op]
         anchor = "midnight UTC" if clock else anchor
         return f"{words}{amount_words(window.amount, window.unit)} {window.direction} {anchor}"
@@ -257,6 +264,14 @@ def window_words(window: Window, labels: Mapping[str, str] = NO_LABELS) -> str:
         return f"between {first} and {last}"
     assert isinstance(window, On), "there are four kinds of window"
     return anchor_words(window.time, labels)
+
+
+def _near(window: Distance, anchor: str) -> str:
+    """Up to now, or from now on; of today: up to its midnight, or from it on."""
+    span = window.unit if window.amount == 1 else amount_words(window.amount, window.unit)
+    if anchor == "today":
+        return f"in the {span} {'before' if window.direction == 'before' else 'from'} today"
+    return f"in the {'last' if window.direction == 'before' else 'next'} {span}"
 
 
 def anchor_words(node: Node, labels: Mapping[str, str] = NO_LABELS) -> str:
@@ -306,11 +321,13 @@ EVENT_NOUNS = {
 }
 
 
-def event_words(step: Step, number: int = 1) -> str:
-    """What kind of event a step asks for: its type where the rule names one."""
+def event_words(step: Step, number: int = 1, noun: str = "") -> str:
+    """What kind of event a step asks for: its type where the rule names one. noun: what is
+    looked at; "": events."""
     named = _event_type(step.conditions)
     if not named:
-        return f"event with {' and '.join(map(condition_words, step.conditions))}"
+        noun = noun or ("event" if number == 1 else "events")
+        return f"{noun} with {' and '.join(map(condition_words, step.conditions))}"
     return listed([kind_words(kind, number) for kind in named], "or")
 
 
@@ -349,5 +366,11 @@ def _texts(nodes: Sequence[Node]) -> list[str]:
     return [value for value in found if isinstance(value, str)]
 
 
+def step_words(chain: Chain) -> list[str]:
+    """What each step asks for; of a list of the profile's own, of its elements."""
+    noun = "" if isinstance(chain.events, Events) else measure_words(chain.events)
+    return [event_words(step, noun=noun) for step in chain.steps]
+
+
 def chain_words(chain: Chain) -> str:
-    return " followed by ".join(event_words(step) for step in chain.steps)
+    return " followed by ".join(step_words(chain))

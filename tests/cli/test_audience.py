@@ -342,6 +342,26 @@ def test_an_explanation_can_be_had_as_json(tmp_path: Path) -> None:
     assert told["tree"]["children"][0]["because"]["got"] == "tin"
 
 
+def test_json_tells_instants_to_the_millisecond(tmp_path: Path) -> None:
+    audience = (
+        '[[audience]]\nid = "a-just"\nname = "Just"\npql = "at occurs <= 1 hour before now"\n'
+    )
+    write(tmp_path, f"{WHOLE}\n{audience}")
+    write(tmp_path, '{"at": "2026-03-15T11:59:59.998Z"}', "profile.json")
+    asked = (
+        "--profile-file",
+        "profile.json",
+        "--definitions",
+        "perso.toml",
+        "--now",
+        "2026-03-15T12:00:00Z",
+    )
+
+    told = json.loads(explain(tmp_path, "a-just", *asked, "--json"))
+
+    assert (told["in"], told["until"]) == (True, "2026-03-15T12:59:59.999Z")
+
+
 def test_a_profile_from_a_file_is_asked_as_of_an_instant(tmp_path: Path) -> None:
     text = WHOLE.replace("loyalty.points > 10", TODAY)
     write(tmp_path, text)

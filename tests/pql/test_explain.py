@@ -31,6 +31,87 @@ ADD = (
 ADDED = {"xEvent": [{"timestamp": NOW_MS - 4 * 60_000, "eventType": "commerce.productListAdds"}]}
 
 
+def some_time_ago(ms: int, **fields: Any) -> dict[str, Any]:
+    return {"timestamp": NOW_MS - ms, **fields}
+
+
+@pytest.mark.parametrize(
+    ("rule", "found", "sentence"),
+    [
+        ("a = 500", "500", 'Not in: a is "500"; needs 500.'),
+        ('a = "500"', 500, 'Not in: a is 500; the rule wants "500".'),
+        ('a = "gold"', "", 'Not in: a is ""; the rule wants gold.'),
+        ('a = "gold"', "yes", 'Not in: a is "yes"; the rule wants gold.'),
+        ('a = "x"', ["y, z", "w"], 'Not in: a is "y, z" and w; the rule wants x.'),
+        ('a = "Jack and Jill"', "gold", 'Not in: a is gold; the rule wants "Jack and Jill".'),
+    ],
+)
+def test_a_text_that_would_read_as_something_else_stands_in_quotes(
+    rule: str, found: Any, sentence: str
+) -> None:
+    assert told(rule, {"a": found}) == sentence
+
+
+@pytest.mark.parametrize(
+    ("window", "words"),
+    [
+        ("<= 1 day before now", "in the last day"),
+        ("<= 1 day after now", "in the next day"),
+        ("< 2 days after now", "in the next 2 days"),
+        ("<= 1 day before today", "in the day before today"),
+        ("< 3 days before today", "in the 3 days before today"),
+        ("<= 2 weeks after today", "in the 2 weeks from today"),
+    ],
+)
+def test_days_before_today_are_not_told_as_the_last_days_up_to_now(window: str, words: str) -> None:
+    sentence = told(f"a occurs {window}", {"a": NOW_MS - 90 * 86_400_000})
+
+    assert sentence.endswith(f"; the rule wants it {words}.")
+
+
+def test_how_long_ago_is_kept_apart_from_the_number_before_it() -> None:
+    rule = "CHAIN(xEvent, timestamp, [A: WHAT(seats >= 2)])"
+
+    sentence = told(rule, {"xEvent": [some_time_ago(3_000, seats=2)]})
+
+    assert sentence.startswith("Event with seats at least 2, 3 s ago; counts until ")
+
+
+def test_several_events_are_called_events() -> None:
+    rule = "CHAIN(xEvent, timestamp, [A: WHAT(seats = 2) COUNT(3) WHEN(<= 7 days before now)])"
+    view = {"xEvent": [some_time_ago(ago, seats=2) for ago in (3_000, 2_000)]}
+
+    assert told(rule, view) == (
+        "Not in: 2 events with seats 2 in the last 7 days; needs at least 3."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ("total > 9", "Orders with total over 9: found."),
+        ("total > 90", "Not in: orders with total over 90: not found."),
+        ("total > 9) COUNT(2", "Not in: orders with total over 9 (at least 2 needed): not found."),
+    ],
+)
+def test_elements_of_another_list_are_not_called_events(rule: str, sentence: str) -> None:
+    chain = f"CHAIN(orders, at, [A: WHAT({rule})])"
+
+    assert told(chain, {"orders": [{"at": NOW_MS - 1_000, "total": 50}]}) == sentence
+
+
+def test_what_is_excluded_of_another_list_is_told_so() -> None:
+    view = {"orders": [{"at": NOW_MS - 1_000, "total": 50}]}
+
+    for total, words in (
+        (9, "found; the rule excludes it"),
+        (90, "not found; the rule wants none"),
+    ):
+        rule = f"not CHAIN(orders, at, [A: WHAT(total > {total})])"
+        sentence = explain_rule(compile_rule(rule), view, NOW_MS).says
+        assert sentence == f"Orders with total over {total}: {words}."
+
+
 @pytest.mark.parametrize(
     ("rule", "view", "sentence"),
     [
