@@ -22,7 +22,7 @@ from perso_core.definitions.api_key import (
     rotated,
 )
 from perso_core.definitions.document import Definitions
-from perso_core.definitions.permission import EVERYTHING, Permission
+from perso_core.definitions.permission import OF_A_SERVER, Permission
 from perso_core.errors import BadApiKey, UnknownApiKey
 from perso_core.settings import Settings
 
@@ -138,9 +138,11 @@ def _key(definitions: Definitions, key_id: str) -> ApiKey:
 
 def _may(words: str) -> tuple[Permission, ...]:
     given = [word.strip() for word in words.split(",") if word.strip()]
-    may = tuple(one for one in EVERYTHING if one in given)
+    may = tuple(one for one in OF_A_SERVER if one in given)
     if len(may) != len(given):
-        raise BadApiKey(f"--may is {words!r}.", fix=f"Write one or more of {','.join(EVERYTHING)}.")
+        raise BadApiKey(
+            f"--may is {words!r}.", fix=f"Write one or more of {','.join(OF_A_SERVER)}."
+        )
     return may
 
 

@@ -7,7 +7,7 @@ import re
 
 from msgspec import Struct, structs
 
-from perso_core.definitions.permission import EVERYTHING, Permission
+from perso_core.definitions.permission import OF_A_SERVER, Permission
 
 KEY_ID_HEX = 12
 SECRET_BYTES = 32
@@ -36,7 +36,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     datastreams: tuple[str, ...]
     created_ms: int
     secrets: tuple[KeySecret, ...]
-    may: tuple[Permission, ...] = EVERYTHING
+    may: tuple[Permission, ...] = OF_A_SERVER
 
     def live(self, now_ms: int) -> tuple[KeySecret, ...]:
         """The secrets that are taken now."""

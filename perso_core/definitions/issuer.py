@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from perso_core.definitions.permission import EVERYTHING, Permission
+from perso_core.definitions.permission import OF_A_SERVER, Permission
 
 
 class Issuer(Struct, frozen=True, kw_only=True):
@@ -24,4 +24,4 @@ class Issuer(Struct, frozen=True, kw_only=True):
     datastreams: tuple[str, ...]
     jwks_url: str = ""
     jwks: str = ""
-    may: tuple[Permission, ...] = EVERYTHING
+    may: tuple[Permission, ...] = OF_A_SERVER

@@ -51,7 +51,7 @@ async def _of_token(
     unverified = taken_apart(token.text)
     issuer = issuer_of(unverified, snapshot.issuers)
     key = await key_of(issuer, unverified.kid)
-    verify(unverified, issuer, key, now_ms=now_ms)
+    verify(unverified, issuer, key, audience=issuer.audience, now_ms=now_ms)
     return _context(f"issuer:{issuer.id}", issuer.datastreams, issuer.may, datastream)
 
 

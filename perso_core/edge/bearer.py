@@ -1,4 +1,4 @@
-"""A bearer token of an issuer: a JSON Web Token (RFC 7519), taken apart and checked. Pure.
+"""A token of an issuer: a JSON Web Token (RFC 7519), taken apart and checked. Pure.
 
 PyJWT verifies the signature. All else is checked here, by our clock: what a token says of its own
 verification (`jku`, `jwk`, `x5u`, `x5c`, its algorithm) is never followed.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jwt.algorithms import get_default_algorithms
@@ -25,7 +25,8 @@ MAX_TIME_S = 253_402_300_799  # the end of the year 9999
 MAX_SUBJECT_CHARS = 512
 
 _PART = re.compile(r"[A-Za-z0-9_-]+")
-_TYPES = (None, "jwt", "at+jwt", "application/at+jwt")
+# What `typ` of a bearer token may be; None: it has none.
+BEARER_TYPES = (None, "jwt", "at+jwt", "application/at+jwt")
 # Headers that change what is signed or how: whoever does not know them must refuse (RFC 7515).
 _UNKNOWN = ("crit", "b64", "zip", "enc", "cty")
 _VERIFIERS = get_default_algorithms()
@@ -41,8 +42,11 @@ class Unverified(Struct, frozen=True):
     signature: bytes
 
 
-def taken_apart(token: str) -> Unverified:
-    """Raises TokenBad for what is no signed token in its one and only form."""
+def taken_apart(token: str, types: Sequence[str | None] = BEARER_TYPES) -> Unverified:
+    """types: what its `typ` may be, in small letters: a token for one use is none for another.
+
+    Raises TokenBad for what is no signed token in its one and only form.
+    """
     parts = token.split(".")
     if len(parts) != 3 or not all(_PART.fullmatch(part) for part in parts):
         raise _malformed("It is not three parts in base64url with dots between")
@@ -52,8 +56,8 @@ def taken_apart(token: str) -> Unverified:
     if stated:
         raise _malformed(f"Its header has {stated}")
     kind = head.get("typ")
-    if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
-        raise _malformed("Its typ is not JWT")
+    if (kind.lower() if isinstance(kind, str) else kind) not in types:
+        raise _malformed("Its typ is not that of such a token")
     return Unverified(
         algorithm=_text(head, "alg", 32),
         kid=_text(head, "kid", MAX_KID_CHARS),
@@ -83,9 +87,11 @@ def issuer_of(token: Unverified, issuers: Mapping[str, Issuer]) -> Issuer:
     return issuer
 
 
-def verify(token: Unverified, issuer: Issuer, key: VerifyingKey | None, *, now_ms: int) -> None:
-    """Returns where the token is its issuer's, for us, and good now. key: the issuer's key of the
-    token's kid; None: it has none such.
+def verify(
+    token: Unverified, issuer: Issuer, key: VerifyingKey | None, *, audience: str, now_ms: int
+) -> None:
+    """Returns where the token is its issuer's, for this audience, and good now. key: the issuer's
+    key of the token's kid; None: it has none such.
 
     Raises SignatureBad, TokenExpired, ContextBad, TokenBad.
     """
@@ -95,30 +101,30 @@ def verify(token: Unverified, issuer: Issuer, key: VerifyingKey | None, *, now_m
     if not verifier.verify(token.signed, key.key, token.signature):
         raise SignatureBad("The signature is not its issuer's.", fix="Get a new token.")
     _check_times(token.claims, now_ms / 1_000)
-    _check_audience(token.claims, issuer)
+    _check_audience(token.claims, audience)
     _text(token.claims, "sub", MAX_SUBJECT_CHARS)
 
 
 def _check_times(claims: Mapping[str, Any], now_s: float) -> None:
-    if _time(claims, "exp") <= now_s - LEEWAY_S:
+    if time_claim(claims, "exp") <= now_s - LEEWAY_S:
         raise TokenExpired("The token has expired.", fix="Get a new one.")
-    begins = [_time(claims, "iat")]
+    begins = [time_claim(claims, "iat")]
     if "nbf" in claims:
-        begins.append(_time(claims, "nbf"))
+        begins.append(time_claim(claims, "nbf"))
     if max(begins) > now_s + LEEWAY_S:
         raise TokenExpired("The token is not valid yet.", fix="Set the issuer's clock.")
 
 
-def _check_audience(claims: Mapping[str, Any], issuer: Issuer) -> None:
+def _check_audience(claims: Mapping[str, Any], audience: str) -> None:
     stated = claims.get("aud")
     audiences = stated if isinstance(stated, list) else [stated]
     if not stated or not all(isinstance(one, str) for one in audiences):
         raise _malformed("It has no aud")
-    if issuer.audience not in audiences:
+    if audience not in audiences:
         raise ContextBad("The token is for another audience.", fix="Get one for this edge.")
 
 
-def _time(claims: Mapping[str, Any], name: str) -> float:
+def time_claim(claims: Mapping[str, Any], name: str) -> float:
     """A NumericDate. Raises TokenBad for none."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -159,4 +165,4 @@ def _object(written: bytes, what: str) -> dict[str, Any]:
 
 def _malformed(what: str) -> TokenBad:
     # Nothing of the token is told back: whoever may read the answer may not be its holder.
-    return TokenBad(f"The bearer token is malformed. {what}.", fix="Send it as it was issued.")
+    return TokenBad(f"The token is malformed. {what}.", fix="Send it as it was issued.")

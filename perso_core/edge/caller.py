@@ -24,11 +24,12 @@ from perso_core.visitor import SetCookie
 
 
 class Caller(Struct, frozen=True, kw_only=True):
-    """device: whose profile this call touches. proof: what proved it, None for a new device.
+    """device: who calls. proof: what proved it, None for a new device.
     source: where a new device's ECID comes from.
     replaced: the device that the cookies prove where the request named another one.
     said_out: its browser holds the consent cookie `general=out`, which counts where the store has
-    no word of this device.
+    no word of this device. person: the key of the profile of whoever an identity assertion proves
+    to hold the device; None: the device is all that is known.
     """
 
     device: Device
@@ -36,6 +37,12 @@ class Caller(Struct, frozen=True, kw_only=True):
     source: int = SOURCE_RANDOM
     replaced: Device | None = None
     said_out: bool = False
+    person: str | None = None
+
+    @property
+    def profile_key(self) -> str:
+        """Of the profile that this call touches."""
+        return self.person or self.device.profile_key
 
     def cookies(self, *, org: str, keys: CookieKeys, now_ms: int) -> tuple[SetCookie, ...]:
         """The identity cookies to set; none where those that the browser holds are fresh."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec import Struct
 
 from perso_core.decision.consent import Choice, Consent, may_collect, sharing_refused
-from perso_core.decision.identity import Device
 from perso_core.decision.lookup import Lookup
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
@@ -35,6 +34,9 @@ async def consult(
     if caller.said_out and caller.device.new:
         # The store's word counts, but of a new device it has none: the browser's own `out` does.
         return Consulted(permitted=False, chosen="out")
+    if caller.person is not None:
+        services.limits.count_visitor(caller.person, call.now_ms)
+        return await _consult_of_person(call, caller, caller.person, changes, services)
     if not caller.device.new:
         services.limits.count_visitor(caller.device.profile_key, call.now_ms)
     if caller.said_out:
@@ -42,7 +44,22 @@ async def consult(
     changes = (*await _carried_consent(call, caller, services), *changes)
     if caller.device.new and not changes:
         return Consulted(permitted=may_collect(None, call.datastream.default_consent))
-    return await _kept(call, caller.device, changes, services)
+    return await _kept(call, caller.device.profile_key, changes, services, new=caller.device.new)
+
+
+async def _consult_of_person(
+    call: Call, caller: Caller, person: str, changes: tuple[Change, ...], services: EdgeServices
+) -> Consulted:
+    """Of whoever holds the device. Its `out` holds for the call, and its `in` for a person who has
+    not chosen: as on the server API."""
+    asked = Interaction(profile_key=caller.device.profile_key, datastream_id=call.datastream.id)
+    of_device = (await services.decide(asked)).consent
+    chose = of_device.general if of_device else "out" if caller.said_out else None
+    if chose == "out":
+        return Consulted(permitted=False, chosen="out")
+    if chose is not None and changes:
+        changes = (ConsentChosen(chose, unless_chosen=True), *changes)
+    return await _kept(call, person, changes, services)
 
 
 async def choose(
@@ -50,7 +67,8 @@ async def choose(
 ) -> Consulted:
     """Keep what the visitor said, durably. Raises as consult does."""
     changes = (*await _carried_consent(call, caller, services), said)
-    return await _kept(call, caller.device, changes, services)
+    device = caller.device
+    return await _kept(call, device.profile_key, changes, services, new=device.new)
 
 
 async def refuse(
@@ -60,19 +78,24 @@ async def refuse(
     no identity for it: its consent cookie is all there is. Raises as consult does."""
     device = caller.replaced or caller.device
     if not device.new:
-        await _kept(call, device, (said,), services)
+        await _kept(call, device.profile_key, (said,), services)
     return Consulted(permitted=False, chosen="out")
 
 
 async def _kept(
-    call: Call, device: Device, changes: tuple[Change, ...], services: EdgeServices
+    call: Call,
+    profile_key: str,
+    changes: tuple[Change, ...],
+    services: EdgeServices,
+    *,
+    new: bool = False,
 ) -> Consulted:
     answer = await services.decide(
         Interaction(
-            profile_key=device.profile_key,
+            profile_key=profile_key,
             datastream_id=call.datastream.id,
             changes=changes,
-            new=device.new,
+            new=new,
         )
     )
     if answer.sequence:

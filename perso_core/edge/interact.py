@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from perso_core.decision.event import event_from
 from perso_core.decision.identity import Identity
+from perso_core.edge.assertion import with_person
 from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import unreadable_string
@@ -54,12 +55,12 @@ async def interact(call: Call, services: EdgeServices) -> Reply:
 
 def told(call: Call, recorded: Recorded, services: EdgeServices) -> Reply:
     """The answer to interact, with the destinations of each event."""
-    request, overrides, caller, consulted = recorded
-    warnings = fetch_warnings(request.query)
+    request, caller, consulted = recorded.request, recorded.caller, recorded.consulted
+    warnings = recorded.warnings
     if not consulted.permitted:
         return without_consent(call, consulted, warnings)
     handles = [identity_result(caller.device.ecid)]
-    if overrides.destinations and call.datastream.personalization_destinations:
+    if recorded.overrides.destinations and call.datastream.personalization_destinations:
         if call.server and not consulted.lookups:
             handles.append(activation_pull((), 0))
         handles += _activations(consulted, len(request.events))
@@ -74,16 +75,14 @@ async def collect(call: Call, services: EdgeServices) -> Reply:
     """Record the events; nobody may be there to read an answer (a beacon). 204 where there is
     nothing to tell. Raises as interact does.
     """
-    request, _, caller, consulted = await record(
-        call, decode_request(call.body, InteractRequest), services
-    )
-    warnings = fetch_warnings(request.query)
-    if not consulted.permitted:
-        return without_consent(call, consulted, warnings)
-    cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
+    recorded = await record(call, decode_request(call.body, InteractRequest), services)
+    warnings = recorded.warnings
+    if not recorded.consulted.permitted:
+        return without_consent(call, recorded.consulted, warnings)
+    cookies = recorded.caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
     if not cookies and not warnings:
         return NOTHING_TO_TELL
-    stored, set_cookies = call.kept(request.meta, cookies)
+    stored, set_cookies = call.kept(recorded.request.meta, cookies)
     if not stored and not warnings:
         return Reply(204, set_cookies=set_cookies)
     return call.reply(stored, warnings=warnings, set_cookies=set_cookies)
@@ -104,7 +103,14 @@ def without_consent(call: Call, consulted: Consulted, warnings: tuple[EdgeError,
     return call.reply(handles, warnings=(ignored, *warnings))
 
 
-Recorded = tuple[InteractRequest, Overrides, Caller, Consulted]
+class Recorded(Struct, frozen=True, kw_only=True):
+    """What came of a browser's events. warnings: of what the request asked for in vain."""
+
+    request: InteractRequest
+    overrides: Overrides
+    caller: Caller
+    consulted: Consulted
+    warnings: tuple[EdgeError, ...]
 
 
 async def record(
@@ -117,15 +123,24 @@ async def record(
     caller = call.caller(
         request.meta, named.ecid, claims, keys=services.keys, entropy=services.entropy
     )
+    caller, ignored = await with_person(
+        call, caller, request.events, services.snapshot(), key_of=services.issuer_key
+    )
     arrived = tuple(
-        arrived_event(call, request, index, caller.device.profile_key, claims, overrides)
+        arrived_event(call, request, index, caller.profile_key, claims, overrides)
         for index in range(len(request.events))
         if not (call.server and asks_alone(request.events[index]))
     )
     consulted = await _consulted(
         call, caller, request, arrived if overrides.platform else (), services
     )
-    return request, overrides, caller, consulted
+    return Recorded(
+        request=request,
+        overrides=overrides,
+        caller=caller,
+        consulted=consulted,
+        warnings=(*ignored, *fetch_warnings(request.query)),
+    )
 
 
 async def _consulted(

@@ -53,7 +53,7 @@ async def person_of(
         chose = asked.consent.general if asked.consent else None
     if proof is None and said_out(cookies, call.org):
         chose = "out"
-    return Person(profile_key=_own_key(primary, call), ecid=ecid, device_chose=chose)
+    return Person(profile_key=person_key(primary, call), ecid=ecid, device_chose=chose)
 
 
 def no_primary(path: str) -> PrimaryMissing:
@@ -75,10 +75,12 @@ async def _device_key(call: Call, ecid: str, proven: Device | None, services: Ed
     known = await _asked(device, call, services)
     if call.datastream.id in known.datastreams or refused(known.consent):
         return device
-    return _own_key(Identity("ECID", ecid), call)
+    return person_key(Identity("ECID", ecid), call)
 
 
-def _own_key(identity: Identity, call: Call) -> str:
+def person_key(identity: Identity, call: Call) -> str:
+    """The key of the profile that the person has on this datastream. Raises FieldBad for a
+    namespace that no person has."""
     if " " in identity.namespace or ":" in identity.namespace:
         raise FieldBad(
             f"'{shown(identity.namespace)}' is no namespace of a primary identity.",

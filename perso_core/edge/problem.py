@@ -279,6 +279,12 @@ class ConsentUnreadable(EdgeError):
     status = 200
 
 
+class AssertionIgnored(EdgeError):
+    code = "edge.assertion-ignored"
+    title = "An identity assertion was not taken"
+    status = 200
+
+
 class NamespaceNotFetched(EdgeError):
     code = "EXEG-0303-200"
     title = "An identity namespace that cannot be fetched"

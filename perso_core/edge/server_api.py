@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET, Struct
 
@@ -60,7 +60,8 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
     if call.context is None:
         _check_primaries(call, request, "events[{}]", services)
         recorded = await record(call, request, services)
-        return _accepted(call, dropped=0 if recorded[3].permitted else len(request.events))
+        dropped = 0 if recorded.consulted.permitted else len(request.events)
+        return _accepted(call, dropped=dropped, warnings=recorded.warnings)
     overrides = overrides_from(request.meta.config_overrides)
     all_named = [_named(request, at, f"events[{at}]") for at in range(len(request.events))]
     _refuse_writing(call.context, request)
@@ -213,16 +214,16 @@ def _destinations(call: Call, services: EdgeServices) -> Mapping[str, Destinatio
     return {one.definition.id: one.definition for one in connected}
 
 
-def _accepted(call: Call, *, dropped: int) -> Reply:
+def _accepted(call: Call, *, dropped: int, warnings: Sequence[EdgeError] = ()) -> Reply:
     if call.silent:
         return NOTHING_TO_TELL
-    warnings: list[EdgeError] = []
+    told = list(warnings)
     if dropped:
-        warnings.append(
+        told.append(
             NoConsent(
                 f"{dropped} of the events were not kept: consent does not permit it.",
                 fix="Send them once the visitors have agreed.",
             )
         )
-    problems = [warning.problem(call.report) for warning in warnings]
+    problems = [warning.problem(call.report) for warning in told]
     return Reply(202, encode_accepted(call.request_id, warnings=problems))

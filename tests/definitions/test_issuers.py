@@ -84,7 +84,7 @@ def test_an_issuer_whose_tokens_may_do_nothing_more_is_not_exported_as_one_that_
         ({"issuer": '""'}, "issuer", "is not 1 to 512"),
         ({"audience": '""'}, "audience", "is not 1 to 512"),
         ({"datastreams": '["dmo"]'}, "datastreams", "No datastream has the id"),
-        ({"may": '["everything"]'}, "may", "which is none of events, attributes"),
+        ({"may": '["everything"]'}, "may", "which is none of events, attributes, identities"),
         ({"jwks_url": '"http://id.test/jwks"'}, "jwks_url", "is not https"),
         ({"jwks_url": '"http://localhost.evil.test/jwks"'}, "jwks_url", "is not https"),
         ({"jwks_url": '"file:///etc/passwd"'}, "jwks_url", "is no URL"),

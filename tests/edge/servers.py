@@ -19,7 +19,7 @@ from perso_core.definitions.datastream import AccessType, Datastream, DefaultCon
 from perso_core.definitions.destination import AttributeMapping, Destination
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.issuer import Issuer
-from perso_core.definitions.permission import EVERYTHING, Permission
+from perso_core.definitions.permission import OF_A_SERVER, Permission
 from perso_core.edge.services import EdgeServices
 from tests.building import DAY_MS, NOON_MS, definitions
 from tests.edge.running import RunningEdge, Told, running_edge
@@ -124,7 +124,7 @@ def api_key(
     *,
     secrets: Mapping[str, int] | None = None,
     datastreams: tuple[str, ...] = ("demo",),
-    may: tuple[Permission, ...] = EVERYTHING,
+    may: tuple[Permission, ...] = OF_A_SERVER,
 ) -> ApiKey:
     """secrets: by the letter of which they are made, until when each is taken."""
     return ApiKey(

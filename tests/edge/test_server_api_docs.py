@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from perso_core.definitions.permission import EVERYTHING
+from perso_core.definitions.permission import OF_A_SERVER
 from perso_core.definitions.toml_file import definitions_from_toml
 from perso_core.edge.problem import AttributeWithheld
 from tests.cli.test_commands import ROOT, serving
@@ -122,7 +122,7 @@ def test_the_issuer_of_the_page_is_one_that_apply_takes() -> None:
     (example,) = examples("toml")
 
     (issuer,) = definitions_from_toml(f"{DEFINED}\n{example}").issuers
-    assert issuer.may == EVERYTHING
+    assert issuer.may == OF_A_SERVER
 
 
 def test_the_warning_of_the_page_is_one_that_is_given() -> None:

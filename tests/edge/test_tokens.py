@@ -366,7 +366,7 @@ def refused(text: str) -> bool:
         unverified = taken_apart(text)
         found = issuer_of(unverified, {ISS: by_name})
         key = keys_from_jwks(found.jwks, found.algorithms).get(unverified.kid)
-        verify(unverified, found, key, now_ms=NOON_MS)
+        verify(unverified, found, key, audience=AUD, now_ms=NOON_MS)
     except EdgeError as fault:
         return fault.status == 401
     return False

@@ -1,0 +1,69 @@
+"""The example of docs/identity.md: what the site signs, and what its page sends."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jwt.algorithms import ECAlgorithm
+
+from perso_core.definitions.issuer import Issuer
+from perso_core.definitions.toml_file import definitions_from_toml
+from perso_core.engine.engine import Interaction
+from perso_core.engine.journal import AttributesPatched
+from tests.building import NOON_MS
+from tests.definitions.whole import WHOLE
+from tests.edge.running import Browser, page_view, running_edge
+from tests.edge.servers import ec_key, with_attributes
+from tests.edge.test_identity_assertions import key
+
+PAGE = (Path(__file__).parents[2] / "docs" / "identity.md").read_text("utf-8")
+
+
+def example(language: str) -> str:
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+def documented_issuer() -> Issuer:
+    """The page's, with its keys at hand instead of at its URL."""
+    told = tomllib.loads(example("toml"))["issuer"][0]
+    jwk = {**ECAlgorithm.to_jwk(ec_key().public_key(), as_dict=True), "kid": "2026-11"}
+    told |= {"jwks": json.dumps({"keys": [jwk]}), "jwks_url": ""}
+    lists = {name: tuple(value) for name, value in told.items() if isinstance(value, list)}
+    return Issuer(**{**told, **lists})
+
+
+async def test_what_the_documented_function_signs_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.time", lambda: NOON_MS / 1_000)
+    site: dict[str, Any] = {}
+    exec(example("python"), site)
+    async with running_edge(with_attributes(issuers=(documented_issuer(),))) as edge:
+        patch = AttributesPatched({"loyalty": {"tier": "gold"}})
+        asked = Interaction(profile_key=key("4711"), datastream_id="demo", changes=(patch,))
+        await edge.drain.durable((await edge.admission.decide(asked)).sequence)
+        browser = Browser(edge)
+        ecid = (await browser.send()).ecid
+
+        sent = page_view()
+        assertion = site["identity_assertion"](ec_key(), ecid, "4711")
+        sent["events"][0]["data"] = {"__perso": {"identityAssertion": assertion}}
+        told = await browser.send(body=sent)
+
+    assert (told.warnings, told.audiences) == ([], ["gold"])
+
+
+def test_the_documented_issuer_is_a_good_definition() -> None:
+    (site,) = definitions_from_toml(f"{WHOLE}\n{example('toml')}").issuers
+
+    assert site.may == ("identities",)
+
+
+def test_the_page_sends_it_where_the_edge_looks() -> None:
+    assert "data: { __perso: { identityAssertion: assertion } }" in example("js")
