@@ -27,7 +27,9 @@ class PageRequest(Struct, frozen=True, kw_only=True):
     """What a framework knows of one page request.
 
     cookie_header: the Cookie header as it came, "" when there is none.
-    xdm: the page visit to record, as an XDM event; None: look up only.
+    xdm: the page visit to record, as an XDM event; None: look up only. Its consent strings count
+    as those of a page's own event do.
+    accept_language: the Accept-Language header as it came; "" where it is not the browser's.
     gpc: the browser sent `Sec-GPC: 1`; its absence says nothing.
     wait_ms: how long the answer may wait for its commit (interface.md: 50 ms for HTML).
     """
@@ -36,6 +38,7 @@ class PageRequest(Struct, frozen=True, kw_only=True):
     cookie_header: str = ""
     xdm: Mapping[str, Any] | None = None
     wait_ms: int = 50
+    accept_language: str = ""
     gpc: bool = False
 
 

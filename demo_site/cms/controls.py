@@ -184,6 +184,7 @@ async def _record(request: web.Request, event: Mapping[str, Any]) -> None:
             cookie_header=request.headers.get("Cookie", ""),
             xdm=event,
             wait_ms=FORM_WAIT_MS,
+            accept_language=request.headers.get("Accept-Language", ""),
         )
     )
     remember(request, visitor)

@@ -15,8 +15,9 @@ class Event(Struct, frozen=True, kw_only=True):
     """One event.
 
     id: its `_id`, or a hash where it has none; one id takes effect once on a profile.
-    timestamp_ms: by our clock (received minus the time it queued); what windows measure. Of the
-    events of one request each is a millisecond after the one before.
+    timestamp_ms: by our clock (received minus the time it queued), or as a proven server dates it;
+    what windows measure. Of the events of one request that nobody dates, each is a millisecond
+    after the one before.
     xdm: the event as rules read it: the sender's fields with `_id` and `timestamp` (epoch ms)
     set by us. Never changed in place.
     client_timestamp: what the client's clock said, kept apart; no rule reads it.
@@ -35,13 +36,17 @@ def event_from(
     received_ms: int,
     queue_ms: int = 0,
     followers: int = 0,
+    dated_ms: int | None = None,
 ) -> Event:
     """The event of a received XDM object. queue_ms is clamped to 0..300,000. followers: how many
-    events of the same request came after it.
+    events of the same request came after it. dated_ms: when it happened, where whoever says so is
+    believed.
     """
     # A chain is a strict order, and a request has one time for all it holds. Its last event keeps
     # that time and those before are dated back, so that none lies in the future.
     timestamp_ms = received_ms - min(max(queue_ms, 0), MAX_QUEUE_MS) - followers
+    if dated_ms is not None:
+        timestamp_ms = dated_ms
     client_timestamp = xdm.get("timestamp")
     return Event(
         id=event_id,

@@ -29,6 +29,11 @@ class HeardConsent(Struct, frozen=True):
 NOTHING_HEARD = HeardConsent()
 
 
+def opted_in(heard: HeardConsent, datastream: Datastream) -> bool:
+    """Whether the strings agree, and this datastream takes that for a choice."""
+    return heard.general == "in" and datastream.consent_strings_opt_in
+
+
 def heard_in(events: Iterable[Mapping[str, Any]], datastream: Datastream) -> HeardConsent:
     """events: each one's xdm. Strings of other standards than IAB TCF say nothing to us. Raises
     FieldBad for an integer that cannot be kept."""

@@ -14,7 +14,7 @@ from perso_core.edge.assertion import with_person
 from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import unreadable_string
-from perso_core.edge.consent_strings import heard_in
+from perso_core.edge.consent_strings import heard_in, opted_in
 from perso_core.edge.consult import Consulted, consult, refuse
 from perso_core.edge.cookies import cluster_cookie, consent_cookie
 from perso_core.edge.identity_map import claimed, claims_of
@@ -157,7 +157,7 @@ async def _consulted(
     if heard.unreadable:
         return Consulted(permitted=False, unreadable=heard.unreadable)
     before: list[Change] = []
-    if heard.general == "in" and call.datastream.consent_strings_opt_in:
+    if opted_in(heard, call.datastream):
         before.append(ConsentChosen("in", stated=heard.stated, unless_chosen=True))
     if arrived and call.gpc:
         before.append(PrivacySignalled())
@@ -177,8 +177,9 @@ def arrived_event(
     profile_key: str,
     claims: tuple[Identity, ...],
     overrides: Overrides,
+    dated_ms: int | None = None,
 ) -> EventArrived:
-    """One event of a request, for the profile of that key."""
+    """One event of a request, for the profile of that key. dated_ms: as a server dates it."""
     sent = request.events[index]
     event = event_from(
         # What a proven server sends in its headers is not its visitor's.
@@ -187,6 +188,7 @@ def arrived_event(
         received_ms=call.now_ms,
         queue_ms=int(request.meta.queue_time_millis),
         followers=len(request.events) - 1 - index,
+        dated_ms=dated_ms,
     )
     segmentation = overrides.segmentation and call.datastream.edge_segmentation
     return EventArrived(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, structs
 
 from perso_core.decision.identity import Identity
 from perso_core.definitions.destination import Destination
@@ -13,6 +13,7 @@ from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
 from perso_core.edge.consult import Consulted
 from perso_core.edge.context import AuthContext
 from perso_core.edge.cookies import cluster_cookie, proven_device
+from perso_core.edge.dating import instant_from
 from perso_core.edge.identity_map import claimed, claims_of, primary_of
 from perso_core.edge.interact import arrived_event, asks_alone, record, told, without_consent
 from perso_core.edge.named_person import Person, no_primary, person_of
@@ -44,7 +45,7 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
     if call.context is None:
         return await _as_browser(call, request, services)
     overrides = overrides_from(request.meta.config_overrides)
-    named = _named(request, 0, "event")
+    named = _said(call, request, 0, "event", services)
     _refuse_writing(call.context, request)
     person = await person_of(call, named.primary, named.ecid, request.meta, services)
     answer = await _decided(call, request, 0, person, named, overrides, services)
@@ -63,7 +64,9 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         dropped = 0 if recorded.consulted.permitted else len(request.events)
         return _accepted(call, dropped=dropped, warnings=recorded.warnings)
     overrides = overrides_from(request.meta.config_overrides)
-    all_named = [_named(request, at, f"events[{at}]") for at in range(len(request.events))]
+    all_named = [
+        _said(call, request, at, f"events[{at}]", services) for at in range(len(request.events))
+    ]
     _refuse_writing(call.context, request)
     people = [
         await person_of(call, named.primary, named.ecid, request.meta, services)
@@ -87,11 +90,26 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
 
 class _Named(Struct, frozen=True):
     """What the identity maps say of one event. primary: None where they flag none and have no
-    ECID. claims: of all namespaces but ECID, the primary one too."""
+    ECID. claims: of all namespaces but ECID, the primary one too. dated_ms: when a proven server
+    says that it happened; None: it does not say."""
 
     primary: Identity | None
     ecid: str | None
     claims: tuple[Identity, ...]
+    dated_ms: int | None = None
+
+
+def _said(
+    call: Call, request: InteractRequest, index: int, path: str, services: EdgeServices
+) -> _Named:
+    """What a proven server says of one event, who and when, checked."""
+    snapshot = services.snapshot()
+    assert snapshot, "the call's datastream was found in it"
+    stated = request.events[index].xdm.get("timestamp")
+    dated_ms = instant_from(
+        stated, f"{path}.xdm.timestamp", now_ms=call.now_ms, kept_ms=snapshot.event_window_ms
+    )
+    return structs.replace(_named(request, index, path), dated_ms=dated_ms)
 
 
 def _named(request: InteractRequest, index: int, path: str) -> _Named:
@@ -145,9 +163,11 @@ async def _decided(
     changes: list[Change] = []
     if overrides.platform and not asks_alone(request.events[index]):
         changes += await _linked_consent(call, person, services)
-        changes.append(
-            arrived_event(call, request, index, person.profile_key, named.claims, overrides)
+        arrived = arrived_event(
+            *(call, request, index, person.profile_key, named.claims, overrides),
+            dated_ms=named.dated_ms,
         )
+        changes.append(arrived)
     return await services.decide(
         Interaction(
             profile_key=person.profile_key,

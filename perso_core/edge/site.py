@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,9 +15,12 @@ from perso_core.decision.attributes import check_attributes
 from perso_core.decision.event import event_from
 from perso_core.decision.governance import Reason, Refused
 from perso_core.decision.identity import Device, ecid_from
+from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge import cookies
 from perso_core.edge.caller import said_out
+from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
+from perso_core.edge.page_facts import with_page_facts
 from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.journal import (
     AttributesPatched,
@@ -60,14 +63,8 @@ class InProcessSite:
         datastream = self._services.snapshot().datastreams.get(request.datastream_id)
         if datastream is None or not datastream.enabled:
             return nobody
-        proof = self._proof(request.cookie_header)
-        if proof is None and not self._may_begin(request, datastream.default_consent):
-            return structs.replace(nobody, state="no-consent")
-        if proof is None and request.xdm is None:
-            return structs.replace(nobody, state="new")
-        device = proof.device if proof else self._new_device()
         try:
-            return await self._visited(request, device, proof, nobody)
+            return await self._answered(request, datastream, nobody)
         except (TimeoutError, PersoError) as fault:
             # P4: a store that is slow or failing never breaks the page; its defaults show.
             self._tell_once(fault)
@@ -143,39 +140,80 @@ class InProcessSite:
     def _org(self) -> str:
         return self._services.snapshot().org
 
+    async def _answered(
+        self, request: PageRequest, datastream: Datastream, nobody: Visitor
+    ) -> Visitor:
+        proof = self._proof(request.cookie_header)
+        heard = heard_in([request.xdm] if request.xdm else [], datastream)
+        if heard.general == "out":
+            return await self._refused(request, proof, heard, nobody)
+        may_begin = datastream.default_consent == "in" or opted_in(heard, datastream)
+        if heard.unreadable or (proof is None and (not may_begin or self._held_refusal(request))):
+            return structs.replace(nobody, state="no-consent")
+        if proof is None and request.xdm is None:
+            return structs.replace(nobody, state="new")
+        changes: list[Change] = []
+        if proof and self._held_refusal(request):
+            # The store's word counts; where it has none, the browser's own `out` does.
+            changes.append(ConsentChosen("out", unless_chosen=True))
+        if opted_in(heard, datastream):
+            changes.append(ConsentChosen("in", stated=heard.stated, unless_chosen=True))
+        if request.gpc:
+            changes.append(PrivacySignalled())
+        return await self._visited(request, proof, changes, nobody)
+
+    async def _refused(
+        self,
+        request: PageRequest,
+        proof: cookies.Proof | None,
+        heard: HeardConsent,
+        nobody: Visitor,
+    ) -> Visitor:
+        """The visit says no: nothing of it is kept but the refusal, and the browser's cookie."""
+        cookie = cookies.consent_cookie(self._org, "out")
+        if proof is not None:
+            said = Interaction(
+                profile_key=proof.device.profile_key,
+                datastream_id=request.datastream_id,
+                changes=(ConsentChosen("out", stated=heard.stated),),
+            )
+            async with asyncio.timeout(request.wait_ms / 1000):
+                answer = await self._services.decide(said)
+                await self._services.durable(answer.sequence)
+        return structs.replace(nobody, state="no-consent", cookies=(cookie,))
+
     def _proof(self, cookie_header: str) -> cookies.Proof | None:
         received = cookies.received(cookie_header)
         return cookies.proven_device(received, org=self._org, keys=self._services.keys)
 
-    def _may_begin(self, request: PageRequest, default_consent: str) -> bool:
-        """Whether a visitor whom no cookie proves may have a profile: the datastream says so, and
-        the browser does not still hold a refusal."""
-        return default_consent == "in" and not self._held_refusal(request)
-
     def _held_refusal(self, request: PageRequest) -> bool:
+        """Whether the browser still holds the cookie of a refusal."""
         return said_out(cookies.received(request.cookie_header), self._org)
 
     def _new_device(self) -> Device:
         return Device(ecid_from(self._services.entropy(16)), new=True)
 
     async def _visited(
-        self, request: PageRequest, device: Device, proof: cookies.Proof | None, nobody: Visitor
+        self,
+        request: PageRequest,
+        proof: cookies.Proof | None,
+        changes: Sequence[Change],
+        nobody: Visitor,
     ) -> Visitor:
+        """changes: what comes before the visit itself."""
         now_ms = self._services.clock_ms()
-        changes: tuple[Change, ...] = (PrivacySignalled(),) if request.gpc else ()
-        if proof and self._held_refusal(request):
-            # The store's word counts; where it has none, the browser's own `out` does.
-            changes = (ConsentChosen("out", unless_chosen=True), *changes)
+        device = proof.device if proof else self._new_device()
         event_id = None
         if request.xdm is not None:
             event_id = self._services.entropy(16).hex()
-            event = event_from(request.xdm, event_id=event_id, received_ms=now_ms)
+            xdm = with_page_facts(request.xdm, accept_language=request.accept_language)
+            event = event_from(xdm, event_id=event_id, received_ms=now_ms)
             arrived = EventArrived(event=event, datastream_id=request.datastream_id)
             changes = (*changes, arrived)
         interaction = Interaction(
             profile_key=device.profile_key,
             datastream_id=request.datastream_id,
-            changes=changes,
+            changes=tuple(changes),
             new=device.new,
         )
         deadline = asyncio.get_running_loop().time() + request.wait_ms / 1000

@@ -50,6 +50,7 @@ class _Plugin:
             cookie_header=header_text(request, "Cookie"),
             xdm=xdm,
             wait_ms=self.wait_ms,
+            accept_language=header_text(request, "Accept-Language"),
             gpc=header_text(request, "Sec-GPC") == "1",
         )
         try:

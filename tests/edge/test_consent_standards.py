@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from perso_core import PageRequest
-from perso_core.assembly import Perso, open_perso
 from perso_core.decision.consent import Consent
 from perso_core.definitions.document import Definitions
-from perso_core.settings import Settings
 from tests.building import NOON_MS, definitions
 from tests.decision.tc_encoder import disclosed, tc_string
 from tests.decision.test_tcf import AGREED, NEW, NO_PURPOSE_1, NO_PURPOSE_10, NO_VENDOR
@@ -475,53 +469,3 @@ async def test_a_cookie_of_an_unknown_browser_is_heard_though_it_signals() -> No
         cookie = cookie_header({NAMES.consent: "general=out"})
 
         assert nothing_told(await edge.call(cookie=cookie, headers=GPC))
-
-
-# ---- pages that are rendered by the site's own server ---------------------------------
-
-
-@asynccontextmanager
-async def opened(directory: Path, in_force: Definitions) -> AsyncIterator[Perso]:
-    async with open_perso(Settings(data_dir=str(directory)), clock_ms=lambda: NOON_MS) as perso:
-        await perso.apply(in_force)
-        yield perso
-
-
-def page(cookies: Mapping[str, str], **more: Any) -> PageRequest:
-    xdm = {"eventType": "commerce.productListAdds"}
-    request = PageRequest(
-        datastream_id="demo", cookie_header=cookie_header(cookies), xdm=xdm, wait_ms=10_000
-    )
-    return structs.replace(request, **more)
-
-
-async def test_a_page_shows_advertising_nothing_of_a_browser_that_signals_gpc_and_says_why(
-    tmp_path: Path,
-) -> None:
-    async with opened(tmp_path, ads()) as perso:
-        first = await perso.visit(page({}))
-        cookies = {one.name: one.value for one in first.cookies}
-        assert "basket" in first
-
-        second = await perso.visit(page(cookies, gpc=True, xdm=None))
-
-        assert "basket" not in second
-        why = second.reason("basket", "cms")
-        assert why.held_back
-        assert why.sentence == (
-            "In, but the browser signals since 15 Mar 2026, 12:00 UTC that nothing be shared"
-            " (Global Privacy Control), and this destination is advertising."
-        )
-
-
-async def test_a_page_hears_a_browsers_own_refusal_where_the_store_has_no_word_of_it(
-    tmp_path: Path,
-) -> None:
-    async with opened(tmp_path, definitions()) as perso:
-        first = await perso.visit(page({}))
-        cookies = {one.name: one.value for one in first.cookies}
-
-        second = await perso.visit(page({**cookies, NAMES.consent: "general=out"}))
-
-        assert second.state == "no-consent"
-        assert (await perso.visit(page(cookies))).state == "no-consent"

@@ -1,0 +1,144 @@
+"""Pages that are rendered by the site's own server: one visit, in process, on a real store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from perso_core import PageRequest
+from perso_core.assembly import Perso, open_perso
+from perso_core.definitions.document import Definitions
+from perso_core.settings import Settings
+from tests.building import NOON_MS, definitions
+from tests.decision.test_tcf import AGREED, NO_PURPOSE_1
+from tests.edge.running import NAMES, cookie_header
+from tests.edge.test_consent_standards import ads, tc
+
+
+@asynccontextmanager
+async def opened(directory: Path, in_force: Definitions) -> AsyncIterator[Perso]:
+    async with open_perso(Settings(data_dir=str(directory)), clock_ms=lambda: NOON_MS) as perso:
+        await perso.apply(in_force)
+        yield perso
+
+
+def page(cookies: Mapping[str, str], **more: Any) -> PageRequest:
+    xdm = {"eventType": "commerce.productListAdds"}
+    request = PageRequest(
+        datastream_id="demo", cookie_header=cookie_header(cookies), xdm=xdm, wait_ms=10_000
+    )
+    return structs.replace(request, **more)
+
+
+async def test_a_page_shows_advertising_nothing_of_a_browser_that_signals_gpc_and_says_why(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, ads()) as perso:
+        first = await perso.visit(page({}))
+        cookies = {one.name: one.value for one in first.cookies}
+        assert "basket" in first
+
+        second = await perso.visit(page(cookies, gpc=True, xdm=None))
+
+        assert "basket" not in second
+        why = second.reason("basket", "cms")
+        assert why.held_back
+        assert why.sentence == (
+            "In, but the browser signals since 15 Mar 2026, 12:00 UTC that nothing be shared"
+            " (Global Privacy Control), and this destination is advertising."
+        )
+
+
+async def test_a_page_hears_a_browsers_own_refusal_where_the_store_has_no_word_of_it(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        first = await perso.visit(page({}))
+        cookies = {one.name: one.value for one in first.cookies}
+
+        second = await perso.visit(page({**cookies, NAMES.consent: "general=out"}))
+
+        assert second.state == "no-consent"
+        assert (await perso.visit(page(cookies))).state == "no-consent"
+
+
+# ---- consent strings on the visit ------------------------------------------------
+
+
+def stating(text: str, **more: Any) -> PageRequest:
+    """A page whose consent tool knows this TC string."""
+    xdm = {"eventType": "commerce.productListAdds", "consentStrings": [tc(text)]}
+    return page({}, xdm=xdm, **more)
+
+
+def browser_of(cookies: Mapping[str, str], request: PageRequest) -> PageRequest:
+    return structs.replace(request, cookie_header=cookie_header(cookies))
+
+
+async def test_a_refusal_on_the_visit_keeps_nothing_and_tells_the_browser(tmp_path: Path) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        visitor = await perso.visit(stating(NO_PURPOSE_1))
+
+    assert (visitor.state, visitor.ecid, visitor.event_id) == ("no-consent", None, None)
+    assert {one.name: one.value for one in visitor.cookies} == {NAMES.consent: "general=out"}
+
+
+async def test_a_known_visitor_who_refuses_on_the_visit_is_forgotten(tmp_path: Path) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        first = await perso.visit(page({}))
+        cookies = {one.name: one.value for one in first.cookies}
+
+        await perso.visit(browser_of(cookies, stating(NO_PURPOSE_1)))
+
+        later = await perso.visit(page(cookies))
+        assert "basket" in first
+        assert (later.state, "basket" in later) == ("no-consent", False)
+
+
+async def test_a_string_that_cannot_be_read_is_no_consent(tmp_path: Path) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        visitor = await perso.visit(stating("CO052l"))
+
+    assert (visitor.state, visitor.cookies) == ("no-consent", ())
+
+
+@pytest.mark.parametrize(("opt_in", "state"), [(True, "known"), (False, "no-consent")])
+async def test_an_agreement_on_the_visit_counts_where_the_datastream_takes_it(
+    opt_in: bool, state: str, tmp_path: Path
+) -> None:
+    in_force = definitions(default_consent="pending", consent_strings_opt_in=opt_in)
+    async with opened(tmp_path, in_force) as perso:
+        visitor = await perso.visit(stating(AGREED))
+
+        cookies = {one.name: one.value for one in visitor.cookies}
+        assert visitor.state == state
+        assert ("basket" in await perso.visit(page(cookies))) is opt_in
+
+
+async def test_an_agreement_on_the_visit_does_not_undo_a_refusal(tmp_path: Path) -> None:
+    async with opened(tmp_path, definitions(consent_strings_opt_in=True)) as perso:
+        known = {one.name: one.value for one in (await perso.visit(page({}))).cookies}
+        await perso.visit(browser_of(known, stating(NO_PURPOSE_1)))
+
+        held = {NAMES.consent: "general=out"}
+        assert (await perso.visit(browser_of(known, stating(AGREED)))).state == "no-consent"
+        assert (await perso.visit(browser_of(held, stating(AGREED)))).state == "no-consent"
+
+
+# ---- what a rule about this very page may ask ------------------------------------
+
+
+async def test_the_browsers_language_is_known_on_the_page_that_its_server_renders(
+    tmp_path: Path,
+) -> None:
+    rule = 'xEvent.exists(environment.browserDetails.acceptLanguage.startsWith("de", false))'
+    async with opened(tmp_path, definitions({"german": rule})) as perso:
+        german = await perso.visit(page({}, accept_language="de-CH,de;q=0.9,en;q=0.8"))
+        english = await perso.visit(page({}, accept_language="en,de;q=0.5"))
+
+    assert ("german" in german, "german" in english) == (True, False)
