@@ -22,29 +22,31 @@ class Limiter:
     """max_keys: keys remembered at least; at most twice as many. Beyond that the ones longest
     unseen are forgotten, and may come again."""
 
-    __slots__ = ("_interval_ms", "_max_keys", "_older", "_slack_ms", "_younger")
+    __slots__ = ("_interval_us", "_max_keys", "_older", "_slack_us", "_younger")
 
     def __init__(self, rate: Rate, *, max_keys: int = 100_000) -> None:
-        self._interval_ms = 1_000 / rate.per_s
-        self._slack_ms = self._interval_ms * (rate.burst - 1)
+        # Whole numbers: a fraction that is rounded looks like a clock that went back.
+        self._interval_us = ceil(1_000_000 / rate.per_s)
+        self._slack_us = self._interval_us * (rate.burst - 1)
         self._max_keys = max_keys
         # By key: when its bucket is full again. Two generations instead of an order of use: the
         # oldest goes as a whole.
-        self._younger: dict[str, float] = {}
-        self._older: dict[str, float] = {}
+        self._younger: dict[str, int] = {}
+        self._older: dict[str, int] = {}
 
     def wait_ms(self, key: str, now_ms: int) -> int:
         """0: it may, and this counts. Else how long it has to wait, at least 1; nothing counts."""
-        full_ms = self._younger.get(key)
-        if full_ms is None:
-            full_ms = self._older.get(key, now_ms)
-        ahead_ms = full_ms - now_ms
+        now_us = now_ms * 1_000
+        full_us = self._younger.get(key)
+        if full_us is None:
+            full_us = self._older.get(key, now_us)
+        ahead_us = full_us - now_us
         # Further ahead than any burst leads: the clock went back.
-        if ahead_ms < 0 or ahead_ms > self._slack_ms + self._interval_ms:
-            full_ms, ahead_ms = now_ms, 0
-        if ahead_ms > self._slack_ms:
-            return max(1, ceil(ahead_ms - self._slack_ms))
-        self._younger[key] = full_ms + self._interval_ms
+        if ahead_us < 0 or ahead_us > self._slack_us + self._interval_us:
+            full_us, ahead_us = now_us, 0
+        if ahead_us > self._slack_us:
+            return -((self._slack_us - ahead_us) // 1_000)  # in whole milliseconds, up
+        self._younger[key] = full_us + self._interval_us
         if len(self._younger) >= self._max_keys:
             self._older, self._younger = self._younger, {}
         return 0

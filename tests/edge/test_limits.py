@@ -67,6 +67,14 @@ def test_a_key_among_the_last_of_many_is_remembered() -> None:
     assert limiter.wait_ms("a", 0) == 1_000
 
 
+def test_a_rate_that_leaves_no_whole_milliseconds_holds_at_every_instant() -> None:
+    for now_ms in range(5_000):
+        limiter = Limiter(Rate(per_s=3, burst=1))
+        limiter.wait_ms("a", now_ms)
+
+        assert limiter.wait_ms("a", now_ms) == 334
+
+
 @given(
     rate=st.builds(
         Rate,
