@@ -300,6 +300,15 @@ def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], 
     return presence.tell
 
 
+def _engine(snapshot: Snapshot, settings: Settings) -> Engine:
+    return Engine(
+        snapshot,
+        hot_profiles=settings.hot_profiles,
+        max_events=settings.max_events_per_profile,
+        journal_limit=settings.journal_limit,
+    )
+
+
 @asynccontextmanager
 async def open_perso(
     settings: Settings,
@@ -318,27 +327,14 @@ async def open_perso(
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at opening
     window_ms = _window_ms(settings)
     async with contextlib.AsyncExitStack() as opened:
-        store = await open_sqlite(
-            data_dir / DATABASE,
-            max_events=settings.max_events_per_profile,
-        )
+        store = await open_sqlite(data_dir / DATABASE, max_events=settings.max_events_per_profile)
         opened.push_async_callback(store.close)
         tell = told_to_nobody if announce else _seen(data_dir, opened)
         # Once we are seen: what is saved from now on is waited for, what was before is read here.
         version, snapshot = await _stored_snapshot(store, window_ms)
-        engine = Engine(
-            snapshot,
-            hot_profiles=settings.hot_profiles,
-            max_events=settings.max_events_per_profile,
-            journal_limit=settings.journal_limit,
-        )
-        drain = Drain(
-            engine,
-            store,
-            clock_ms=clock_ms,
-            commit_batch=settings.commit_batch,
-            announce=announce,
-        )
+        engine = _engine(snapshot, settings)
+        batch = settings.commit_batch
+        drain = Drain(engine, store, clock_ms=clock_ms, commit_batch=batch, announce=announce)
         drain.start()
         opened.push_async_callback(drain.close, settings.drain_timeout_s)
         admission = Admission(

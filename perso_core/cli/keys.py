@@ -22,14 +22,13 @@ from perso_core.definitions.api_key import (
     rotated,
 )
 from perso_core.definitions.document import Definitions
+from perso_core.definitions.key_ring import key_of, with_key
 from perso_core.definitions.permission import OF_A_SERVER, Permission
-from perso_core.errors import BadApiKey, UnknownApiKey
+from perso_core.errors import BadApiKey
 from perso_core.settings import Settings
 
 MS_PER_HOUR = 3_600_000
 MS_PER_DAY = 24 * MS_PER_HOUR
-MAX_NAME_CHARS = 256
-MAX_KEYS = 1_000
 
 Keys = tuple[ApiKey, ...]
 
@@ -47,7 +46,7 @@ def create(arguments: argparse.Namespace) -> int:
         secrets=(KeySecret(digest(written), now_ms + _days(arguments) * MS_PER_DAY),),
         may=_may(arguments.may),
     )
-    asyncio.run(_change(lambda definitions: _with(definitions, key), settings))
+    asyncio.run(_change(lambda definitions: with_key(definitions, key), settings))
     _tell(written, f"Key {key.id} may be used until {_day(key.secrets[0].until_ms)}.")
     return 0
 
@@ -63,7 +62,7 @@ def rotate(arguments: argparse.Namespace) -> int:
     old_until_ms = now_ms + arguments.overlap_hours * MS_PER_HOUR
 
     def change(definitions: Definitions) -> Keys:
-        before = _key(definitions, arguments.id)
+        before = key_of(definitions, arguments.id)
         after = rotated(before, fresh, now_ms=now_ms, old_until_ms=old_until_ms)
         if after is None:
             raise BadApiKey(
@@ -83,7 +82,7 @@ def revoke(arguments: argparse.Namespace) -> int:
     what saving raises."""
 
     def change(definitions: Definitions) -> Keys:
-        gone = _key(definitions, arguments.id)
+        gone = key_of(definitions, arguments.id)
         return tuple(one for one in definitions.api_keys if one is not gone)
 
     asyncio.run(_change(change, settings_of(arguments)))
@@ -112,28 +111,6 @@ async def _change(change: Callable[[Definitions], Keys], settings: Settings) -> 
     async with open_perso(settings, announce=True) as perso:
         version = await perso.change_api_keys(change)
     await everywhere(version, settings)
-
-
-def _with(definitions: Definitions, key: ApiKey) -> Keys:
-    known = [stream.id for stream in definitions.datastreams]
-    for datastream in key.datastreams:
-        if datastream not in known:
-            raise BadApiKey(
-                f"No datastream has the id {datastream!r}.",
-                fix=f"Name one of: {', '.join(known) or 'none is defined'}.",
-            )
-    if not (key.name.strip() and key.name.isprintable() and len(key.name) <= MAX_NAME_CHARS):
-        raise BadApiKey("The name is not 1 to 256 printable characters.", fix="Name who uses it.")
-    if len(definitions.api_keys) >= MAX_KEYS:
-        raise BadApiKey(f"There are {MAX_KEYS:,} keys.", fix="Revoke those out of use.")
-    return (*definitions.api_keys, key)
-
-
-def _key(definitions: Definitions, key_id: str) -> ApiKey:
-    found = next((one for one in definitions.api_keys if one.id == key_id), None)
-    if found is None:
-        raise UnknownApiKey(f"{key_id!r}.", fix="`perso key list` has the ids.")
-    return found
 
 
 def _may(words: str) -> tuple[Permission, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
@@ -102,6 +102,30 @@ def compile_snapshot(
         for audience in definitions.audiences
     }
     by_id = {audience.id: audience for audience in definitions.audiences}
+    audiences = tuple(
+        CompiledAudience(position, by_id[audience_id], rules[audience_id])
+        for position, audience_id in enumerate(_in_order(rules))
+    )
+    return Snapshot(
+        id=snapshot_id(definitions),
+        definitions=definitions,
+        event_window_ms=max(
+            (rule.event_window_ms for rule in rules.values()), default=event_window_ms
+        ),
+        datastreams={stream.id: stream for stream in definitions.datastreams},
+        destinations=_connected(definitions),
+        audiences=audiences,
+        audience_by_id={audience.id: audience for audience in audiences},
+        audience_id_by_name=_ids_by_word(definitions.audiences),
+        rules=_together(audiences, before),
+        in_force_ms=in_force_ms,
+        api_keys={key.id: key for key in definitions.api_keys},
+        issuers={issuer.issuer: issuer for issuer in definitions.issuers},
+    )
+
+
+def _in_order(rules: Mapping[str, CompiledRule]) -> list[str]:
+    """Audience ids, each after those that its rule reads."""
     reads = {audience_id: rule.reads.audience_ids for audience_id, rule in rules.items()}
     # Rules that look through the memberships as a whole come after those they may look for.
     asked_for = frozenset().union(*reads.values())
@@ -110,42 +134,29 @@ def compile_snapshot(
         for audience_id, rule in rules.items()
         if reads_memberships(rule.reads) and audience_id not in asked_for
     }
-    ordered = sorted(dependency_order(reads), key=lambda audience_id: audience_id in last)
-    audiences = tuple(
-        CompiledAudience(position, by_id[audience_id], rules[audience_id])
-        for position, audience_id in enumerate(ordered)
-    )
-    names: dict[str, str] = {}
-    for audience in definitions.audiences:
-        names[audience.name] = audience.id
-    for audience in definitions.audiences:
-        if audience.alias:
-            names[audience.alias] = audience.id
-    for audience in definitions.audiences:
-        names[audience.id] = audience.id
-    return Snapshot(
-        id=snapshot_id(definitions),
-        definitions=definitions,
-        event_window_ms=max(
-            (rule.event_window_ms for rule in rules.values()), default=event_window_ms
-        ),
-        datastreams={stream.id: stream for stream in definitions.datastreams},
-        destinations={
-            stream.id: tuple(
-                ConnectedDestination(destination, _windows(definitions, destination.id))
-                for destination in definitions.destinations
-                if destination.datastream == stream.id
-            )
-            for stream in definitions.datastreams
-        },
-        audiences=audiences,
-        audience_by_id={audience.id: audience for audience in audiences},
-        audience_id_by_name=names,
-        rules=_together(audiences, before),
-        in_force_ms=in_force_ms,
-        api_keys={key.id: key for key in definitions.api_keys},
-        issuers={issuer.issuer: issuer for issuer in definitions.issuers},
-    )
+    return sorted(dependency_order(reads), key=lambda audience_id: audience_id in last)
+
+
+def _ids_by_word(audiences: Sequence[Audience]) -> Mapping[str, str]:
+    """By what a template may write: of two that write the same, an id beats an alias, and that a
+    name."""
+    return {
+        **{audience.name: audience.id for audience in audiences},
+        **{audience.alias: audience.id for audience in audiences if audience.alias},
+        **{audience.id: audience.id for audience in audiences},
+    }
+
+
+def _connected(definitions: Definitions) -> Mapping[str, tuple[ConnectedDestination, ...]]:
+    """By datastream."""
+    return {
+        stream.id: tuple(
+            ConnectedDestination(destination, _windows(definitions, destination.id))
+            for destination in definitions.destinations
+            if destination.datastream == stream.id
+        )
+        for stream in definitions.datastreams
+    }
 
 
 def snapshot_id(definitions: Definitions) -> str:
