@@ -126,11 +126,19 @@ def _tcf(sent: SentConsent, path: str, datastream: Datastream) -> Spoken:
         raise _refused(path, str(sent.value), "Send the TC string.")
     if not sent.gdpr_applies:
         return Spoken("in")
-    decoded = decode(sent.value)
+    said = said_by_tc_string(sent.value, datastream)
+    if isinstance(said, Undecodable):
+        return Spoken("out", unreadable=(said.reason,))
+    return Spoken(said)
+
+
+def said_by_tc_string(text: str, datastream: Datastream) -> Literal["in", "out"] | Undecodable:
+    """What a TC string comes to for the datastream's own vendor and purposes."""
+    decoded = decode(text)
     if isinstance(decoded, Undecodable):
-        return Spoken("out", unreadable=(decoded.reason,))
+        return decoded
     vendor, purposes = datastream.tcf_vendor, datastream.tcf_purposes
-    return Spoken("out" if refusal(decoded, vendor_id=vendor, purposes=purposes) else "in")
+    return "out" if refusal(decoded, vendor_id=vendor, purposes=purposes) else "in"
 
 
 def _general(value: dict[str, Any], path: str) -> Said:

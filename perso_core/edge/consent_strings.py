@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from perso_core.decision.tcf import Undecodable, decode, refusal
+from perso_core.decision.tcf import Undecodable
 from perso_core.definitions.datastream import Datastream
-from perso_core.edge.consent_objects import IAB_TCF, TCF_VERSIONS, stated
+from perso_core.edge.consent_objects import IAB_TCF, TCF_VERSIONS, said_by_tc_string, stated
 
 Heard = Literal["in", "out"]
 
@@ -65,8 +65,6 @@ def _said(sent: Mapping[str, Any], datastream: Datastream) -> Heard | Undecodabl
     if sent.get("consentStandardVersion") not in TCF_VERSIONS:
         return Undecodable("its consentStandardVersion is not known")
     text = sent.get("consentStringValue")
-    decoded = decode(text) if isinstance(text, str) else Undecodable("it is no text")
-    if isinstance(decoded, Undecodable):
-        return decoded
-    vendor, purposes = datastream.tcf_vendor, datastream.tcf_purposes
-    return "out" if refusal(decoded, vendor_id=vendor, purposes=purposes) else "in"
+    if not isinstance(text, str):
+        return Undecodable("it is no text")
+    return said_by_tc_string(text, datastream)
