@@ -8,8 +8,9 @@ import contextlib
 import logging
 import secrets
 import signal
+import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ from perso_core.worker.refresh import Refresh, told_to_nobody
 DATABASE = "perso.sqlite"
 KEYS = "cookie-keys.json"
 # A bearer token of 8 KiB, the most that is read, with the word before it.
+BACKLOG = 1_024  # connections that may wait to be accepted
+ALIVE_EACH_S = 1.0
 MAX_HEADER_BYTES = 9 * 1024
 # What is in force before anything was applied: no datastream, so every call is refused as such.
 NOTHING = Definitions(org="")
@@ -334,7 +337,8 @@ async def open_perso(
         version, snapshot = await _stored_snapshot(store, window_ms)
         engine = _engine(snapshot, settings)
         batch = settings.commit_batch
-        drain = Drain(engine, store, clock_ms=clock_ms, commit_batch=batch, announce=announce)
+        told = announce or settings.workers > 1
+        drain = Drain(engine, store, clock_ms=clock_ms, commit_batch=batch, announce=told)
         drain.start()
         opened.push_async_callback(drain.close, settings.drain_timeout_s)
         admission = Admission(
@@ -367,7 +371,12 @@ async def open_perso(
         )
 
 
-async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
+async def _serve(
+    settings: Settings,
+    ready: Callable[[str], None],
+    sockets: Sequence[socket.socket],
+    alive: Callable[[], bool],
+) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
@@ -386,20 +395,32 @@ async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+            for one in sockets:
+                await web.SockSite(runner, one, backlog=BACKLOG).start()
+            if not sockets:
+                await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
             port = runner.addresses[0][1]  # the bound one: settings.port may be 0, any free
             ready(f"http://{settings.host}:{port}/ee")
-            await stopping.wait()
+            while alive() and not stopping.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), ALIVE_EACH_S)
         finally:
             await runner.cleanup()
 
 
-def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
-    """The whole process: one edge on settings.host and port, until SIGINT or SIGTERM; then
-    requests under way are answered and what waits is written.
+def serve(
+    settings: Settings,
+    *,
+    ready: Callable[[str], None],
+    sockets: Sequence[socket.socket] = (),
+    alive: Callable[[], bool] = lambda: True,
+) -> None:
+    """The whole process: one edge, until SIGINT or SIGTERM; then requests under way are answered
+    and what waits is written.
 
-    ready: called with the edge's address once it answers. Raises as open_perso, and OSError for
-    a port that is taken.
+    ready: called with the edge's address once it answers. sockets: bound ones to listen on; none:
+    settings.host and port. alive: called each second; False stops as a signal does. Raises as
+    open_perso, and OSError for a port that is taken.
     """
     with old_left_alone():
-        uvloop.run(_serve(settings, ready))
+        uvloop.run(_serve(settings, ready, sockets, alive))

@@ -30,6 +30,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     data_dir: str = ".perso"
     host: str = "127.0.0.1"
     port: int = 8080  # 0: any free one
+    workers: int = 1  # processes that serve the address
     hot_profiles: int = 50_000
     max_events_per_profile: int = 5_000
     event_window_days: int = 35
@@ -61,6 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 # (lowest, highest), both included. The kind of each setting is read from its default.
 RANGES: Mapping[str, tuple[int, int]] = {
     "port": (0, 65_535),
+    "workers": (1, 64),
     "hot_profiles": (1, 10_000_000),
     "max_events_per_profile": (1, 100_000),
     "event_window_days": (1, 3_650),

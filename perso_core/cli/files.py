@@ -27,7 +27,9 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
             max_bytes=MAX_SETTINGS_BYTES,
             problem=lambda detail, fix: BadSettings(detail, fix=fix),
         )
-    given = {name: getattr(arguments, name, None) for name in ("data_dir", "host", "port")}
+    given = {
+        name: getattr(arguments, name, None) for name in ("data_dir", "host", "port", "workers")
+    }
     options = {name: value for name, value in given.items() if value is not None}
     return settings_from(text, os.environ, options)
 

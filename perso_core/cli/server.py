@@ -5,12 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import runpy
+import socket
 import sys
 from collections.abc import Sequence
 
 from perso_core.cli.definitions import checked, saved
 from perso_core.cli.files import settings_of
+from perso_core.cli.supervisor import Supervisor, told
+from perso_core.cli.worker_pipe import Pipe
 from perso_core.errors import BadSettings
+from perso_core.settings import Settings
+
+# A worker may take as long to stop as its store may, and a little longer.
+STOP_MARGIN_S = 5
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -18,11 +25,15 @@ def serve(arguments: argparse.Namespace) -> int:
     from perso_core import assembly
 
     settings = settings_of(arguments)
+    if arguments.sockets is not None:
+        return _serve_as_worker(arguments, settings)
     if arguments.definitions is not None:
         definitions = checked(arguments.definitions, settings)
         # Other servers on the directory follow; this one need not wait for them.
         asyncio.run(saved(definitions, settings))
     try:
+        if settings.workers > 1:
+            return asyncio.run(_supervised(arguments, settings))
         assembly.serve(settings, ready=_ready)
     except OSError as error:
         if error.filename:  # a file or directory, which the error names
@@ -37,6 +48,42 @@ def serve(arguments: argparse.Namespace) -> int:
 def _ready(address: str) -> None:
     # Flushed: whoever started us through a pipe waits for this line.
     print(f"Perso answers at {address}. Stop it with Ctrl-C.", flush=True)
+
+
+# ---- several processes ---------------------------------------------------------
+
+
+async def _supervised(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Raises OSError for an address that is taken."""
+    supervisor = Supervisor(
+        _worker_command(arguments),
+        host=settings.host,
+        port=settings.port,
+        count=settings.workers,
+        stop_within_s=settings.drain_timeout_s + STOP_MARGIN_S,
+        tell=told,
+    )
+    address = f"http://{settings.host}:{supervisor.port}/ee"
+    return await supervisor.run(lambda: _ready(f"{address}, from {settings.workers} processes"))
+
+
+def _worker_command(arguments: argparse.Namespace) -> list[str]:
+    """Starts a worker of ours, which reads the settings anew: a restart takes up changed ones."""
+    command = [sys.executable, "-m", "perso_core", "serve"]
+    for name in ("settings", "data_dir", "host", "port", "workers"):
+        value = getattr(arguments, name)
+        if value is not None:
+            command += [f"--{name.replace('_', '-')}", str(value)]
+    return command
+
+
+def _serve_as_worker(arguments: argparse.Namespace, settings: Settings) -> int:
+    from perso_core import assembly
+
+    pipe = Pipe(arguments.pipe)
+    sockets = [socket.socket(fileno=int(one)) for one in arguments.sockets.split(",")]
+    assembly.serve(settings, ready=lambda _: pipe.ready(), sockets=sockets, alive=pipe.alive)
+    return 0
 
 
 def demo(rest: Sequence[str]) -> int:

@@ -82,15 +82,22 @@ def _add_serve(commands: _Commands[_Parser]) -> None:
         commands,
         "serve",
         running.serve,
-        does="Run the edge and the worker in one process until stopped.",
+        does="Run the edge until stopped, in one process or several. SIGHUP restarts several one "
+        "by one, without refusing a connection.",
         example="perso serve --port 8080 --definitions perso.toml",
     )
     _takes_settings(parser)
     parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="the port to listen on (default: 8080; 0: any free one)")
     parser.add_argument(
+        "--workers", metavar="N", help="how many processes serve the address (default: 1)"
+    )
+    parser.add_argument(
         "--definitions", metavar="FILE", help="apply this definitions file before serving"
     )
+    # What a supervisor gives its workers: descriptors that they inherit.
+    parser.add_argument("--sockets", help=argparse.SUPPRESS)
+    parser.add_argument("--pipe", type=int, help=argparse.SUPPRESS)
 
 
 def _add_demo(commands: _Commands[_Parser]) -> None:

@@ -1,0 +1,305 @@
+"""Several worker processes at one address: started, watched, replaced, restarted one by one.
+
+Each worker has a socket of its own, all bound to the same address (SO_REUSEPORT), so that the
+system spreads connections. The supervisor holds the sockets too: what waits to be accepted while a
+worker is replaced is answered by the next one, not refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from perso_core.cli.worker_pipe import BEAT, READY, SILENT_AFTER_S
+
+# A worker that lived so long was well: its end is no sign of a loop.
+STEADY_S = 10.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
+# After so many short lives in a row a slot's socket is closed: new connections go to the others.
+LOOPING = 3
+READY_WITHIN_S = 120.0  # compiling ten thousand audiences and opening a large store take a while
+
+Tell = Callable[[str], None]
+Sockets = tuple[socket.socket, ...]
+
+
+class Ended(Exception):
+    """A worker ended before it was ready."""
+
+
+def bound(host: str, port: int) -> Sockets:
+    """A socket for each address of the host, not yet listening. Raises OSError."""
+    found: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            one = socket.socket(family, kind, protocol)
+            found.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind((*address[:1], port, *address[2:]))
+            port = one.getsockname()[1]  # 0: any free one, and then the same for all
+    except OSError:
+        for one in found:
+            one.close()
+        raise
+    return tuple(found)
+
+
+def pause_s(short_lives: int) -> float:
+    """How long to wait before the next start, after so many short lives in a row."""
+    if short_lives == 0:
+        return 0.0
+    return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (short_lives - 1)))
+
+
+class Worker:
+    """One process. ready: it answers. ended: it is gone."""
+
+    def __init__(self, process: asyncio.subprocess.Process, pipe: int) -> None:
+        self.process = process
+        self.began_s = time.monotonic()
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.create_task(process.wait())
+        self._pipe = pipe
+        self._heard_s = self.began_s
+        os.set_blocking(pipe, False)
+        asyncio.get_running_loop().add_reader(pipe, self._hear)
+        self.ended.add_done_callback(self._end)
+
+    @property
+    def silent_s(self) -> float:
+        """How long nothing was heard of it."""
+        return time.monotonic() - self._heard_s
+
+    def _hear(self) -> None:
+        said = b""
+        with contextlib.suppress(BlockingIOError):
+            said = os.read(self._pipe, 4_096)
+        if READY in said and not self.ready.done():
+            self.ready.set_result(None)
+        if BEAT in said or READY in said:
+            self._heard_s = time.monotonic()
+        elif not said:
+            asyncio.get_running_loop().remove_reader(self._pipe)
+
+    def _end(self, _: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._pipe)
+        os.close(self._pipe)
+        if not self.ready.done():
+            self.ready.set_exception(Ended)
+            self.ready.exception()  # heard, also where nobody waits
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    async def stop(self, within_s: float) -> None:
+        """Let it answer what is under way; kill it after that time."""
+        self.signal(signal.SIGTERM)
+        done, _ = await asyncio.wait([self.ended], timeout=within_s)
+        if not done:
+            self.signal(signal.SIGKILL)
+            await asyncio.wait([self.ended])
+
+
+class Slot(Struct):
+    """One worker's place. sockets: kept over its replacements."""
+
+    number: int
+    sockets: Sockets
+    worker: Worker | None = None
+    short_lives: int = 0
+    restarting: bool = False
+
+
+class Supervisor:
+    """command: starts a worker; the descriptors of its sockets and its pipe are added. host, port:
+    where all listen. count: of workers. stop_within_s: how long one may take to stop.
+    silent_after_s: one that was not heard of for so long hangs, and is killed. tell: hears what
+    happens, a line at a time.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        host: str,
+        port: int,
+        count: int,
+        stop_within_s: float,
+        silent_after_s: float = SILENT_AFTER_S,
+        tell: Tell,
+    ) -> None:
+        self._command = command
+        self._host = host
+        self._stop_within_s = stop_within_s
+        self._silent_after_s = silent_after_s
+        self._tell = tell
+        first = bound(host, port)
+        self.port = first[0].getsockname()[1]
+        self._slots = [Slot(0, first)]
+        self._slots += [Slot(number, bound(host, self.port)) for number in range(1, count)]
+        self._stopping = asyncio.Event()
+        self._restart = asyncio.Event()
+
+    async def run(self, ready: Callable[[], None]) -> int:
+        """Until SIGINT or SIGTERM; SIGHUP restarts the workers one by one. ready: called once all
+        answer. Returns the exit status: not 0 where a worker did not come up at the first start.
+        """
+        loop = asyncio.get_running_loop()
+        heard = {signal.SIGINT: self._stopping, signal.SIGTERM: self._stopping}
+        heard[signal.SIGHUP] = self._restart
+        for number, event in heard.items():
+            loop.add_signal_handler(number, event.set)
+        try:
+            if not await self._first_start():
+                return 0 if self._stopping.is_set() else 1
+            ready()
+            tasks = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
+            tasks.append(asyncio.create_task(self._restarts()))
+            await self._stopping.wait()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            return 0
+        finally:
+            await self._stop_all()
+            for number in heard:
+                loop.remove_signal_handler(number)
+
+    # ---- starting ---------------------------------------------------------------
+
+    async def _first_start(self) -> bool:
+        """The first worker alone, which makes what is not there yet; then the others."""
+        first, *others = self._slots
+        for slots in ([first], others):
+            for slot in slots:
+                slot.worker = await self._started(slot)
+            for slot in slots:
+                if not await self._up(slot.worker):
+                    return False
+        return True
+
+    async def _started(self, slot: Slot) -> Worker:
+        reading, writing = os.pipe()
+        try:
+            sockets = [one.fileno() for one in slot.sockets]
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                *("--sockets", ",".join(map(str, sockets)), "--pipe", str(writing)),
+                pass_fds=(*sockets, writing),
+                # Ctrl-C in a terminal is for the supervisor, which stops them in order.
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
+        return Worker(process, reading)
+
+    async def _up(self, worker: Worker | None) -> bool:
+        """Whether it answers in time, and nobody stops us meanwhile."""
+        assert worker, "it was started"
+        stopping = asyncio.create_task(self._stopping.wait())
+        waited: list[asyncio.Future[Any]] = [worker.ready, stopping]
+        await asyncio.wait(waited, timeout=READY_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        return worker.ready.done() and worker.ready.exception() is None
+
+    # ---- watching ---------------------------------------------------------------
+
+    async def _keep(self, slot: Slot) -> None:
+        """One slot's worker, again and again."""
+        while True:
+            worker = slot.worker
+            assert worker, "a slot is kept once its worker was started"
+            await self._watched(slot, worker)
+            if slot.worker is not worker:  # a restart put another in its place
+                continue
+            lived_s = time.monotonic() - worker.began_s
+            slot.short_lives = 0 if lived_s >= STEADY_S else slot.short_lives + 1
+            await self._replace(slot, worker)
+
+    async def _watched(self, slot: Slot, worker: Worker) -> None:
+        """Returns once it is gone; one that is silent for too long is killed."""
+        while not worker.ended.done():
+            await asyncio.wait([worker.ended], timeout=self._silent_after_s / 10)
+            if worker.ready.done() and worker.silent_s > self._silent_after_s:
+                self._tell(f"{_named(slot, worker)} has hung for {worker.silent_s:.0f} s.")
+                worker.signal(signal.SIGKILL)
+                await asyncio.wait([worker.ended])
+
+    async def _replace(self, slot: Slot, gone: Worker) -> None:
+        pause = pause_s(slot.short_lives - 1)
+        how = _how(gone.process.returncode)
+        next_one = f"The next one starts in {pause:.1f} s." if pause else "Another one starts."
+        self._tell(f"{_named(slot, gone)} {how}. {next_one}")
+        if slot.short_lives == LOOPING:
+            self._tell(
+                f"Worker {slot.number} ended {LOOPING} times in a row within {STEADY_S:.0f} s;"
+                " what it wrote before says why. The other workers take its connections."
+            )
+        if slot.short_lives >= LOOPING:
+            for one in slot.sockets:
+                one.close()
+            slot.sockets = bound(self._host, self.port)
+        await asyncio.sleep(pause)
+        slot.worker = await self._started(slot)
+
+    # ---- restarting -------------------------------------------------------------
+
+    async def _restarts(self) -> None:
+        while True:
+            await self._restart.wait()
+            self._restart.clear()
+            await self._restart_each()
+
+    async def _restart_each(self) -> None:
+        """A new worker beside each old one; the old one stops once the new one answers."""
+        for slot in self._slots:
+            old = slot.worker
+            new = await self._started(slot)
+            if not await self._up(new):
+                self._tell(
+                    f"{_named(slot, new)} did not come up; what it wrote before says why."
+                    " The workers that run are left as they are."
+                )
+                await new.stop(0)
+                return
+            slot.worker, slot.short_lives = new, 0
+            if old is not None:
+                await old.stop(self._stop_within_s)
+        self._tell(f"All {len(self._slots)} workers are restarted.")
+
+    async def _stop_all(self) -> None:
+        workers = [slot.worker for slot in self._slots if slot.worker is not None]
+        await asyncio.gather(*(worker.stop(self._stop_within_s) for worker in workers))
+        for slot in self._slots:
+            for one in slot.sockets:
+                one.close()
+
+
+def _named(slot: Slot, worker: Worker) -> str:
+    return f"Worker {slot.number} (process {worker.process.pid})"
+
+
+def _how(status: int | None) -> str:
+    if status is not None and status < 0:
+        return f"was ended by {signal.Signals(-status).name}"
+    return f"ended with status {status}"
+
+
+def told(line: str) -> None:
+    """To the supervisor's own error output."""
+    print(f"perso: {line}", file=sys.stderr, flush=True)

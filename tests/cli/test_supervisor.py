@@ -1,0 +1,128 @@
+"""Workers that do what workers should not: a real supervisor over small scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from msgspec import Struct, field
+
+from perso_core.cli.supervisor import Supervisor, bound
+
+LIMIT_S = 30
+
+# A worker as the supervisor sees it: it says R once it answers, and then a dot each second.
+WELL = """
+import os, sys, time
+pipe = int(sys.argv[sys.argv.index("--pipe") + 1])
+os.write(pipe, b"R")
+while True:
+    os.write(pipe, b".")
+    time.sleep(0.05)
+"""
+HANGING = WELL.replace("    os.write", "    pass # os.write")
+ENDING = WELL.replace("while True:", "sys.exit(3)\nwhile True:")
+NEVER_READY = WELL.replace('b"R"', 'b""').replace("while True:", "sys.exit(4)\nwhile True:")
+DEAF = WELL.replace(
+    "import os, sys, time", "import os, sys, time, signal\nsignal.signal(signal.SIGTERM, print)"
+)
+
+
+class Told(Struct):
+    """What a supervisor told, and how to wait for more of it."""
+
+    lines: list[str] = field(default_factory=list)
+    status: list[int] = field(default_factory=list)
+
+    async def until(self, holds: Callable[[str], bool]) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while not holds("\n".join(self.lines)):  # noqa: ASYNC110 - other processes do it
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def supervising(
+    script: str, *, count: int = 1, silent_after_s: float = LIMIT_S, stop_within_s: float = LIMIT_S
+) -> AsyncIterator[Told]:
+    """Runs until the block ends; then it is told to stop."""
+    told = Told()
+    supervisor = Supervisor(
+        [sys.executable, "-c", script],
+        host="127.0.0.1",
+        port=0,
+        count=count,
+        stop_within_s=stop_within_s,
+        silent_after_s=silent_after_s,
+        tell=told.lines.append,
+    )
+    running = asyncio.create_task(supervisor.run(lambda: told.lines.append("ready")))
+    try:
+        await told.until(lambda text: "ready" in text or running.done())
+        yield told
+    finally:
+        if not running.done():
+            os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(LIMIT_S):
+            told.status.append(await running)
+
+
+async def test_workers_that_are_well_stop_when_told_to() -> None:
+    async with supervising(WELL, count=2) as told:
+        pass
+    assert (told.lines, told.status) == (["ready"], [0])
+
+
+async def test_a_worker_that_hangs_is_killed_and_replaced() -> None:
+    async with supervising(HANGING, silent_after_s=0.3) as told:
+        await told.until(lambda text: "was ended by SIGKILL. Another one starts." in text)
+    assert "has hung for" in told.lines[1]
+
+
+async def test_workers_that_end_at_once_are_started_ever_later_and_it_is_said_so() -> None:
+    async with supervising(ENDING) as told:
+        await told.until(lambda text: "The next one starts in 0.4 s." in text)
+    text = "\n".join(told.lines)
+    assert text.count("ended with status 3") == 4
+    assert text.count("Worker 0 ended 3 times in a row within 10 s") == 1
+    assert text.index("starts in 0.1 s.") < text.index("starts in 0.2 s.")
+
+
+async def test_workers_that_never_come_up_end_the_first_start_with_an_error() -> None:
+    async with supervising(NEVER_READY) as told:
+        pass
+    assert (told.lines, told.status) == ([], [1])
+
+
+async def test_a_worker_that_does_not_stop_is_killed_in_the_end() -> None:
+    async with supervising(DEAF, stop_within_s=0.2) as told:
+        pass
+    assert told.status == [0]
+
+
+def test_sockets_of_one_address_can_be_many_and_a_strangers_cannot_be_shared() -> None:
+    first = bound("127.0.0.1", 0)
+    port = first[0].getsockname()[1]
+    second = bound("127.0.0.1", port)
+    assert second[0].getsockname()[1] == port
+    for one in (*first, *second):
+        one.close()
+
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        with pytest.raises(OSError, match="in use"):
+            bound("127.0.0.1", stranger.getsockname()[1])
+
+
+def test_a_name_with_two_addresses_is_listened_to_at_both_under_one_port() -> None:
+    sockets = bound("localhost", 0)
+    ports = {one.getsockname()[1] for one in sockets}
+    for one in sockets:
+        one.close()
+    assert len(ports) == 1

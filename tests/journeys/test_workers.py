@@ -1,0 +1,217 @@
+"""Several processes at one address: what visitors notice when one of them ends. Nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from msgspec import Struct
+
+from perso_core.cli.supervisor import pause_s
+from tests.journeys.server import ROOT, STOP_LIMIT_S, prepare
+
+WAIT_LIMIT_S = 60
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Where definitions are stored already."""
+    prepare(tmp_path / "data")
+    return tmp_path
+
+
+class Running(Struct):
+    """A supervisor with its workers. log: what it told."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: Path
+
+    @property
+    def workers(self) -> list[int]:
+        """Process ids."""
+        pid = self.process.pid
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    @property
+    def told(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+
+@contextmanager
+def supervised(directory: Path, *, workers: int = 2, settings: str = "") -> Iterator[Running]:
+    (directory / "settings.toml").write_text(settings, encoding="utf-8")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PERSO_")}
+    words = ["--data-dir", "data", "--port", "0", "--settings", "settings.toml"]
+    log = directory / "log"
+    with log.open("w", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            [*(sys.executable, "-m", "perso_core", "serve", "--workers", str(workers)), *words],
+            cwd=directory,
+            env={**kept, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            assert " answers at " in said, log.read_text(encoding="utf-8")
+            yield Running(process, said.split(" answers at ")[1].split(",")[0], log)
+        finally:
+            process.terminate()
+            process.wait(STOP_LIMIT_S)
+            if process.stdout:
+                process.stdout.close()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs. One that nobody has waited for yet does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+def until(holds: object, what: str) -> None:
+    """Waits for something that other processes do."""
+    assert callable(holds)
+    give_up_s = time.monotonic() + WAIT_LIMIT_S
+    while not holds():
+        assert time.monotonic() < give_up_s, f"{what} did not come about"
+        time.sleep(0.05)
+
+
+@asynccontextmanager
+async def visited(url: str) -> AsyncIterator[Counter[object]]:
+    """Visitors who come again and again on connections of their own. Counts answers by status,
+    and connections that were refused or dropped, by kind."""
+    seen: Counter[object] = Counter()
+    stopping = asyncio.Event()
+
+    async def visitor() -> None:
+        while not stopping.is_set():
+            connector = aiohttp.TCPConnector(force_close=True)
+            try:
+                async with (
+                    aiohttp.ClientSession(connector=connector) as http,
+                    http.get(f"{url}/openapi.json") as answer,
+                ):
+                    await answer.read()
+                    seen[answer.status] += 1
+            except aiohttp.ClientError as fault:
+                seen[type(fault).__name__] += 1
+
+    visitors = [asyncio.create_task(visitor()) for _ in range(4)]
+    try:
+        yield seen
+    finally:
+        stopping.set()
+        await asyncio.gather(*visitors)
+
+
+async def soon(holds: object, what: str) -> None:
+    await asyncio.to_thread(until, holds, what)
+
+
+def test_every_process_answers_and_all_end_with_the_supervisor(directory: Path) -> None:
+    with supervised(directory, workers=3) as running:
+        workers = running.workers
+        assert len(workers) == 3
+        running.process.terminate()
+        assert running.process.wait(STOP_LIMIT_S) == 0
+        until(lambda: not any(map(alive, workers)), "the workers' end")
+
+
+async def test_a_killed_worker_is_replaced_and_no_new_connection_is_refused(
+    directory: Path,
+) -> None:
+    with supervised(directory) as running:
+        killed = running.workers[0]
+        async with visited(running.url) as seen:
+            await soon(lambda: seen[200] > 50, "visits")
+            os.kill(killed, signal.SIGKILL)
+            await soon(
+                lambda: len(running.workers) == 2 and killed not in running.workers,
+                "a worker in its place",
+            )
+            after = seen[200]
+            await soon(lambda: seen[200] > after + 50, "visits afterwards")
+
+        assert "ClientConnectorError" not in seen
+        assert seen[200] == sum(seen.values()) - seen["ServerDisconnectedError"]
+        # Those whose request the killed one had begun.
+        assert seen["ServerDisconnectedError"] <= 4
+        assert "was ended by SIGKILL" in running.told
+
+
+async def test_a_restart_takes_up_new_settings_and_drops_no_visitor(directory: Path) -> None:
+    with supervised(directory, settings='location_hint = "before"') as running:
+        before = running.workers
+        (directory / "settings.toml").write_text('location_hint = "after"', encoding="utf-8")
+        async with visited(running.url) as seen:
+            running.process.send_signal(signal.SIGHUP)
+            await soon(lambda: "All 2 workers are restarted." in running.told, "the restart")
+
+        assert set(seen) == {200}
+        assert not any(one in running.workers for one in before)
+        async with aiohttp.ClientSession() as http:
+            event = {"events": [{"xdm": {"eventType": "page"}}]}
+            async with http.post(f"{running.url}/v1/interact?configId=demo", json=event) as answer:
+                assert "after" in await answer.text()
+
+
+async def test_settings_that_cannot_work_leave_the_running_workers_alone(directory: Path) -> None:
+    with supervised(directory) as running:
+        before = running.workers
+        (directory / "settings.toml").write_text("hot_profiles = 0", encoding="utf-8")
+        running.process.send_signal(signal.SIGHUP)
+        await soon(lambda: "did not come up" in running.told, "the refusal")
+
+        assert running.workers == before
+        assert "hot_profiles" in running.told
+
+
+def test_workers_do_not_outlive_a_supervisor_that_was_killed(directory: Path) -> None:
+    with supervised(directory) as running:
+        workers = running.workers
+        running.process.kill()
+        running.process.wait(STOP_LIMIT_S)
+        until(lambda: not any(map(alive, workers)), "the workers' end")
+
+
+def test_workers_that_cannot_start_are_an_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "perso.sqlite").write_text("no database, but of some length" * 100)
+    done = subprocess.run(
+        [*(sys.executable, "-m", "perso_core", "serve"), "--workers", "2", "--port", "0"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PERSO_DATA_DIR": "data"},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "perso.sqlite" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("short_lives", "pause"), [(0, 0.0), (1, 0.1), (2, 0.2), (5, 1.6), (8, 10.0), (1_000, 10.0)]
+)
+def test_a_worker_that_ends_again_and_again_is_started_ever_later(
+    short_lives: int, pause: float
+) -> None:
+    assert pause_s(short_lives) == pause
