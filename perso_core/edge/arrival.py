@@ -34,6 +34,7 @@ MEDIA_TYPES = frozenset({"text/plain", "application/json", "text/javascript"})
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf"\s*({_TOKEN}/{_TOKEN})\s*(?:;.*)?")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_PLAIN_CODINGS = (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked"))
 _CONFIG_NAMES = ("configid", "datastreamid")
 
 
@@ -68,7 +69,10 @@ class Arrival(Struct, frozen=True):
 def arrival_of(request: web.Request, services: EdgeServices) -> Arrival:
     # Names in any case, and of one name sent twice the first: documents spell it three ways.
     query = {name.lower(): value for name, value in reversed(list(request.query.items()))}
-    origin = request.headers.get("Origin")
+    # Browsers send one: several together are nobody's.
+    origin = (
+        ", ".join(request.headers.getall("Origin", ())) if "Origin" in request.headers else None
+    )
     own = origin is not None and (
         origin in services.own_origins or origin == f"{request.scheme}://{request.host}"
     )
@@ -162,9 +166,10 @@ def _refuse_other_media(request: web.Request) -> None:
         raise MediaTypeUnsupported(
             f"'{shown(found[1])}'.", fix="Send text/plain or application/json."
         )
-    coding = request.headers.get("Content-Encoding", "identity")
-    if coding.lower() != "identity":
-        raise MediaTypeUnsupported(f"Content-Encoding '{shown(coding)}'.", fix="Do not compress.")
+    for name, plain in _PLAIN_CODINGS:
+        for coding in request.headers.getall(name, ()):
+            if coding.lower() != plain:
+                raise MediaTypeUnsupported(f"{name} '{shown(coding)}'.", fix="Do not compress.")
 
 
 async def _body(request: web.Request, services: EdgeServices) -> bytes:

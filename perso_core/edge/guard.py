@@ -2,7 +2,11 @@
 
 aiohttp waits an hour for the rest of a request's head. Here a head that has begun, or a
 connection that sends nothing at all, has some seconds, and there are only so many connections.
-Bodies have their own time (arrival.py).
+Bodies have their own time (arrival.py), and are left as they came: what we refuse compressed is
+not unpacked first.
+
+aiohttp also logs each request that it cannot read, with its bytes and a traceback, and tells them
+back. There may be a token among them, and whoever can connect could fill the log: here neither.
 """
 
 from __future__ import annotations
@@ -11,7 +15,17 @@ import asyncio
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
+
+from perso_core.edge.problem import HttpBad, Report
+from perso_core.edge.wire import encode_problem
+
+UNREADABLE = encode_problem(
+    HttpBad("It cannot be read.", fix="Send one HTTP/1.1 request after the other.").problem(
+        Report()
+    )
+)
 
 
 class Connection(RequestHandler):
@@ -44,6 +58,21 @@ class Connection(RequestHandler):
         elif self._deadline is None and self._waiter is not None and not self._messages:
             # Nobody waits for a body, so these bytes are part of a head.
             self._begin()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if not isinstance(exc, HttpProcessingError) or request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        answer = web.Response(
+            status=HttpBad.status, body=UNREADABLE, content_type="application/problem+json"
+        )
+        answer.force_close()  # where the next request begins is not known
+        return answer
 
     def _begin(self) -> None:
         self._deadline = self._loop.call_later(self._head_within_s, self._expire)
@@ -92,7 +121,7 @@ class GuardedRunner(web.AppRunner):
         idle_s: float = 75,
         **more: Any,
     ) -> None:
-        super().__init__(app, keepalive_timeout=idle_s, **more)
+        super().__init__(app, **{"keepalive_timeout": idle_s, "auto_decompress": False, **more})
         self._max_connections = max_connections
         self._head_within_s = head_within_s
 

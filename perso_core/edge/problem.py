@@ -133,6 +133,12 @@ class WriteRefused(EdgeError):
 # ---- the request as HTTP -----------------------------------------------------
 
 
+class HttpBad(EdgeError):
+    code = "edge.http-malformed"
+    title = "The request is not HTTP as it should be"
+    status = 400
+
+
 class NoSuchPath(EdgeError):
     code = "edge.no-such-path"
     title = "The edge has no such path"
