@@ -161,6 +161,10 @@ STRINGS: dict[str, tuple[str, str]] = {
 }
 
 
+def test_the_table_of_strings_has_at_least_30_rows() -> None:
+    assert len(STRINGS) >= 30
+
+
 @pytest.mark.parametrize("name", STRINGS)
 def test_a_string_consents_or_says_why_not(name: str) -> None:
     string, why = STRINGS[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -192,6 +192,34 @@ def test_no_single_bit_of_the_mac_cookie_can_change(device: Device) -> None:
     identity, mac = issued(device)
 
     assert [flip for flip in flips(mac) if proof_of(identity, flip)] == []
+
+
+def test_no_single_bit_of_a_thousand_visitors_cookies_can_change() -> None:
+    """One bit of each character, another one from visitor to visitor; under the deep profile all,
+    which are nearly a million flips."""
+    bits = 8 if settings().max_examples >= 2_000 else 1
+    flipped = 0
+    for visitor in range(1, 1_001):
+        identity, mac = cookies_of(visitor)
+        assert proof_of(identity, mac), "as it was written it is proof"
+        for bit in range(visitor, visitor + bits):
+            changed = [(text, mac) for text in flips(identity)[bit % 8 :: 8]]
+            changed += [(identity, text) for text in flips(mac)[bit % 8 :: 8]]
+            assert [both for both in changed if proof_of(*both)] == []
+            flipped += len(changed)
+
+    assert flipped > bits * 110_000
+
+
+def cookies_of(visitor: int) -> tuple[str, str]:
+    """Devices of our own and named ones, both keys, all sources, many instants."""
+    entropy = visitor.to_bytes(2, "big") * 8
+    return issued(
+        Device(ecid_from(entropy), suffix=entropy[:8].hex() if visitor % 3 == 0 else ""),
+        keys=structs.replace(KEYS, current=1 + visitor % 2),
+        at_ms=NOON_MS + visitor**3,
+        source=visitor % 4,
+    )
 
 
 def test_no_bit_of_the_decoded_mac_cookie_can_change() -> None:
