@@ -2,6 +2,7 @@
 
 How many examples a law gets: HYPOTHESIS_PROFILE=deep for the long run, =first for the first fault
 without a search for its smallest form. Which tests have the machine to themselves: alone.py.
+What is planted in every profile, and searched for: canaries/.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.alone import turn
+
+pytest_plugins = ["tests.canaries.plugin"]
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 

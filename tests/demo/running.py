@@ -6,12 +6,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.canaries.process import python_module
 from tests.demo.browser import ROOT
 
 _STOP_S = 15
@@ -31,7 +31,7 @@ def environment(data_dir: Path, **settings: str) -> dict[str, str]:
 def demo(data_dir: Path, **settings: str) -> Iterator[Demo]:
     """`python -m demo_site`, from its first address to its clean end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "demo_site"],
+        python_module("demo_site"),
         cwd=ROOT,
         env=environment(data_dir, **settings),
         stdout=subprocess.PIPE,

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from perso_core.assembly import DATABASE
 from perso_core.definitions.document import Definitions
 from perso_core.stores.sqlite import open_sqlite
 from tests.building import definitions
+from tests.canaries.process import python_module
 
 ROOT = Path(__file__).parents[2]
 STOP_LIMIT_S = 30
@@ -53,7 +53,7 @@ def serving(data_dir: Path, *, under: Sequence[str] = ()) -> Iterator[Server]:
     kept |= {"PERSO_ANSWER_WITHIN_MS": "10000", "PERSO_LOAD_TIMEOUT_MS": "9000"}
     words = ["serve", "--data-dir", str(data_dir), "--port", str(_free_port())]
     process = subprocess.Popen(
-        [*under, sys.executable, "-m", "perso_core", *words],
+        [*under, *python_module("perso_core"), *words],
         env={**kept, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
