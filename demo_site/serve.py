@@ -17,7 +17,7 @@ from demo_site.clock import DemoClock
 from demo_site.cms.app import build_shop
 from demo_site.cms.audiences import DEFINITIONS_FILE
 from demo_site.in_force import put_in_force
-from perso_core.assembly import open_perso
+from perso_core.assembly import GuardedRunner, open_perso
 from perso_core.settings import Settings
 
 HOST = "127.0.0.1"
@@ -67,7 +67,7 @@ async def _start(
     opened: contextlib.AsyncExitStack, app: web.Application, port: int, variable: str
 ) -> int:
     """The port on which the app answers."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    runner = GuardedRunner(app, access_log=None, shutdown_timeout=5)
     await runner.setup()
     opened.push_async_callback(runner.cleanup)
     try:

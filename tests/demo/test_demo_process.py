@@ -15,11 +15,21 @@ from demo_site.clock import DAY_MS, DemoClock
 from tests.demo.browser import ROOT
 from tests.demo.running import Demo, demo, environment, stop
 from tests.demo.shopper import Shopper, counts
+from tests.edge.raw import connected
 
 
 def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
     with demo(tmp_path) as running:
         assert stop(running.process) == 0
+
+
+def test_what_is_no_http_is_refused_as_perso_serve_refuses_it(demo: Demo) -> None:
+    with connected(demo.shop) as connection:
+        connection.send(b"no HTTP\r\n\r\n")
+        told = connection.answer()
+
+    assert told is not None
+    assert (told.status, told.code) == (400, "edge.http-malformed")
 
 
 def _start(data_dir: Path, **settings: str) -> subprocess.CompletedProcess[str]:
