@@ -93,6 +93,8 @@ class Perso(InProcessSite):
         self._keys = keys
         self._issuer_keys = issuer_keys
         self._clock_ms = clock_ms
+        # Alone, this process knows what every browser was told.
+        self._seen = engine.seen if settings.workers > 1 else None
         super().__init__(
             InProcessServices(
                 decide=admission.decide,
@@ -102,6 +104,7 @@ class Perso(InProcessSite):
                 clock_ms=clock_ms,
                 entropy=secrets.token_bytes,
                 keys=keys,
+                seen=self._seen,
             )
         )
 
@@ -123,6 +126,7 @@ class Perso(InProcessSite):
                 own_origins=frozenset(settings.own_origins),
                 limits=limits_of(settings),
                 issuer_key=self._issuer_keys,
+                seen=self._seen,
             )
         )
 

@@ -70,6 +70,13 @@ def refused(chosen: Consent | None) -> bool:
     return chosen is not None and chosen.general == "out"
 
 
+def last_said_ms(consent: Consent | None) -> int:
+    """When the visitor or the browser said the last of it; 0: never."""
+    if consent is None:
+        return 0
+    return max(consent.since_ms, consent.share_since_ms, consent.gpc_since_ms or 0)
+
+
 def sharing_refused(chosen: Consent | None) -> SharingRefused | None:
     """Why nothing may go to advertising; None: it may. Who said nothing has not refused."""
     if chosen is None:

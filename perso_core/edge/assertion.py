@@ -30,7 +30,9 @@ from perso_core.edge.problem import (
     TokenBad,
     TokenExpired,
 )
-from perso_core.edge.wire import SentEvent
+from perso_core.edge.services import EdgeServices
+from perso_core.edge.version_token import seen_in
+from perso_core.edge.wire import InteractRequest, SentEvent
 
 TYPE = "perso-identity+jwt"
 MAX_LIFE_S = 300
@@ -41,22 +43,20 @@ OF_DEVICES = ("ECID", "FPID")
 
 
 async def with_person(
-    call: Call,
-    caller: Caller,
-    events: Sequence[SentEvent],
-    snapshot: Snapshot | None,
-    *,
-    key_of: KeyOf,
+    call: Call, caller: Caller, request: InteractRequest, services: EdgeServices
 ) -> tuple[Caller, tuple[EdgeError, ...]]:
     """The caller with the person whom an assertion on the events proves, or as it is, with a
     warning that says why one was not taken: a page that lay in a cache is no reason to refuse.
     """
     try:
-        text = assertion_in(events)
+        text = assertion_in(request.events)
+        snapshot = services.snapshot()
         if text is None or snapshot is None:
             return caller, ()
-        person = await asserted(text, call, caller, snapshot, key_of=key_of)
-        return structs.replace(caller, person=person_key(person, call)), ()
+        identity = await asserted(text, call, caller, snapshot, key_of=services.issuer_key)
+        person = person_key(identity, call)
+        seen = seen_in(call.cookies(request.meta), person, org=call.org, keys=services.keys)
+        return structs.replace(caller, person=person, seen=seen), ()
     except IssuerUnreachable:
         why, fix = "The keys of its issuer cannot be fetched now.", "Send it again later."
     except EdgeError as fault:

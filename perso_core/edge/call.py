@@ -82,15 +82,19 @@ class Call(Struct, frozen=True, kw_only=True):
         themselves. cookies: of the identity; where page and edge are of one site they go by
         header, since browsers shorten the life of what a script wrote. more: always by the SDK.
         """
-        headers: tuple[str, ...] = ()
-        if self.first_party is not None:
-            domain = self.first_party.domain(meta.state.domain)
-            if domain is not None:
-                headers = tuple(self.first_party.header(one, domain) for one in cookies)
-                cookies = ()
-        told = (*cookies, *more)
+        headers = self.headers(meta, cookies)
+        told = more if headers else (*cookies, *more)
         stored = [state_store(told, same_site_none=self.same_site_none)] if told else []
         return stored, headers
+
+    def headers(self, meta: RequestMeta, cookies: Sequence[SetCookie]) -> tuple[str, ...]:
+        """Set-Cookie headers for the cookies; none where page and edge are of two sites."""
+        if self.first_party is None:
+            return ()
+        domain = self.first_party.domain(meta.state.domain)
+        if domain is None:
+            return ()
+        return tuple(self.first_party.header(one, domain) for one in cookies)
 
     def reply(
         self,

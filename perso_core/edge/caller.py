@@ -20,6 +20,8 @@ from perso_core.edge.cookies import (
     reissued,
 )
 from perso_core.edge.fpid import Fpid, ecid_of, trusted_device
+from perso_core.edge.version_token import seen_in
+from perso_core.engine.engine import NOTHING_SEEN, Seen
 from perso_core.visitor import SetCookie
 
 
@@ -29,7 +31,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     replaced: the device that the cookies prove where the request named another one.
     said_out: its browser holds the consent cookie `general=out`, which counts where the store has
     no word of this device. person: the key of the profile of whoever an identity assertion proves
-    to hold the device; None: the device is all that is known.
+    to hold the device; None: the device is all that is known. seen: what the browser was told of
+    that profile, by its version token.
     """
 
     device: Device
@@ -38,6 +41,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     replaced: Device | None = None
     said_out: bool = False
     person: str | None = None
+    seen: Seen = NOTHING_SEEN
 
     @property
     def profile_key(self) -> str:
@@ -82,7 +86,12 @@ def caller_from(
             said_out=said_out(received, org),
         )
     if proof is not None:
-        return Caller(device=proof.device, proof=proof, said_out=said_out(received, org))
+        return Caller(
+            device=proof.device,
+            proof=proof,
+            said_out=said_out(received, org),
+            seen=seen_in(received, proof.device.profile_key, org=org, keys=keys),
+        )
     if fpid is not None:
         return Caller(
             device=_device_of(fpid, org=org, keys=keys, entropy=entropy),

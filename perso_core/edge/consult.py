@@ -9,7 +9,7 @@ from perso_core.decision.lookup import Lookup
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.services import EdgeServices
-from perso_core.engine.engine import Answer, Interaction
+from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction, Seen
 from perso_core.engine.journal import Change, ConsentChosen, PrivacySignalled
 
 
@@ -44,7 +44,10 @@ async def consult(
     changes = (*await _carried_consent(call, caller, services), *changes)
     if caller.device.new and not changes:
         return Consulted(permitted=may_collect(None, call.datastream.default_consent))
-    return await _kept(call, caller.device.profile_key, changes, services, new=caller.device.new)
+    device = caller.device
+    return await _kept(
+        call, device.profile_key, changes, services, new=device.new, seen=caller.seen
+    )
 
 
 async def _consult_of_person(
@@ -59,7 +62,7 @@ async def _consult_of_person(
         return Consulted(permitted=False, chosen="out")
     if chose is not None and changes:
         changes = (ConsentChosen(chose, unless_chosen=True), *changes)
-    return await _kept(call, person, changes, services)
+    return await _kept(call, person, changes, services, seen=caller.seen)
 
 
 async def choose(
@@ -68,7 +71,9 @@ async def choose(
     """Keep what the visitor said, durably. Raises as consult does."""
     changes = (*await _carried_consent(call, caller, services), said)
     device = caller.device
-    return await _kept(call, device.profile_key, changes, services, new=device.new)
+    return await _kept(
+        call, device.profile_key, changes, services, new=device.new, seen=caller.seen
+    )
 
 
 async def refuse(
@@ -89,6 +94,7 @@ async def _kept(
     services: EdgeServices,
     *,
     new: bool = False,
+    seen: Seen = NOTHING_SEEN,
 ) -> Consulted:
     answer = await services.decide(
         Interaction(
@@ -96,6 +102,7 @@ async def _kept(
             datastream_id=call.datastream.id,
             changes=changes,
             new=new,
+            seen=seen,
         )
     )
     if answer.sequence:

@@ -102,13 +102,14 @@ class CookieNames(Struct, frozen=True):
     mac: str
     consent: str
     cluster: str
+    version: str
 
 
 @lru_cache(maxsize=64)
 def cookie_names(org: str) -> CookieNames:
     """alloy replaces the first `@` alone (protocol.md, 6)."""
     prefix = f"kndctr_{org.replace('@', '_', 1)}_"
-    return CookieNames(f"{prefix}identity", f"{prefix}rs", f"{prefix}consent", f"{prefix}cluster")
+    return CookieNames(*[prefix + one for one in ("identity", "rs", "consent", "cluster", "v")])
 
 
 def received(

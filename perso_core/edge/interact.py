@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct
 from perso_core.decision.event import event_from
 from perso_core.decision.identity import Identity
 from perso_core.edge.assertion import with_person
-from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
+from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import unreadable_string
 from perso_core.edge.consent_strings import heard_in, opted_in
@@ -65,7 +65,10 @@ def told(call: Call, recorded: Recorded, services: EdgeServices) -> Reply:
             handles.append(activation_pull((), 0))
         handles += _activations(consulted, len(request.events))
     handles.append(location_hint(services.location_hint))
-    cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
+    cookies = (
+        *caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms),
+        *services.tokens(caller.profile_key, caller.seen, call.org),
+    )
     cluster = cluster_cookie(call.org, services.location_hint)
     stored, set_cookies = call.kept(request.meta, cookies, cluster)
     return call.reply([*handles, *stored], warnings=warnings, set_cookies=set_cookies)
@@ -79,10 +82,12 @@ async def collect(call: Call, services: EdgeServices) -> Reply:
     warnings = recorded.warnings
     if not recorded.consulted.permitted:
         return without_consent(call, recorded.consulted, warnings)
-    cookies = recorded.caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
-    if not cookies and not warnings:
-        return NOTHING_TO_TELL
+    caller = recorded.caller
+    cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
+    tokens = services.tokens(caller.profile_key, caller.seen, call.org)
     stored, set_cookies = call.kept(recorded.request.meta, cookies)
+    # No script reads the answer to a beacon: only a header has the browser keep the token.
+    set_cookies += call.headers(recorded.request.meta, tokens)
     if not stored and not warnings:
         return Reply(204, set_cookies=set_cookies)
     return call.reply(stored, warnings=warnings, set_cookies=set_cookies)
@@ -123,9 +128,7 @@ async def record(
     caller = call.caller(
         request.meta, named.ecid, claims, keys=services.keys, entropy=services.entropy
     )
-    caller, ignored = await with_person(
-        call, caller, request.events, services.snapshot(), key_of=services.issuer_key
-    )
+    caller, ignored = await with_person(call, caller, request, services)
     arrived = tuple(
         arrived_event(call, request, index, caller.profile_key, claims, overrides)
         for index in range(len(request.events))

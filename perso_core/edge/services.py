@@ -9,7 +9,9 @@ from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.abuse import NO_LIMITS, Limits
 from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
-from perso_core.engine.engine import Answer, Interaction
+from perso_core.edge.version_token import token_cookies
+from perso_core.engine.engine import Answer, Interaction, Seen
+from perso_core.visitor import SetCookie
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,8 @@ class EdgeServices:
     region_id: what `getIdentity().edge.regionId` tells a page. own_origins: the edge's own
     origins where a proxy hides them, `https://www.example.com`. limits: how often one visitor,
     network or datastream may call. issuer_key: finds the keys that servers' tokens are verified
-    with.
+    with. seen: how far a profile is committed here; None: there is no other process, so browsers
+    need no version token.
     """
 
     decide: Callable[[Interaction], Awaitable[Answer]]
@@ -43,3 +46,11 @@ class EdgeServices:
     own_origins: frozenset[str] = frozenset()
     limits: Limits = NO_LIMITS
     issuer_key: KeyOf = field(default_factory=IssuerKeys)
+    seen: Callable[[str], Seen] | None = None
+
+    def tokens(self, profile_key: str, before: Seen, org: str) -> tuple[SetCookie, ...]:
+        """The version token that a browser is to hold from now on, where it holds another. Call
+        once what was decided is on disk. before: what its token says."""
+        if self.seen is None:
+            return ()
+        return token_cookies(profile_key, before, self.seen(profile_key), org=org, keys=self.keys)

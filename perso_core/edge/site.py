@@ -21,7 +21,8 @@ from perso_core.edge import cookies
 from perso_core.edge.caller import said_out
 from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
 from perso_core.edge.page_facts import with_page_facts
-from perso_core.engine.engine import Answer, Interaction
+from perso_core.edge.version_token import seen_in, token_cookies
+from perso_core.engine.engine import Answer, Interaction, Seen
 from perso_core.engine.journal import (
     AttributesPatched,
     Change,
@@ -39,7 +40,8 @@ _log = logging.getLogger("perso")
 
 class InProcessServices(Struct, frozen=True):
     """What assembly gives. decide and durable as for the HTTP edge; explain from the engine
-    (None: the profile is not in memory). entropy(n): n random bytes."""
+    (None: the profile is not in memory). entropy(n): n random bytes. seen: as for the HTTP edge.
+    """
 
     decide: Callable[[Interaction], Awaitable[Answer]]
     durable: Callable[[int], Awaitable[None]]
@@ -48,6 +50,7 @@ class InProcessServices(Struct, frozen=True):
     clock_ms: Callable[[], int]
     entropy: Callable[[int], bytes]
     keys: cookies.CookieKeys
+    seen: Callable[[str], Seen] | None = None
 
 
 class InProcessSite:
@@ -94,7 +97,7 @@ class InProcessSite:
         names = cookies.cookie_names(self._org)
         cleared = tuple(
             SetCookie(name, "", 0)
-            for name in (names.identity, names.mac, names.consent, names.cluster)
+            for name in (names.identity, names.mac, names.consent, names.cluster, names.version)
         )
         return Visitor(
             state="new",
@@ -203,6 +206,8 @@ class InProcessSite:
         """changes: what comes before the visit itself."""
         now_ms = self._services.clock_ms()
         device = proof.device if proof else self._new_device()
+        received = cookies.received(request.cookie_header)
+        seen = seen_in(received, device.profile_key, org=self._org, keys=self._services.keys)
         event_id = None
         if request.xdm is not None:
             event_id = self._services.entropy(16).hex()
@@ -215,6 +220,7 @@ class InProcessSite:
             datastream_id=request.datastream_id,
             changes=tuple(changes),
             new=device.new,
+            seen=seen,
         )
         deadline = asyncio.get_running_loop().time() + request.wait_ms / 1000
         async with asyncio.timeout_at(deadline):
@@ -228,7 +234,17 @@ class InProcessSite:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 await self._services.durable(answer.sequence)
+                visitor = self._with_token(visitor, seen)
         return structs.replace(visitor, event_id=event_id)
+
+    def _with_token(self, visitor: Visitor, before: Seen) -> Visitor:
+        """The visitor with the version token to be set, once what was decided is on disk."""
+        if self._services.seen is None:
+            return visitor
+        now = self._services.seen(visitor.profile_key)
+        keys = self._services.keys
+        tokens = token_cookies(visitor.profile_key, before, now, org=self._org, keys=keys)
+        return structs.replace(visitor, cookies=(*visitor.cookies, *tokens))
 
     async def _change(self, visitor: Visitor, change: Change) -> Visitor:
         now_ms = self._services.clock_ms()

@@ -11,7 +11,7 @@ from itertools import islice
 
 from msgspec import Struct
 
-from perso_core.decision.consent import Consent, may_collect, refused
+from perso_core.decision.consent import Consent, last_said_ms, may_collect, refused
 from perso_core.decision.lookup import EMPTY, Lookup, lookup
 from perso_core.decision.profile import Profile, view
 from perso_core.decision.qualification import resumed
@@ -32,23 +32,41 @@ from perso_core.pql.explain import Explanation, explain_rule
 OPERATOR = ""
 
 
+class Seen(Struct, frozen=True):
+    """How far a caller has been told of a profile: its version, and when its consent was said."""
+
+    version: int = 0
+    consent_ms: int = 0
+
+    def beyond(self, other: Seen) -> bool:
+        """Whether it has seen something that the other has not."""
+        return self.version > other.version or self.consent_ms > other.consent_ms
+
+
+NOTHING_SEEN = Seen()
+
+
 class Interaction(Struct, frozen=True, kw_only=True):
     """What one caller asks of one profile.
 
     datastream_id: OPERATOR for the operator's own writes. changes: applied in order.
     new: no cookie proved this key, it was made for this request: nothing can be stored under it.
+    seen: what the caller was told before, perhaps by another process; no answer is older.
     """
 
     profile_key: str
     datastream_id: str
     changes: tuple[Change, ...] = ()
     new: bool = False
+    seen: Seen = NOTHING_SEEN
 
 
 class NeedProfile(Struct, frozen=True):
-    """The engine holds no profile for this key: load it, admit it, ask again."""
+    """The engine holds no profile for this key: load it, admit it, ask again. behind: it holds one
+    that is older than what the caller has seen: load it, renew it, ask again without `seen`."""
 
     profile_key: str
+    behind: bool = False
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -134,6 +152,8 @@ class Engine:
             if not interaction.new:
                 return NeedProfile(key)
             hot = self._hot[key] = Hot(key, State())
+        if interaction.seen is not NOTHING_SEEN and interaction.seen.beyond(_seen(hot.committed)):
+            return NeedProfile(key, behind=True)
         if not interaction.changes:
             found = self._committed(hot, interaction.datastream_id, now_ms)
             return self._answer(hot.committed, (found,), 0, interaction.datastream_id)
@@ -170,6 +190,12 @@ class Engine:
             return NeedProfile(key)
         state = self._brought(hot.committed, now_ms)
         return state.qualified.profile if state.qualified else None
+
+    def seen(self, key: str) -> Seen:
+        """How far the profile is committed, as far as is known here; nothing for one not in
+        memory."""
+        hot = self._by_key.get(key)
+        return _seen(hot.committed) if hot is not None else NOTHING_SEEN
 
     # ---- profiles in and out ----------------------------------------------------
 
@@ -350,6 +376,10 @@ class Engine:
             consent=applied.state.consent,
             events_from_ms=now_ms - self._snapshot.event_window_ms,
         )
+
+
+def _seen(state: State) -> Seen:
+    return Seen(state.version, last_said_ms(state.consent))
 
 
 def _barred(change: Change, consent: Consent | None) -> bool:

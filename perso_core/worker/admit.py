@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from perso_core.engine.engine import Answer, Engine, Interaction, NeedProfile
+from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, NeedProfile
 from perso_core.errors import Overloaded, StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.drain import Drain
@@ -48,13 +48,18 @@ class Admission:
     async def decide(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
-        if isinstance(answer, NeedProfile):
-            stored = await self._current(answer.profile_key)
-            # No await from here to decide: nothing can evict what was just admitted.
-            now_ms = self._clock_ms()
-            self._engine.admit(answer.profile_key, stored.profile, stored.consent, now_ms=now_ms)
-            answer = self._engine.decide(interaction, now_ms=now_ms)
-            assert not isinstance(answer, NeedProfile), "it was admitted just now"
+        while isinstance(answer, NeedProfile):
+            key = answer.profile_key
+            if answer.behind:
+                await self._catch_up(key)
+                # What the store has is all there is: whoever has seen more saw what was undone.
+                interaction = structs.replace(interaction, seen=NOTHING_SEEN)
+            else:
+                stored = await self._current(key)
+                now_ms = self._clock_ms()
+                self._engine.admit(key, stored.profile, stored.consent, now_ms=now_ms)
+            # No await between admitting and deciding: nothing can evict what was just admitted.
+            answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         if answer.sequence:
             self._drain.wake()
         return answer
@@ -64,6 +69,19 @@ class Admission:
         self._loading.pop(key, None)
         if key in self._asked:
             self._asked[key].news += 1
+
+    async def _catch_up(self, key: str) -> None:
+        """Take over what another process wrote, before its announcement is heard."""
+        while True:
+            # A reading that began before may not have it.
+            self._loading.pop(key, None)
+            before = self._engine.seen(key)
+            stored = await self._current(key)
+            # What we committed meanwhile is not in what was read.
+            if self._engine.seen(key) == before:
+                now_ms = self._clock_ms()
+                self._engine.renew(key, stored.profile, stored.consent, now_ms=now_ms)
+                return
 
     async def _current(self, key: str) -> Stored:
         """What is stored; read again where others wrote it since the reading began. Otherwise a

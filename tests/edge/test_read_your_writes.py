@@ -1,0 +1,287 @@
+"""P2: what a visitor was told by one process, every other process knows.
+
+Two edges over one database, and nothing that announces what either wrote: the version token alone.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+
+import pytest
+from msgspec import Struct
+from multidict import CIMultiDict
+
+from perso_core import PageRequest
+from perso_core.assembly import open_perso
+from perso_core.edge.services import EdgeServices
+from perso_core.edge.version_token import seen_in, token_cookie
+from perso_core.engine.engine import NOTHING_SEEN, Interaction, Seen
+from perso_core.engine.journal import Forgotten
+from perso_core.settings import Settings
+from perso_core.stores.memory import MemoryDatabase, MemoryStore
+from tests.building import HOUR_MS, NOON_MS, ORG, definitions
+from tests.edge.running import (
+    KEYS,
+    NAMES,
+    Browser,
+    RunningEdge,
+    added_to_basket,
+    cookie_header,
+    page_view,
+    running_edge,
+)
+from tests.worker.stack import WatchedStore
+
+IN = {
+    "consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}],
+}
+OUT = {
+    "consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "out"}}],
+}
+
+
+class Two(Struct):
+    """Two processes. loads: keys that the second has read."""
+
+    first: RunningEdge
+    second: RunningEdge
+    loads: list[str]
+
+
+def with_tokens(edge: RunningEdge) -> EdgeServices:
+    return edge.services(seen=edge.engine.seen)
+
+
+async def two(stack: AsyncExitStack, **more: object) -> Two:
+    database = MemoryDatabase()
+    watched = WatchedStore(MemoryStore(database))
+    defined = definitions(**more)  # type: ignore[arg-type]  # passed on as they are
+    first = await stack.enter_async_context(
+        running_edge(defined, store=MemoryStore(database), services=with_tokens)
+    )
+    second = await stack.enter_async_context(
+        running_edge(defined, store=watched, services=with_tokens)
+    )
+    return Two(first, second, watched.loads)
+
+
+@pytest.fixture
+async def processes() -> AsyncIterator[Two]:
+    async with AsyncExitStack() as stack:
+        yield await two(stack)
+
+
+async def known_to_both(processes: Two) -> Browser:
+    """A visitor whose profile both hold in memory."""
+    browser = Browser(processes.first)
+    await browser.send()
+    browser.edge = processes.second
+    await browser.send()
+    browser.edge = processes.first
+    return browser
+
+
+async def test_what_one_process_kept_is_in_the_answer_of_the_next(processes: Two) -> None:
+    browser = await known_to_both(processes)
+
+    await browser.send(body=added_to_basket())
+    browser.edge = processes.second
+
+    assert (await browser.send()).audiences == ["basket"]
+
+
+async def test_without_the_token_an_old_answer_is_given(processes: Two) -> None:
+    """So that the test before says something."""
+    browser = await known_to_both(processes)
+
+    await browser.send(body=added_to_basket())
+    del browser.cookies[NAMES.version]
+    browser.edge = processes.second
+    asked = Interaction(
+        profile_key=f"ECID:{(await browser.send('identity/acquire')).ecid}", datastream_id="demo"
+    )
+
+    (found,) = (await processes.second.admission.decide(asked)).lookups
+    assert found.destinations[0].audiences == ()
+
+
+async def test_visits_that_go_back_and_forth_are_all_in_force_everywhere(processes: Two) -> None:
+    browser = await known_to_both(processes)
+    chance = Random(1)
+    for number in range(30):
+        browser.edge = chance.choice((processes.first, processes.second))
+        told = await browser.send(body=page_view(_id=f"visit-{number}"))
+        assert told.errors == []
+
+    key = f"ECID:{told.ecid}"
+    profile = await processes.first.profile(key)
+    assert profile
+    assert {f"visit-{number}" for number in range(30)} <= {event.id for event in profile.events}
+
+
+async def test_a_token_that_matches_costs_no_read(processes: Two) -> None:
+    browser = await known_to_both(processes)
+    browser.edge = processes.second
+    await browser.send()
+    before = len(processes.loads)
+
+    for _ in range(5):
+        await browser.send(body=added_to_basket())
+
+    assert len(processes.loads) == before
+
+
+async def test_a_newer_token_costs_one_read(processes: Two) -> None:
+    browser = await known_to_both(processes)
+    await browser.send(body=added_to_basket())
+    before = len(processes.loads)
+
+    browser.edge = processes.second
+    for _ in range(3):
+        await browser.send("identity/acquire")
+
+    assert len(processes.loads) == before + 1
+
+
+async def test_a_choice_made_at_one_process_holds_at_the_next() -> None:
+    async with AsyncExitStack() as stack:
+        processes = await two(stack, default_consent="pending")
+        browser = Browser(processes.first)
+        await browser.send("privacy/set-consent", OUT)
+        browser.cookies.pop(NAMES.consent)
+        browser.edge = processes.second
+        assert (await browser.send()).warnings == ["EXEG-0301-200"]
+
+        browser.edge = processes.first
+        processes.first.now_ms += 1
+        await browser.send("privacy/set-consent", IN)
+        browser.edge = processes.second
+
+        assert (await browser.send()).warnings == []
+
+
+async def test_a_single_process_tells_no_token() -> None:
+    async with running_edge(definitions()) as edge:
+        told = await Browser(edge).send(body=added_to_basket())
+
+    assert NAMES.version not in told.cookies
+
+
+async def test_a_visitor_without_consent_gets_no_token() -> None:
+    async with running_edge(definitions(default_consent="pending"), services=with_tokens) as edge:
+        told = await Browser(edge).send(body=added_to_basket())
+
+    assert NAMES.version not in told.cookies
+
+
+async def test_a_beacon_of_the_sites_own_edge_sets_the_token_by_header(processes: Two) -> None:
+    browser = await known_to_both(processes)
+    own = processes.first.url
+
+    told = await browser.send(
+        "collect", added_to_basket(), origin=own, headers={"Sec-Fetch-Site": "same-origin"}
+    )
+
+    set_cookies = CIMultiDict(told.headers).getall("Set-Cookie", [])
+    assert told.status == 204
+    assert [one.partition("=")[0] for one in set_cookies] == [NAMES.version]
+
+
+async def test_a_visitor_who_was_forgotten_elsewhere_is_answered_by_what_is_left(
+    processes: Two,
+) -> None:
+    browser = await known_to_both(processes)
+    told = await browser.send(body=added_to_basket())
+    gone = Interaction(
+        profile_key=f"ECID:{told.ecid}", datastream_id="demo", changes=(Forgotten(),)
+    )
+    answer = await processes.first.admission.decide(gone)
+    await processes.first.drain.durable(answer.sequence)
+
+    browser.edge = processes.second
+    assert (await browser.send()).audiences == []
+    before = len(processes.loads)
+    await browser.send()
+    assert len(processes.loads) == before, "the token is that of what is left"
+
+
+# ---- the token itself ------------------------------------------------------------
+
+KEY = "ECID:" + "7" * 38
+SEEN = Seen(41, NOON_MS)
+
+
+def read(value: str, key: str = KEY, org: str = ORG) -> Seen:
+    return seen_in({NAMES.version: (value,)}, key, org=org, keys=KEYS)
+
+
+def written(seen: Seen = SEEN) -> str:
+    return token_cookie(KEY, seen, org=ORG, keys=KEYS).value
+
+
+@pytest.mark.parametrize("seen", [SEEN, NOTHING_SEEN, Seen(1), Seen(0, 1), Seen((1 << 63) - 1)])
+def test_a_token_says_what_it_was_made_of(seen: Seen) -> None:
+    assert read(written(seen)) == seen
+
+
+def test_a_token_of_another_profile_or_org_says_nothing() -> None:
+    assert read(written(), "ECID:" + "8" * 38) == NOTHING_SEEN
+    assert seen_in({"kndctr_X_v": (written(),)}, KEY, org="X", keys=KEYS) == NOTHING_SEEN
+
+
+def test_no_single_bit_of_a_token_can_change() -> None:
+    raw = base64.urlsafe_b64decode(written())
+    for bit in range(len(raw) * 8):
+        flipped = bytearray(raw)
+        flipped[bit // 8] ^= 1 << bit % 8
+        assert read(base64.urlsafe_b64encode(flipped).decode()) == NOTHING_SEEN
+
+
+@pytest.mark.parametrize("value", ["", "x", "=", "é", "A" * 35, "A" * 36, "A" * 5_000, " "])
+def test_what_is_no_token_says_nothing(value: str) -> None:
+    assert read(value) == NOTHING_SEEN
+
+
+def test_of_two_tokens_the_newer_counts() -> None:
+    values = (written(Seen(3)), "junk", written(Seen(9)), written(Seen(5)))
+
+    assert seen_in({NAMES.version: values}, KEY, org=ORG, keys=KEYS) == Seen(9)
+
+
+def test_a_clock_that_went_back_makes_nobody_see_less() -> None:
+    older, newer = Seen(5, NOON_MS), Seen(6, NOON_MS - HOUR_MS)
+
+    assert newer.beyond(older)
+    assert older.beyond(newer), "each knows something that the other does not"
+
+
+# ---- rendered pages, on the real store -------------------------------------------
+
+
+def alone(directory: Path) -> Settings:
+    """Two of these hear nothing of each other for ten seconds."""
+    return Settings(data_dir=str(directory), workers=2, news_interval_ms=10_000)
+
+
+async def test_a_page_rendered_by_one_process_knows_what_another_was_told(tmp_path: Path) -> None:
+    clock: Callable[[], int] = lambda: NOON_MS  # noqa: E731 - it stands still
+    async with open_perso(alone(tmp_path), clock_ms=clock) as first:
+        await first.apply(definitions())
+        async with open_perso(alone(tmp_path), clock_ms=clock) as second:
+            cookies: dict[str, str] = {}
+            for number in range(6):
+                perso, event = ((first, "view"), (second, "commerce.productListAdds"))[number % 2]
+                visitor = await perso.visit(
+                    PageRequest(
+                        datastream_id="demo",
+                        cookie_header=cookie_header(cookies),
+                        xdm={"eventType": event},
+                        wait_ms=10_000,
+                    )
+                )
+                cookies |= {one.name: one.value for one in visitor.cookies}
+                assert ("basket" in visitor) is (number > 0)
