@@ -48,6 +48,7 @@ from perso_core.stores.turn import turn
 from perso_core.worker.admit import Admission
 from perso_core.worker.collection import old_left_alone
 from perso_core.worker.drain import Drain
+from perso_core.worker.hearing import Hearing
 from perso_core.worker.refresh import Refresh, told_to_nobody
 
 DATABASE = "perso.sqlite"
@@ -345,8 +346,14 @@ async def open_perso(
         drain = Drain(engine, store, clock_ms=clock_ms, commit_batch=batch, announce=told)
         drain.start()
         opened.push_async_callback(drain.close, settings.drain_timeout_s)
+        hearing = Hearing()
         admission = Admission(
-            engine, store, drain, clock_ms=clock_ms, load_timeout_ms=settings.load_timeout_ms
+            engine,
+            store,
+            drain,
+            clock_ms=clock_ms,
+            load_timeout_ms=settings.load_timeout_ms,
+            hearing=hearing,
         )
         refresh = Refresh(
             engine,
@@ -357,6 +364,7 @@ async def open_perso(
             version=version,
             tell=tell,
             heard=admission.heard,
+            hearing=hearing,
         )
         refresh.start()
         opened.push_async_callback(refresh.close)

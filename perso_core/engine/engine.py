@@ -191,6 +191,10 @@ class Engine:
         state = self._brought(hot.committed, now_ms)
         return state.qualified.profile if state.qualified else None
 
+    def keys(self) -> frozenset[str]:
+        """Of the profiles in memory."""
+        return frozenset(self._by_key)
+
     def seen(self, key: str) -> Seen:
         """How far the profile is committed, as far as is known here; nothing for one not in
         memory."""

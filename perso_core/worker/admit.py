@@ -11,6 +11,7 @@ from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, 
 from perso_core.errors import Overloaded, StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.drain import Drain
+from perso_core.worker.hearing import DEAF_AFTER_S, Hearing
 
 
 class _Asked(Struct):
@@ -23,7 +24,8 @@ class _Asked(Struct):
 
 class Admission:
     """load_timeout_ms: how long one decision waits for a load. max_loads: profiles that may be
-    loading at once. A failed load is never taken for "no profile", nor remembered.
+    loading at once. hearing: whether others are heard; None: there are none. A failed load is
+    never taken for "no profile", nor remembered.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Admission:
         clock_ms: Callable[[], int],
         load_timeout_ms: int,
         max_loads: int = 1_000,
+        hearing: Hearing | None = None,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -42,11 +45,17 @@ class Admission:
         self._clock_ms = clock_ms
         self._load_timeout_ms = load_timeout_ms
         self._max_loads = max_loads
+        self._hearing = hearing or Hearing(lambda: 0.0)
         self._loading: dict[str, asyncio.Task[Stored]] = {}
         self._asked: dict[str, _Asked] = {}
 
     async def decide(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
+        if self._hearing.deaf:
+            raise StoreUnavailable(
+                f"for {DEAF_AFTER_S:.0f} s nothing was heard of what other processes revoked.",
+                fix="Find what keeps this process from reading the store; its log says so.",
+            )
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         while isinstance(answer, NeedProfile):
             key = answer.profile_key
@@ -64,11 +73,13 @@ class Admission:
             self._drain.wake()
         return answer
 
-    def heard(self, key: str) -> None:
-        """Another process wrote this profile: what is being read of it is not what is stored."""
-        self._loading.pop(key, None)
-        if key in self._asked:
-            self._asked[key].news += 1
+    def heard(self, key: str | None) -> None:
+        """Another process wrote this profile: what is being read of it is not what is stored.
+        None: it may have been any."""
+        for one in (key,) if key is not None else tuple(self._asked):
+            self._loading.pop(one, None)
+            if one in self._asked:
+                self._asked[one].news += 1
 
     async def _catch_up(self, key: str) -> None:
         """Take over what another process wrote, before its announcement is heard."""

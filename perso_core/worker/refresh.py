@@ -14,6 +14,7 @@ from perso_core.errors import StoreUnavailable
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
 from perso_core.stores.protocol import Store
 from perso_core.worker.drain import logged
+from perso_core.worker.hearing import Hearing
 
 
 class _Held(Struct, frozen=True):
@@ -25,7 +26,7 @@ def told_to_nobody(version: int) -> None:
     """For processes that do not serve."""
 
 
-def heard_by_nobody(key: str) -> None:
+def heard_by_nobody(key: str | None) -> None:
     """For engines into which nothing is being loaded."""
 
 
@@ -34,8 +35,9 @@ class Refresh:
 
     version: of the definitions in the engine; 0: none that was saved. tell: called in a thread
     with each version that is in force from then on. heard: told of each profile that others wrote,
-    before it is read again here. on_problem: hears of what could not be taken
-    over; what was in force stays. problems: how many there were.
+    before it is read again here; None: it may be any. hearing: told whenever all is taken over.
+    on_problem: hears of what could not be taken over; what was in force stays. problems: how many
+    there were.
     """
 
     def __init__(
@@ -48,7 +50,8 @@ class Refresh:
         event_window_ms: int = DEFAULT_EVENT_WINDOW_MS,
         version: int = 0,
         tell: Callable[[int], None] = told_to_nobody,
-        heard: Callable[[str], None] = heard_by_nobody,
+        heard: Callable[[str | None], None] = heard_by_nobody,
+        hearing: Hearing | None = None,
         on_problem: Callable[[Exception], None] = logged,
     ) -> None:
         self._engine = engine
@@ -59,6 +62,7 @@ class Refresh:
         self._version = version
         self._tell = tell
         self._heard = heard
+        self._hearing = hearing or Hearing()
         self._told: int | None = None  # the version that was told last
         self._on_problem = on_problem
         self.problems = 0
@@ -91,6 +95,11 @@ class Refresh:
         news = await self._store.news()
         self._definitions_due |= news.definitions
         self._keys_due |= news.keys
+        if news.missed:
+            # Whatever is held may be old.
+            self._definitions_due = True
+            self._keys_due |= self._engine.keys()
+            self._heard(None)
         for key in news.keys:
             self._heard(key)
         if self._definitions_due:
@@ -100,11 +109,7 @@ class Refresh:
             key = next(iter(self._keys_due))
             await self._renew(key)
             self._keys_due.discard(key)
-        if news.missed:
-            raise StoreUnavailable(
-                "other processes wrote more profiles than were heard of.",
-                fix="Restart this process: what it holds in memory may be old.",
-            )
+        self._hearing.caught_up()
 
     def put_in_force(self, version: int, snapshot: Snapshot) -> None:
         """From the next event on, unless a later version is in force already."""

@@ -110,9 +110,15 @@ async def running(store: Store | None = None, **options: Any) -> AsyncIterator[S
     engine = Engine(snapshot())
     problems: list[Exception] = []
     load_timeout_ms = options.pop("load_timeout_ms", 2_000)
+    hearing = options.pop("hearing", None)
     drain = Drain(engine, store, clock_ms=lambda: NOON_MS, on_problem=problems.append, **options)
     admission = Admission(
-        engine, store, drain, clock_ms=lambda: NOON_MS, load_timeout_ms=load_timeout_ms
+        engine,
+        store,
+        drain,
+        clock_ms=lambda: NOON_MS,
+        load_timeout_ms=load_timeout_ms,
+        hearing=hearing,
     )
     drain.start()
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.engine.engine import Interaction
 from perso_core.engine.journal import ConsentChosen
@@ -17,6 +18,7 @@ from perso_core.errors import RuleFaults, StoreUnavailable, UnreadableRecord
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import News, Store, Stored
 from perso_core.stores.sqlite import open_sqlite
+from perso_core.worker.hearing import Hearing
 from perso_core.worker.refresh import Refresh, heard_by_nobody, told_to_nobody
 from tests.building import NOON_MS, definitions
 from tests.worker.stack import ANNA, BERT, Stack, WatchedStore, broken, running, settled
@@ -30,7 +32,8 @@ def refresh_of(
     stack: Stack,
     interval_ms: int = 10,
     tell: Callable[[int], None] = told_to_nobody,
-    heard: Callable[[str], None] = heard_by_nobody,
+    heard: Callable[[str | None], None] = heard_by_nobody,
+    hearing: Hearing | None = None,
 ) -> Refresh:
     return Refresh(
         stack.engine,
@@ -39,6 +42,7 @@ def refresh_of(
         interval_ms=interval_ms,
         tell=tell,
         heard=heard,
+        hearing=hearing,
         on_problem=stack.problems.append,
     )
 
@@ -359,12 +363,42 @@ async def test_a_profile_that_could_not_be_read_again_stays_due(database: Memory
         assert ours.engine.profile(ANNA, now_ms=NOON_MS) is not None
 
 
-async def test_missed_announcements_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running() as stack:
+async def test_whoever_missed_announcements_reads_anew_what_it_holds() -> None:
+    database = MemoryDatabase()
+    heard: list[str | None] = []
+    async with running(MemoryStore(database)) as ours, running(MemoryStore(database)) as theirs:
+        refresh = refresh_of(ours, heard=heard.append)
+        await refresh.poll()
+        await ours.begin_visit(ANNA)
+        await theirs.begin_visit(ANNA, event_id="theirs")  # not announced
 
-        async def missed() -> News:
-            return News(missed=True)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(ours.store, "news", missed)
+            await refresh.poll()
 
-        monkeypatch.setattr(stack.store, "news", missed)
-        with pytest.raises(StoreUnavailable, match="Restart"):
-            await refresh_of(stack).poll()
+        profile = ours.engine.profile(ANNA, now_ms=NOON_MS)
+        assert isinstance(profile, Profile)
+        assert [event.id for event in profile.events] == ["e1", "theirs"]
+        assert heard == [None]
+
+
+async def missed() -> News:
+    return News(missed=True)
+
+
+async def test_a_process_that_cannot_hear_of_revocations_stops_answering() -> None:
+    store = WatchedStore(MemoryStore())
+    now_s = 0.0
+    hearing = Hearing(lambda: now_s)
+    async with running(store, hearing=hearing) as stack:
+        refresh = refresh_of(stack, hearing=hearing)
+        await stack.begin_visit(ANNA)
+        asked = Interaction(profile_key=ANNA, datastream_id="demo")
+
+        now_s = 60.0
+        assert (await stack.admission.decide(asked)).known
+        now_s = 60.1
+        with pytest.raises(StoreUnavailable, match="for 60 s nothing was heard"):
+            await stack.admission.decide(asked)
+        await refresh.poll()
+        assert (await stack.admission.decide(asked)).known
