@@ -19,8 +19,9 @@ MAX_CLAIMS = 50
 class Profile(Struct, frozen=True, kw_only=True):
     """One visitor's profile: a value; a change makes a new one.
 
-    key: its identity's profile_key. version: committed changes so far, given by the store's
-    compare-and-set; 0 means that nothing is stored yet.
+    key: its identity's profile_key. version: one more with each committed change, kept so by the
+    store's compare-and-set; the first is the instant (epoch ms) at which the profile began. 0:
+    nothing is stored yet.
     attributes: what the site said, a JSON object. claims: what a browser said about identities,
     kept and never used to select a profile.
     events: oldest first by time, arrival breaking ties; at most the engine's cap, all of them

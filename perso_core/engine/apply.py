@@ -96,7 +96,7 @@ def _event_arrived(
     merged = merge(without_events_before(known, oldest_ms), change.event, max_events=max_events)
     if merged.event is None and known is profile and before.qualified:
         return Applied(before)
-    after = structs.replace(merged.profile, version=profile.version + 1)
+    after = structs.replace(merged.profile, version=_version_after(profile, now_ms))
     if not change.segmentation:
         # Not run now: the next answer that needs memberships runs every rule.
         return Applied(
@@ -126,6 +126,12 @@ def _consent_chosen(before: State, said: ConsentChosen, now_ms: int) -> State:
     return before if consent == before.consent else structs.replace(before, consent=consent)
 
 
+def _version_after(profile: Profile, now_ms: int) -> int:
+    """The next version. The first is the instant at which the profile begins: one that begins anew
+    after it was forgotten has none of the versions before, which another process may still hold."""
+    return profile.version + 1 if profile.version else max(now_ms, 1)
+
+
 def _not_before(state: State, now_ms: int) -> int:
     """now_ms, unless the clock went back since the state was made."""
     return max(now_ms, state.qualified.profile.evaluated_ms) if state.qualified else now_ms
@@ -138,7 +144,8 @@ def _attributes_patched(
     attributes = patched(profile.attributes, patch)
     if attributes == profile.attributes and before.qualified:
         return before
-    after = structs.replace(profile, attributes=attributes, version=profile.version + 1)
+    version = _version_after(profile, now_ms)
+    after = structs.replace(profile, attributes=attributes, version=version)
     if before.qualified is None or not before.complete:
         qualified = qualify_all(after, snapshot, now_ms=_not_before(before, now_ms))
     else:

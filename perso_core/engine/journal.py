@@ -49,7 +49,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     """One change to one profile, decided and not yet durable.
 
     sequence: 1, 2, 3 … in this process. now_ms: the instant at which it was decided.
-    base_version: the profile version it was decided on; profile.version is base_version + 1.
+    base_version: the profile version it was decided on, 0 for none; profile.version is the next.
     profile: after the change; None when there is none (forgotten, or consent alone).
     event: the event to append, or to replace under the same id; None when there is none.
     consent: the visitor's choice after the change; None when none was made. events_from_ms:

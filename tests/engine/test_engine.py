@@ -6,6 +6,7 @@ from msgspec import structs
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.lookup import EMPTY, Lookup
+from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.engine.engine import OPERATOR, Answer, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import (
@@ -157,8 +158,27 @@ def test_what_another_process_wrote_is_taken_and_our_own_change_is_decided_on_to
     engine.committed(mine.sequence)
 
     assert entry.sequence == mine.sequence
-    assert entry.base_version == 1
+    assert entry.base_version == written.version
     assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS)) == ("basket", "gold")
+
+
+def test_a_profile_that_begins_anew_has_none_of_the_versions_before() -> None:
+    engine = engine_with(arrived(event(ADDED)))
+    versions = [version_of(engine)]
+    for _ in range(20):
+        decided(engine, asking(AttributesPatched({"n": len(versions)})))
+        versions.append(version_of(engine))
+    decided(engine, asking(Forgotten()))
+    decided(engine, asking(arrived(event(ADDED))), now_ms=NOON_MS + 1_000)
+
+    assert version_of(engine) > max(versions)
+
+
+def version_of(engine: Engine) -> int:
+    engine.committed(10**9)
+    profile = engine.profile("ECID:1", now_ms=NOON_MS)
+    assert isinstance(profile, Profile)
+    return profile.version
 
 
 def test_new_definitions_are_in_force_for_the_next_answer() -> None:
