@@ -3,6 +3,7 @@ identity."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,14 @@ from perso_core.edge.problem import (
 MAX_CLAIMS_PER_REQUEST = 20
 MAX_ID_CHARS = 256
 MAX_NAMESPACE_CHARS = 64
+# What an id or a namespace has none of: control and format characters, spaces other than " ", and
+# private ones. As text for a pattern that callers' tools read too; `str.isprintable` would differ
+# from one Python to the next.
+UNSEEN = (
+    r"\x00-\x1f\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000"
+    r"\ue000-\uf8ff\ufeff\ufff9-\uffff"
+)
+_SEEN = re.compile(f"[^{UNSEEN}]+")
 
 
 class Claimed(Struct, frozen=True):
@@ -53,18 +62,16 @@ def primary_of(identity_map: Any, path: str) -> Identity | None:
     """The identity that a map, which `claimed` has checked, says is the primary one; where it
     says so of none, the ECID in it; None: neither.
 
-    Raises FieldBad for a `primary` that is no truth value, IdentityUnexpected for two of them.
+    Raises IdentityUnexpected for two of them.
     """
     if identity_map is UNSET:
         return None
-    flagged = []
-    for namespace, entries in identity_map.items():
-        for index, entry in enumerate(entries):
-            primary = entry.get("primary", False)
-            if not isinstance(primary, bool):
-                raise _expected("true or false", f"{path}.{shown(namespace)}[{index}].primary")
-            if primary:
-                flagged.append(Identity(namespace, entry["id"]))
+    flagged = [
+        Identity(namespace, entry["id"])
+        for namespace, entries in identity_map.items()
+        for entry in entries
+        if entry.get("primary", False)
+    ]
     if len(set(flagged)) > 1:
         raise IdentityUnexpected(f"'{path}' has two primary identities.", fix="Flag one of them.")
     ecid = claimed(identity_map, path).ecid
@@ -99,6 +106,8 @@ def _identities(identity_map: Any, path: str) -> Iterator[Identity]:
 def _identity(namespace: str, entry: Any, path: str) -> Identity:
     if not isinstance(entry, dict):
         raise _expected("an object", path)
+    if not isinstance(entry.get("primary", False), bool):
+        raise _expected("true or false", f"{path}.primary")
     if "id" not in entry:
         raise FieldMissing(f"'{path}.id' is required.", fix="Send it.")
     text = entry["id"]
@@ -117,7 +126,7 @@ def _identity(namespace: str, entry: Any, path: str) -> Identity:
 
 
 def _is_name(text: str, max_chars: int) -> bool:
-    return 0 < len(text) <= max_chars and text.isprintable()
+    return len(text) <= max_chars and _SEEN.fullmatch(text) is not None
 
 
 def _expected(what: str, path: str) -> FieldBad:

@@ -291,11 +291,24 @@ async def test_an_ecid_that_is_none_is_told_back_and_no_identity_is_set(
     assert b"handle" not in told.body
 
 
-@pytest.mark.parametrize("text", ["", "a\x00b", "a\nb", "x" * 257, "\u2028"])
+@pytest.mark.parametrize("text", ["", "a\x00b", "a\nb", "x" * 257, "\u2028", "a\u200b", "\ue000"])
 async def test_an_id_must_be_short_and_printable(edge: RunningEdge, text: str) -> None:
     body = page_view(identityMap={"CRMID": [{"id": text}]})
 
     assert_problem(await edge.call(body=body), "EXEG-0305-400", 400)
+
+
+async def test_an_id_may_hold_signs_that_are_newer_than_this_python(edge: RunningEdge) -> None:
+    newer = "\U0001fae9"  # of Unicode 16, a face with bags under its eyes
+
+    assert (await edge.call(body=page_view(identityMap={"CRMID": [{"id": newer}]}))).status == 200
+
+
+@pytest.mark.parametrize("primary", ["true", 1, None])
+async def test_primary_is_a_truth_value(edge: RunningEdge, primary: object) -> None:
+    body = page_view(identityMap={"CRMID": [{"id": "a", "primary": primary}]})
+
+    assert_problem(await edge.call(body=body), "EXEG-0102-400", 400, "primary")
 
 
 async def test_a_request_cannot_name_two_visitors(edge: RunningEdge) -> None:
