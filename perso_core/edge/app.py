@@ -40,6 +40,7 @@ __all__ = ["ACTIONS", "EdgeServices", "build_edge"]
 log = logging.getLogger(__name__)
 
 Action = Callable[[Call, EdgeServices], Awaitable[Reply]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
     {
@@ -55,7 +56,7 @@ SERVER_ACTIONS: Mapping[str, Action] = MappingProxyType(
 )
 OPENAPI_PAGE = files("perso_core").joinpath("edge", "static", "openapi.html").read_bytes()
 SCRIPTS = ("perso.js", "alloy-destinations-shim.js")
-ALLOWED_METHODS = "POST, OPTIONS"
+CALLED, READ = "POST, OPTIONS", "GET, HEAD"
 PREFLIGHT_MAX_AGE_S = 600
 
 
@@ -67,10 +68,11 @@ def build_edge(services: EdgeServices) -> web.Application:
             handler = partial(_answer, services, action, version == "v2")
             app.router.add_route("*", f"/{version}/{path}", handler)
             app.router.add_route("*", f"/{{hint}}/{version}/{path}", handler)
-    for name in SCRIPTS:
-        app.router.add_get(f"/{name}", partial(_script, script(name)))
-    app.router.add_get("/openapi.json", _openapi)
-    app.router.add_get("/openapi", _openapi_page)
+    read: dict[str, Handler] = {"/openapi.json": _openapi, "/openapi": _openapi_page}
+    read |= {f"/{name}": partial(_script, script(name)) for name in SCRIPTS}
+    for path, file in read.items():
+        app.router.add_get(path, file)
+        app.router.add_route("*", path, partial(_only_read, services))
     # Whatever else comes under our prefix is answered here too, as problem+json.
     app.router.add_route("*", "/{path:.*}", partial(_answer, services, None, False))
     return app
@@ -83,6 +85,11 @@ async def _openapi(_: web.Request) -> web.Response:
 async def _openapi_page(_: web.Request) -> web.Response:
     """The document for people."""
     return _public(OPENAPI_PAGE, "text/html")
+
+
+async def _only_read(services: EdgeServices, request: web.Request) -> web.Response:
+    refused = MethodRefused(f"{shown(request.method)}.", allowed=READ)
+    return _problem(arrival_of(request, services), refused, services)
 
 
 async def _script(served: Script, request: web.Request) -> web.Response:
@@ -116,7 +123,7 @@ async def _answer(
         if request.method == "OPTIONS":
             return _preflight(arrival, services)
         if request.method != "POST":
-            raise MethodRefused(f"{shown(request.method)}.", fix="Use POST.")
+            raise MethodRefused(f"{shown(request.method)}.", allowed=CALLED)
         reply = await _reply(await call_of(arrival, services, server=server), action, services)
     except IssuerUnreachable as failure:
         problem = failure.problem(arrival.report)
@@ -158,7 +165,7 @@ def _problem(arrival: Arrival, error: EdgeError, services: EdgeServices) -> web.
     if isinstance(error, TooManyRequests):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, MethodRefused):
-        headers["Allow"] = ALLOWED_METHODS
+        headers["Allow"] = error.allowed
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     body = encode_problem(error.problem(arrival.report))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from perso_core.decision.identity import ECID_PATTERN
-from perso_core.edge.identity_map import MAX_ID_CHARS, MAX_NAMESPACE_CHARS
-from perso_core.edge.problem import Problem
+from perso_core.edge.openapi_schemas import Schema, at, schemas
+from perso_core.edge.problem import EdgeError
 from perso_core.edge.wire import (
     AcquireRequest,
     ConsentRequest,
@@ -19,30 +17,53 @@ from perso_core.edge.wire import (
     ServerRequest,
 )
 
-Schema = dict[str, Any]
-
-_AT = "#/components/schemas/{name}"
-_ID = rf"^[^\x00-\x1f\x7f]{{1,{MAX_ID_CHARS}}}$"
-_NAMESPACE = rf"^[!-~]{{1,{MAX_NAMESPACE_CHARS}}}$"
-
 
 class Operation(Struct, frozen=True, kw_only=True):
     """One POST. path: below the edge's prefix. answers: by status, in words, beside the refusals
-    that every call may meet. example: a body that is answered with the first status. server: a
-    credential counts here."""
+    that every call may meet. examples: bodies that are answered with the first status, by what
+    they show.
+    """
 
     path: str
     name: str
     summary: str
     request: type[Struct]
     answers: Mapping[int, str]
-    example: Mapping[str, Any]
-    server: bool = False
+    examples: Mapping[str, Schema]
 
 
 _STORED_NOT = "Nothing was stored, or not all of it: `errors` says what; send it again."
-_CUSTOMER = {"CRMID": [{"id": "4711", "primary": True}]}
-_VIEW = {"events": [{"xdm": {"eventType": "web.webpagedetails.pageViews"}}]}
+
+
+def _customer(name: str) -> Schema:
+    return {"CRMID": [{"id": name, "primary": True}]}
+
+
+_CUSTOMER: Schema = _customer("4711")
+_BASKET: Schema = {"eventType": "commerce.productListAdds"}
+_VIEW: Schema = {"events": [{"xdm": {"eventType": "web.webpagedetails.pageViews"}}]}
+_CONSENTS: Mapping[str, Schema] = {
+    "Adobe 1.0": {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]},
+    "Adobe 2.0": {
+        "consent": [
+            {
+                "standard": "Adobe",
+                "version": "2.0",
+                "value": {"collect": {"val": "y"}, "metadata": {"time": "2026-03-15T12:00:00Z"}},
+            }
+        ]
+    },
+    "IAB TCF": {
+        "consent": [
+            {
+                "standard": "IAB TCF",
+                "version": "2.0",
+                "value": "CO052l-O052l-DGAMBFRACBgAIBAAAAAAIYgEawAQEagAAAA",
+                "gdprApplies": True,
+            }
+        ]
+    },
+}
 
 OPERATIONS: Sequence[Operation] = (
     Operation(
@@ -54,7 +75,7 @@ OPERATIONS: Sequence[Operation] = (
             200: "Every event is on disk; each has its `activation:pull` handle.",
             207: _STORED_NOT,
         },
-        example=_VIEW,
+        examples={"page view": _VIEW},
     ),
     Operation(
         path="/v1/collect",
@@ -66,7 +87,7 @@ OPERATIONS: Sequence[Operation] = (
             204: "Every event is on disk, and there is nothing to tell.",
             207: _STORED_NOT,
         },
-        example=_VIEW,
+        examples={"page view": _VIEW},
     ),
     Operation(
         path="/v1/identity/acquire",
@@ -74,7 +95,7 @@ OPERATIONS: Sequence[Operation] = (
         summary="A page asks who its visitor is; no profile is written",
         request=AcquireRequest,
         answers={200: "The visitor's ECID, and the cookies that prove it.", 207: _STORED_NOT},
-        example={"query": {"identity": {"fetch": ["ECID"]}}},
+        examples={"who is it": {"query": {"identity": {"fetch": ["ECID"]}}}},
     ),
     Operation(
         path="/v1/privacy/set-consent",
@@ -85,7 +106,7 @@ OPERATIONS: Sequence[Operation] = (
             200: "The choice is on disk; the cookies say so to the SDK.",
             207: _STORED_NOT,
         },
-        example={"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]},
+        examples=_CONSENTS,
     ),
     Operation(
         path="/v2/interact",
@@ -99,8 +120,10 @@ OPERATIONS: Sequence[Operation] = (
             ),
             207: _STORED_NOT,
         },
-        example={"event": {"xdm": {"identityMap": _CUSTOMER}}},
-        server=True,
+        examples={
+            "look up": {"event": {"xdm": {"identityMap": _CUSTOMER}}},
+            "tell": {"event": {"xdm": {"identityMap": _CUSTOMER, **_BASKET}}},
+        },
     ),
     Operation(
         path="/v2/collect",
@@ -112,10 +135,14 @@ OPERATIONS: Sequence[Operation] = (
             204: "The same, with `silent=true`.",
             207: _STORED_NOT,
         },
-        example={
-            "events": [{"xdm": {"identityMap": _CUSTOMER, "eventType": "commerce.purchases"}}]
+        examples={
+            "two people": {
+                "events": [
+                    {"xdm": {"identityMap": _customer(name), "eventType": "commerce.purchases"}}
+                    for name in ("4711", "4712")
+                ]
+            }
         },
-        server=True,
     ),
 )
 
@@ -124,8 +151,8 @@ REFUSALS: Mapping[int, str] = {
     400: "Something in the call is wrong; `detail` names it.",
     401: "A credential is missing or not good; `type` says which way.",
     403: "The page's origin may not call this datastream.",
-    404: "There is no such path.",
-    405: "Another method than POST or OPTIONS.",
+    404: "There is no such path: the edge is mounted elsewhere.",
+    405: "Another method than `Allow` names.",
     408: "The body is empty or did not arrive in time.",
     413: "The body is larger than `max_body_bytes`.",
     415: "Another media type, or a compressed body.",
@@ -133,28 +160,52 @@ REFUSALS: Mapping[int, str] = {
     429: "Too many calls; come back after `Retry-After` seconds.",
 }
 
+# What is read with GET, by anybody: path -> (name, summary, media type).
+FILES: Mapping[str, tuple[str, str, str]] = {
+    "/openapi.json": ("openapiDocument", "This document", "application/json"),
+    "/openapi": ("openapiPage", "This document, to be read", "text/html"),
+    "/perso.js": ("persoJs", "The client for pages", "text/javascript"),
+    "/alloy-destinations-shim.js": (
+        "alloyDestinationsShim",
+        "Puts `result.destinations` back where alloy 2.33.0 to 2.34.0 drop it",
+        "text/javascript",
+    ),
+}
+
+_ABOUT = (
+    "What Adobe's Edge Network answers to the Web SDK, on your own machine. Bodies are JSON, under "
+    "`application/json` or, as browsers send them without a preflight, `text/plain` or "
+    "`text/javascript`. Fields that are not named here are passed over. Failures of ours are no "
+    "5xx: they go out as a `207` whose `errors` say what to send again. A page of a listed origin "
+    "reads every answer, and is answered to a preflight (`OPTIONS`) with `204`. What is no HTTP, "
+    "or has a header of more than 9 KiB, is answered with a `400` in plain text."
+)
+
 
 @lru_cache(maxsize=1)
 def document() -> bytes:
     """The document as JSON. Servers stand relative to where the document is read."""
-    types = [*dict.fromkeys(one.request for one in OPERATIONS), Problem]
-    _, schemas = msgspec.json.schema_components(types, ref_template=_AT)
+    files = {path: {"get": _get(*file)} for path, file in FILES.items()}
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
-            "info": {
-                "title": "Perso's edge",
-                "version": "1",
-                "description": (
-                    "What Adobe's Edge Network answers to the Web SDK, on your own machine. "
-                    "Bodies are JSON, under `application/json` or, as browsers send them without "
-                    "a preflight, `text/plain`."
-                ),
-            },
-            "servers": [{"url": "."}],
-            "paths": {one.path: {"post": _post(one)} for one in OPERATIONS},
+            "info": {"title": "Perso's edge", "version": "1", "description": _ABOUT},
+            "servers": [
+                {"url": "."},
+                {
+                    "url": "./{hint}",
+                    "description": "The same, with the location hint that an answer told.",
+                    "variables": {"hint": {"default": "perso"}},
+                },
+            ],
+            "paths": {one.path: {"post": _post(one)} for one in OPERATIONS} | files,
             "components": {
-                "schemas": {**schemas, **_amended(schemas), **_answers()},
+                "schemas": schemas(dict.fromkeys(one.request for one in OPERATIONS)),
+                "responses": {
+                    f"Refused{status}": _refusal(status, words)
+                    for status, words in REFUSALS.items()
+                },
+                "headers": _HEADERS,
                 "securitySchemes": {
                     "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                     "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -165,153 +216,142 @@ def document() -> bytes:
 
 
 def _post(one: Operation) -> Schema:
-    answered = {str(status): _answer(status, words, one) for status, words in one.answers.items()}
-    refused = {str(status): _refusal(status, words) for status, words in REFUSALS.items()}
-    # A call without a credential is taken too, as a browser's.
-    secured: Schema = {"security": [{}, {"token": []}, {"key": []}]} if one.server else {}
+    answered = {str(status): _answer(status, words) for status, words in one.answers.items()}
+    body = {
+        "schema": at(one.request.__name__),
+        "examples": {name: {"value": example} for name, example in one.examples.items()},
+    }
     return {
-        **secured,
         "operationId": one.name,
         "summary": one.summary,
-        "parameters": [*_parameters(), *(_SILENT if one.name == "serverCollect" else ())],
+        # A datastream whose access_type is `authenticated` answers no call without a credential.
+        "security": [{}, {"token": []}, {"key": []}],
+        "parameters": [
+            *_PARAMETERS,
+            *(_OF_SERVERS if one.path.startswith("/v2/") else ()),
+            *(_OF_BATCHES if one.name == "serverCollect" else ()),
+        ],
         "requestBody": {
             "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {"$ref": _AT.format(name=one.request.__name__)},
-                    "example": one.example,
-                }
-            },
+            "content": {"application/json": body, "text/plain": body},
         },
-        "responses": {**answered, **refused},
+        "responses": {**answered, **{str(status): _refused(status) for status in REFUSALS}},
     }
 
 
-def _parameters() -> list[Schema]:
-    return [
-        {
-            "name": "configId",
-            "in": "query",
-            "required": True,
-            "schema": {"type": "string", "minLength": 1},
-            "description": "The datastream. `datastreamId` and `dataStreamId` are taken too.",
+def _get(name: str, summary: str, media_type: str) -> Schema:
+    schema: Schema = {"type": "object"} if media_type == "application/json" else {"type": "string"}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "security": [],
+        "responses": {
+            "200": {"description": "It is here.", "content": {media_type: {"schema": schema}}},
+            "405": _refused(405),
         },
-        {
-            "name": "requestId",
-            "in": "query",
-            "schema": {"type": "string"},
-            "description": (
-                "1 to 128 printable characters, else one is made. A retry with the same id and "
-                "body counts once. The header `x-request-id` does as well."
-            ),
-        },
-    ]
+    }
 
 
-_SILENT = (
+# ---- parameters --------------------------------------------------------------
+
+_TEXT: Schema = {"type": "string"}
+_PARAMETERS: Sequence[Schema] = (
+    {
+        "name": "configId",
+        "in": "query",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1},
+        "description": "The datastream. `datastreamId` and `dataStreamId` are taken too.",
+    },
+    {
+        "name": "requestId",
+        "in": "query",
+        "schema": _TEXT,
+        "description": (
+            "1 to 128 printable characters, else one is made. A retry with the same id and "
+            "body counts once. The header `x-request-id` does as well."
+        ),
+    },
+)
+_OF_SERVERS: Sequence[Schema] = (
+    {
+        "name": "x-gw-ims-org-id",
+        "in": "header",
+        "schema": _TEXT,
+        "description": "The organisation. Where it is sent, it must be the one of this edge.",
+    },
+)
+_OF_BATCHES: Sequence[Schema] = (
     {
         "name": "silent",
         "in": "query",
-        "schema": {"enum": ["true", "false"]},
+        "schema": _TEXT,
         "description": "`true`: the answer has no body.",
     },
 )
 
+# ---- answers -----------------------------------------------------------------
 
-def _answer(status: int, words: str, one: Operation) -> Schema:
-    headers = {
-        "x-request-id": {"schema": {"type": "string"}},
-        "x-adobe-edge": {"schema": {"type": "string"}, "description": "Region and its number."},
-    }
-    if status == 204:
-        return {"description": words, "headers": headers}
-    schema = {"$ref": _AT.format(name="Accepted" if status == 202 else "Answer")}
-    return {
-        "description": words,
-        "headers": headers,
-        "content": {"application/json": {"schema": schema}},
-    }
+_HEADERS: Mapping[str, Schema] = {
+    "RequestId": {
+        "required": True,
+        "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,128}$"},
+        "description": "The call's own id, or the one that was made for it.",
+    },
+    "AdobeEdge": {
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Z0-9]{1,32};[0-9]{1,3}$"},
+        "description": "Region and its number.",
+    },
+    "RetryAfter": {
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+        "description": "Seconds.",
+    },
+    "Allow": {"required": True, "schema": _TEXT, "description": "The methods that are taken."},
+    "Authenticate": {"required": True, "schema": {"const": "Bearer"}},
+    "SetCookie": {
+        "schema": _TEXT,
+        "description": "The identity's cookies, where page and edge are of one site.",
+    },
+}
+_OF_ALL = {"x-request-id": "RequestId", "x-adobe-edge": "AdobeEdge"}
+_OF_STATUS: Mapping[int, Mapping[str, str]] = {
+    200: {"Set-Cookie": "SetCookie"},
+    204: {"Set-Cookie": "SetCookie"},
+    401: {"WWW-Authenticate": "Authenticate"},
+    405: {"Allow": "Allow"},
+    429: {"Retry-After": "RetryAfter"},
+}
+_BODIES: Mapping[int, str] = {200: "Answer", 202: "Accepted", 207: "Failed"}
 
 
-def _refusal(status: int, words: str) -> Schema:
-    told: Schema = {
-        "description": words,
-        "content": {"application/problem+json": {"schema": {"$ref": _AT.format(name="Problem")}}},
-    }
-    if status == 429:
-        told["headers"] = {
-            "Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}
-        }
+def _headers(status: int) -> Schema:
+    names = {**_OF_ALL, **_OF_STATUS.get(status, {})}
+    return {name: {"$ref": f"#/components/headers/{header}"} for name, header in names.items()}
+
+
+def _answer(status: int, words: str) -> Schema:
+    told: Schema = {"description": words, "headers": _headers(status)}
+    if status in _BODIES:
+        told["content"] = {"application/json": {"schema": at(_BODIES[status])}}
     return told
 
 
-def _amended(schemas: Mapping[str, Schema]) -> dict[str, Schema]:
-    """What the types leave open and a check of ours decides."""
-    identity_map = {"$ref": _AT.format(name="IdentityMap")}
-    amended = {
-        "IdentityMap": {
-            "type": "object",
-            "description": "Identities by namespace. From a browser they are claims.",
-            "propertyNames": {"pattern": _NAMESPACE},
-            "properties": {
-                "ECID": {
-                    "type": "array",
-                    "maxItems": 1,
-                    "items": _identity({"pattern": f"^{ECID_PATTERN.pattern}$"}),
-                }
-            },
-            "additionalProperties": {"type": "array", "items": _identity({"pattern": _ID})},
-        }
-    }
-    for name in ("RequestXdm", "ConsentRequest"):
-        properties = {**schemas[name]["properties"], "identityMap": identity_map}
-        amended[name] = {**schemas[name], "properties": properties}
-    return amended
+def _refused(status: int) -> Schema:
+    return {"$ref": f"#/components/responses/Refused{status}"}
 
 
-def _identity(of_id: Schema) -> Schema:
+def _refusal(status: int, words: str) -> Schema:
+    types = ", ".join(f"`{code}`" for code in codes(EdgeError, status))
     return {
-        "type": "object",
-        "required": ["id"],
-        "properties": {"id": {"type": "string", **of_id}},
+        "description": f"{words} {types}",
+        "headers": _headers(status),
+        "content": {"application/problem+json": {"schema": at("Problem")}},
     }
 
 
-def _answers() -> dict[str, Schema]:
-    problem = {"$ref": _AT.format(name="Problem")}
-    return {
-        "Answer": {
-            "type": "object",
-            "required": ["requestId", "handle"],
-            "properties": {
-                "requestId": {"type": "string"},
-                "handle": {"type": "array", "items": {"$ref": _AT.format(name="Handle")}},
-                "errors": {"type": "array", "minItems": 1, "items": problem},
-                "warnings": {"type": "array", "minItems": 1, "items": problem},
-            },
-        },
-        "Accepted": {
-            "type": "object",
-            "required": ["requestId"],
-            "properties": {
-                "requestId": {"type": "string"},
-                "warnings": {"type": "array", "minItems": 1, "items": problem},
-            },
-        },
-        "Handle": {
-            "type": "object",
-            "required": ["type", "payload"],
-            "properties": {
-                "type": {
-                    "enum": [
-                        "identity:result",
-                        "activation:pull",
-                        "locationHint:result",
-                        "state:store",
-                    ]
-                },
-                "payload": {"type": "array", "items": {"type": "object"}},
-                "eventIndex": {"type": "integer", "minimum": 0},
-            },
-        },
-    }
+def codes(error: type[EdgeError], status: int) -> list[str]:
+    """The codes below an error that have a status, in their order."""
+    own = [error.code] if error.status == status else []
+    return sorted([*own, *(code for one in error.__subclasses__() for code in codes(one, status))])

@@ -146,9 +146,15 @@ class NoSuchPath(EdgeError):
 
 
 class MethodRefused(EdgeError):
+    """allowed: the methods that are taken here, as the header Allow lists them."""
+
     code = "edge.method-refused"
     title = "The edge does not take this method here"
     status = 405
+
+    def __init__(self, detail: str, *, allowed: str) -> None:
+        super().__init__(detail, fix=f"Use one of {allowed}.")
+        self.allowed = allowed
 
 
 class ContentTypeBad(EdgeError):
