@@ -11,7 +11,7 @@ import schemathesis
 from perso_core.edge.app import ACTIONS, SERVER_ACTIONS
 from perso_core.edge.openapi import FILES, OPERATIONS, REFUSALS, Operation, document
 from perso_core.edge.problem import EdgeError
-from tests.edge.running import RunningEdge, ordinary, running_edge
+from tests.edge.running import RunningEdge, connection, ordinary, running_edge
 
 
 def described() -> dict[str, Any]:
@@ -109,6 +109,27 @@ async def test_what_is_read_is_there_and_takes_no_other_method(edge: RunningEdge
             assert read.status == 200
             assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD")
             assert refused.content_type == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /ee/v1/interact HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n", b"417"),
+        (b"POST /ee/v1/interact HTTP/1.1\r\nX: " + b"x" * (9 * 1024 + 1) + b"\r\n\r\n", b"400"),
+        (b"Good morning\r\n\r\n", b"400"),
+    ],
+    ids=["a wonder is expected", "a header is too long", "it is no HTTP"],
+)
+async def test_what_the_server_below_refuses_is_answered_as_the_document_says(
+    edge: RunningEdge, head: bytes, status: bytes
+) -> None:
+    async with connection(edge) as (reader, writer):
+        writer.write(head)
+        answer = await reader.readuntil(b"\r\n\r\n")
+
+    assert answer.split()[1] == status
+    assert b"Content-Type: text/plain" in answer
+    assert f"`{status.decode()}`" in described()["info"]["description"]
 
 
 async def test_an_identity_map_as_described_is_taken_and_another_is_not(edge: RunningEdge) -> None:
