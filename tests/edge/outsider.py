@@ -23,13 +23,14 @@ CUSTOMER_ID = "4711"
 class Outsider(Struct, frozen=True, kw_only=True):
     """datastream: the id that he was given. proven: every call of his has to show a credential.
 
-    examples: calls of random content, for each operation. boundaries: also those that stand at the
-    edges of what the document allows, some hundred for each operation. media_types: which he sends.
+    patient: 200 calls of random content for each operation, others each time; else a few that are
+    always the same. boundaries: also those that stand at the edges of what the document allows,
+    some hundred for each operation. media_types: which he sends.
     """
 
     datastream: str
     proven: bool
-    examples: int
+    patient: bool
     boundaries: bool
     media_types: tuple[str, ...]
 
@@ -55,12 +56,11 @@ class Outsider(Struct, frozen=True, kw_only=True):
             operation["requestBody"]["content"] = {kind: content[kind] for kind in self.media_types}
 
     def _config(self) -> SchemathesisConfig:
-        random = self.examples >= 200
         return SchemathesisConfig.from_dict(
             {
                 "generation": {
-                    "max-examples": self.examples,
-                    "deterministic": not random,
+                    "max-examples": 200 if self.patient else 5,
+                    "deterministic": not self.patient,
                     # He shows what he has, or nothing: a made-up token is refused before the rest.
                     "with-security-parameters": False,
                 },
