@@ -31,6 +31,12 @@ from perso_core.edge.problem import Problem
 
 Schema = dict[str, Any]
 
+_WHEN: Schema = {
+    "description": (
+        "When it was, of a server that shows a credential: an instant, no further ahead than "
+        "clocks differ and no older than events are kept. Of anybody else it is not read."
+    )
+}
 _FREE: Schema = {"type": "object", "additionalProperties": True}
 
 # A type's docstring speaks of its Python names; a caller reads these words.
@@ -50,7 +56,12 @@ _WORDS: Mapping[str, str] = {
     "Report": "Which call it belongs to, as far as that is known.",
 }
 _FIELDS: Mapping[str, Mapping[str, str]] = {
-    "SentEvent": {"data": "Free-form, for other products: no rule reads it."},
+    "SentEvent": {
+        "data": (
+            "Free-form, for other products: no rule reads it. `__perso.identityAssertion` holds a "
+            "site's signed word about who signed in."
+        )
+    },
     "RequestMeta": {
         "queueTimeMillis": "How long the events were held back; counted up to 300,000."
     },
@@ -124,7 +135,7 @@ def _identities() -> dict[str, Schema]:
                 "The event itself, by the schema of the definitions: rules read its fields. No "
                 "integer of more than 64 bits, and no value nested deeper than 32 levels."
             ),
-            "properties": {"identityMap": at("IdentityMap")},
+            "properties": {"identityMap": at("IdentityMap"), "timestamp": _WHEN},
             "additionalProperties": True,
         },
         "IdentityMap": {

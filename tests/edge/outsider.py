@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -89,18 +90,18 @@ def _close(schema: Any, known: Mapping[str, Any]) -> None:
 # ---- what no schema can say --------------------------------------------------
 
 
-def with_one_primary(body: dict[str, Any]) -> None:
-    """Each event of a server is of one person. A schema says what an identity map may hold, and
-    not that one map of several has one flag."""
+def as_of_a_server(body: dict[str, Any]) -> None:
+    """Each event is of one person, and of today where it is dated: a schema says what an identity
+    map and a date may be, and neither that one map of several has one flag nor what day it is."""
     for entries in _lists(body):
         for entry in entries:
             entry.pop("primary", None)
     for event in _events(body):
         xdm = event.setdefault("xdm", {})
-        xdm["identityMap"] = {
-            **xdm.get("identityMap", {}),
-            "CRMID": [{"id": CUSTOMER_ID, "primary": True}],
-        }
+        customer = {"CRMID": [{"id": CUSTOMER_ID, "primary": True}]}
+        xdm["identityMap"] = {**xdm.get("identityMap", {}), **customer}
+        if "timestamp" in xdm:
+            xdm["timestamp"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def broken_rules(body: dict[str, Any]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from perso_core.definitions.document import Definitions
 from perso_core.edge.openapi import document
 from perso_core.settings import Settings
 from tests.building import DAY_MS
-from tests.edge.outsider import CUSTOMER_ID, Outsider, broken_rules, with_one_primary
+from tests.edge.outsider import CUSTOMER_ID, Outsider, as_of_a_server, broken_rules
 from tests.edge.servers import api_key, issuer, token, with_attributes, written_key
 from tests.journeys.server import prepare, serving
 
@@ -113,7 +113,7 @@ def conforms(case: Case[Any], edge_url: str, headers: Mapping[str, str]) -> None
     if case.meta.generation.mode.is_positive and isinstance(case.body, dict):
         body: dict[str, Any] = case.body
         if case.path.startswith("/v2/"):
-            with_one_primary(body)
+            as_of_a_server(body)
         broken = list(broken_rules(body))
     answer = case.call(edge_url, headers=dict(headers))
     case.validate_response(
