@@ -37,12 +37,10 @@ class Outsider(Struct, frozen=True, kw_only=True):
 
     def reads(self) -> BaseSchema:
         """The document, with what he knows, and nothing in an answer but what it names."""
-        told: dict[str, Any] = msgspec.json.decode(document())
+        told = closed_document()
         for methods in told["paths"].values():
             for operation in methods.values():
                 self._narrow(operation)
-        for name in ("Answer", "Failed", "Accepted", "Problem"):
-            _close({"$ref": name}, told["components"]["schemas"])
         return schemathesis.openapi.from_dict(told, config=self._config())
 
     def _narrow(self, operation: dict[str, Any]) -> None:
@@ -71,8 +69,15 @@ class Outsider(Struct, frozen=True, kw_only=True):
         )
 
 
+def closed_document() -> dict[str, Any]:
+    """The document, with answers that have the fields it names and no others."""
+    told: dict[str, Any] = msgspec.json.decode(document())
+    for name in ("Answer", "Failed", "Accepted", "Problem"):
+        _close({"$ref": name}, told["components"]["schemas"])
+    return told
+
+
 def _close(schema: Any, known: Mapping[str, Any]) -> None:
-    """An undocumented field in an answer is to be a fault: for callers it is none."""
     if isinstance(schema, list):
         for one in schema:
             _close(one, known)

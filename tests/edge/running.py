@@ -27,6 +27,7 @@ from perso_core.stores.protocol import Store
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
 from tests.building import NOON_MS, ORG, definitions
+from tests.edge.as_documented import assert_documented
 
 NAMES = cookie_names(ORG)
 KEYS = CookieKeys(1, {1: bytes(range(32)), 2: bytes(range(32, 64))})
@@ -146,6 +147,8 @@ class RunningEdge:
             skip_auto_headers=() if sent.get("Content-Type") else ("Content-Type",),
         ) as answer:
             raw = await answer.read()
+            if method == "POST":
+                assert_documented(f"/{version}/{action}", answer.status, answer.headers, raw)
             decoded = msgspec.json.decode(raw) if raw else {}
             return Told(answer.status, answer.headers, decoded, raw)
 
