@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -83,6 +84,25 @@ async def test_each_example_is_answered_as_described(one: Operation, shows: str)
 
 def test_the_document_is_valid_openapi() -> None:
     schemathesis.openapi.from_dict(described()).validate()
+
+
+def test_its_patterns_are_read_alike_by_tools_in_python_and_in_javascript() -> None:
+    """So no `\\p{…}`, which Python has not, and nothing that JavaScript has not."""
+
+    def patterns(value: Any) -> list[str]:
+        if isinstance(value, list):
+            return [found for one in value for found in patterns(one)]
+        if not isinstance(value, dict):
+            return []
+        own = [value["pattern"]] if isinstance(value.get("pattern"), str) else []
+        return own + [found for one in value.values() for found in patterns(one)]
+
+    found = patterns(described())
+    assert found
+    for one in found:
+        re.compile(one)
+        assert "(?P" not in one
+        assert not re.search(r"\\[pPAZUN]", one)
 
 
 def test_types_made_from_the_document_are_plain() -> None:
