@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from perso_core.errors import RuleError
 from perso_core.pql.checker_conditions import ConditionChecks
 from perso_core.pql.fields import ANY, FieldTypes
-from perso_core.pql.kinds import type_of
+from perso_core.pql.kinds import makes_groups, type_of
 from perso_core.pql.nodes import (
     And,
     Binder,
@@ -169,10 +170,25 @@ class _Checker(ConditionChecks):
         else:
             args = self.taken(signature, node.args, node.name, base)
             checked = Method(base, node.name, args, node.span)
-        fine = node.name not in OF_TEXT or self.expect(base, "text")
+        if node.name == "get":
+            self.got(base, checked.args[0])
+        fine = node.name not in OF_TEXT or self.of_text(node.name, base)
         if fine and self.typed:
             self.types.method(checked)
         return checked
+
+    def got(self, base: Node, key: Node) -> None:
+        """The keys of a profile's maps are texts; groups have what their elements have in
+        common."""
+        unknown = type_of(base) == "any" and not isinstance(base, Path)
+        if unknown or makes_groups(base):
+            return
+        if self.expect(key, "text") and self.typed:
+            self.types.text(key)
+
+    def of_text(self, name: str, base: Node) -> bool:
+        # A group is found in one text alone.
+        return self.expect(base, "text") if name == "regexGroup" else self.text(base)
 
     def texts(self, node: Method) -> tuple[Node, ...]:
         """The arguments of equals and its twin: texts, and at the end perhaps the case switch."""
@@ -252,6 +268,10 @@ class _Checker(ConditionChecks):
                 self.types.method(got)
             return got
         if isinstance(inner, Constant) and type_of(inner) == "number":
+            if makes_groups(base):
+                told = f"Write .get({json.dumps(inner.value)})."
+                self.fault(node.span, "A group is asked for by its key.", told)
+                return Method(base, "get", (inner,), node.span)
             self.fault(
                 node.span,
                 "Elements have no numbered places.",

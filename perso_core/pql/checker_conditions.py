@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from perso_core.pql.checker_time import TimeChecks
-from perso_core.pql.kinds import WORDS, comparable, is_now, type_of
+from perso_core.pql.kinds import WORDS, any_of, comparable, is_measured, is_now, said, type_of
 from perso_core.pql.nodes import And, Compare, Constant, Member, Node, Not, Or, Pattern
 from perso_core.pql.patterns import BadPattern, usable
 from perso_core.pql.together import never_together
 from perso_core.pql.types import Type
+
+# Of these one kind has to be among those that something can be.
+ORDERED: frozenset[Type] = frozenset(("number", "any"))
+TIMED: frozenset[Type] = frozenset(("time", "any"))
+TEXTUAL: frozenset[Type] = frozenset(("text", "any"))
 
 
 class ConditionChecks(TimeChecks):
@@ -51,36 +56,42 @@ class ConditionChecks(TimeChecks):
     def of_kinds(self, node: Compare, one: Type, other: Type) -> bool:
         """Whether values of these kinds can be compared; a fault where not."""
         if node.op in ("=", "!="):
-            if comparable(node.left, node.right):
+            differs = node.op == "!=" and "list" in (one, other)
+            if differs or comparable(node.left, node.right):
                 return True
             self.fault(
                 node.span,
-                f"{_begin(WORDS[one])} is never equal to {WORDS[other]}.",
-                f"Compare {WORDS[one]} with {WORDS[one]}.",
+                f"{_begin(said(node.left))} is never equal to {said(node.right)}.",
+                f"Compare {said(node.left)} with {_fitting(node.left)}.",
             )
             return False
         if "time" in (one, other):
-            wrong = {one, other} - {"time", "any"}
-            if not wrong:
-                return True
-            self.fault(
-                node.span,
-                f"A time has no order with {WORDS[wrong.pop()]}.",
-                "Compare it with a field that holds a time, or use occurs.",
-            )
-            return False
+            return self.of_times(node, node.right if one == "time" else node.left)
         unordered = [
-            (side, kind)
-            for side, kind in ((node.left, one), (node.right, other))
-            if kind not in ("number", "any")
+            side
+            for side in (node.left, node.right)
+            if one == other == "list" or not any_of(side) & ORDERED
         ]
-        for side, kind in unordered:
+        for side in unordered:
             self.fault(
                 side.place,
-                f"Only numbers and times have an order; this is {WORDS[kind]}.",
-                "Use =, startsWith(...) or in [...] for texts.",
+                f"Only numbers and times have an order; this is {said(side)}.",
+                "Ask for its elements: exists(...), or max(...)."
+                if type_of(side) == "list"
+                else "Use =, startsWith(...) or in [...] for texts.",
             )
         return not unordered
+
+    def of_times(self, node: Compare, other: Node) -> bool:
+        """Whether `other` can be before or after a time."""
+        if any_of(other) & TIMED or is_measured(other):
+            return True
+        self.fault(
+            node.span,
+            f"A time has no order with {said(other)}.",
+            "Compare it with a field that holds a time, or use occurs.",
+        )
+        return False
 
     def member(self, node: Member) -> Node:
         checked = Member(node.negated, self.check(node.left), self.check(node.right), node.span)
@@ -98,7 +109,7 @@ class ConditionChecks(TimeChecks):
 
     def pattern(self, node: Pattern) -> Node:
         checked = Pattern(node.op, self.check(node.left), self.check(node.right), node.span)
-        fine = self.expect(checked.left, "text")
+        fine = self.text(checked.left)
         if node.op == "matches":
             self.regular(checked.right)
         else:
@@ -137,17 +148,26 @@ class ConditionChecks(TimeChecks):
                 "Look-around and back-references are not known; write \\\\ for one backslash.",
             )
 
+    def text(self, node: Node) -> bool:
+        """The same of what is tested as a text: any element of a list may be one."""
+        return bool(any_of(node) & TEXTUAL) or self.expect(node, "text")
+
     def expect(self, node: Node, kind: Type) -> bool:
         """A fault, and False, when the node is known to be something else."""
-        found = type_of(node)
-        if found in (kind, "any"):
+        if type_of(node) in (kind, "any"):
             return True
         self.fault(
             node.place,
-            f"{_begin(WORDS[kind])} is needed here; this is {WORDS[found]}.",
+            f"{_begin(WORDS[kind])} is needed here; this is {said(node)}.",
             f"Write {WORDS[kind]} or a field that holds one.",
         )
         return False
+
+
+def _fitting(node: Node) -> str:
+    """What it can be equal to."""
+    kinds = any_of(node)
+    return WORDS[next(iter(kinds))] if len(kinds) == 1 else WORDS[type_of(node)]
 
 
 def _begin(words: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from perso_core.pql.checker_names import NameChecks
 from perso_core.pql.fields import FieldType
 from perso_core.pql.instants import day
-from perso_core.pql.kinds import WORDS, is_now, labels_in, type_of
+from perso_core.pql.kinds import any_of, is_measured, is_now, labels_in, said, type_of
 from perso_core.pql.nodes import (
     Between,
     Call,
@@ -26,6 +26,7 @@ from perso_core.pql.nodes import (
     Window,
 )
 from perso_core.pql.source import Span
+from perso_core.pql.types import Type
 from perso_core.pql.values import NUMBERS
 
 # More labels than this alive at once would make the search through events grow too fast.
@@ -33,6 +34,8 @@ MAX_LABELS = 2
 MAX_STEPS = 50
 # Of times beyond them no day can be shown.
 YEARS = range(1, 10_000)
+# Kinds of what may name a time.
+TIMES: frozenset[Type] = frozenset(("time", "text", "any"))
 # Year, month, day: with a leap year and a long month whatever can be is.
 LENIENT = (2000, 1, 1)
 
@@ -53,14 +56,22 @@ class TimeChecks(NameChecks):
 
     def occurs(self, node: Occurs) -> Node:
         left = self.check(node.left)
-        self.is_time(left)
+        self.can_occur(left)
         return Occurs(left, self.window(node.window, left), node.span)
 
+    def can_occur(self, node: Node) -> None:
+        """A fault where nothing of it can be a time; of a list any element may occur."""
+        if type_of(node) == "list" and any_of(node) & TIMES:
+            if self.typed:
+                self.types.time(node)
+        else:
+            self.is_time(node)
+
     def is_time(self, node: Node) -> None:
-        if type_of(node) not in ("time", "text", "any"):
+        if type_of(node) not in TIMES and not is_measured(node):
             self.fault(
                 node.place,
-                f"A time is needed here; this is {WORDS[type_of(node)]}.",
+                f"A time is needed here; this is {said(node)}.",
                 "Use a field that holds a time, date(year, month, day), now or today.",
             )
         elif self.typed:

@@ -149,11 +149,85 @@ def times_of(window: Window) -> tuple[Node, ...]:
     return (window.time,)
 
 
+def any_of(node: Node) -> frozenset[Type]:
+    """What a comparison looks at: of a list what each of its elements can be, none where it is
+    empty; of anything else what it is itself."""
+    if type_of(node) != "list":
+        return frozenset((type_of(node),))
+    if isinstance(node, ListOf):
+        return frozenset(map(type_of, node.items))
+    if isinstance(node, Events):
+        return frozenset(("object",))
+    if isinstance(node, Binder):
+        return TUPLES if node.ranges[1:] else any_of(node.ranges[0].array)
+    if isinstance(node, Filter) or (isinstance(node, Method) and node.name in OF_THE_SAME):
+        return any_of(node.base)
+    if isinstance(node, Method) and node.name in ("keys", "values"):
+        return _of_map(node)
+    return ANYTHING
+
+
+ANYTHING: frozenset[Type] = frozenset(("any",))
+TUPLES: frozenset[Type] = frozenset(("list",))
+# A list of elements of what they are asked of.
+OF_THE_SAME = frozenset(("filter", "distinct", "topN", "bottomN", "intersection"))
+
+
+def _of_map(node: Method) -> frozenset[Type]:
+    """Of keys() and values(). The names of a profile's own map are texts; groups have what their
+    elements have in common."""
+    if makes_groups(node.base):
+        return TUPLES if node.name == "values" else ANYTHING
+    own = node.name == "keys" and isinstance(node.base, Path | Root)
+    return frozenset(("text",)) if own else ANYTHING
+
+
+def makes_groups(node: Node) -> bool:
+    """Whether it makes groups: a map with keys of any kind, each to a list."""
+    return isinstance(node, Method) and node.name == "groupBy"
+
+
+def is_measured(node: Node) -> bool:
+    """Whether it is worked out from numbers, which may be epoch milliseconds:
+    `xEvent.max(timestamp)`."""
+    if isinstance(node, Method):
+        return node.name in ("sum", "average", "min", "max")
+    return isinstance(node, Sum | Product | Over)
+
+
+def said(node: Node) -> str:
+    """What kind of value it is, as an author is told."""
+    kind = type_of(node)
+    kinds = any_of(node) if kind == "list" else ANYTHING
+    if not kinds:
+        return "an empty list"
+    (one, *others) = kinds
+    return WORDS[kind] if others or one == "any" else f"a list of {SEVERAL[one]}"
+
+
+SEVERAL: dict[str, str] = {
+    "number": "numbers",
+    "text": "texts",
+    "flag": "flags",
+    "time": "times",
+    "list": "lists",
+    "object": "objects",
+}
+
+
 def comparable(one: Node, other: Node) -> bool:
-    kinds = {type_of(one), type_of(other)}
-    if "any" in kinds or len(kinds) == 1 or "list" in kinds:
+    """Whether the two can be equal: an element, where one alone is a list."""
+    if "list" in (type_of(one), type_of(other)):
+        if type_of(one) == type_of(other):
+            return True
+        return any(_alike(a, b, one, other) for a in any_of(one) for b in any_of(other))
+    return _alike(type_of(one), type_of(other), one, other)
+
+
+def _alike(a: Type, b: Type, one: Node, other: Node) -> bool:
+    if "any" in (a, b) or a == b:
         return True
     # The edge page compares flags with the texts "true" and "false".
-    return kinds == {"flag", "text"} and any(
+    return {a, b} == {"flag", "text"} and any(
         isinstance(side, Constant) and side.value in ("true", "false") for side in (one, other)
     )

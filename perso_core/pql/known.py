@@ -23,7 +23,7 @@ from perso_core.pql.fields import (
     field,
     list_of,
 )
-from perso_core.pql.kinds import type_of
+from perso_core.pql.kinds import makes_groups, type_of
 from perso_core.pql.nodes import (
     Binder,
     Call,
@@ -131,6 +131,8 @@ class Scope:
 
     def method(self, node: Method) -> FieldType:
         name = node.name
+        if name == "keys":
+            return self.keys(node.base)
         known = METHODS.get(name)
         if known is not None:
             return known
@@ -149,6 +151,12 @@ class Scope:
         if name == "get":
             return self.got(node)
         return ALONE[type_of(node)]
+
+    def keys(self, base: Node) -> FieldType:
+        """Of a profile's map texts; of groups what their elements have in common."""
+        if isinstance(base, Method) and makes_groups(base) and base.args:
+            return list_of(self.of(base.args[0]).element)
+        return list_of(TEXT) if isinstance(base, Path) else LIST
 
     def got(self, node: Method) -> FieldType:
         base = self.of(node.base)
@@ -175,7 +183,6 @@ METHODS = {
     "getMonth": MONTH,
     "getDayOfMonth": DAY_OF_MONTH,
     "getYear": INTEGER,
-    "keys": list_of(TEXT),
     "regexGroup": TEXT,
 }
 READ: dict[type[Node], Callable[[Scope, Any], FieldType]] = {

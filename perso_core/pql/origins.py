@@ -78,7 +78,9 @@ def origin(node: Node, scope: Scope) -> Origin | None:
         elif isinstance(node, Filter) or (isinstance(node, Method) and node.name in KEEPING):
             node = node.base
         elif isinstance(node, Method) and node.name == "get" and isinstance(node.args[0], Constant):
-            names.append(str(node.args[0].value))
+            of_groups = isinstance(node.base, Method) and node.base.name == "groupBy"
+            if not of_groups:  # a group has elements of what it was made of
+                names.append(str(node.args[0].value))
             node = node.base
         elif isinstance(node, Binder) and node.kind == "select" and len(node.ranges) == 1:
             node = node.ranges[0].array

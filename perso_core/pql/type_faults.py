@@ -10,7 +10,7 @@ from typing import Any
 
 from perso_core.errors import RuleError, RuleNeverHolds, RuleTypeError, UnknownField
 from perso_core.pql.fields import ANY, INFINITY, NUMBER, TEXT, FieldType, field, names_in
-from perso_core.pql.kinds import type_of
+from perso_core.pql.kinds import makes_groups, type_of
 from perso_core.pql.known import Scope
 from perso_core.pql.never import (
     can_be_number,
@@ -337,6 +337,11 @@ class TypeFaults:
 
     def key(self, node: Method) -> None:
         base, key = self.scope.of(node.base), node.args[0]
+        if isinstance(node.base, Method) and makes_groups(node.base):
+            for common in node.base.args:  # none where groupBy was told to lack it
+                if not can_equal(self.scope.of(common), self.scope.of(key)):
+                    self.never_equal(key.place, common, key)
+            return
         if base.kind == "object" and isinstance(key, Constant):
             name = str(key.value)
             if field(base, name) is None:

@@ -97,7 +97,12 @@ METHODS: dict[str, Signature] = {
         ("key", "number"), "list", "orders.bottomN(price, 1)", says="the smallest by a key"
     ),
     "head": Signature((), "any", "orders.head().id", says="the first element"),
-    "get": Signature(("text",), "any", 'identityMap.get("ECID")', says="the value under a key"),
+    "get": Signature(
+        ("any",),
+        "any",
+        'identityMap.get("ECID")',
+        says="the value under a key; groups have any: `groupBy(price).get(30)`",
+    ),
     "keys": Signature((), "list", "identityMap.keys()", says="the keys of a map"),
     "values": Signature((), "list", "identityMap.values()", says="the values of a map"),
     "getMonth": Signature((), "number", "birthDate.getMonth()", says="1 to 12, UTC"),

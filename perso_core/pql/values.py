@@ -435,9 +435,8 @@ def aggregate(function: str, numbers: Iterable[Any]) -> Any:
 
 
 def get(value: Any, key: Any) -> Any:
-    if type(key) is not str:
-        return None
-    return value.get(key) if isinstance(value, Mapping) else None
+    """The value under a key: a text, or in groups whatever their elements have in common."""
+    return value.get(group_key(key)) if isinstance(value, Mapping) else None
 
 
 def keys(value: Any) -> list[Any]:

@@ -128,6 +128,7 @@ class Author(Chooser):
 
     def temporal(self) -> str:
         subject = self.one("t", "u", "u", "xEvent.u", "os.t", "xEvent.timestamp")
+        subject = self.one(subject, subject, subject, "[t, u]", "os.t.distinct()", "xEvent.max(u)")
         moving, other = [self.one("now", "now", "today", "tomorrow", "yesterday") for _ in "12"]
         return self.one(
             lambda: f"{subject} occurs {self.window(self.time)}",
@@ -192,7 +193,18 @@ class Author(Chooser):
             lambda: f"{field}.{self.one(*SETS)}({self.one(*OTHERS)})",
             lambda: f"{field}.includes({self.one(*MEMBERS)})",
             'inSegment("s")',
+            lambda: f"{self.made_list()} {self.op()} {self.one('0', '1', '2', 'n')}",
+            lambda: f"{self.made_list()}.{self.one(*TEXT_TESTS)}({self.text()}{case})",
+            lambda: f"{self.made_list()} like {self.one(*LIKES)}",
+            lambda: f"os.groupBy({self.one(*KEYS)}).get({self.literal()}).count() > 0",
             lambda: f"b.regexGroup({self.one(*GROUPS)}) = {self.text()}",
+        )
+
+    def made_list(self) -> str:
+        """A list that the rule makes."""
+        return self.one(
+            *("[n, b]", "tags.distinct()", "m.values()", "os.topN(n, 2).n.distinct()"),
+            *("[2, b]", "(select X from tags)", "os.groupBy(n).keys()"),
         )
 
     def texts(self) -> str:

@@ -282,7 +282,7 @@ PLAIN: Mapping[str, Callable[..., Any]] = {
     "distinct": lambda a: values.distinct(values.as_list(a)),
     "count": lambda a: len(values.as_list(a)),
     "head": lambda a: (values.as_list(a) or [None])[0],
-    "get": lambda a, k: a.get(k) if isinstance(a, dict) and isinstance(k, str) else None,
+    "get": lambda a, k: a.get(_key(k)) if isinstance(a, dict) else None,
     "keys": lambda a: [group_value(one) for one in a] if isinstance(a, dict) else [],
     "values": lambda a: list(a.values()) if isinstance(a, dict) else [],
 }
