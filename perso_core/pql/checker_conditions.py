@@ -6,7 +6,6 @@ from perso_core.pql.checker_time import TimeChecks
 from perso_core.pql.kinds import WORDS, any_of, comparable, is_measured, is_now, said, type_of
 from perso_core.pql.nodes import And, Compare, Constant, Member, Node, Not, Or, Pattern
 from perso_core.pql.patterns import BadPattern, usable
-from perso_core.pql.together import never_together
 from perso_core.pql.types import Type
 
 # Of these one kind has to be among those that something can be.
@@ -34,8 +33,7 @@ class ConditionChecks(TimeChecks):
         told = len(self.faults)
         operands = tuple([self.condition(n) for n in node.operands])
         if self.typed and len(self.faults) == told:
-            for operand, about in never_together(operands, self.scope):
-                self.types.never_together(operand, about)
+            self.together(operands)
         return And(operands, node.span)
 
     def or_(self, node: Or) -> Node:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from msgspec import structs
+
+from perso_core.errors import RuleNeverHolds
+from perso_core.pql.chains import counts
 from perso_core.pql.checker_names import NameChecks
 from perso_core.pql.fields import FieldType
+from perso_core.pql.fixed_times import never_between, never_distant
 from perso_core.pql.instants import day
-from perso_core.pql.kinds import any_of, is_measured, is_now, labels_in, said, type_of
+from perso_core.pql.kinds import (
+    any_of,
+    is_measured,
+    is_now,
+    labels_in,
+    literal,
+    said,
+    type_of,
+)
 from perso_core.pql.nodes import (
+    And,
     Between,
     Call,
     Chain,
-    Constant,
     Distance,
     Element,
-    Negative,
     Node,
     Occurs,
     On,
@@ -26,6 +39,7 @@ from perso_core.pql.nodes import (
     Window,
 )
 from perso_core.pql.source import Span
+from perso_core.pql.together import never_together
 from perso_core.pql.types import Type
 from perso_core.pql.values import NUMBERS
 
@@ -40,12 +54,16 @@ TIMES: frozenset[Type] = frozenset(("time", "text", "any"))
 LENIENT = (2000, 1, 1)
 
 
-def _literal(node: Node) -> Any:
+def _number(node: Node) -> Any:
     """The number that is written there, with its sign; None: it is worked out."""
-    if isinstance(node, Constant):
-        return node.value if type(node.value) in NUMBERS else None
-    inner = _literal(node.operand) if isinstance(node, Negative) else None
-    return None if inner is None else -inner
+    found = literal(node)
+    return found if type(found) in NUMBERS else None
+
+
+def _some_number(wanted: Sequence[tuple[str, int]]) -> bool:
+    """Whether some number of events meets all of the counts."""
+    tried = {0, *(number + more for _, number in wanted for more in (-1, 0, 1))}
+    return any(n >= 0 and all(counts(op, n, number) for op, number in wanted) for n in tried)
 
 
 class TimeChecks(NameChecks):
@@ -80,21 +98,34 @@ class TimeChecks(NameChecks):
     def window(self, window: Window, left: Node | None = None) -> Window:
         if isinstance(window, Between):
             first, last = self.anchor(window.first, left), self.anchor(window.last, left)
-            return Between(first, last, window.span)
+            return self.possible(Between(first, last, window.span))
         if isinstance(window, Side):
             return Side(window.direction, self.anchor(window.time, left), window.span)
         if isinstance(window, Distance):
-            return Distance(
-                window.op,
-                window.amount,
-                window.unit,
-                window.direction,
-                self.anchor(window.time, left),
-                window.span,
-                window.amount_at,
-            )
+            time = self.anchor(window.time, left)
+            return self.possible(structs.replace(window, time=time))
         assert isinstance(window, On), "there are four kinds of window"
         return On(self.anchor(window.time, left), window.span)
+
+    def possible(self, window: Window) -> Window:
+        """The window; a fault where no time can lie in it."""
+        if not self.typed:
+            return window  # asked as a question, it has an answer: no
+        if isinstance(window, Between) and never_between(window):
+            self.types.add(
+                RuleNeverHolds,
+                window.last.place,
+                "This time is over before the first one begins.",
+                "Write the earlier time first.",
+            )
+        if isinstance(window, Distance) and never_distant(window):
+            self.types.add(
+                RuleNeverHolds,
+                window.amount_at,
+                f"No time is {window.op} {window.amount} {window.unit}s away.",
+                "Write a longer time.",
+            )
+        return window
 
     def anchor(self, node: Node, left: Node | None) -> Node:
         if isinstance(node, Path) and node.base == Element(0) and node.segments[1:] == ():
@@ -116,7 +147,7 @@ class TimeChecks(NameChecks):
     def real_day(self, node: Call) -> None:
         """A date that is written out and that no calendar has. Parts that are worked out when the
         rule is asked are taken for such as make the others possible."""
-        parts = [_literal(arg) for arg in node.args]
+        parts = [_number(arg) for arg in node.args]
         tried = [
             usual if part is None else part for part, usual in zip(parts, LENIENT, strict=True)
         ]
@@ -148,21 +179,35 @@ class TimeChecks(NameChecks):
         labels = [step.label for step in node.steps]
         for place, step in enumerate(node.steps):
             coming, self.coming = self.coming, frozenset(labels[place:])
-            steps.append(self.step(step, tuple(seen), event, alone=len(node.steps) == 1))
+            steps.append(self.step(step, order, tuple(seen), event, alone=len(node.steps) == 1))
             self.coming = coming
             seen.append(step.label)
         self.few_labels(tuple(steps))
         return Chain(events, order, tuple(steps), node.span)
 
-    def step(self, step: Step, earlier: tuple[str, ...], event: FieldType, *, alone: bool) -> Step:
+    def step(
+        self,
+        step: Step,
+        order: Node,
+        earlier: tuple[str, ...],
+        event: FieldType,
+        *,
+        alone: bool,
+    ) -> Step:
+        told = len(self.faults)
         self.enter(event)
         conditions = tuple([self.condition(c) for c in step.conditions])
         self.leave()
         before, self.labels = self.labels, frozenset(earlier)
         windows = tuple([self.window(w) for w in step.windows])
         self.labels = before
+        if self.typed and len(self.faults) == told:
+            self.enter(event)
+            self.together((*conditions, *[Occurs(order, one, one.place) for one in windows]))
+            self.leave()
         if step.label in earlier:
             self.fault(step.span, f"Two steps are called {step.label}.", "Give each its own label.")
+        self.countable(step)
         if not alone and any(op not in (">=", ">") for op, _ in step.counts):
             # "At most" and "exactly" ask which events were chosen for the steps around them.
             self.fault(
@@ -172,6 +217,30 @@ class TimeChecks(NameChecks):
             )
         places = step.span, step.counts_at
         return Step(step.label, conditions, windows, step.counts, *places)
+
+    def together(self, operands: Sequence[Node]) -> None:
+        """A fault for each that no value can meet together with those before it."""
+        joined = [one.operands if isinstance(one, And) else (one,) for one in operands]
+        parts = [part for each in joined for part in each]
+        for operand, about in never_together(parts, self.scope):
+            self.types.never_together(operand, about)
+
+    def countable(self, step: Step) -> None:
+        """A fault at the first count that no number of events has, or not with those before."""
+        for place, (op, number) in enumerate(step.counts):
+            counts_so_far = step.counts[: place + 1]
+            if _some_number(counts_so_far):
+                continue
+            alone = not _some_number(step.counts[place : place + 1])
+            self.types.add(
+                RuleNeverHolds,
+                step.counts_at[place] if place < len(step.counts_at) else step.span,
+                f"The number of events is never {op} {number}."
+                if alone
+                else "No number of events meets this and the counts before it together.",
+                "It is 0 or more." if alone else "Take one of them out.",
+            )
+            return
 
     def few_labels(self, steps: tuple[Step, ...]) -> None:
         names = [step.label for step in steps]

@@ -82,11 +82,19 @@ class Emitter:
         function.constants.update(zip(names, values, strict=True))
         return names
 
-    def written(self, literals: Iterable[Node], change: Change, *, refuses: bool = False) -> str:
-        """The name of what `change` makes of the literals' values. refuses: as in Written."""
+    def written(
+        self,
+        literals: Iterable[Node],
+        change: Change,
+        *,
+        refuses: bool = False,
+        free: bool = True,
+    ) -> str:
+        """The name of what `change` makes of the literals' values. refuses: as in Written. free:
+        whether the checker takes whatever stands there, so that the shape is the same."""
         constants = tuple([one for one in literals if isinstance(one, Constant)])
         found = Written(constants, change, refuses)
-        return self.constant(found.made() if self.fixed else found)
+        return self.constant(found if free and not self.fixed else found.made())
 
     def value_fixed(self, node: Node) -> Shape:
         """As `value`, with each literal a part of the shape: another one is another rule."""

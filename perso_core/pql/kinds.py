@@ -45,6 +45,7 @@ from perso_core.pql.nodes import (
     children,
 )
 from perso_core.pql.types import FUNCTIONS, METHODS, Type
+from perso_core.pql.values import negated
 
 WORDS: dict[str, str] = {
     "number": "a number",
@@ -185,6 +186,13 @@ def _of_map(node: Method) -> frozenset[Type]:
 def makes_groups(node: Node) -> bool:
     """Whether it makes groups: a map with keys of any kind, each to a list."""
     return isinstance(node, Method) and node.name == "groupBy"
+
+
+def literal(node: Node) -> Any:
+    """The literal that is written there, with its sign; None where it is none."""
+    if isinstance(node, Constant):
+        return node.value
+    return negated(literal(node.operand)) if isinstance(node, Negative) else None
 
 
 def is_measured(node: Node) -> bool:

@@ -242,7 +242,9 @@ def _step(emitter: Emitter, step: Step, earlier: Sequence[str]) -> Shape:
     places = step.counts_at if known else [NOWHERE] * len(step.counts)
     numbers = [Constant(n, at) for (_, n), at in zip(step.counts, places, strict=True)]
     ops = tuple([op for op, _ in step.counts])
-    ready = emitter.written([*amounts, *numbers], partial(_ready, tuple(windows), ops))
+    made = partial(_ready, tuple(windows), ops)
+    # Whether several counts can be met together was asked: others are another rule.
+    ready = emitter.written([*amounts, *numbers], made, free=len(numbers) < 2)
     conditions = step.conditions
     condition = conditions[0] if len(conditions) == 1 else And(conditions)
     of_event = emitter.of_element(condition, test=True)

@@ -9,6 +9,9 @@ from msgspec import Struct
 
 from perso_core.pql import values
 from perso_core.pql.fields import ANY, INFINITY, FieldType
+from perso_core.pql.fixed_times import compared, fixed_time, times_in
+from perso_core.pql.instants import instant_of
+from perso_core.pql.kinds import literal
 from perso_core.pql.known import Scope
 from perso_core.pql.nodes import (
     Call,
@@ -18,18 +21,21 @@ from perso_core.pql.nodes import (
     ListOf,
     Member,
     Method,
-    Negative,
     Node,
+    Not,
+    Occurs,
     Path,
     Root,
     Variable,
 )
 from perso_core.pql.types import STRING_TESTS
+from perso_core.pql.windows import ALWAYS, Spans, complement, intersection
 
 # One value of one form: two conditions on it speak of the same thing. Lists are not among them,
-# as any of their elements may meet a condition; nor are times, which have several spellings.
-SCALARS = frozenset(("text", "number", "integer", "flag", "date"))
+# as any of their elements may meet a condition.
+SCALARS = frozenset(("text", "number", "integer", "flag", "date", "datetime"))
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
+OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 # More conditions on one field, or more values to try, than this are taken to be possible.
 MAX_CONDITIONS = 50
@@ -40,14 +46,18 @@ class Condition(Struct, frozen=True):
     """A condition on one value, which is None where it is missing.
 
     exactly: all the values that can meet it; None: there may be any number. folded: the same,
-    up to letter case. bound: an operator and a number. any_case: it does not see letter case.
+    up to letter case. bound: an operator and a number. spans: the instants that meet it. any_case:
+    it does not see letter case. denied: it is the opposite of what the others are read from, so
+    that a value of another form meets it whatever its bound.
     """
 
     test: Callable[[Any], bool]
     exactly: tuple[Any, ...] | None = None
     folded: tuple[str, ...] | None = None
     bound: tuple[str, float] | None = None
+    spans: Spans | None = None
     any_case: bool = False
+    denied: bool = False
 
 
 def never_together(operands: Sequence[Node], scope: Scope) -> Iterator[tuple[Node, Node]]:
@@ -75,9 +85,11 @@ def never_together(operands: Sequence[Node], scope: Scope) -> Iterator[tuple[Nod
 
 def possible(conditions: Sequence[Condition], known: FieldType) -> bool:
     """Whether some value of this type, or a missing one, meets all the conditions."""
+    if all(one.test(None) for one in conditions):
+        return True
     tried = _tried(conditions, known)
     if tried is None:
-        return _bounded(conditions, known)
+        return _bounded(conditions, known) and _timed(conditions, known)
     if len(tried) * len(conditions) > MAX_TRIED:
         return True
     return any(all(one.test(value) for one in conditions) for value in tried)
@@ -85,8 +97,10 @@ def possible(conditions: Sequence[Condition], known: FieldType) -> bool:
 
 def _tried(conditions: Sequence[Condition], known: FieldType) -> Sequence[Any] | None:
     """Values of which one meets the conditions if any value does; None where it is not known."""
+    if known.kind == "flag":
+        return (True, False)
     if known.values:
-        return (*known.values, None)
+        return known.values
     exact = [one.exactly for one in conditions if one.exactly is not None]
     if exact:
         return min(exact, key=len)
@@ -100,7 +114,8 @@ def _bounded(conditions: Sequence[Condition], known: FieldType) -> bool:
     """Whether a number lies between the bounds."""
     least, most, open_least, open_most = known.least, known.most, False, False
     whole = known.kind == "integer"
-    for op, number in [one.bound for one in conditions if one.bound]:
+    numbers = known.kind in ("number", "integer")
+    for op, number in [one.bound for one in conditions if one.bound and numbers >= one.denied]:
         if op[0] == ">":
             # Of whole numbers above n the first is the one after it.
             at, is_open = (number // 1 + 1, False) if whole and op == ">" else (number, op == ">")
@@ -117,14 +132,29 @@ def _bounded(conditions: Sequence[Condition], known: FieldType) -> bool:
     return least < most or (least == most and not open_least and not open_most)
 
 
+def _timed(conditions: Sequence[Condition], known: FieldType) -> bool:
+    """Whether an instant lies in all the spans."""
+    left = ALWAYS
+    times = known.kind in ("date", "datetime")
+    for one in conditions:
+        if one.spans is not None and times >= one.denied:
+            left = intersection(left, one.spans)
+    return left != ()
+
+
 # ---- what a node asks, and of what ------------------------------------------
 
 
 def _about(node: Node) -> Node | None:
     """What an operand asks about; None where it is nothing that can be compared with others."""
-    if isinstance(node, Compare):
-        about = node.right if isinstance(node.left, Constant) else node.left
-    elif isinstance(node, Member):
+    if isinstance(node, Not):
+        return _about(node.operand) if type(node.operand) in READ else None
+    if isinstance(node, Path):
+        about: Node = node
+    elif isinstance(node, Compare):
+        written = isinstance(node.left, Constant) or fixed_time(node.left) is not None
+        about = node.right if written else node.left
+    elif isinstance(node, Occurs | Member):
         about = node.left
     elif isinstance(node, Method):
         about = node.base
@@ -146,22 +176,20 @@ def _key(about: Node) -> str | tuple[str, ...]:
     return about.name if isinstance(about, Variable | Method | Call) else ""
 
 
-def _number(node: Node) -> Any:
-    """The literal a node is; None where it is none."""
-    if isinstance(node, Constant):
-        return node.value
-    if isinstance(node, Negative) and isinstance(node.operand, Constant):
-        return values.negated(node.operand.value)
-    return None
-
-
 def _compare(node: Compare) -> Condition | None:
-    op, wanted = str(node.op), _number(node.right)
+    op = str(node.op)
+    for side, as_written in ((node.right, op), (node.left, FLIPPED[op])):
+        time = None if isinstance(side, Constant) else fixed_time(side)
+        if time is not None:
+            return _within(compared(as_written, time))
+    wanted = literal(node.right)
     if wanted is None:
-        op, wanted = FLIPPED[op], _number(node.left)
-    # The texts "true" and "false" are compared with flags in their own way.
-    if wanted is None or wanted in ("true", "false"):
+        op, wanted = FLIPPED[op], literal(node.left)
+    if wanted is None:
         return None
+    if wanted in ("true", "false") and op in ("=", "!="):
+        test = values.equal if op == "=" else values.differ
+        return Condition(lambda v: test(values.as_flag(v), wanted))
     if op == "=":
         return Condition(lambda v: values.equal(v, wanted), exactly=(wanted,))
     if op == "!=":
@@ -169,6 +197,35 @@ def _compare(node: Compare) -> Condition | None:
     if type(wanted) not in values.NUMBERS:
         return None
     return Condition(lambda v: values.ordered(op, v, wanted), bound=(op, wanted))
+
+
+def _within(spans: Spans) -> Condition:
+    def test(value: Any) -> bool:
+        at = instant_of(value)
+        return at is not None and any(start <= at < end for start, end in spans)
+
+    return Condition(test, spans=spans)
+
+
+def _occurs(node: Occurs) -> Condition | None:
+    spans = times_in(node.window)
+    return None if spans is None else _within(spans)
+
+
+def _not(node: Not) -> Condition | None:
+    read = READ.get(type(node.operand))
+    found = read(node.operand) if read else None
+    if found is None:
+        return None
+    bound = found.bound and (OPPOSITE[found.bound[0]], found.bound[1])
+    spans = None if found.spans is None else complement(found.spans)
+    return Condition(
+        lambda v: not found.test(v),
+        bound=bound,
+        spans=spans,
+        any_case=found.any_case,
+        denied=True,
+    )
 
 
 def _member(node: Member) -> Condition | None:
@@ -181,7 +238,7 @@ def _member(node: Member) -> Condition | None:
 
 
 def _literals(node: Node) -> list[Any] | None:
-    found = [_number(item) for item in node.items] if isinstance(node, ListOf) else [None]
+    found = [literal(item) for item in node.items] if isinstance(node, ListOf) else [None]
     return None if None in found else found
 
 
@@ -192,7 +249,7 @@ def _method(node: Method) -> Condition | None:
         return Condition(lambda v: v is not None, any_case=True)
     if node.name not in STRING_TESTS:
         return None
-    wanted = [_number(arg) for arg in node.args]
+    wanted = [literal(arg) for arg in node.args]
     switch = len(wanted) > 1 and isinstance(wanted[-1], bool)
     texts = wanted[:-1] if switch else wanted
     return _text_test(node.name, texts, not switch or bool(wanted[-1]))
@@ -201,10 +258,10 @@ def _method(node: Method) -> Condition | None:
 def _call(node: Call) -> Condition | None:
     if node.name != "stringCompare" or not 3 <= len(node.args) <= 4:
         return None
-    name, texts = _number(node.args[0]), _literals(node.args[2])
+    name, texts = literal(node.args[0]), _literals(node.args[2])
     if name not in STRING_TESTS or texts is None:
         return None
-    return _text_test(name, texts, _number(node.args[-1]) is not False)
+    return _text_test(name, texts, literal(node.args[-1]) is not False)
 
 
 def _text_test(name: str, texts: Sequence[Any], case_sensitive: bool) -> Condition | None:
@@ -225,4 +282,7 @@ READ: dict[type[Node], Callable[[Any], Condition | None]] = {
     Member: _member,
     Method: _method,
     Call: _call,
+    Path: lambda node: Condition(values.truth),
+    Occurs: _occurs,
+    Not: _not,
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from perso_core.errors import RuleError, RuleNeverHolds, RuleTypeError, UnknownField
 from perso_core.pql.fields import ANY, INFINITY, NUMBER, TEXT, FieldType, field, names_in
-from perso_core.pql.kinds import makes_groups, type_of
+from perso_core.pql.kinds import literal, makes_groups, type_of
 from perso_core.pql.known import Scope
 from perso_core.pql.never import (
     can_be_number,
@@ -224,12 +224,15 @@ class TypeFaults:
             )
         elif node.negated:
             return
-        elif isinstance(node.right, ListOf) and not node.right.items:
-            self.add(
-                RuleNeverHolds, node.right.place, "Nothing is in an empty list.", 'Write ["..."].'
-            )
-        else:
+        elif not self.empty(node.right):
             self.among(node.left, node.right)
+
+    def empty(self, node: Node) -> bool:
+        """Whether it is an empty list, and told to be one."""
+        if not isinstance(node, ListOf) or node.items:
+            return False
+        self.add(RuleNeverHolds, node.place, "Nothing is in an empty list.", 'Write ["..."].')
+        return True
 
     def among(self, left: Node, right: Node) -> None:
         """A fault for each value written in `right` that `left`, or an element of it, never is."""
@@ -305,6 +308,8 @@ class TypeFaults:
     def string_compare(self, name: str, args: tuple[Node, ...]) -> None:
         """`stringCompare(name, left, [texts], case_sensitive)`."""
         left, texts = args[1], args[2]
+        if self.empty(texts):
+            return
         wanted = texts.items if isinstance(texts, ListOf) else (texts,)
         known = self.scope.of(left)
         self.text_test(name, left, known, wanted, case_sensitive=_sensitive(args[3:]))
@@ -315,6 +320,10 @@ class TypeFaults:
         if name not in NEEDING:
             return
         known = self.scope.of(base)
+        if name == "intersects" and self.empty(args[0]):
+            return
+        if name == "regexGroup":
+            self.group(args)
         if known is ANY:
             return
         if name in STRING_TESTS:
@@ -334,6 +343,25 @@ class TypeFaults:
             self.keyed(base)
         elif name == "get" and self.keyed(base):
             self.key(node)
+
+    def group(self, args: Sequence[Node]) -> None:
+        """Of regexGroup: whether the pattern has the group."""
+        number = literal(args[1]) if len(args) > 1 else None
+        if type(number) not in NUMBERS or not isinstance(args[0], Constant):
+            return
+        try:
+            groups = regular(str(args[0].value)).groups
+        except BadPattern:
+            return  # told already
+        if number not in range(groups + 1):
+            self.add(
+                RuleNeverHolds,
+                args[1].place,
+                f"The pattern has no group {number}.",
+                f"Write 0 for all of it, or up to {groups}."
+                if groups
+                else "Write 0 for all of it.",
+            )
 
     def key(self, node: Method) -> None:
         base, key = self.scope.of(node.base), node.args[0]

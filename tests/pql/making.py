@@ -191,7 +191,12 @@ moving_windows = st.one_of(
 )
 counts = st.one_of(
     st.just(""),
-    st.builds(lambda op, n: f" COUNT({op} {n})", comparisons, st.integers(0, 3)),
+    # No number is less than 0: such a count is refused.
+    st.builds(
+        lambda op, n: f" COUNT({op} {max(n, 1) if op == '<' else n})",
+        comparisons,
+        st.integers(0, 3),
+    ),
 )
 optional_window = st.one_of(st.just(""), moving_windows.map(lambda w: f" WHEN({w})"))
 chains = st.one_of(

@@ -244,6 +244,7 @@ class Author(Chooser):
         what = self.one(self.kind, self.kind, self.kind, lambda: self.condition(left - 2))
         ops: Sequence[str] = OPS if number == 1 else (">=", ">")
         count = f" COUNT({self.one(*ops)} {self.one('0', '1', '1', '2', '2', '3')})"
+        count = count.replace("(< 0)", "(< 1)")  # no number is less than 0
         labels = [f"C{earlier}" for earlier in range(position)][-2:]
         return f"C{position}: WHAT({what}){self.when(labels)}{self.one('', '', '', count)}"
 

@@ -173,7 +173,26 @@ def pairs(name: str) -> st.SearchStrategy[str]:
         st.builds("{} in [{}]".format, st.just(name), literals),
         st.builds("{}.{}({})".format, st.just(name), tests, texts),
         st.builds("{}.equals({}, false)".format, st.just(name), texts),
+        st.builds("{} {} {}".format, st.just(name), equalities | orders, days),
+        st.builds("{} {} {}".format, days, equalities | orders, st.just(name)),
+        st.builds("{} occurs {}".format, st.just(name), fixed_windows),
+        st.just(name),
     )
+
+
+days = st.sampled_from(["date(1990, 3, 29)", "date(1990, 3, 30)", "date(2026, 3, 29)"])
+fixed_windows = st.one_of(
+    st.builds("{} {}".format, st.sampled_from(["before", "after", "from", "on"]), days),
+    st.builds("between {} and {}".format, days, days),
+    st.builds("{} {} day before {}".format, equalities | orders, st.integers(0, 2), days),
+    st.builds('{} "{}"'.format, st.sampled_from(["before", "on"]), st.sampled_from(DATES)),
+)
+
+
+def weighed(name: str) -> st.SearchStrategy[str]:
+    """Conditions joined by `and` on one field; some are denied."""
+    one = pairs(name) | pairs(name).map("not({})".format)
+    return st.lists(one, min_size=2, max_size=3).map(joined)
 
 
 def joined(parts: list[str]) -> str:
@@ -183,7 +202,7 @@ def joined(parts: list[str]) -> str:
 def conditions(fields: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     """A few comparisons joined by `and`, often of one field."""
     several = st.lists(atoms(fields), min_size=2, max_size=3).map(joined)
-    same = fields.flatmap(lambda name: st.lists(pairs(name), min_size=2, max_size=3).map(joined))
+    same = fields.flatmap(weighed)
     return st.one_of(atoms(fields), several, same)
 
 
@@ -191,12 +210,18 @@ inner = conditions(scalars)
 # Each holds only where the condition holds of something.
 rules = st.one_of(
     conditions(scalars | at_profile),
-    lists.flatmap(lambda name: st.lists(pairs(name), min_size=2, max_size=3).map(joined)),
+    lists.flatmap(weighed),
     conditions(scalars).map("orders[{}].count() > 0".format),
     inner.map("orders.exists({})".format),
     inner.map("orders.filter(o => {}).count() > 0".format),
     inner.map("xEvent[{}].count() > 0".format),
     inner.map("CHAIN(xEvent, timestamp, [C0: WHAT({}) WHEN(<= 1 day before now)])".format),
+    st.builds(
+        "CHAIN(xEvent, seen, [C0: WHAT({}) WHERE({}) WHEN({})])".format,
+        pairs("seen"),
+        pairs("seen"),
+        fixed_windows,
+    ),
     conditions(scalars.map("X.{}".format)).map("exists X from orders where {}".format),
     conditions(scalars.map("X.{}".format)).map("(select X from xEvent where {})".format),
     conditions(scalars.map("$1.{}".format)),

@@ -89,8 +89,13 @@ def chain(chance: Random, steps: int) -> str:
 
 
 def counted(chance: Random) -> str:
-    number = f"COUNT({chance.choice(COMPARISONS)} {chance.randrange(4)})"
-    return f"CHAIN(xEvent, timestamp, [{step(chance, 'A')} {number}])"
+    return f"CHAIN(xEvent, timestamp, [{step(chance, 'A')} {count(chance)}])"
+
+
+def count(chance: Random) -> str:
+    """No number is less than 0: such a count is refused."""
+    op = chance.choice(COMPARISONS)
+    return f"COUNT({op} {chance.randrange(op == '<', 4)})"
 
 
 def literal(chance: Random) -> str:
@@ -161,7 +166,7 @@ FEW_WINDOWS = WINDOWS[:5]
 
 def few(chance: Random) -> str:
     one, other = (f"WHAT({chance.choice(FEW)}) {chance.choice(FEW_WINDOWS)}" for _ in range(2))
-    number = f"COUNT({chance.choice(COMPARISONS)} {chance.randrange(4)})"
+    number = count(chance)
     made = (
         lambda: f"CHAIN(xEvent, timestamp, [A: {one}])",
         lambda: f"CHAIN(xEvent, timestamp, [A: {one} {number}])",
