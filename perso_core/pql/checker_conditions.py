@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from perso_core.pql.checker_time import TimeChecks
 from perso_core.pql.kinds import WORDS, any_of, comparable, is_measured, is_now, said, type_of
+from perso_core.pql.lexer import starts_in
 from perso_core.pql.nodes import And, Compare, Constant, Member, Node, Not, Or, Pattern
 from perso_core.pql.patterns import BadPattern, usable
+from perso_core.pql.source import Span
 from perso_core.pql.types import Type
 
 # Of these one kind has to be among those that something can be.
@@ -141,10 +143,18 @@ class ConditionChecks(TimeChecks):
             usable(str(node.value))
         except BadPattern as error:
             self.fault(
-                node.span,
+                self.part_of_text(node.span, error.span),
                 f"The regular expression cannot be used: {error}.",
-                "Look-around and back-references are not known; write \\\\ for one backslash.",
+                error.fix or "It has to be one of RE2; write \\\\ for one backslash.",
             )
+
+    def part_of_text(self, span: Span, part: Span | None) -> Span:
+        """The place of a part of a text; of the whole text where the part is not known."""
+        if part is None:
+            return span
+        starts = starts_in(self.source.text[slice(*span)])
+        first, last = (starts[min(at, len(starts) - 1)] for at in part)
+        return span[0] + first, span[0] + last
 
     def text(self, node: Node) -> bool:
         """The same of what is tested as a text: any element of a list may be one."""

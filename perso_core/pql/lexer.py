@@ -127,3 +127,19 @@ def _text(text: str, span: Span) -> Token:
 def _unescape(match: re.Match[str]) -> str:
     code = match[1]
     return ESCAPES[code] if len(code) == 1 else chr(int(code[1:], 16))
+
+
+def starts_in(written: str) -> list[int]:
+    """Where each character of a text's content begins in the text as it is written, quotes
+    included; last the place of the closing quote."""
+    starts, at, high = [], 1, False
+    while at < len(written) - 1:
+        escape = ESCAPE.match(written, at)
+        code = escape[1] if escape else ""
+        unit = int(code[1:], 16) if len(code) == 5 else 0
+        if not (high and 0xDC00 <= unit < 0xE000):  # the second half of one character
+            starts.append(at)
+        high = 0xD800 <= unit < 0xDC00
+        known = len(code) == 5 or code in ESCAPES
+        at += len(code) + 1 if escape and known else 1
+    return [*starts, len(written) - 1]

@@ -8,13 +8,23 @@ from typing import Any, Literal
 
 import re2
 
+from perso_core.pql.java_patterns import misread
+
 WILDCARDS = frozenset("%_")
 
 Shape = Literal["equals", "startsWith", "endsWith", "contains"]
 
 
 class BadPattern(ValueError):
-    """RE2 does not take the pattern; the text says why."""
+    """RE2 does not take the pattern, or reads it otherwise than Java; the text says why.
+
+    span: of what is wrong in the pattern; None where it is not known. fix: how to write it.
+    """
+
+    def __init__(self, told: str, span: tuple[int, int] | None = None, fix: str = "") -> None:
+        super().__init__(told)
+        self.span = span
+        self.fix = fix
 
 
 # Nothing in such a pattern can be refused; RE2 takes longer over one than reading a rule's part.
@@ -35,6 +45,22 @@ def usable(pattern: str) -> None:
 @lru_cache(maxsize=1024)
 def regular(pattern: str) -> Any:
     """The compiled pattern. Raises BadPattern."""
+    wrong = misread(pattern, _known)
+    if wrong is not None:
+        raise BadPattern(wrong.told, wrong.span, wrong.fix)
+    return _compiled(pattern)
+
+
+@lru_cache(maxsize=256)
+def _known(pattern: str) -> bool:
+    try:
+        _compiled(pattern)
+    except BadPattern:
+        return False
+    return True
+
+
+def _compiled(pattern: str) -> Any:
     try:
         return re2.compile(pattern, OPTIONS)
     except (re2.error, UnicodeEncodeError) as error:
@@ -61,8 +87,9 @@ def like_prefix(pattern: str) -> str:
     return pattern[: min([pattern.find(c) for c in WILDCARDS if c in pattern] or [len(pattern)])]
 
 
+@lru_cache(maxsize=1024)
 def like(pattern: str) -> Any:
     """The compiled pattern: `%` is any run of characters, `_` one; it covers the whole text."""
     signs = {"%": ".*", "_": "."}
     inner = "".join(signs.get(c) or re2.escape(c) for c in pattern)
-    return regular(f"(?s)^(?:{inner})$")
+    return _compiled(f"(?s)^(?:{inner})$")

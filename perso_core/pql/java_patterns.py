@@ -1,0 +1,230 @@
+"""What regular expressions of Java mean and ours do not: RE2 reads some of it in another way, and
+takes none of the rest.
+
+Adobe's product evaluates patterns in Java; an imported rule must not find other visitors here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+
+Span = tuple[int, int]
+
+
+class Misread(Struct, frozen=True):
+    """span: in the pattern. told: what it is and what becomes of it. fix: how to write it in a
+    rule, where a backslash is written twice."""
+
+    span: Span
+    told: str
+    fix: str
+
+
+ESCAPED = r"""
+        (?P<property> \\[pP]\{(?P<name>[^}]*)\})
+      | (?P<number> \\0[0-7]*|\\[1-9][0-9]*)
+      | (?P<escape> \\(?:c.|u[0-9a-fA-F]{4}|N\{[^}]*\}|k<[^>]*>|b\{[^}]*\}|x\{[^}]*\}|.))
+"""
+# One sign, escape or opening of a pattern; and of a class in it.
+SIGN = re.compile(
+    rf"""(?P<quoted> \\Q.*?(?:\\E|\Z)) | {ESCAPED}
+      | (?P<possessive> (?:[*+?]|\{{[0-9]+(?:,[0-9]*)?\}})\+)
+      | (?P<least> \{{,[0-9]+\}})
+      | (?P<group> \(\?(?:P?<\w+>|P?[=!>]|<[=!]|[a-zA-Z^-]*[:)]?))
+      | (?P<open> \[\^?\]?)
+      | .
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+IN_CLASS = re.compile(
+    rf"""{ESCAPED}
+      | (?P<posix> \[:\^?\w+:\]) | (?P<both> &&) | (?P<inner> \[) | (?P<end> \])
+      | .
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+ONCE = "Take it out: a text is searched once, from its beginning."
+# After a backslash: what it is in Java, and what to write.
+ESCAPES = {
+    "C": (r"\C is one byte of a character here, and nothing in Java", "Write . for a character."),
+    "v": (
+        r"\v is one sign here, and any line or page break in Java",
+        r"Write [\\n\\x0B\\f\\r].",
+    ),
+    "V": (r"\V, no line or page break, is not known", r"Write [^\\n\\x0B\\f\\r]."),
+    "h": (r"\h, a blank, is not known", r"Write [\\t\\x20]."),
+    "H": (r"\H, no blank, is not known", r"Write [^\\t\\x20]."),
+    "R": (r"\R, a line break, is not known", r"Write (?:\\r\\n|[\\n\\r])."),
+    "Z": (r"\Z, the end before a last line break, is not known", r"Write \\n?$."),
+    "X": (r"\X, a character with its marks, is not known", "Write . for a character."),
+    "G": (r"\G, the end of the last find, is not known", ONCE),
+    "e": (r"\e, the escape sign, is not known", r"Write \\x1B."),
+    "N": (r"\N, a character by its name, is not known", r"Write the character, or \\x{...}."),
+    "k": ("Back-references are not known", "Write out what has to come again."),
+    "b": (r"\b{...} is a word's edge and signs in braces here", r"Write \\b."),
+}
+# Classes by name, without the brackets around them.
+PROPERTIES = {
+    "Lower": "a-z",
+    "Upper": "A-Z",
+    "ASCII": r"\\x00-\\x7F",
+    "Alpha": "A-Za-z",
+    "Digit": "0-9",
+    "Alnum": "0-9A-Za-z",
+    "Punct": r"!-/:-@\\[-`{-~",
+    "Graph": "!-~",
+    "Print": " -~",
+    "Blank": r"\\t\\x20",
+    "Cntrl": r"\\x00-\\x1F\\x7F",
+    "XDigit": "0-9A-Fa-f",
+    "Space": r"\\s",
+    "javaLowerCase": r"\\p{Ll}",
+    "javaUpperCase": r"\\p{Lu}",
+    "javaWhitespace": r"\\s",
+    "IsAlphabetic": r"\\p{L}",
+    "IsLetter": r"\\p{L}",
+    "IsLowercase": r"\\p{Ll}",
+    "IsUppercase": r"\\p{Lu}",
+    "IsDigit": r"\\p{Nd}",
+    "IsPunctuation": r"\\p{P}",
+    "IsWhite_Space": r"\\s",
+}
+LOOKING = {"=": "ahead", "!": "ahead", "<=": "behind", "<!": "behind"}
+FLAGS = {
+    "U": "(?U) makes everything match as little as it can here, and Unicode words in Java",
+    "u": "(?u), letter case by Unicode, is not known",
+    "d": "(?d), Unix lines, is not known",
+    "x": "(?x), comments in patterns, is not known",
+}
+
+
+def misread(pattern: str, known: Callable[[str], bool]) -> Misread | None:
+    """The first part that means something else in Java; None: there is none. known: whether RE2
+    has the class \\p{...}. O(length)."""
+    return next(_misread(pattern, known), None)
+
+
+def _misread(pattern: str, known: Callable[[str], bool]) -> Iterator[Misread]:
+    at, inside = 0, False
+    while at < len(pattern):
+        found = (IN_CLASS if inside else SIGN).match(pattern, at)
+        assert found is not None, "any sign is one"
+        kind, text = found.lastgroup, found[0]
+        told: tuple[str, str] | None = None
+        if kind == "property":
+            told = None if known(text) else _property(found["name"], inside, text[1] == "P")
+        elif kind in TELLING:
+            told = TELLING[kind](text)
+        if told:
+            detail, fix = told
+            # A class in a class would be one of Java's again.
+            yield Misread(found.span(), detail, BRACKETS.sub(r"\1", fix) if inside else fix)
+        inside = kind == "open" or (inside and kind != "end")
+        at = found.end()
+
+
+BRACKETS = re.compile(r"\[([^^][^]]*)\](?=\.$)")
+
+
+def _possessive(text: str) -> tuple[str, str]:
+    return f"{text}, which gives nothing back, is not known", f"Write {text[:-1]}."
+
+
+def _least(text: str) -> tuple[str, str]:
+    return f"{text} stands for these signs themselves", f"Write {{0{text[1:]}."
+
+
+def _both(_: str) -> tuple[str, str]:
+    return (
+        "&& is two signs of the class here, and in Java what two classes have in common",
+        "Write out the characters that are meant; & once for the sign.",
+    )
+
+
+def _posix(text: str) -> tuple[str, str]:
+    told = f"{text} is a class by name here, and in Java these signs"
+    if "^" in text:
+        return told, "Write what is meant, such as [^A-Za-z]."
+    name = text.strip("[:]").capitalize()
+    meant = PROPERTIES.get({"Xdigit": "XDigit"}.get(name, name), r"\\w")
+    return told, f"Write {meant}."
+
+
+def _inner(_: str) -> tuple[str, str]:
+    return (
+        "[ in a class is the sign itself here, and in Java a class within the class",
+        r"Write the characters in one class; \\[ for the sign.",
+    )
+
+
+def _escape(text: str) -> tuple[str, str] | None:
+    letter = text[1:2]
+    if letter == "b" and text == r"\b":
+        return None
+    if letter == "c" and len(text) > 2:
+        code = ord(text[2]) ^ 64
+        return f"{text}, a control sign, is not known", rf"Write \\x{{{code:X}}}."
+    if letter == "u" and len(text) > 2:
+        return f"{text} is not known", rf"Write \\x{{{text[2:]}}}."
+    return ESCAPES.get(letter)
+
+
+def _number(text: str) -> tuple[str, str] | None:
+    digits = text[1:]
+    if digits[0] != "0":
+        if len(digits) == 1:
+            return "Back-references are not known", "Write out what has to come again."
+        return (
+            f"{text} is a character by its number here, and in Java what a group found",
+            "Write out what has to come again.",
+        )
+    octal = digits[1:4] if digits[1:2] <= "3" else digits[1:3]
+    if not octal:
+        return r"\0 alone is the sign 0 here, and nothing in Java", r"Write \\x00."
+    if len(octal) < 3:
+        return None
+    return (
+        f"{text} is read by its first two digits here, and by three in Java",
+        rf"Write \\x{{{int(octal, 8):X}}}.",
+    )
+
+
+def _group(text: str) -> tuple[str, str] | None:
+    inner = text[2:]
+    if inner in LOOKING:
+        return f"Looking {LOOKING[inner]} is not known", "Ask for it in a condition of its own."
+    if inner == ">":
+        return "(?>...), which gives nothing back, is not known", "Write (?:...)."
+    if inner == "P=":
+        return "Back-references are not known", "Write out what has to come again."
+    wrong = next((flag for flag in inner.split(":")[0] if flag in FLAGS), None)
+    if wrong is None or "<" in inner:
+        return None
+    return FLAGS[wrong], "Take it out; known are i, m and s."
+
+
+TELLING: dict[str | None, Callable[[str], tuple[str, str] | None]] = {
+    "number": _number,
+    "escape": _escape,
+    "possessive": _possessive,
+    "least": _least,
+    "group": _group,
+    "both": _both,
+    "posix": _posix,
+    "inner": _inner,
+}
+
+
+def _property(name: str, inside: bool, denied: bool) -> tuple[str, str]:
+    told = f"The class {name} is not known"
+    meant = PROPERTIES.get(name)
+    if meant is None:
+        last = re.split(r"[=]", name)[-1]
+        script = last[2:] if last[:2] in ("Is", "In") else last
+        if script == name:
+            return told, r"Write a category or a script, such as \\p{Lu} or \\p{Greek}."
+        return told, rf"Write \\{'P' if denied else 'p'}{{{script}}}."
+    return told, f"Write [{'^' if denied else ''}{meant}]."
