@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from perso_core.errors import RuleError
 from perso_core.pql.checker_conditions import ConditionChecks
 from perso_core.pql.fields import ANY, FieldTypes
+from perso_core.pql.foreign import FUNCTIONS as FOREIGN
 from perso_core.pql.kinds import makes_groups, type_of
 from perso_core.pql.nodes import (
     And,
@@ -77,6 +78,13 @@ class _Checker(ConditionChecks):
             return self.profile(node) or self.check(node)
         if len(node.names) > 1:
             self.fault(node.span, "A rule has one parameter: the profile.", "Name only one.")
+        if isinstance(node.body, Constant) and not isinstance(node.body.value, bool):
+            value = json.dumps(node.body.value, ensure_ascii=False)
+            self.fault(
+                node.span,
+                "=> compares nothing: this is one value for everyone.",
+                f"Write {node.names[0]} >= {value}.",
+            )
         with self.variable(node.names[0], profile=True):
             body = self.profile(node.body) or self.check(node.body)
             return Lambda(node.names, body, node.span)
@@ -137,14 +145,18 @@ class _Checker(ConditionChecks):
                 self.types.string_compare(name, args)
         return checked
 
-    def unknown(self, name: str, known: dict[str, Any], span: Span) -> None:
-        near = get_close_matches(name, known, 1, 0.5)
+    def unknown(self, name: str, known: Mapping[str, Any], span: Span) -> None:
         lowered = [one for one in known if one.lower() == name.lower()]
-        self.fault(
-            span,
-            f"There is no function {name}.",
-            f"Did you mean {(lowered or near)[0]}?" if lowered or near else "See docs/pql.md.",
-        )
+        elsewhere = {id(FUNCTIONS): METHODS, id(METHODS): FUNCTIONS}.get(id(known), {})
+        if not lowered and name in elsewhere:
+            where = "after a dot" if known is FUNCTIONS else "by itself"
+            self.fault(span, f"{name} stands {where}.", f"Write {elsewhere[name].example}.")
+            return
+        foreign = FOREIGN.get(name.lower()) if elsewhere else None
+        near = [*lowered, *get_close_matches(name, known, 1, 0.5)]
+        meant = f"Did you mean {near[0]}?" if near else "See docs/pql.md."
+        fix = meant if lowered else foreign or meant
+        self.fault(span, f"There is no function {name}.", fix)
 
     def counted(self, name: str, signature: Signature, number: int, span: Span) -> bool:
         least, most = signature.least, len(signature.takes)

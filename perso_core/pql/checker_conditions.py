@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 from perso_core.pql.checker_time import TimeChecks
-from perso_core.pql.kinds import WORDS, any_of, comparable, is_measured, is_now, said, type_of
+from perso_core.pql.kinds import (
+    WORDS,
+    any_of,
+    comparable,
+    is_measured,
+    is_now,
+    literal,
+    said,
+    type_of,
+)
 from perso_core.pql.lexer import starts_in
 from perso_core.pql.nodes import And, Compare, Constant, Member, Node, Not, Or, Pattern
 from perso_core.pql.patterns import BadPattern, usable
 from perso_core.pql.source import Span
+from perso_core.pql.type_faults import MAX_SHOWN
 from perso_core.pql.types import Type
 
 # Of these one kind has to be among those that something can be.
@@ -98,10 +110,12 @@ class ConditionChecks(TimeChecks):
         kind = type_of(checked.right)
         if kind not in ("list", "any"):
             word = "notIn" if node.negated else "in"
+            value = literal(checked.right)
+            shown = '"..."' if value is None else json.dumps(value, ensure_ascii=False)
             self.fault(
                 checked.right.place,
                 f"{word} needs a list; this is {WORDS[kind]}.",
-                'Write ["..."].',
+                f"Write [{shown}]." if len(shown) <= MAX_SHOWN else 'Write ["..."].',
             )
         elif self.typed:
             self.types.member(checked)

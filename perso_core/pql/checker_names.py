@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from perso_core.errors import RuleError, RuleTooLarge, RuleTypeError
 from perso_core.pql.fields import ANY, FieldType, FieldTypes
+from perso_core.pql.foreign import NO_VALUES
 from perso_core.pql.known import Scope
 from perso_core.pql.nodes import Element, Events, Node, Param, Path, Root, Variable
 from perso_core.pql.source import Source, Span
@@ -112,9 +113,11 @@ class NameChecks:
         name = segments[0]
         if base.up == 0 and name in self.variables:
             return self.read_variable(node, name)
-        if base.up == 0 and segments == ("null",):
+        if base.up == 0 and name in NO_VALUES and not segments[1:]:
             self.fault(
-                node.span, "null is no value to compare with.", "Ask with isNull() or isNotNull()."
+                node.span,
+                f"{name} is no value to compare with.",
+                "Ask with isNull() or isNotNull().",
             )
             return node
         if base.up > self.depth:

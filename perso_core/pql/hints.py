@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perso_core.errors import RuleError, RuleSyntaxError, RuleTooLarge
+from perso_core.pql.foreign import OPERATORS
 from perso_core.pql.lexer import Token
 from perso_core.pql.source import MAX_DEPTH, Source, Span
 
@@ -26,8 +27,9 @@ NO_SUCH_ESCAPE = "A text has no such escape."
 
 
 def operator_hint(typed: str, meant: str) -> tuple[str, str]:
-    told = "One = compares." if meant == "=" else "!= compares two things that differ."
-    return told, f"Write {meant} in place of {typed}."
+    told = {"=": "One = compares.", "<=": "<= is less or the same."}
+    detail = told.get(meant, "!= compares two things that differ.")
+    return detail, f"Write {meant} in place of {typed}."
 
 
 def joining_hint(typed: str, meant: str) -> tuple[str, str]:
@@ -42,6 +44,14 @@ def escape_hint(code: str) -> tuple[str, str]:
         NO_SUCH_ESCAPE,
         r"Write \\ for one backslash; known are \" \\ \/ \n \t \r \uXXXX.",
     )
+
+
+def is_value(token: Token | None) -> bool:
+    """Whether a value ends with the token, after which an operator has to stand."""
+    if token is None or token.text == "xEvent":
+        return False
+    named = token.kind == "name" and not token.word
+    return named or token.kind in ("number", "text") or token.word in (")", "]", "/")
 
 
 def fault_at(source: Source, tokens: list[Token], at: int, expected: str) -> RuleError:
@@ -68,6 +78,11 @@ def hint(token: Token, before: Token | None, expected: str, written: str) -> tup
         return CURLY_QUOTES
     if joined_text == "==":
         return operator_hint("==", "=")
+    if token.kind == "bad" or is_value(before):
+        meant = OPERATORS.get(joined_text) or OPERATORS.get(text.lower())
+        if meant is not None:
+            kind = "word" if text.isalpha() else "sign"
+            return f"{written} is no {kind} that can stand here.", meant
     if text == "=>":
         return (
             "Before => stand names of your own.",

@@ -72,11 +72,60 @@ def test_places_are_told_by_line_where_a_rule_has_several() -> None:
         ("a = 'x'", "Write \"...\" in place of '...'."),
         ("a = „x“", 'Write straight double quotes: "...".'),
         ("a = ‘x’", 'Write straight double quotes: "...".'),
+        ("a ≥ 1", "Write >= in place of ≥."),
+        ("a ≤ 1", "Write <= in place of ≤."),
+        ("a ≠ 1", "Write != in place of ≠."),
+        ("a =< 1", "Write <= in place of =<."),
+        ("a is null", "Write .isNull() in place of is null."),
+        ("a.b IS NOT NULL", "Write .isNotNull() in place of IS NOT NULL."),
+        ("a is 1", "Write = in place of is."),
+        ("a is not true", "Write != in place of is not."),
+        ("a not in [1]", "Write notIn in place of not in."),
+        ("a in (1, 2)", "Write [ in place of ( and ] in place of )."),
+        ('a notIn ("x", (5))', "Write [ in place of ( and ] in place of )."),
+        ('a.b contains "x"', 'Write .contains("...").'),
+        ('os.head() STARTSWITH "x"', 'Write .startsWith("...").'),
+        ('a endsWith ("x", false)', 'Write .endsWith("...").'),
     ],
 )
 def test_what_is_meant_is_certain_and_the_rest_is_read_on(text: str, fix: str) -> None:
     assert fixes(text) == [fix]
     assert fixes(f"{text} and c = null") == [fix, "Ask with isNull() or isNotNull()."]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a is   not null", "is   not null"),
+        ("a = 1 and b not in [1]", "not in"),
+        ("a ≠ 1", "≠"),
+        ('a contains "x"', "contains"),
+        ("a in (1, 2)", "("),
+        ("a =< 1", "<"),
+    ],
+)
+def test_the_caret_stands_under_the_words_of_other_languages(text: str, shown: str) -> None:
+    assert marked(text) == [shown]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "is = 1 && b",
+        "a.is = 1 && b",
+        "contains = 5 && b",
+        "xs.contains(is) && b",
+        "is - 1 > 2 && b",
+    ],
+)
+def test_fields_may_have_the_names_of_other_languages_words(text: str) -> None:
+    assert fixes(text) == ["Write and in place of &&."]
+
+
+def test_words_of_other_languages_are_mended_beside_each_other() -> None:
+    text = "a in ('x', 'y') or b is null and c contains 'z' or d not in (1, 2)"
+
+    assert places(text) == ["1:6", "1:7", "1:12", "1:22", "1:36", "1:45", "1:54", "1:61"]
 
 
 def test_each_escape_that_there_is_not_is_told() -> None:
@@ -252,17 +301,29 @@ def changes_at(tokens: Sequence[Token], at: int) -> list[Change]:
     if words == [".", "head", "(", ")"]:
         return [(first, tokens[at + 3].span[1], "[0]", 0)]
     if words[:2] == [".", "isNull"]:
-        return [(first, tokens[at + 3].span[1], " = null", 3)]
+        last = tokens[at + 3].span[1]
+        return [(first, last, " = null", 3), (first, last, " is null", 1)]
     if words[:2] == [".", "isNotNull"]:
-        return [(first, tokens[at + 3].span[1], " != null", 4)]
+        last = tokens[at + 3].span[1]
+        return [(first, last, " != null", 4), (first, last, " IS NOT null", 1)]
     if token.kind == "text":
         inner = token.text[1:-1]
         if "\\\\" in inner:
             found = token.text.index("\\\\")
             return [(first + found, first + found + 2, "\\", 0)]
         return [(first, last, pair[0] + inner + pair[1], 0) for pair in ("''", "“”", "‘’", "„“")]
-    written = {"=": ["==", "==="], "!=": ["!==", "<>"], "and": ["&&", "&"], "or": ["||"]}
-    wrong_at = {"==": 1, "===": 1, "!==": 2, "<>": 1}
+    if token.word == "=" and tokens[at + 1].kind in ("text", "number"):
+        return [(first, last, one, wrong) for one, wrong in (("==", 1), ("===", 1), (" is ", 1))]
+    written = {
+        "=": ["==", "==="],
+        "!=": ["!==", "<>", "≠"],
+        "<=": ["≤", "=<"],
+        ">=": ["≥"],
+        "and": ["&&", "&"],
+        "or": ["||"],
+        "notin": ["not in"],
+    }
+    wrong_at = {"==": 1, "===": 1, "!==": 2, "<>": 1, "=<": 1}
     return [(first, last, one, wrong_at.get(one, 0)) for one in written.get(token.word, [])]
 
 
@@ -286,8 +347,12 @@ def mend(text: str, fault: RuleError) -> str:
     """The text after one has done what the fix says; the rule has one line."""
     first, last = fault.column - 1, fault.end_column - 1
     before, wrong, after = text[:first], text[first:last], text[last:]
-    if instead := re.fullmatch(r"Write (\S+) in place of (\S+)\.", fault.fix):
+    if instead := re.fullmatch(r"Write (\S+) in place of (.+)\.", fault.fix):
         right, written = instead.groups()
+        if right[0] == ".":
+            return before.rstrip() + right + after
+        if written == "is":
+            return f"{before[:-1]}={after[1:]}"
         if right != '"..."':
             begins = text.index(written, max(0, first - len(written) + 1))
             return text[:begins] + right + text[begins + len(written) :]
