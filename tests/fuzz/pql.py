@@ -10,11 +10,13 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
 from perso_core.errors import RuleFaults
 from perso_core.pql.compiler import FOREVER_MS, CompiledRule, compile_rule
+from perso_core.pql.fields import KNOWN
 from perso_core.pql.instants import instant_of
 from perso_core.pql.printer import print_rule
 from perso_core.pql.types import FUNCTIONS, METHODS
@@ -65,6 +67,8 @@ worst = (0.0, "")
 def fuzz_one(data: bytes, situations: Sequence[Situation] = SITUATIONS) -> None:
     """Raises what a rule's author must never see: anything but faults, a wrong print, TooSlow."""
     text = data.decode("utf-8", "replace")
+    with suppress(RuleFaults):  # as it is saved: what Perso itself writes has types
+        soon(text, lambda: compile_rule(text, schema=KNOWN))
     try:
         rule = soon(text, lambda: compile_rule(text))
     except RuleFaults as faults:
