@@ -128,6 +128,11 @@ def test_words_of_other_languages_are_mended_beside_each_other() -> None:
     assert places(text) == ["1:6", "1:7", "1:12", "1:22", "1:36", "1:45", "1:54", "1:61"]
 
 
+def test_a_test_written_as_a_function_is_told_to_stand_after_a_dot_once() -> None:
+    assert places('b && contains(a, "x")') == ["1:3", "1:6"]
+    assert fixes('b && contains(a, "x")')[1] == 'Write web.url.contains("/sale/", false).'
+
+
 def test_each_escape_that_there_is_not_is_told() -> None:
     text = r'a.matches("\d+\n\w") and b = "\"\x"'
 

@@ -34,6 +34,7 @@ def test_a_time_between_a_later_and_an_earlier_one_is_told_at_the_second(between
     "between",
     [
         "date(2026, 5, 1) and date(2026, 5, 1)",
+        '"2026-05-01T10:00:00Z" and date(2026, 5, 1)',
         "now and today",
         "today and today",
         "this month and last week",

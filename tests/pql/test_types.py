@@ -312,6 +312,9 @@ def test_a_part_that_decides_nothing_is_a_fault_wherever_it_stands(text: str, pl
         "loyalty.points > 5 or loyalty.points < 3",
         "not(loyalty.points > 5) and not(loyalty.points <= 5)",
         "loyalty.member.isNull() and not(loyalty.member)",
+        "loyalty.member = false and not(loyalty.member)",
+        # A time that is a text is neither.
+        "xEvent[timestamp.isNotNull() and not(timestamp > 5) and not(timestamp <= 5)]",
         "person.birthDate < date(1990, 1, 2) and person.birthDate >= date(1990, 1, 1)",
         "person.birthDate occurs before today and person.birthDate occurs after today",
         "person.birthDate != date(1990, 1, 1) and person.birthDate occurs this month",
