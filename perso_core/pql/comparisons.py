@@ -63,8 +63,12 @@ def _operands(emitter: Emitter, join: type[And | Or], operands: Sequence[Node]) 
     ordered = sorted(operands, key=reads_time)
     if len(ordered) <= TOO_MANY_OPERANDS:
         return map(emit, ordered)
-    runs = [ordered[at : at + RUN] for at in range(0, len(ordered), RUN)]
-    return map(emitter.outlined, [join(tuple(run)) for run in runs])
+    return map(emitter.outlined, map(join, runs_of(ordered)))
+
+
+def runs_of(nodes: Sequence[Node]) -> list[tuple[Node, ...]]:
+    """The nodes in order, so many together as stand in a function of their own."""
+    return [tuple(nodes[at : at + RUN]) for at in range(0, len(nodes), RUN)]
 
 
 def lookups(emitter: Emitter, operands: tuple[Node, ...]) -> tuple[Sequence[Node], list[Shape]]:

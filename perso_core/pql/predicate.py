@@ -11,6 +11,7 @@ from typing import Any
 from perso_core.pql import calls, comparisons, timing
 from perso_core.pql import syntax as py
 from perso_core.pql.code import Function, function_of
+from perso_core.pql.comparisons import TOO_MANY_OPERANDS, runs_of
 from perso_core.pql.emitter import PARAMS, Emitter
 from perso_core.pql.kinds import loops, type_of
 from perso_core.pql.nodes import (
@@ -132,7 +133,10 @@ def literal(emitter: Emitter, node: Constant) -> Shape:
 def list_(emitter: Emitter, node: ListOf) -> Shape:
     if all(isinstance(item, Constant) for item in node.items):
         return emitter.written(node.items, list)
-    return py.list_of(*map(emitter.value, node.items))
+    if len(node.items) <= TOO_MANY_OPERANDS:
+        return py.list_of(*map(emitter.value, node.items))
+    runs = [ListOf(run) for run in runs_of(node.items)]
+    return py.call("one_after_another", py.tuple_of(*map(emitter.outlined, runs)))
 
 
 def object_(emitter: Emitter, node: ObjectOf) -> Shape:
@@ -145,10 +149,14 @@ def _only(values: Sequence[Any]) -> Any:
 
 
 def sum_(emitter: Emitter, node: Sum) -> Shape:
-    parts: dict[str, list[Shape]] = {"+": [], "-": []}
-    for sign, term in node.terms:
-        parts[sign].append(emitter.value(term))
-    return py.call("total", py.tuple_of(*parts["+"]), py.tuple_of(*parts["-"]))
+    signed = {sign: tuple([term for of, term in node.terms if of == sign]) for sign in "+-"}
+    return py.call("total", *[_terms(emitter, terms) for terms in signed.values()])
+
+
+def _terms(emitter: Emitter, terms: tuple[Node, ...]) -> Shape:
+    if len(terms) > TOO_MANY_OPERANDS:
+        return list_(emitter, ListOf(terms))
+    return py.tuple_of(*map(emitter.value, terms))
 
 
 def product(emitter: Emitter, node: Product) -> Shape:

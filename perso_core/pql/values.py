@@ -343,6 +343,11 @@ def items_of(value: Any) -> list[Any]:
     return [] if value is None else [value]
 
 
+def one_after_another(lists: Iterable[list[Any]]) -> list[Any]:
+    """The members of all the lists."""
+    return [item for each in lists for item in each]
+
+
 def distinct(items: Any) -> list[Any]:
     """First occurrences, in order."""
     kept: list[Any] = []

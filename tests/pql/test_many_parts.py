@@ -33,6 +33,33 @@ def test_a_rule_of_10_000_parts_is_made_of_small_functions(word: str) -> None:
     assert len({id(code) for code in functions_of(rule.linked.test)}) < 10
 
 
+@pytest.mark.parametrize("rule", ["{} > 1", "1 < 2 - ({})", "[{}] = 1"])
+def test_sums_and_lists_of_5_000_parts_are_made_of_small_functions(rule: str) -> None:
+    sign = ", " if "[" in rule else " + "
+    compiled = compile_rule(rule.format(sign.join(["a.b.c"] * 5_000)))
+
+    sizes = [len(code.co_code) for code in functions_of(compiled.linked.test)]
+
+    assert max(sizes) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        (" + ".join(f"f{n}" for n in range(500)), 500),
+        ("0 - " + " - ".join(f"f{n}" for n in range(500)), -500),
+        (" - 1 + ".join(f"f{n}" for n in range(500)), 1),
+        (f"[{', '.join(f'f{n}' for n in range(500))}].count()", 500),
+        (f"os.map({' + '.join(f'n * ^f{n}' for n in range(500))})", [1_000]),
+        (" + ".join(["f1", *["missing"] * 500]), None),
+    ],
+)
+def test_every_term_of_a_long_sum_counts(rule: str, value: Any) -> None:
+    view = {"os": [{"n": 2}], **{f"f{n}": 1 for n in range(500)}}
+
+    assert compile_rule(rule).value(view, NOW_MS) == value
+
+
 @pytest.mark.parametrize("wrong", [-1, 0, 255, 256, 499])
 def test_every_one_of_many_parts_counts(wrong: int) -> None:
     every = compile_rule(" and ".join(f"f{n} = 1" for n in range(500)))
