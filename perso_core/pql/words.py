@@ -119,7 +119,8 @@ def _segments(node: Node) -> list[str]:
     if isinstance(node, Events):
         return ["events"]
     if isinstance(node, Method) and node.name == "get" and isinstance(node.args[0], Constant):
-        return [*_segments(node.base), str(node.args[0].value)]
+        base = _segments(node.base)
+        return [*base, str(node.args[0].value)] if base else []
     return []
 
 

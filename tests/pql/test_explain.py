@@ -77,6 +77,12 @@ def test_how_long_ago_is_kept_apart_from_the_number_before_it() -> None:
     assert sentence.startswith("Event with seats at least 2, 3 s ago; counts until ")
 
 
+def test_a_group_is_told_with_what_it_is_a_group_of() -> None:
+    sentence = told("orders.groupBy(shop).get(5).count() > 1", {"orders": [{"shop": 5}]})
+
+    assert sentence == "Not in: number of orders.groupBy(shop).get(5) is 1; needs more than 1."
+
+
 def test_several_events_are_called_events() -> None:
     rule = "CHAIN(xEvent, timestamp, [A: WHAT(seats = 2) COUNT(3) WHEN(<= 7 days before now)])"
     view = {"xEvent": [some_time_ago(ago, seats=2) for ago in (3_000, 2_000)]}
