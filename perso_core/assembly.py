@@ -36,12 +36,12 @@ from perso_core.edge.keys import keys_from
 from perso_core.edge.limits import Rate
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
-from perso_core.engine.journal import AttributesPatched
+from perso_core.engine.journal import AttributesPatched, Forgotten
 from perso_core.errors import NothingDefined, RuleFaults, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
 from perso_core.stores.presence import Presence
-from perso_core.stores.protocol import Store, StoredDefinitions
+from perso_core.stores.protocol import Store, Stored, StoredDefinitions
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.sqlite_reader import Reader
 from perso_core.stores.turn import turn
@@ -196,6 +196,34 @@ class Perso(InProcessSite):
             await self._drain.durable(answer.sequence)
             permitted &= answer.permitted
         return permitted
+
+    async def everything(self, identity: Identity) -> Mapping[str, Stored]:
+        """All that is stored of an identity, by key: of an ECID also what devices have that merely
+        named it. Raises StoreUnavailable."""
+        found = {}
+        for key in await self._all_keys_of(identity):
+            stored = await self._store.load(key)
+            if stored.profile is not None or stored.consent is not None:
+                found[key] = stored
+        return found
+
+    async def erase(self, identity: Identity) -> int:
+        """Erase all that is kept of an identity, durably; nothing that was decided before comes
+        back. Other processes are told at once. Returns under how many keys something was stored.
+        Raises StoreUnavailable."""
+        found = await self.everything(identity)
+        for key in await self._all_keys_of(identity):
+            answer = await self._admission.decide(
+                Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Forgotten(),))
+            )
+            await self._drain.durable(answer.sequence)
+        return len(found)
+
+    async def _all_keys_of(self, identity: Identity) -> list[str]:
+        keys = self._keys_of(identity)
+        if identity.namespace == "ECID":
+            keys += await self._store.keys(f"{identity.profile_key}~")
+        return keys
 
     def _keys_of(self, identity: Identity) -> list[str]:
         keys = [identity.profile_key]

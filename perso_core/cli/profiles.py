@@ -1,4 +1,4 @@
-"""`perso profile put` and `perso profile get`."""
+"""`perso profile put | get | export | erase`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import structs
 
 from perso_core.cli.definitions import has_store, heard
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.profile_file import ProfilePatch, identity_problem, patches_from_json
+from perso_core.cli.terminal import shown
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
 from perso_core.errors import BadProfileFile, PersoError
@@ -23,6 +25,7 @@ from perso_core.settings import Settings
 
 if TYPE_CHECKING:
     from perso_core.assembly import Perso
+    from perso_core.stores.protocol import Stored
 
 # The whole file is checked before anything is written, so it is held in memory.
 MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -127,6 +130,73 @@ def get(arguments: argparse.Namespace) -> int:
     escapes = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
     print(json.dumps(_shown(identity, profile), indent=2, ensure_ascii=escapes))
     return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Print all that is kept of an identity as JSON; 1 and a message where nothing is."""
+    return asyncio.run(_with_all(arguments, _exported))
+
+
+def erase(arguments: argparse.Namespace) -> int:
+    """Erase all that is kept of an identity; 1 and a message where nothing was kept."""
+    return asyncio.run(_with_all(arguments, _erased))
+
+
+async def _with_all(
+    arguments: argparse.Namespace, act: Callable[[Identity, Perso], Awaitable[bool]]
+) -> int:
+    """2: the identity is none. 1: nothing is kept of it."""
+    from perso_core.assembly import open_perso
+
+    settings = settings_of(arguments)
+    problem = identity_problem(arguments.namespace, arguments.id)
+    if problem:
+        print(f"error: {' '.join(problem)}", file=sys.stderr)
+        return 2
+    identity = Identity(arguments.namespace, arguments.id)
+    found = False
+    if has_store(settings):
+        async with open_perso(settings, announce=True) as perso:
+            found = await act(identity, perso)
+        await heard(settings)
+    if not found:
+        place = f"{identity.namespace} {identity.id} in {settings.data_dir}"
+        print(f"error: Nothing is kept of {place}. Check the id, and --data-dir.", file=sys.stderr)
+    return 0 if found else 1
+
+
+async def _exported(identity: Identity, perso: Perso) -> bool:
+    found = await perso.everything(identity)
+    if found:
+        told = {
+            "identity": {"namespace": identity.namespace, "id": identity.id},
+            "profiles": [_everything(key, stored) for key, stored in found.items()],
+        }
+        escapes = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
+        print(json.dumps(told, indent=2, ensure_ascii=escapes))
+    return bool(found)
+
+
+async def _erased(identity: Identity, perso: Perso) -> bool:
+    number = await perso.erase(identity)
+    if number:
+        profiles = f"{number} profile{'s' * (number != 1)}"
+        print(f"{profiles} of {shown(f'{identity.namespace} {identity.id}')} erased.")
+    return bool(number)
+
+
+def _everything(key: str, stored: Stored) -> dict[str, Any]:
+    """One profile, whole. Instants as the store has them, epoch milliseconds."""
+    profile = stored.profile
+    return {
+        "key": key,
+        "consent": msgspec.to_builtins(stored.consent),
+        "attributes": profile.attributes if profile else {},
+        "claims": msgspec.to_builtins(profile.claims) if profile else [],
+        "memberships": msgspec.to_builtins(list(profile.memberships.values())) if profile else [],
+        "datastreams": list(profile.datastreams) if profile else [],
+        "events": msgspec.to_builtins(profile.events) if profile else [],
+    }
 
 
 async def _profile(

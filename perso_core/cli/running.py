@@ -41,6 +41,18 @@ def profile_get(arguments: argparse.Namespace) -> int:
     return run(arguments)
 
 
+def profile_export(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.profiles import export as run
+
+    return run(arguments)
+
+
+def profile_erase(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.profiles import erase as run
+
+    return run(arguments)
+
+
 def key_create(arguments: argparse.Namespace) -> int:
     from perso_core.cli.keys import create as run
 

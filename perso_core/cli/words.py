@@ -138,8 +138,8 @@ def _add_export(commands: _Commands[_Parser]) -> None:
 def _add_profile(commands: _Commands[_Parser]) -> None:
     group = commands.add_parser(
         "profile",
-        help="Read a profile, or write attributes of profiles.",
-        description="Read a profile, or write attributes of profiles.",
+        help="Read, export or erase a profile, or write attributes of profiles.",
+        description="Read, export or erase a profile, or write attributes of profiles.",
         epilog="Example: perso profile put customers.jsonl",
         allow_abbrev=False,
     )
@@ -168,6 +168,31 @@ def _add_profile(commands: _Commands[_Parser]) -> None:
         "--datastream", metavar="ID", help="as the servers of this datastream know the identity"
     )
     _takes_settings(get)
+    _add_profile_rights(verbs)
+
+
+def _add_profile_rights(verbs: _Commands[_Parser]) -> None:
+    """What a visitor may ask for."""
+    export = _command(
+        verbs,
+        "export",
+        running.profile_export,
+        does="Print all that is kept of an identity as JSON: attributes, claims, events, "
+        "memberships, consent; on every datastream, and of every device that named it.",
+        example="perso profile export CRMID 4711 > 4711.json",
+    )
+    erase = _command(
+        verbs,
+        "erase",
+        running.profile_erase,
+        does="Erase all that is kept of an identity. When it returns no running server answers "
+        "by it, and nothing that was under way brings it back.",
+        example="perso profile erase CRMID 4711",
+    )
+    for verb in (export, erase):
+        verb.add_argument("namespace", metavar="NAMESPACE", help="of the identity, e.g. ECID")
+        verb.add_argument("id", metavar="ID", help="the id in that namespace")
+        _takes_settings(verb)
 
 
 def _add_key(commands: _Commands[_Parser]) -> None:

@@ -77,8 +77,8 @@ def apply(
                 return Applied(before)
             return Applied(structs.replace(before, consent=consent))
         case Forgotten():
-            nothing_kept = before.qualified is None and before.consent is None
-            return Applied(before if nothing_kept else State())
+            # Also where nothing is known here: another process may be about to keep something.
+            return Applied(State())
 
 
 def _event_arrived(

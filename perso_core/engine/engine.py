@@ -212,10 +212,17 @@ class Engine:
             self._hot[key] = Hot(key, self._state(profile, consent, now_ms))
 
     def renew(
-        self, key: str, profile: Profile | None, consent: Consent | None, *, now_ms: int
+        self,
+        key: str,
+        profile: Profile | None,
+        consent: Consent | None,
+        *,
+        now_ms: int,
+        erased_ms: int = 0,
     ) -> None:
         """Another process wrote this profile: take it, and decide again, on top of it, what of
-        ours waits for its commit. A profile that is not hot stays so."""
+        ours waits for its commit; nothing that was decided before the profile was erased. A
+        profile that is not hot stays so."""
         hot = self._by_key.get(key)
         if hot is None:
             return
@@ -225,7 +232,7 @@ class Engine:
             if owner is not hot:
                 continue
             before = self._brought(hot.latest, entry.now_ms)
-            if _barred(entry.change, before.consent):
+            if _barred(entry.change, before.consent) or entry.now_ms < erased_ms:
                 applied = Applied(before)
             else:
                 applied = self._apply(key, before, entry.change, entry.now_ms)

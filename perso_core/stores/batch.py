@@ -14,6 +14,9 @@ from perso_core.engine.journal import ConsentChosen, Entry, Forgotten, PrivacySi
 # Events past the window or the cap go once in so many versions of a profile, not at each write:
 # finding them reads all of the profile's events.
 SWEPT_EVERY_VERSIONS = 16
+# So long it is known that a profile was erased: nothing decided before can still wait for its
+# commit, and no request is answered so late.
+ERASED_KNOWN_MS = 24 * 60 * 60 * 1000
 # Announcements kept for those who poll; who sleeps through more hears `missed`.
 KEPT_NOTICES = 100_000
 
@@ -26,6 +29,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     be kept (0: no row; None: no matter). profile None: the profile stays as it is. consent None:
     so does the consent, but for signalled_ms, at which the browser's signal against sharing came.
     consent_yields: to a choice that is stored. events_from_ms: older events need not be kept.
+    decided_ms: when the first of it was decided. erased_ms: when the visitor asked to be forgotten;
+    None: nobody did.
     """
 
     key: str
@@ -37,6 +42,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     consent: Consent | None = None
     consent_yields: bool = False
     signalled_ms: int | None = None
+    decided_ms: int = 0
+    erased_ms: int | None = None
 
     @property
     def told_at_once(self) -> bool:
@@ -85,6 +92,8 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         consent=chosen.consent if chosen else None,
         consent_yields=chosen is not None and _yields(chosen),
         signalled_ms=_signalled(entries),
+        decided_ms=writes[0].now_ms if writes else 0,
+        erased_ms=entries[0].now_ms if isinstance(entries[0].change, Forgotten) else None,
     )
 
 

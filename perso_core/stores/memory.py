@@ -34,6 +34,7 @@ class MemoryDatabase(Struct):
     profiles: dict[str, Profile] = field(default_factory=dict)  # without their events
     events: dict[str, dict[str, Event]] = field(default_factory=dict)  # by key, by id
     consents: dict[str, Consent] = field(default_factory=dict)
+    erased_ms: dict[str, int] = field(default_factory=dict)
     definitions: list[StoredDefinitions] = field(default_factory=list)
     notices: list[_Notice] = field(default_factory=list)
     notice_sequence: int = 0
@@ -57,7 +58,12 @@ class MemoryStore:
         if profile is not None:
             events = self._ordered(key)[-self._max_events :]
             profile = structs.replace(profile, events=tuple(events))
-        return Stored(profile, self._database.consents.get(key))
+        erased_ms = self._database.erased_ms.get(key, 0)
+        return Stored(profile, self._database.consents.get(key), erased_ms)
+
+    async def keys(self, beginning: str) -> tuple[str, ...]:
+        kept = self._database.profiles.keys() | self._database.consents.keys()
+        return tuple(sorted(key for key in kept if key.startswith(beginning)))
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
         conflicts = set()
@@ -99,6 +105,11 @@ class MemoryStore:
         consent = consent_after(change, before)
         if change.begins and refused(consent):
             return False
+        erased_ms = database.erased_ms.get(change.key, -1)
+        if change.begins and not change.forgotten and change.decided_ms < erased_ms:
+            return False
+        if change.erased_ms is not None:
+            database.erased_ms[change.key] = change.erased_ms
         if change.forgotten:
             for kept in (database.profiles, database.events, database.consents):
                 kept.pop(change.key, None)

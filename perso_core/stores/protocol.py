@@ -14,10 +14,13 @@ from perso_core.engine.journal import Entry
 
 
 class Stored(Struct, frozen=True):
-    """What is kept under one profile key. profile None: nothing (or unreadable: quarantined)."""
+    """What is kept under one profile key. profile None: nothing (or unreadable: quarantined).
+    erased_ms: when all that was here was erased last; 0: never, or so long ago that nothing from
+    before can still come."""
 
     profile: Profile | None = None
     consent: Consent | None = None
+    erased_ms: int = 0
 
 
 class StoredDefinitions(Struct, frozen=True):
@@ -55,13 +58,18 @@ class Store(Protocol):
         """The profile with its events (oldest first) and the consent kept under a key."""
         ...
 
+    async def keys(self, beginning: str) -> tuple[str, ...]:
+        """Keys that begin so and have a profile or a consent, ascending."""
+        ...
+
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
         """Keep entries (in order, one transaction, on disk when this returns).
 
         Of several entries with one key the last profile is kept, and each event. An entry's
         profile is kept only where the stored version equals the base_version of that key's first
         entry (0: no row). Forgotten removes what is stored at any version, and what came before
-        it in the batch; so does a ConsentChosen that refuses, which is kept itself. Consent is
+        it in the batch; so does a ConsentChosen that refuses, which is kept itself. After Forgotten
+        no profile begins from an entry that was decided before it: that is a conflict. Consent is
         last write wins, and only ConsentChosen entries write it, and a PrivacySignalled its
         instant. No profile begins where the stored consent refuses: that is a conflict.
         announce: tell other processes of the changed keys (they hear it in `news`). Of what was

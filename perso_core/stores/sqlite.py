@@ -54,6 +54,9 @@ class SqliteStore:
             await self._write(lambda: self._writer.quarantine(loaded.unreadable))
         return loaded.stored
 
+    async def keys(self, beginning: str) -> tuple[str, ...]:
+        return await self._read(lambda: self._reader.keys(beginning))
+
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
         return Committed(await self._write(lambda: self._writer.commit(entries, announce)))
 

@@ -40,6 +40,14 @@ CREATE INDEX quarantine_by_key ON quarantine (key);
 """
 
 
+# Added since: whoever writes makes it where it is missing, and who does not know it is not
+# disturbed by it.
+_ADDED = """
+CREATE TABLE IF NOT EXISTS erased (
+    key TEXT PRIMARY KEY, erased_ms INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
 def create_file(path: Path) -> None:
     """Make the file, readable by its owner alone, and its directory where there is none.
 
@@ -153,6 +161,7 @@ def _make_tables(connection: apsw.Connection, path: Path) -> None:
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", SCHEMA_VERSION)
     _refuse_newer(connection, path)
+    connection.execute(_ADDED)
 
 
 def _another(path: Path) -> StoreUnavailable:

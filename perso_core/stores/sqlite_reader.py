@@ -41,6 +41,7 @@ class Reader:
         self._max_events = max_events
         self._connection: apsw.Connection | None = None
         self._data_version = -1
+        self._knows_erased = False
         with self._opened() as connection:
             self._heard: int = connection.execute(
                 "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'notice'"
@@ -55,8 +56,29 @@ class Reader:
             ).get
             events = _newest_events(connection, key, self._max_events) if profile else []
             consent = connection.execute("SELECT record FROM consent WHERE key = ?", (key,)).get
+            erased_ms = self._erased_ms(connection, key)
             connection.execute("COMMIT")
-        return _loaded(key, profile, events, consent)
+        return _loaded(key, profile, events, consent, erased_ms)
+
+    def _erased_ms(self, connection: apsw.Connection, key: str) -> int:
+        if not self._knows_erased:
+            # A file that an earlier Perso wrote last has the table once somebody writes to it.
+            self._knows_erased = connection.table_exists(None, "erased")
+        if not self._knows_erased:
+            return 0
+        return connection.execute("SELECT erased_ms FROM erased WHERE key = ?", (key,)).get or 0
+
+    def keys(self, beginning: str) -> tuple[str, ...]:
+        """Keys that begin so, ascending."""
+        # Of texts that begin so, none is beyond that with the last character there is.
+        within = beginning, beginning + "\U0010ffff"
+        with self._opened() as connection:
+            rows = connection.execute(
+                "SELECT key FROM profile WHERE key >= ?1 AND key < ?2"
+                " UNION SELECT key FROM consent WHERE key >= ?1 AND key < ?2 ORDER BY key",
+                within,
+            ).fetchall()
+        return tuple(row[0] for row in cast(list[tuple[str]], rows))
 
     def definitions(self) -> StoredDefinitions | None:
         """Raises UnreadableRecord, StoreUnavailable."""
@@ -120,12 +142,17 @@ def _newest_events(connection: apsw.Connection, key: str, limit: int) -> list[by
 
 
 def _loaded(
-    key: str, profile: tuple[int, bytes] | None, events: list[bytes], consent: bytes | None
+    key: str,
+    profile: tuple[int, bytes] | None,
+    events: list[bytes],
+    consent: bytes | None,
+    erased_ms: int,
 ) -> Loaded:
     unreadable: list[Unreadable] = []
     stored = Stored(
         _profile(key, *profile, events, unreadable) if profile else None,
         _consent(key, consent, unreadable) if consent is not None else None,
+        erased_ms,
     )
     return Loaded(stored, tuple(unreadable))
 

@@ -13,7 +13,13 @@ from perso_core.decision.consent import Consent, refused
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
 from perso_core.errors import UnreadableRecord
-from perso_core.stores.batch import KEPT_NOTICES, KeyChange, changes_by_key, consent_after
+from perso_core.stores.batch import (
+    ERASED_KNOWN_MS,
+    KEPT_NOTICES,
+    KeyChange,
+    changes_by_key,
+    consent_after,
+)
 from perso_core.stores.record import (
     consent_from_record,
     consent_record,
@@ -126,8 +132,10 @@ class Writer:
         change = row.change
         before = _stored_consent(connection, change)
         consent = consent_after(change, before)
-        if change.begins and refused(consent):
+        if change.begins and (refused(consent) or _erased_since(connection, change)):
             return False
+        if change.erased_ms is not None:
+            _mark_erased(connection, change.key, change.erased_ms)
         if change.forgotten:
             for table in ("profile", "event", "consent", "quarantine"):
                 connection.execute(f"DELETE FROM {table} WHERE key = ?", (change.key,))
@@ -189,6 +197,21 @@ def _swapped(connection: apsw.Connection, change: KeyChange, record: bytes) -> b
             (version, record, change.key, change.base_version),
         )
     return connection.changes() == 1
+
+
+def _erased_since(connection: apsw.Connection, change: KeyChange) -> bool:
+    """Whether the profile was erased after this was decided: it must not come back by it."""
+    if change.forgotten:
+        return False
+    erased_ms: int | None = connection.execute(
+        "SELECT erased_ms FROM erased WHERE key = ?", (change.key,)
+    ).get
+    return erased_ms is not None and change.decided_ms < erased_ms
+
+
+def _mark_erased(connection: apsw.Connection, key: str, erased_ms: int) -> None:
+    connection.execute("REPLACE INTO erased VALUES (?, ?)", (key, erased_ms))
+    connection.execute("DELETE FROM erased WHERE erased_ms < ?", (erased_ms - ERASED_KNOWN_MS,))
 
 
 def _stored_consent(connection: apsw.Connection, change: KeyChange) -> Consent | None:

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, NeedProfile
 from perso_core.errors import Overloaded, StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
-from perso_core.worker.drain import Drain
+from perso_core.worker.drain import Drain, renew
 from perso_core.worker.hearing import DEAF_AFTER_S, Hearing
 
 
@@ -90,8 +90,7 @@ class Admission:
             stored = await self._current(key)
             # What we committed meanwhile is not in what was read.
             if self._engine.seen(key) == before:
-                now_ms = self._clock_ms()
-                self._engine.renew(key, stored.profile, stored.consent, now_ms=now_ms)
+                renew(self._engine, key, stored, now_ms=self._clock_ms())
                 return
 
     async def _current(self, key: str) -> Stored:

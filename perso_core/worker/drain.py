@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from perso_core.engine.engine import Engine
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
-from perso_core.stores.protocol import Store
+from perso_core.stores.protocol import Store, Stored
 
 # So often may another process be faster with one key before its writers hear that it failed.
 MAX_CONFLICTS = 5
@@ -28,6 +28,11 @@ _log = logging.getLogger("perso.worker")
 def logged(problem: Exception) -> None:
     """What the worker does with a problem where nobody else listens."""
     _log.warning("%s", problem, exc_info=None if isinstance(problem, StoreUnavailable) else problem)
+
+
+def renew(engine: Engine, key: str, stored: Stored, *, now_ms: int) -> None:
+    """Have the engine take what another process wrote."""
+    engine.renew(key, stored.profile, stored.consent, now_ms=now_ms, erased_ms=stored.erased_ms)
 
 
 class Drain:
@@ -150,7 +155,7 @@ class Drain:
 
     async def _renew(self, key: str) -> None:
         stored = await self._store.load(key)
-        self._engine.renew(key, stored.profile, stored.consent, now_ms=self._clock_ms())
+        renew(self._engine, key, stored, now_ms=self._clock_ms())
 
     # ---- who waits --------------------------------------------------------------
 

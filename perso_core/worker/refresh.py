@@ -13,7 +13,7 @@ from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.errors import StoreUnavailable
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
 from perso_core.stores.protocol import Store
-from perso_core.worker.drain import logged
+from perso_core.worker.drain import logged, renew
 from perso_core.worker.hearing import Hearing
 
 
@@ -157,7 +157,7 @@ class Refresh:
             stored = await self._store.load(key)
             now = self._held(key)
             if now == before:
-                self._engine.renew(key, stored.profile, stored.consent, now_ms=self._clock_ms())
+                renew(self._engine, key, stored, now_ms=self._clock_ms())
                 return
             before = now
 

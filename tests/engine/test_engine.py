@@ -162,6 +162,22 @@ def test_what_another_process_wrote_is_taken_and_our_own_change_is_decided_on_to
     assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS)) == ("basket", "gold")
 
 
+def test_what_waits_is_dropped_where_the_profile_was_erased_since() -> None:
+    engine = engine_with()
+    before = decided(engine, asking(arrived(event(ADDED))))
+    after = decided(engine, asking(AttributesPatched({"n": 1})), now_ms=NOON_MS + 2)
+
+    engine.renew("ECID:1", None, None, now_ms=NOON_MS + 3, erased_ms=NOON_MS + 1)
+    dropped, kept = engine.pending(10)
+    engine.committed(after.sequence)
+
+    assert (dropped.sequence, dropped.event, dropped.profile) == (before.sequence, None, None)
+    assert kept.profile
+    profile = engine.profile("ECID:1", now_ms=NOON_MS + 3)
+    assert isinstance(profile, Profile)
+    assert (profile.attributes, profile.events) == ({"n": 1}, ())
+
+
 def test_a_profile_that_begins_anew_has_none_of_the_versions_before() -> None:
     engine = engine_with(arrived(event(ADDED)))
     versions = [version_of(engine)]

@@ -352,7 +352,7 @@ async def test_a_forgotten_visitor_leaves_nothing(store: Store) -> None:
     committed = await store.commit([forgot(base=1)])
 
     assert not committed.conflicts
-    assert await store.load(ANNA) == Stored(None, None)
+    assert await store.load(ANNA) == Stored(erased_ms=NOON_MS)
     assert (await store.load(BERT)).profile is not None
 
 
@@ -362,7 +362,7 @@ async def test_forgetting_does_not_wait_for_the_right_version(store: Store) -> N
     committed = await store.commit([arrived(event(event_id="e9"), base=8), forgot(base=9)])
 
     assert not committed.conflicts
-    assert await store.load(ANNA) == Stored(None, None)
+    assert await store.load(ANNA) == Stored(erased_ms=NOON_MS)
 
 
 async def test_a_visitor_may_begin_anew_in_the_batch_that_forgets(store: Store) -> None:
@@ -371,7 +371,32 @@ async def test_a_visitor_may_begin_anew_in_the_batch_that_forgets(store: Store) 
 
     await store.commit([arrived(event(event_id="x"), base=1), forgot(base=2), arrived(fresh)])
 
-    assert await store.load(ANNA) == Stored(structs.replace(profile(), events=(fresh,)), None)
+    kept = structs.replace(profile(), events=(fresh,))
+    assert await store.load(ANNA) == Stored(kept, erased_ms=NOON_MS)
+
+
+async def test_what_was_decided_before_a_visitor_was_forgotten_does_not_bring_the_profile_back(
+    store: Store,
+) -> None:
+    await store.commit([arrived(event())])
+    await store.commit([forgot(base=1)])
+
+    late = await store.commit([arrived(event(event_id="late"), now_ms=NOON_MS - 1)])
+    assert late.conflicts == {ANNA}
+    assert await store.load(ANNA) == Stored(erased_ms=NOON_MS)
+
+    later = await store.commit([arrived(event(event_id="later"), now_ms=NOON_MS + 1)])
+    assert not later.conflicts
+    assert (await store.load(ANNA)).profile is not None
+
+
+async def test_keys_are_found_by_their_beginning(store: Store) -> None:
+    named = [f"{ANNA}~{'a' * 16}", f"{ANNA}~{'b' * 16}"]
+    await store.commit([arrived(event(), key) for key in (*named, ANNA, BERT)])
+    await store.commit([chose("in", f"{ANNA}~{'c' * 16}")])
+
+    assert await store.keys(f"{ANNA}~") == (*named, f"{ANNA}~{'c' * 16}")
+    assert await store.keys("CRMID:") == ()
 
 
 async def test_events_of_a_forgotten_profile_do_not_come_back_with_a_new_one(

@@ -45,6 +45,9 @@ class WatchedStore:
             raise self.failing
         return await self._store.load(key)
 
+    async def keys(self, beginning: str) -> tuple[str, ...]:
+        return await self._store.keys(beginning)
+
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
         self.batches.append(list(entries))
         await self.gate.wait()

@@ -1,0 +1,107 @@
+"""`perso profile export | erase`: what a visitor may ask for, beside a running server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.cli.test_commands import ECID, perso, write
+from tests.journeys.server import Visitor, prepare, serving, session
+
+
+def lines(*records: dict[str, Any]) -> str:
+    return "\n".join(json.dumps(record) for record in records)
+
+
+def customer(name: str, **attributes: Any) -> dict[str, Any]:
+    return {"identity": {"namespace": "CRMID", "id": name}, "attributes": attributes}
+
+
+async def visited(http: aiohttp.ClientSession, url: str, name: str) -> Visitor:
+    visitor = Visitor(name)
+    for _ in range(3):
+        await visitor.send(http, url)
+    return visitor
+
+
+def test_an_export_holds_all_that_is_kept_of_a_visitor(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+
+    async def visits(url: str) -> Visitor:
+        async with session() as http:
+            return await visited(http, url, "anna")
+
+    with serving(tmp_path / ".perso") as server:
+        anna = asyncio.run(visits(server.url))
+        told = json.loads(perso(tmp_path, "profile", "export", "ECID", anna.ecid).stdout)
+
+    (profile,) = told["profiles"]
+    assert [event["id"] for event in profile["events"]] == anna.acknowledged
+    assert profile["memberships"][0]["audience_id"] == "basket"
+    assert profile["datastreams"] == ["demo"]
+    assert profile["consent"] is None
+
+
+def test_an_export_of_a_customer_is_of_every_datastream(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+    write(tmp_path, lines(customer("4711", loyalty={"tier": "gold"})), "customers.jsonl")
+    perso(tmp_path, "profile", "put", "customers.jsonl")
+
+    told = json.loads(perso(tmp_path, "profile", "export", "CRMID", "4711").stdout)
+
+    assert len(told["profiles"]) == 2
+    assert all(one["attributes"] == {"loyalty": {"tier": "gold"}} for one in told["profiles"])
+
+
+def test_whoever_is_erased_is_a_stranger_to_the_running_server(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+
+    async def visits(url: str) -> tuple[Visitor, Visitor]:
+        async with session() as http:
+            return await visited(http, url, "anna"), await visited(http, url, "bert")
+
+    async def again(url: str, visitor: Visitor) -> list[Any]:
+        async with session() as http:
+            query = {"configId": "demo"}
+            header = "; ".join(f"{key}={value}" for key, value in visitor.cookies.items())
+            event = {"events": [{"xdm": {"eventType": "page"}}]}
+            async with http.post(
+                f"{url}/v1/interact", params=query, json=event, headers={"Cookie": header}
+            ) as answer:
+                told = await answer.json()
+        (pull,) = [h for h in told["handle"] if h["type"] == "activation:pull"]
+        return list(pull["payload"][0]["segments"])
+
+    with serving(tmp_path / ".perso") as server:
+        anna, bert = asyncio.run(visits(server.url))
+        told = perso(tmp_path, "profile", "erase", "ECID", anna.ecid)
+
+        assert (told.returncode, told.stdout) == (0, f"1 profile of ECID {anna.ecid} erased.\n")
+        assert perso(tmp_path, "profile", "export", "ECID", anna.ecid).returncode == 1
+        assert asyncio.run(again(server.url, anna)) == []
+        assert len(asyncio.run(again(server.url, bert))) == 1
+
+
+def test_erasing_somebody_nobody_knows_is_told(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+
+    for verb in ("erase", "export"):
+        told = perso(tmp_path, "profile", verb, "ECID", ECID)
+        assert told.returncode == 1
+        assert told.stderr.startswith(f"error: Nothing is kept of ECID {ECID}")
+
+
+def test_an_identity_that_is_none_is_told(tmp_path: Path) -> None:
+    for verb in ("erase", "export"):
+        told = perso(tmp_path, "profile", verb, "ECID", "17")
+        assert told.returncode == 2
+        assert "error: " in told.stderr
+
+
+def test_where_nothing_was_ever_stored_nothing_is_made(tmp_path: Path) -> None:
+    assert perso(tmp_path, "profile", "erase", "ECID", ECID).returncode == 1
+    assert not (tmp_path / ".perso").exists()
