@@ -175,7 +175,7 @@ def test_what_waits_is_dropped_where_the_profile_was_erased_since() -> None:
     assert kept.profile
     profile = engine.profile("ECID:1", now_ms=NOON_MS + 3)
     assert isinstance(profile, Profile)
-    assert (profile.attributes, profile.events) == ({"n": 1}, ())
+    assert (profile.attributes["n"], profile.events) == (1, ())
 
 
 def test_a_profile_that_begins_anew_has_none_of_the_versions_before() -> None:
