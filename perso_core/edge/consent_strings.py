@@ -62,7 +62,8 @@ def _each(strings: Any, datastream: Datastream) -> Iterator[Heard | Undecodable]
 def _said(sent: Mapping[str, Any], datastream: Datastream) -> Heard | Undecodable:
     if sent.get("gdprApplies") is False:
         return "in"
-    if sent.get("consentStandardVersion") not in TCF_VERSIONS:
+    version = sent.get("consentStandardVersion")
+    if not isinstance(version, str) or version not in TCF_VERSIONS:
         return Undecodable("its consentStandardVersion is not known")
     text = sent.get("consentStringValue")
     if not isinstance(text, str):

@@ -345,6 +345,8 @@ async def test_a_string_that_refuses_nothing_leaves_the_event_as_it_is(strings: 
         [tc(AGREED[:-4])],
         [tc(None)],
         [tc(AGREED, consentStandardVersion="1.1")],
+        [tc(AGREED, consentStandardVersion={"2": 0})],
+        [tc(AGREED, consentStandardVersion=["2.0"])],
         [tc(AGREED), tc("x")],
         ["x"],
         "x",
