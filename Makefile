@@ -9,6 +9,8 @@ AD_PORT ?= 8081
 DATA_DIR ?= .data/demo
 export PORT AD_PORT DATA_DIR
 FUZZ_SECONDS ?= 600
+# Of pql, tcf, body, cookies, jwt; without any all of them share the time.
+FUZZ_TARGET ?=
 
 .PHONY: help demo setup tools test check format bench fuzz mutants soak clean
 
@@ -18,7 +20,7 @@ help:
 	@echo "make check   format, lint, types, imports"
 	@echo "make bench   what one lookup, rule set and request cost; kept in bench/results.jsonl"
 	@echo "make mutants small breaks of the code, each of which a test has to notice"
-	@echo "make fuzz    random rule texts and TC strings for FUZZ_SECONDS (600)"
+	@echo "make fuzz    random inputs for FUZZ_SECONDS (600), for FUZZ_TARGET: pql, tcf, body, cookies, jwt"
 	@echo "make setup   the development environment in $(VENV)"
 
 $(VENV)/bin/python:
@@ -69,9 +71,9 @@ $(VENV)/.fuzz: $(VENV)/.setup
 	$(PIP) install -e '.[fuzz]'
 	@touch $@
 
-# Random rule texts and TC strings, at low priority; what breaks or is slow is kept in .data/fuzz.
+# Random inputs at low priority; what breaks or is slow is kept in .data/fuzz.
 fuzz: $(VENV)/.fuzz
-	nice -n 19 $(BIN)/python -m tests.fuzz $(FUZZ_SECONDS)
+	nice -n 19 $(BIN)/python -m tests.fuzz $(FUZZ_TARGET) --seconds $(FUZZ_SECONDS)
 
 # Each small break kept in tests/mutants: the test named with it has to go red.
 mutants: tools

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import random
 import re
-import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from perso_core.errors import RuleFaults
 from perso_core.pql.compiler import FOREVER_MS, CompiledRule, compile_rule
@@ -20,6 +18,7 @@ from perso_core.pql.fields import KNOWN
 from perso_core.pql.instants import instant_of
 from perso_core.pql.printer import print_rule
 from perso_core.pql.types import FUNCTIONS, METHODS
+from tests.fuzz.timed import soon
 from tests.pql.cases import VECTORS
 from tests.pql.making_profiles import Person
 
@@ -28,10 +27,9 @@ from tests.pql.making_profiles import Person
 MOST_MS = 3_000
 # Longer texts than this are for the tests of the limits: here they would only slow the search.
 MOST_BYTES = 4_096
-# A case worth telling the person who watches.
-TOLD_FROM_MS = 100
 
-TEXTS = [str(case["pql"]) for case in VECTORS if len(case["pql"]) <= MOST_BYTES]
+RULES = [str(case["pql"]) for case in VECTORS if len(case["pql"]) <= MOST_BYTES]
+TEXTS = [rule.encode("utf-8", "replace") for rule in RULES]
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\w+|\s+|[<>!=]=|=>|.', re.DOTALL)
 WORDS = TOKEN.findall(
     "and or not in notIn like matches occurs between on before after from this last next now today"
@@ -39,15 +37,7 @@ WORDS = TOKEN.findall(
     " COUNT days month year xEvent timestamp $1 ^^ => [](){}.,:+-*/%=!=<<=>>=! 0 1 2 1e9"
     ' 99999999999999999999 "a" "" "\\u00e9" \u201c \u0000'
 )
-TOKENS = sorted({*WORDS, *FUNCTIONS, *METHODS, *(t for text in TEXTS for t in TOKEN.findall(text))})
-
-
-Answer = TypeVar("Answer")
-
-
-class TooSlow(AssertionError):
-    """An input within the limits took longer than MOST_MS."""
-
+TOKENS = sorted({*WORDS, *FUNCTIONS, *METHODS, *(t for text in RULES for t in TOKEN.findall(text))})
 
 Situation = tuple[dict[str, Any], int]
 
@@ -61,40 +51,24 @@ def _situations() -> list[Situation]:
 
 
 SITUATIONS = _situations()
-worst = (0.0, "")
 
 
 def fuzz_one(data: bytes, situations: Sequence[Situation] = SITUATIONS) -> None:
     """Raises what a rule's author must never see: anything but faults, a wrong print, TooSlow."""
     text = data.decode("utf-8", "replace")
     with suppress(RuleFaults):  # as it is saved: what Perso itself writes has types
-        soon(text, lambda: compile_rule(text, schema=KNOWN))
+        soon(text, lambda: compile_rule(text, schema=KNOWN), most_ms=MOST_MS)
     try:
-        rule = soon(text, lambda: compile_rule(text))
+        rule = soon(text, lambda: compile_rule(text), most_ms=MOST_MS)
     except RuleFaults as faults:
         assert all(fault.line and fault.column for fault in faults.faults)  # noqa: PT017  # no test
         return
     for view, now_ms in situations:
-        verdict = soon(text, partial(rule.evaluate, view, now_ms))
+        verdict = soon(text, partial(rule.evaluate, view, now_ms), most_ms=MOST_MS)
         assert verdict.holds in (True, False)
         assert now_ms < verdict.until_ms <= FOREVER_MS
-        soon(text, partial(rule.value, view, now_ms))
+        soon(text, partial(rule.value, view, now_ms), most_ms=MOST_MS)
     check_printing(rule)
-
-
-def soon(text: str, asked: Callable[[], Answer]) -> Answer:
-    """What is asked for. Raises TooSlow when it took too long."""
-    global worst
-    started = time.process_time()
-    answer = asked()
-    spent_ms = (time.process_time() - started) * 1_000
-    if spent_ms > worst[0]:
-        worst = (spent_ms, text)
-        if spent_ms > TOLD_FROM_MS:
-            print(f"worst so far: {spent_ms:.0f} ms for {text[:200]!r}", file=sys.stderr)
-    if spent_ms > MOST_MS:
-        raise TooSlow(f"{spent_ms:.0f} ms")
-    return answer
 
 
 def check_printing(rule: CompiledRule) -> None:
@@ -136,7 +110,7 @@ def _double(tokens: list[str], at: int, chance: random.Random) -> None:
 
 
 def _splice(tokens: list[str], at: int, chance: random.Random) -> None:
-    other = TOKEN.findall(chance.choice(TEXTS))
+    other = TOKEN.findall(chance.choice(RULES))
     first = chance.randrange(len(other) or 1)
     tokens[at : at + 1] = other[first : first + chance.randint(1, 20)]
 
@@ -149,7 +123,7 @@ def _wrap(tokens: list[str], at: int, chance: random.Random) -> None:
 
 def _join(tokens: list[str], at: int, chance: random.Random) -> None:
     tokens.append(f" {chance.choice(('and', 'or', '=', '+', 'in', 'occurs'))} ")
-    tokens.extend(TOKEN.findall(chance.choice(TEXTS)))
+    tokens.extend(TOKEN.findall(chance.choice(RULES)))
 
 
 WRAPPERS = [

@@ -10,22 +10,24 @@ import random
 from perso_core.decision.tcf import TcString, Undecodable, decode, refusal
 from tests.decision.tc_encoder import ALPHABET
 from tests.decision.test_tcf import STRINGS, WHOLE
-from tests.fuzz.pql import soon
+from tests.fuzz.timed import soon
 
+MOST_MS = 1_000
 # Twice what a reader takes, to have texts beyond that.
 MOST_BYTES = 16_384
-TEXTS = [*(text for text, _ in STRINGS.values() if len(text) < 2_000), *WHOLE.values()]
+SAID = [*(text for text, _ in STRINGS.values() if len(text) < 2_000), *WHOLE.values()]
+TEXTS = [text.encode("utf-8", "replace") for text in SAID]
 
 
 def fuzz_one(data: bytes) -> None:
     """Raises what a visitor's string must never cause: anything but an answer, and TooSlow."""
     text = data.decode("utf-8", "surrogateescape")
-    decoded = soon(text, lambda: decode(text))
+    decoded = soon(text, lambda: decode(text), most_ms=MOST_MS)
     if isinstance(decoded, Undecodable):
         assert decoded.reason
         return
     assert all(letter in ALPHABET or letter == "." for letter in text)
-    said = soon(text, lambda: refusal(decoded, vendor_id=565, purposes=(1,)))
+    said = soon(text, lambda: refusal(decoded, vendor_id=565, purposes=(1,)), most_ms=MOST_MS)
     assert (said == "") == _consents(decoded)
 
 
@@ -49,5 +51,5 @@ def mutated(data: bytes, most: int, seed: int) -> bytes:
         letters[at : at + chance.randint(0, 2)] = chance.choices(ALPHABET, k=chance.randint(0, 2))
         letters = letters or ["C"]
     if chance.random() < 0.2:
-        letters += [".", *chance.choice(TEXTS)]
+        letters += [".", *chance.choice(SAID)]
     return "".join(letters).encode("utf-8", "replace")[:most]

@@ -1,0 +1,119 @@
+"""What `make fuzz` sends to the edge, from a fixed seed; and that it would see a fault."""
+
+from __future__ import annotations
+
+import hmac
+import random
+from types import ModuleType
+
+import pytest
+
+from perso_core.edge import bearer, cookies, interact
+from tests.edge.servers import written_key
+from tests.fuzz import body as bodies
+from tests.fuzz import cookies as jars
+from tests.fuzz import jwt as credentials
+from tests.fuzz.edge import Wrong, edge
+from tests.fuzz.request import Request, request_in, request_of
+from tests.fuzz.timed import TooSlow, soon
+
+TARGETS = [bodies, jars, credentials]
+BY_NAME = pytest.mark.parametrize("target", TARGETS, ids=["body", "cookies", "credentials"])
+
+
+def begin(target: ModuleType) -> None:
+    """What a search begins with."""
+    for data in target.TEXTS:
+        target.fuzz_one(data)
+
+
+@BY_NAME
+def test_the_searchs_own_inputs_pass(target: ModuleType) -> None:
+    begin(target)
+
+
+@BY_NAME
+@pytest.mark.parametrize("seed", range(2))
+def test_changed_inputs_pass(target: ModuleType, seed: int) -> None:
+    chance = random.Random(seed)
+    for number in range(1_500):
+        data = chance.choice(target.TEXTS)
+        target.fuzz_one(target.mutated(data, target.MOST_BYTES, seed * 10_000 + number))
+
+
+@BY_NAME
+def test_bytes_of_no_request_pass(target: ModuleType) -> None:
+    chance = random.Random(1)
+    for length in range(200):
+        target.fuzz_one(chance.randbytes(length))
+
+
+# ---- the search reaches what it is meant for -------------------------------------
+
+
+def status(request: Request) -> int:
+    return edge().ask(request.as_http()).status
+
+
+def test_every_body_to_begin_with_is_one_that_the_edge_takes() -> None:
+    assert {status(request) for request in bodies.REQUESTS} == {200, 202, 204}
+
+
+def test_the_visitors_own_cookies_are_told_its_own_audiences() -> None:
+    told = edge().ask(jars.REQUESTS[1].as_http())
+
+    assert b'"id":"gold"' in told.body
+
+
+def test_a_good_credential_is_told_of_whom_it_asks_about() -> None:
+    wire = edge(credentials.issuer())
+    request = credentials.shown({"x-api-key": written_key()})
+
+    assert b"Hyacinth" in wire.ask(request.as_http()).body
+
+
+def test_an_input_can_be_read_and_written_again() -> None:
+    request = request_of("v1/collect?configId=demo", {"a": 1}, {"Cookie": "a=b; c=d"})
+
+    assert request_in(request.written()) == request
+
+
+# ---- and sees faults -------------------------------------------------------------
+
+
+def test_a_failure_inside_is_found_though_the_page_gets_a_valid_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def planted(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(interact, "event_from", planted)
+
+    with pytest.raises(Wrong, match="failed inside"):
+        bodies.fuzz_one(bodies.TEXTS[0])
+
+
+def test_a_proof_that_is_not_compared_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hmac, "compare_digest", lambda *_: True)
+    cookies._proof.cache_clear()
+    try:
+        with pytest.raises(Wrong, match="the victim"):
+            begin(jars)
+    finally:
+        cookies._proof.cache_clear()
+
+
+def test_a_signature_that_is_not_verified_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Believing:
+        def verify(self, *_: object) -> bool:
+            return True
+
+    monkeypatch.setattr(bearer, "_VERIFIERS", dict.fromkeys(bearer._VERIFIERS, Believing()))
+
+    with pytest.raises(Wrong, match="the victim"):
+        begin(credentials)
+
+
+def test_what_takes_too_long_is_found() -> None:
+    with pytest.raises(TooSlow):
+        soon("", lambda: sum(range(10_000)), most_ms=0)
