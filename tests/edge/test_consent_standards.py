@@ -9,6 +9,7 @@ from msgspec import structs
 
 from perso_core.decision.consent import Consent
 from perso_core.definitions.document import Definitions
+from perso_core.edge.consent_objects import MAX_KEPT_CHARS
 from tests.building import NOON_MS, definitions
 from tests.decision.tc_encoder import disclosed, tc_string
 from tests.decision.test_tcf import AGREED, NEW, NO_PURPOSE_1, NO_PURPOSE_10, NO_VENDOR
@@ -386,6 +387,31 @@ async def test_a_positive_string_never_undoes_a_refusal() -> None:
         await browser.send("privacy/set-consent", consenting(OUT))
 
         assert nothing_told(await browser.send(body=with_strings(tc(AGREED))))
+
+
+@pytest.mark.parametrize(
+    "asked", [{"tcf_vendor": 8}, {"tcf_purposes": (1, 7)}], ids=["other vendor", "more purposes"]
+)
+async def test_one_string_says_to_each_datastream_what_that_one_asks_of_it(
+    asked: dict[str, Any],
+) -> None:
+    streams = definitions().datastreams
+    (other,) = (structs.replace(one, id="other", **asked) for one in streams)
+    in_force = structs.replace(definitions(), datastreams=(*streams, other))
+    async with running_edge(in_force) as edge:
+        for _ in range(2):  # what a string says is remembered
+            agreed = await edge.call(body=with_strings(tc(AGREED)))
+            refused = await edge.call(body=with_strings(tc(AGREED)), config="other")
+
+            assert agreed.audiences == ["basket"]
+            assert nothing_told(refused)
+
+
+async def test_a_string_too_long_to_be_remembered_is_heard_as_any_other() -> None:
+    text = tc_string(vendors=range(1, 16_000, 2))
+    assert len(text) > MAX_KEPT_CHARS
+    async with running_edge(definitions()) as edge:
+        assert (await edge.call(body=with_strings(tc(text)))).audiences == ["basket"]
 
 
 # ---- the browser's signal ----------------------------------------------------------
