@@ -41,6 +41,7 @@ from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.edge import (
     caller,
+    consent_objects,
     consent_strings,
     consult,
     cookies,
@@ -137,7 +138,7 @@ class Handler:
         found = await self._app.router.resolve(requests[0])
         handle, answers = found.handler, list[Any]()
         cookies._proof.cache_clear()
-        consent_strings._reads.cache_clear()
+        consent_objects._reads.cache_clear()
         gc.collect(0)
         with self._standing_in():
             began = process_time_ns()

@@ -72,6 +72,17 @@ def test_a_good_credential_is_told_of_whom_it_asks_about() -> None:
     assert b"Hyacinth" in wire.ask(request.as_http()).body
 
 
+def test_an_assertion_of_the_visitors_own_device_is_taken_and_one_of_anothers_is_not() -> None:
+    wire = edge(credentials.issuer())
+    own, victims = (
+        wire.ask(credentials.with_assertion(credentials.asserting(said)).as_http()).body
+        for said in credentials.ASSERTED[:2]
+    )
+
+    assert b"assertion-ignored" not in own
+    assert b"assertion-ignored" in victims
+
+
 def test_an_input_can_be_read_and_written_again() -> None:
     request = request_of("v1/collect?configId=demo", {"a": 1}, {"Cookie": "a=b; c=d"})
 

@@ -1,5 +1,6 @@
-"""Any credential at all: a bearer token, an API key, a set of an issuer's keys. Who proves nothing
-is refused or answered as a browser, soon; a set of keys is read or refused.
+"""Any credential at all: a bearer token, an API key, an identity assertion, a set of an issuer's
+keys. Who proves nothing is refused or answered as a browser, soon; a set of keys is read or
+refused.
 
 `make fuzz` runs it under atheris (`__main__.py`), which need not be installed to import this.
 """
@@ -24,7 +25,7 @@ from perso_core.definitions.issuer import Issuer
 from perso_core.definitions.jwks import ALGORITHMS, keys_from_jwks
 from tests.building import ORG
 from tests.edge.servers import AUD, ISS, NOW_S, claims, identities, part, written_key
-from tests.fuzz.edge import VICTIM, VICTIMS_CRM, answered, edge
+from tests.fuzz.edge import OWN, VICTIM, VICTIMS_CRM, answered, edge, own_cookies, state
 from tests.fuzz.json_text import changed, cut
 from tests.fuzz.request import Request, request_in, request_of
 from tests.fuzz.timed import soon
@@ -32,8 +33,10 @@ from tests.fuzz.timed import soon
 MOST_BYTES = 16_384
 MOST_MS = 1_000
 
-# The header of a token that a target is to sign, so that changed claims get past the signature.
+# The headers of a bearer token and of an identity assertion that are to be signed here, so that
+# changed claims get past the signature.
 SIGN = b"x-sign"
+ASSERT = b"x-assert"
 JWKS = b"jwks"
 _ISSUERS_ALGORITHMS = ("RS256", "ES256", "EdDSA")
 
@@ -75,6 +78,7 @@ def issuer() -> Issuer:
         audience=AUD,
         algorithms=_ISSUERS_ALGORITHMS,
         datastreams=("demo", "servers"),
+        may=("events", "attributes", "identities"),
         jwks=json.dumps(_key_set()),
     )
 
@@ -102,11 +106,17 @@ _CLAIMS: list[Mapping[str, Any]] = [
     claims(nbf=NOW_S - 10, jti="j1", aud=[AUD, "another"], scope="a b"),
     claims(exp=NOW_S + 0.5, iat=NOW_S - 1e9),
 ]
+ASSERTED: list[Mapping[str, Any]] = [
+    claims(aud="demo", sub=OWN.ecid, identity={"namespace": "CRMID", "id": "c-1"}),
+    claims(aud="demo", sub=VICTIM.ecid, identity={"namespace": "CRMID", "id": VICTIMS_CRM.id}),
+    claims(aud="demo", sub=OWN.ecid, exp=NOW_S + 400, identity={"namespace": "E", "id": "a@b.c"}),
+]
 _HEADS: list[Mapping[str, Any]] = [
     {"alg": "EdDSA", "kid": "o1", "typ": "JWT"},
     {"alg": "EdDSA", "kid": "o1", "typ": "at+jwt", "x5u": "https://evil.test/", "jku": "file:///"},
     {"alg": "EdDSA", "kid": "o1"},
 ]
+_ASSERTING = {"alg": "EdDSA", "kid": "o1", "typ": "perso-identity+jwt"}
 
 
 def _body() -> dict[str, Any]:
@@ -119,6 +129,13 @@ def shown(headers: Mapping[str, str], path: str = "v2/interact?dataStreamId=demo
     return request_of(path, _body(), headers)
 
 
+def asserting(said: Mapping[str, Any]) -> Request:
+    """A page's event of a visitor with its cookies, and the word of a site."""
+    body = {"events": [{"xdm": {"eventType": "page"}}], "meta": {"state": state(own_cookies())}}
+    headers = {"X-Assert": f"{json.dumps(_ASSERTING)}\t{json.dumps(said)}"}
+    return request_of("v1/interact?configId=demo", body, headers)
+
+
 def _requests() -> list[Request]:
     texts = [*sorted(GOOD), *_OF_NOBODY]
     signing = [f"{json.dumps(head)}\t{json.dumps(said)}" for head in _HEADS for said in _CLAIMS]
@@ -126,6 +143,7 @@ def _requests() -> list[Request]:
         *(shown({"Authorization": f"Bearer {text}"}) for text in texts),
         *(shown({"x-api-key": text}) for text in texts if text.startswith("perso_")),
         *(shown({"X-Sign": line}) for line in signing),
+        *(asserting(said) for said in ASSERTED),
         shown({"Authorization": f"Bearer {texts[0]}", "x-api-key": "adobe-client-id"}),
         shown({"Authorization": f"Bearer {texts[0]}", "x-gw-ims-org-id": ORG}),
         shown({"Authorization": "Basic dTpw"}, "v1/interact?configId=servers"),
@@ -138,7 +156,7 @@ TEXTS = [
     *(request.written() for request in REQUESTS),
     *(JWKS + b"\n\n" + text.encode() for text in _SETS),
 ]
-_TEXTS_OF_JSON = [json.dumps(one) for one in (*_HEADS, *_CLAIMS, _key_set())]
+_TEXTS_OF_JSON = [json.dumps(one) for one in (*_HEADS, *_CLAIMS, *ASSERTED, _key_set())]
 
 
 def fuzz_one(data: bytes) -> None:
@@ -147,9 +165,9 @@ def fuzz_one(data: bytes) -> None:
     if request.path == JWKS:
         _read_keys(request.body)
         return
-    signed = _signed(request)
+    signed = with_assertion(with_token(request))
     sent = signed.as_http().decode("latin-1")
-    proven = any(text in sent for text in GOOD) or (signed is not request and _is_sound(request))
+    proven = any(text in sent for text in GOOD) or is_sound(request)
     answered(signed, edge(issuer()), proven=proven)
 
 
@@ -168,36 +186,66 @@ def _read_keys(text: bytes) -> None:
 # ---- tokens that are signed here -----------------------------------------------
 
 
-def _signed(request: Request) -> Request:
-    """With a token in place of the header that tells what to sign; request itself without one."""
-    told = [value for name, value in request.headers if name.lower() == SIGN]
-    if not told:
+def with_token(request: Request) -> Request:
+    """With a bearer token in place of the header that tells what to sign."""
+    told = _told(request, SIGN)
+    if told is None:
         return request
-    head, _, said = told[0].partition(b"\t")
-    signing = f"{part(head)}.{part(said)}"
-    token = f"{signing}.{part(_ed_key().sign(signing.encode()))}"
     others = tuple(one for one in request.headers if one[0].lower() != SIGN)
-    return Request(
-        request.path, (*others, (b"Authorization", f"Bearer {token}".encode())), request.body
-    )
+    shown_one = (b"Authorization", f"Bearer {_signed(*told)}".encode())
+    return Request(request.path, (*others, shown_one), request.body)
 
 
-def _is_sound(request: Request) -> bool:
-    """Whether what is signed says, in the plainest reading, that it is for this edge and now."""
-    told = next(value for name, value in request.headers if name.lower() == SIGN)
-    head, _, said = told.partition(b"\t")
+def with_assertion(request: Request) -> Request:
+    """With an assertion on the first event in place of the header that tells what to sign."""
+    told = _told(request, ASSERT)
+    if told is None:
+        return request
+    others = tuple(one for one in request.headers if one[0].lower() != ASSERT)
     try:
-        header, body = json.loads(head), json.loads(said)
-        return (
-            (header["alg"], header["kid"]) == ("EdDSA", "o1")
-            and body["iss"] == ISS
-            and (body["aud"] == AUD or AUD in list(body["aud"]))
-            and body["exp"] > NOW_S - 30
-            and body["iat"] <= NOW_S + 30
-            and body.get("nbf", 0) <= NOW_S + 30
-        )
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return False
+        body = json.loads(request.body)
+        body["events"][0]["data"] = {"__perso": {"identityAssertion": _signed(*told)}}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return request
+    return Request(request.path, others, json.dumps(body).encode())
+
+
+def _told(request: Request, header: bytes) -> tuple[bytes, bytes] | None:
+    """The header and the claims of a token that is to be signed; None: there is none."""
+    told = [value for name, value in request.headers if name.lower() == header]
+    if not told:
+        return None
+    head, _, said = told[0].partition(b"\t")
+    return head, said
+
+
+def _signed(head: bytes, said: bytes) -> str:
+    signing = f"{part(head)}.{part(said)}"
+    return f"{signing}.{part(_ed_key().sign(signing.encode()))}"
+
+
+def is_sound(request: Request) -> bool:
+    """Whether what is signed says, in the plainest reading, that it is for this edge and now; an
+    assertion, that it is for the device whose cookies are sent with it."""
+    for header, audience in ((SIGN, AUD), (ASSERT, "demo")):
+        told = _told(request, header)
+        try:
+            if told and _is_good(json.loads(told[0]), json.loads(told[1]), audience):
+                return header == SIGN or json.loads(told[1])["sub"] == OWN.ecid
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            pass
+    return False
+
+
+def _is_good(head: Any, said: Any, audience: str) -> bool:
+    return bool(
+        (head["alg"], head["kid"]) == ("EdDSA", "o1")
+        and said["iss"] == ISS
+        and (said["aud"] == audience or audience in list(said["aud"]))
+        and said["exp"] > NOW_S - 30
+        and said["iat"] <= NOW_S + 30
+        and said.get("nbf", 0) <= NOW_S + 30
+    )
 
 
 # ---- changes -------------------------------------------------------------------
@@ -221,7 +269,7 @@ def mutated(data: bytes, most: int, seed: int) -> bytes:
 
 def _changed(name: bytes, value: bytes, chance: random.Random) -> bytes:
     text = value.decode("latin-1")
-    if name.lower() == SIGN:
+    if name.lower() in (SIGN, ASSERT):
         head, _, said = text.partition("\t")
         if chance.random() < 0.4:
             head = _one_line(changed(head, _TEXTS_OF_JSON, chance))
