@@ -162,8 +162,6 @@ def _check_envelope(told: Answered) -> None:
 
 
 def _check_problem(told: Answered, content_type: str) -> None:
-    if told.status == 400 and content_type.startswith("text/plain"):
-        return  # a head that is no HTTP: aiohttp's own answer
     problem = json.loads(told.body)
     if not content_type.startswith("application/problem+json") or problem["status"] != told.status:
         raise Wrong(f"{told.status} {content_type} {told.body[:500]!r}")

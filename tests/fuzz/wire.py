@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Struct, structs
 
 from perso_core.assembly import MAX_HEADER_BYTES
@@ -178,10 +177,8 @@ class _Failures(logging.Handler):
         self._found: list[BaseException] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        failure = record.exc_info[1] if record.exc_info else None
-        # What is no HTTP aiohttp answers 400 itself, and logs.
-        if failure is not None and not isinstance(failure, HttpProcessingError):
-            self._found.append(failure)
+        if record.exc_info and record.exc_info[1] is not None:
+            self._found.append(record.exc_info[1])
 
     def heard(self) -> _Listening:
         return _Listening(self)
