@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perso_core.edge.abuse import Limits
+from perso_core.edge.abuse import MAX_KEPT_CHARS, Limits
 from perso_core.edge.addresses import client_prefix, networks
 from perso_core.edge.limits import Limiter, Rate
+from perso_core.edge.problem import TooManyRequests
 from tests.building import NOON_MS
 from tests.edge.running import Browser, ordinary, running_edge
 
@@ -204,6 +205,24 @@ async def test_a_network_without_cookies_is_limited_before_its_bodies_are_read()
 
         assert answers == [400, 400, 429]
         assert neighbour.status == 200
+
+
+@pytest.mark.parametrize("written", ["198.51.100.7", "198.51.100.7" + " " * MAX_KEPT_CHARS])
+def test_a_network_is_limited_by_what_its_proxy_says_and_by_nobody_else_s_word(
+    written: str,
+) -> None:
+    limits = Limits(address=Rate(per_s=1, burst=2), trusted=PROXIES)
+
+    def refused(peer: str) -> bool:
+        try:
+            limits.count_call(peer, [written], "demo", NOON_MS)
+        except TooManyRequests:
+            return True
+        return False
+
+    assert [refused("10.0.0.1") for _ in range(3)] == [False, False, True]
+    assert not refused("203.0.113.9"), "no proxy of ours: it counts for itself"
+    assert refused("10.0.0.2"), "another proxy of ours"
 
 
 async def test_a_datastream_has_a_limit_of_its_own() -> None:
