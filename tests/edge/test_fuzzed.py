@@ -15,6 +15,7 @@ from tests.fuzz import cookies as jars
 from tests.fuzz import jwt as credentials
 from tests.fuzz.edge import Wrong, edge
 from tests.fuzz.request import Request, request_in, request_of
+from tests.fuzz.telling import Told, summary
 from tests.fuzz.timed import TooSlow, soon
 
 TARGETS = [bodies, jars, credentials]
@@ -87,6 +88,33 @@ def test_an_input_can_be_read_and_written_again() -> None:
     request = request_of("v1/collect?configId=demo", {"a": 1}, {"Cookie": "a=b; c=d"})
 
     assert request_in(request.written()) == request
+
+
+# ---- says how it goes ------------------------------------------------------------
+
+
+def test_a_run_tells_of_its_progress_and_of_nothing_that_is_no_fault() -> None:
+    told = Told()
+
+    assert told.line("#12345\tREDUCE cov: 1542 ft: 3 corp: 1/2b exec/s: 9", 10) == ""
+    assert told.line("#23456\tpulse  cov: 1550 ft: 3 corp: 1/2b exec/s: 9", 31) == (
+        "31 s, 23,456 inputs, 1,550 branches of our code"
+    )
+    assert told.line('"flag" # Uses: 55', 32) == ""
+    assert told.line("stat::number_of_executed_units: 30000", 40) == ""
+    assert summary(told, 40, 0) == "30,000 inputs in 40 s, and nothing found"
+
+
+def test_a_run_that_found_something_says_how_to_see_it_again() -> None:
+    told = Told()
+
+    assert told.line("Wrong: 207: it failed inside", 3) == "Wrong: 207: it failed inside"
+    told.line("artifact_prefix='x'; Test unit written to .data/fuzz/body-crash-1", 3)
+    assert "python -m tests.fuzz --replay .data/fuzz/body-crash-1" in summary(told, 3, 77)
+
+
+def test_a_run_that_broke_off_says_so() -> None:
+    assert summary(Told(), 3, 1) == "0 inputs in 3 s, then it broke off itself"
 
 
 # ---- and sees faults -------------------------------------------------------------

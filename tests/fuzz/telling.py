@@ -9,7 +9,10 @@ EVERY_S = 30
 _STATUS = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+)")
 _COUNTED = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 _KEPT = re.compile(r"Test unit written to (\S+)")
-_QUIET = re.compile(r"#|INFO:|stat::|Done |BINGO|NEW_FUNC|\s*$|MS: |0x|artifact_prefix|Base64: ")
+_QUIET = re.compile(
+    r"#|INFO:|WARNING: Failed to find|stat::|Done |BINGO|NEW_FUNC|\s*$|MS: |0x|artifact_prefix"
+    r"|Base64: |\".*# Uses: "
+)
 
 
 class Told:
