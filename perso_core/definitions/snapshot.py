@@ -46,8 +46,22 @@ class CompiledAudience(Struct, frozen=True):
 
 
 class ConnectedDestination(Struct, frozen=True):
+    """activations: in the file's order. places: where an audience stands in them. edges_ms: the
+    instants at which one of them begins or ends, ascending, FOREVER_MS at the end."""
+
     definition: Destination
-    activations: tuple[ActivationWindow, ...]  # in the file's order
+    activations: tuple[ActivationWindow, ...]
+    places: Mapping[str, int]
+    edges_ms: tuple[int, ...]
+
+
+def connected(
+    definition: Destination, activations: tuple[ActivationWindow, ...]
+) -> ConnectedDestination:
+    """A destination with its activations, an audience once among them."""
+    places = {one.audience_id: place for place, one in enumerate(activations)}
+    edges = {edge for one in activations for edge in (one.from_ms, one.until_ms)}
+    return ConnectedDestination(definition, activations, places, (*sorted(edges), FOREVER_MS))
 
 
 class Snapshot(Struct, frozen=True):
@@ -151,7 +165,7 @@ def _connected(definitions: Definitions) -> Mapping[str, tuple[ConnectedDestinat
     """By datastream."""
     return {
         stream.id: tuple(
-            ConnectedDestination(destination, _windows(definitions, destination.id))
+            connected(destination, _windows(definitions, destination.id))
             for destination in definitions.destinations
             if destination.datastream == stream.id
         )

@@ -17,7 +17,7 @@ from perso_core.decision.consent import (
 from perso_core.decision.lookup import lookup
 from perso_core.decision.membership import Membership
 from perso_core.definitions.destination import AttributeMapping
-from perso_core.definitions.snapshot import FOREVER_MS, ConnectedDestination
+from perso_core.definitions.snapshot import FOREVER_MS, connected
 from tests.building import NOON_MS, snapshot
 
 BY_SIGNAL, BY_WORD = "gpc", "share-refused"
@@ -112,8 +112,8 @@ GOLD = {"gold": Membership(audience_id="gold", status="realized", since_ms=1)}
 
 def told(consent: Consent | None, *, advertising: bool) -> tuple[object, ...]:
     """Audiences, reasons of refusals, attributes of the one destination."""
-    (connected,) = snapshot().destinations["demo"]
-    definition = type(connected.definition)(
+    (cms,) = snapshot().destinations["demo"]
+    definition = type(cms.definition)(
         id="d-ads",
         kind="custom-personalization-with-attributes",
         name="Ads",
@@ -125,7 +125,7 @@ def told(consent: Consent | None, *, advertising: bool) -> tuple[object, ...]:
     found = lookup(
         GOLD,
         {"age": 7},
-        (ConnectedDestination(definition, connected.activations),),
+        (connected(definition, cms.activations),),
         until_ms=FOREVER_MS,
         now_ms=NOON_MS,
         consent=consent,

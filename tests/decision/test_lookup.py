@@ -11,7 +11,7 @@ from perso_core.decision.lookup import Lookup, lookup
 from perso_core.decision.membership import Membership
 from perso_core.definitions.activation import Activation
 from perso_core.definitions.destination import AttributeMapping
-from perso_core.definitions.snapshot import FOREVER_MS, ConnectedDestination
+from perso_core.definitions.snapshot import FOREVER_MS, connected
 from tests.building import DAY_MS, NOON_MS, snapshot
 
 GOLD = {"gold": Membership(audience_id="gold", status="realized", since_ms=1)}
@@ -89,5 +89,5 @@ def _mapped_from(attributes: dict[str, Any]) -> Lookup:
     (cms,) = snapshot().destinations["demo"]
     mapping = AttributeMapping(source="loyalty.tier", target="tier")
     definition = structs.replace(cms.definition, attributes=(mapping,))
-    destinations = (ConnectedDestination(definition, cms.activations),)
+    destinations = (connected(definition, cms.activations),)
     return lookup({}, attributes, destinations, until_ms=FOREVER_MS, now_ms=NOON_MS)
