@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import signal
 import socket
 import time
@@ -30,6 +29,7 @@ from perso_core.edge.abuse import Limits
 from perso_core.edge.addresses import networks
 from perso_core.edge.app import EdgeServices, build_edge
 from perso_core.edge.cookies import CookieKeys
+from perso_core.edge.entropy import Entropy
 from perso_core.edge.guard import GuardedRunner as GuardedRunner  # for whoever mounts the edge
 from perso_core.edge.issuer_keys import IssuerKeys
 from perso_core.edge.keys import keys_from
@@ -94,6 +94,7 @@ class Perso(InProcessSite):
         self._keys = keys
         self._issuer_keys = issuer_keys
         self._clock_ms = clock_ms
+        self._entropy = entropy = Entropy()
         # Alone, this process knows what every browser was told.
         self._seen = engine.seen if settings.workers > 1 else None
         super().__init__(
@@ -103,7 +104,7 @@ class Perso(InProcessSite):
                 snapshot=lambda: engine.snapshot,
                 explain=self._explain,
                 clock_ms=clock_ms,
-                entropy=secrets.token_bytes,
+                entropy=entropy,
                 keys=keys,
                 seen=self._seen,
             )
@@ -118,7 +119,7 @@ class Perso(InProcessSite):
                 durable=self._drain.durable,
                 snapshot=self._snapshot_in_force,
                 clock_ms=self._clock_ms,
-                entropy=secrets.token_bytes,
+                entropy=self._entropy,
                 keys=self._keys,
                 max_body_bytes=settings.max_body_bytes,
                 answer_within_ms=settings.answer_within_ms,
