@@ -238,6 +238,11 @@ class Overloaded(PersoError):
 # ---- process ----------------------------------------------------------------
 
 
+class BadBackup(PersoError):
+    code = "store.backup"
+    title = "The backup cannot be made or restored"
+
+
 class BadSettings(PersoError):
     code = "settings.bad"
     title = "A setting has a wrong value"

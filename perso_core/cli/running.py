@@ -41,6 +41,18 @@ def profile_get(arguments: argparse.Namespace) -> int:
     return run(arguments)
 
 
+def backup(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.backup import backup as run
+
+    return run(arguments)
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.backup import restore as run
+
+    return run(arguments)
+
+
 def profile_export(arguments: argparse.Namespace) -> int:
     from perso_core.cli.profiles import export as run
 

@@ -46,6 +46,7 @@ def _parser() -> _Parser:
     _add_profile(commands)
     _add_key(commands)
     _add_import(commands)
+    _add_backup(commands)
     _add_audience(commands)
     return parser
 
@@ -360,6 +361,28 @@ def _add_audience_explain(verbs: _Commands[_Parser]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _takes_settings(parser)
+
+
+def _add_backup(commands: _Commands[_Parser]) -> None:
+    backup = _command(
+        commands,
+        "backup",
+        running.backup,
+        does="Copy the database and the cookie keys to a new directory, as of one moment, beside "
+        "running servers.",
+        example="perso backup /backups/monday",
+    )
+    restore = _command(
+        commands,
+        "restore",
+        running.restore,
+        does="Put a backup in the place of what is there. No server may run on it. Whoever was "
+        "erased since the backup was made stays erased.",
+        example="perso restore /backups/monday",
+    )
+    for verb in (backup, restore):
+        verb.add_argument("directory", metavar="DIRECTORY", help="where the backup is kept")
+        _takes_settings(verb)
 
 
 def _add_import(commands: _Commands[_Parser]) -> None:

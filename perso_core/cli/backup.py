@@ -1,0 +1,97 @@
+"""`perso backup` and `perso restore`: the database and the cookie keys, together."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from perso_core.cli.definitions import has_store
+from perso_core.cli.files import settings_of
+from perso_core.cli.terminal import shown
+from perso_core.errors import BadBackup
+from perso_core.settings import Settings
+
+
+def backup(arguments: argparse.Namespace) -> int:
+    """Write a directory that is not there yet. Raises BadBackup, StoreUnavailable."""
+    from perso_core.assembly import DATABASE, KEYS
+    from perso_core.stores.sqlite_backup import copy_store
+
+    settings, target = settings_of(arguments), Path(arguments.directory)
+    if not has_store(settings):
+        raise BadBackup(f"{settings.data_dir} holds no database.", fix="Check --data-dir.")
+    if target.exists():
+        raise BadBackup(f"{target} is there already.", fix="Name a new directory.")
+    target.mkdir(mode=0o700, parents=True)
+    data_dir = Path(settings.data_dir)
+    copy_store(data_dir / DATABASE, target / DATABASE, _Told("copied"))
+    held = "the database"
+    if (data_dir / KEYS).is_file():  # whoever never served has none
+        _copy_keys(data_dir / KEYS, target / KEYS)
+        held += " and the cookie keys"
+    size = (target / DATABASE).stat().st_size
+    print(f"{shown(str(target))}: {held}, {size:,} bytes. Keep it secret.")
+    return 0
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    """Put a backup in the place of what is there. Raises BadBackup, StoreUnavailable."""
+    from perso_core.assembly import DATABASE, KEYS
+    from perso_core.stores.sqlite_backup import check_store, put_back
+
+    settings, source = settings_of(arguments), Path(arguments.directory)
+    if not (source / DATABASE).is_file():
+        raise BadBackup(f"{source} is no backup.", fix="Name what `perso backup` wrote.")
+    _refuse_beside_servers(settings)
+    check_store(source / DATABASE)
+    data_dir = Path(settings.data_dir)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    erased = put_back(source / DATABASE, data_dir / DATABASE, _Told("written"))
+    if (source / KEYS).is_file():
+        _copy_keys(source / KEYS, data_dir / KEYS)
+    kept = f" {erased} profiles that were erased since stay erased." if erased else ""
+    if erased is None:
+        kept = " What was there is too damaged to say who was erased since: erase them again."
+    print(f"{shown(str(source))} is restored to {shown(settings.data_dir)}.{kept}")
+    return 0
+
+
+def _refuse_beside_servers(settings: Settings) -> None:
+    from perso_core.stores.presence import serving
+
+    found = serving(Path(settings.data_dir))
+    if found:
+        ids = ", ".join(str(one.pid) for one in found)
+        raise BadBackup(
+            f"{settings.data_dir} is served by process {ids}.", fix="Stop it, then restore."
+        )
+
+
+def _copy_keys(source: Path, target: Path) -> None:
+    """With the keys' own mode from the first byte on."""
+    fresh = target.with_name(target.name + ".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as writing, source.open("rb") as reading:
+        shutil.copyfileobj(reading, writing)
+        writing.flush()
+        os.fsync(writing.fileno())
+    os.replace(fresh, target)
+
+
+class _Told:
+    """A line on stderr each second, for work that takes longer than one."""
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._told_s = time.monotonic()
+
+    def __call__(self, done: int, of: int) -> None:
+        now_s = time.monotonic()
+        if now_s - self._told_s >= 1:
+            self._told_s = now_s
+            print(f"{done:,} of {of:,} pages {self._verb} …", file=sys.stderr)

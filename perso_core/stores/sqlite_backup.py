@@ -1,0 +1,117 @@
+"""A copy of a store that is in use, and a store put back from a copy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import apsw
+
+from perso_core.errors import StoreUnavailable
+from perso_core.stores.sqlite_file import (
+    APPLICATION_ID,
+    reading_connection,
+    unavailable,
+    writing_connection,
+)
+
+# Pages of 4 KiB that are copied before writers get their turn and progress is told.
+_PAGES = 2_048
+_TABLES = ("profile", "event", "consent", "quarantine")
+
+# Told how many of how many pages are copied.
+Progress = Callable[[int, int], None]
+
+
+def copy_store(source: Path, target: Path, progress: Progress) -> None:
+    """Copy a store, as of one moment, to a file that is not there yet; on disk when this returns.
+    Servers go on meanwhile. Raises StoreUnavailable, StoreTooNew."""
+    reading = reading_connection(source)
+    with unavailable(target):
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        writing = apsw.Connection(str(target))
+        try:
+            with writing.backup("main", reading, "main") as copying:
+                while not copying.done:
+                    copying.step(_PAGES)
+                    progress(copying.page_count - copying.remaining, copying.page_count)
+            # One file: whoever copies it on needs no -wal beside it.
+            writing.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            writing.close()
+            reading.close()
+    _sync(target)
+
+
+def check_store(path: Path) -> None:
+    """Raises StoreUnavailable for what is no whole store of Perso's, StoreTooNew."""
+    connection = reading_connection(path)
+    with unavailable(path):
+        if connection.pragma("application_id") != APPLICATION_ID:
+            raise StoreUnavailable(f"{path} is no store of Perso's.", fix="Name a backup.")
+        found = connection.execute("PRAGMA integrity_check(1)").get
+        connection.close()
+    if found != "ok":
+        raise StoreUnavailable(f"{path} is damaged: {found}.", fix="Use another backup.")
+
+
+def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
+    """Put a checked backup in the place of a database that nobody uses. Whoever was erased since
+    the backup was made stays erased. On disk when this returns.
+
+    Returns how many keys were erased again; None: the database is too damaged to say whose. Raises
+    StoreUnavailable, StoreTooNew: then the database is as it was.
+    """
+    fresh = database.with_suffix(".restoring")
+    fresh.unlink(missing_ok=True)
+    copy_store(backup, fresh, progress)
+    erased = _erased_in(database) if database.exists() else {}
+    again = _erase(fresh, erased) if erased is not None else None
+    # Of a database that a cut leaves here without its -wal nothing must be missing.
+    with suppress(apsw.Error, StoreUnavailable):
+        writing_connection(database).close()
+    for suffix in ("-wal", "-shm"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+    os.replace(fresh, database)
+    _sync(database.parent)
+    return again
+
+
+def _erased_in(database: Path) -> Mapping[str, int] | None:
+    """Key -> when it was erased. None: it cannot be read any more."""
+    try:
+        reading = reading_connection(database)
+        with unavailable(database):
+            known = reading.table_exists(None, "erased")
+            rows = reading.execute("SELECT key, erased_ms FROM erased").fetchall() if known else []
+            reading.close()
+    except StoreUnavailable:
+        return None
+    return dict(cast(list[tuple[str, int]], rows))
+
+
+def _erase(fresh: Path, erased: Mapping[str, int]) -> int:
+    """Returns how many of the keys had anything."""
+    connection = writing_connection(fresh)
+    number = 0
+    with unavailable(fresh):
+        for key, erased_ms in erased.items():
+            before = connection.total_changes()
+            for table in _TABLES:
+                connection.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
+            number += connection.total_changes() > before
+            connection.execute("REPLACE INTO erased VALUES (?, ?)", (key, erased_ms))
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.close()
+    return number
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,116 @@
+"""`perso backup | restore`: a copy beside a running server, and what comes back of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from perso_core.assembly import DATABASE, KEYS
+from tests.cli.test_commands import perso, write
+from tests.cli.test_privacy import customer, lines
+from tests.journeys.server import Visitor, prepare, serving, session
+
+
+async def visit(visitor: Visitor, url: str, times: int = 1) -> None:
+    async with session() as http:
+        for _ in range(times):
+            await visitor.send(http, url)
+
+
+def events_of(directory: Path, visitor: Visitor) -> list[str]:
+    told = perso(directory, "profile", "export", "ECID", visitor.ecid)
+    if told.returncode == 1:
+        return []
+    return [event["id"] for event in json.loads(told.stdout)["profiles"][0]["events"]]
+
+
+def test_a_backup_beside_a_running_server_is_restored_with_all_it_had(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+    anna = Visitor("anna")
+    with serving(tmp_path / ".perso") as server:
+        asyncio.run(visit(anna, server.url, 3))
+        made = perso(tmp_path, "backup", "monday")
+        before = list(anna.acknowledged)
+        asyncio.run(visit(anna, server.url, 2))
+
+        beside = perso(tmp_path, "restore", "monday")
+        assert beside.returncode == 1
+        assert f"is served by process {server.process.pid}" in beside.stderr
+
+    assert made.returncode == 0
+    assert len(events_of(tmp_path, anna)) == 5
+    assert perso(tmp_path, "restore", "monday").returncode == 0
+    assert events_of(tmp_path, anna) == before
+    # Her cookies still prove her.
+    with serving(tmp_path / ".perso") as server:
+        asyncio.run(visit(anna, server.url))
+    assert events_of(tmp_path, anna) == [*before, anna.acknowledged[-1]]
+
+
+def test_a_backup_is_for_its_owner_alone(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+    with serving(tmp_path / ".perso"):
+        perso(tmp_path, "backup", "monday")
+
+    made = tmp_path / "monday"
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (made, *made.iterdir())}
+    assert modes == {"monday": 0o700, DATABASE: 0o600, KEYS: 0o600}
+
+
+def test_whoever_was_erased_since_does_not_come_back(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+    write(tmp_path, lines(customer("1", a=1), customer("2", a=2)), "customers.jsonl")
+    perso(tmp_path, "profile", "put", "customers.jsonl")
+    with serving(tmp_path / ".perso"):
+        perso(tmp_path, "backup", "monday")
+    perso(tmp_path, "profile", "erase", "CRMID", "1")
+
+    told = perso(tmp_path, "restore", "monday")
+
+    assert "2 profiles that were erased since stay erased." in told.stdout
+    assert perso(tmp_path, "profile", "export", "CRMID", "1").returncode == 1
+    assert perso(tmp_path, "profile", "export", "CRMID", "2").returncode == 0
+
+
+def test_a_damaged_database_is_replaced_and_it_is_said_what_nobody_knows(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+    with serving(tmp_path / ".perso"):
+        perso(tmp_path, "backup", "monday")
+    (tmp_path / ".perso" / DATABASE).write_bytes(b"no database" * 1_000)
+
+    told = perso(tmp_path, "restore", "monday")
+
+    assert told.returncode == 0
+    assert "too damaged to say who was erased since" in told.stdout
+
+
+@pytest.mark.parametrize("damage", [b"no database" * 1_000, b""])
+def test_a_damaged_backup_is_refused_and_nothing_is_touched(damage: bytes, tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+    with serving(tmp_path / ".perso"):
+        perso(tmp_path, "backup", "monday")
+    (tmp_path / "monday" / DATABASE).write_bytes(damage)
+    before = (tmp_path / ".perso" / DATABASE).read_bytes()
+
+    told = perso(tmp_path, "restore", "monday")
+
+    assert told.returncode == 1
+    assert told.stderr.startswith("error: ")
+    assert (tmp_path / ".perso" / DATABASE).read_bytes() == before
+
+
+def test_a_backup_needs_a_new_directory_and_something_to_copy(tmp_path: Path) -> None:
+    nothing = perso(tmp_path, "backup", "monday")
+    prepare(tmp_path / ".perso")
+    (tmp_path / "monday").mkdir()
+    there = perso(tmp_path, "backup", "monday")
+    none = perso(tmp_path, "restore", "tuesday")
+
+    assert (nothing.returncode, there.returncode, none.returncode) == (1, 1, 1)
+    assert "holds no database" in nothing.stderr
+    assert "is there already" in there.stderr
+    assert "is no backup" in none.stderr
