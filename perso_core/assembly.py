@@ -53,9 +53,9 @@ from perso_core.worker.refresh import Refresh, told_to_nobody
 
 DATABASE = "perso.sqlite"
 KEYS = "cookie-keys.json"
-# A bearer token of 8 KiB, the most that is read, with the word before it.
 BACKLOG = 1_024  # connections that may wait to be accepted
-ALIVE_EACH_S = 1.0
+ALIVE_EACH_S = 1.0  # how often a worker tells its supervisor that it lives
+# A bearer token of 8 KiB, the most that is read, with the word before it.
 MAX_HEADER_BYTES = 9 * 1024
 # What is in force before anything was applied: no datastream, so every call is refused as such.
 NOTHING = Definitions(org="")
