@@ -121,7 +121,7 @@ class GuardedRunner(web.AppRunner):
         idle_s: float = 75,
         **more: Any,
     ) -> None:
-        super().__init__(app, **{"keepalive_timeout": idle_s, "auto_decompress": False, **more})
+        super().__init__(app, keepalive_timeout=idle_s, auto_decompress=False, **more)
         self._max_connections = max_connections
         self._head_within_s = head_within_s
 
