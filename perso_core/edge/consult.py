@@ -57,7 +57,9 @@ async def _consult_of_person(
     not chosen: as on the server API."""
     asked = Interaction(profile_key=caller.device.profile_key, datastream_id=call.datastream.id)
     of_device = (await services.decide(asked)).consent
-    chose = of_device.general if of_device else "out" if caller.said_out else None
+    chose = of_device.general if of_device else None
+    if of_device is None and caller.said_out:
+        chose = "out"
     if chose == "out":
         return Consulted(permitted=False, chosen="out")
     if chose is not None and changes:

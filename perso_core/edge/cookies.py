@@ -109,7 +109,13 @@ class CookieNames(Struct, frozen=True):
 def cookie_names(org: str) -> CookieNames:
     """alloy replaces the first `@` alone (protocol.md, 6)."""
     prefix = f"kndctr_{org.replace('@', '_', 1)}_"
-    return CookieNames(*[prefix + one for one in ("identity", "rs", "consent", "cluster", "v")])
+    return CookieNames(
+        identity=f"{prefix}identity",
+        mac=f"{prefix}rs",
+        consent=f"{prefix}consent",
+        cluster=f"{prefix}cluster",
+        version=f"{prefix}v",
+    )
 
 
 def received(

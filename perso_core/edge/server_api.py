@@ -163,11 +163,17 @@ async def _decided(
     changes: list[Change] = []
     if overrides.platform and not asks_alone(request.events[index]):
         changes += await _linked_consent(call, person, services)
-        arrived = arrived_event(
-            *(call, request, index, person.profile_key, named.claims, overrides),
-            dated_ms=named.dated_ms,
+        changes.append(
+            arrived_event(
+                call,
+                request,
+                index,
+                person.profile_key,
+                named.claims,
+                overrides,
+                dated_ms=named.dated_ms,
+            )
         )
-        changes.append(arrived)
     return await services.decide(
         Interaction(
             profile_key=person.profile_key,
