@@ -46,6 +46,8 @@ IN_CLASS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+AGAIN = "Write out what has to come again."
+BACK = ("Back-references are not known", AGAIN)
 ONCE = "Take it out: a text is searched once, from its beginning."
 # After a backslash: what it is in Java, and what to write.
 ESCAPES = {
@@ -63,7 +65,7 @@ ESCAPES = {
     "G": (r"\G, the end of the last find, is not known", ONCE),
     "e": (r"\e, the escape sign, is not known", r"Write \\x1B."),
     "N": (r"\N, a character by its name, is not known", r"Write the character, or \\x{...}."),
-    "k": ("Back-references are not known", "Write out what has to come again."),
+    "k": BACK,
     "b": (r"\b{...} is a word's edge and signs in braces here", r"Write \\b."),
 }
 # Classes by name, without the brackets around them.
@@ -92,6 +94,8 @@ PROPERTIES = {
     "IsPunctuation": r"\\p{P}",
     "IsWhite_Space": r"\\s",
 }
+# The brackets around a class in a fix, which end it.
+BRACKETS = re.compile(r"\[([^^][^]]*)\](?=\.$)")
 LOOKING = {"=": "ahead", "!": "ahead", "<=": "behind", "<!": "behind"}
 FLAGS = {
     "U": "(?U) makes everything match as little as it can here, and Unicode words in Java",
@@ -99,6 +103,8 @@ FLAGS = {
     "d": "(?d), Unix lines, is not known",
     "x": "(?x), comments in patterns, is not known",
 }
+# What is told and how to mend it.
+Told = tuple[str, str]
 
 
 def misread(pattern: str, known: Callable[[str], bool]) -> Misread | None:
@@ -113,9 +119,9 @@ def _misread(pattern: str, known: Callable[[str], bool]) -> Iterator[Misread]:
         found = (IN_CLASS if inside else SIGN).match(pattern, at)
         assert found is not None, "any sign is one"
         kind, text = found.lastgroup, found[0]
-        told: tuple[str, str] | None = None
+        told: Told | None = None
         if kind == "property":
-            told = None if known(text) else _property(found["name"], inside, text[1] == "P")
+            told = None if known(text) else _property(found["name"], denied=text[1] == "P")
         elif kind in TELLING:
             told = TELLING[kind](text)
         if told:
@@ -126,25 +132,22 @@ def _misread(pattern: str, known: Callable[[str], bool]) -> Iterator[Misread]:
         at = found.end()
 
 
-BRACKETS = re.compile(r"\[([^^][^]]*)\](?=\.$)")
-
-
-def _possessive(text: str) -> tuple[str, str]:
+def _possessive(text: str) -> Told:
     return f"{text}, which gives nothing back, is not known", f"Write {text[:-1]}."
 
 
-def _least(text: str) -> tuple[str, str]:
+def _least(text: str) -> Told:
     return f"{text} stands for these signs themselves", f"Write {{0{text[1:]}."
 
 
-def _both(_: str) -> tuple[str, str]:
+def _both(_: str) -> Told:
     return (
         "&& is two signs of the class here, and in Java what two classes have in common",
         "Write out the characters that are meant; & once for the sign.",
     )
 
 
-def _posix(text: str) -> tuple[str, str]:
+def _posix(text: str) -> Told:
     told = f"{text} is a class by name here, and in Java these signs"
     if "^" in text:
         return told, "Write what is meant, such as [^A-Za-z]."
@@ -153,16 +156,16 @@ def _posix(text: str) -> tuple[str, str]:
     return told, f"Write {meant}."
 
 
-def _inner(_: str) -> tuple[str, str]:
+def _inner(_: str) -> Told:
     return (
         "[ in a class is the sign itself here, and in Java a class within the class",
         r"Write the characters in one class; \\[ for the sign.",
     )
 
 
-def _escape(text: str) -> tuple[str, str] | None:
+def _escape(text: str) -> Told | None:
     letter = text[1:2]
-    if letter == "b" and text == r"\b":
+    if text == r"\b":
         return None
     if letter == "c" and len(text) > 2:
         code = ord(text[2]) ^ 64
@@ -172,14 +175,14 @@ def _escape(text: str) -> tuple[str, str] | None:
     return ESCAPES.get(letter)
 
 
-def _number(text: str) -> tuple[str, str] | None:
+def _number(text: str) -> Told | None:
     digits = text[1:]
     if digits[0] != "0":
         if len(digits) == 1:
-            return "Back-references are not known", "Write out what has to come again."
+            return BACK
         return (
             f"{text} is a character by its number here, and in Java what a group found",
-            "Write out what has to come again.",
+            AGAIN,
         )
     octal = digits[1:4] if digits[1:2] <= "3" else digits[1:3]
     if not octal:
@@ -192,21 +195,21 @@ def _number(text: str) -> tuple[str, str] | None:
     )
 
 
-def _group(text: str) -> tuple[str, str] | None:
+def _group(text: str) -> Told | None:
     inner = text[2:]
     if inner in LOOKING:
         return f"Looking {LOOKING[inner]} is not known", "Ask for it in a condition of its own."
     if inner == ">":
         return "(?>...), which gives nothing back, is not known", "Write (?:...)."
     if inner == "P=":
-        return "Back-references are not known", "Write out what has to come again."
+        return BACK
     wrong = next((flag for flag in inner.split(":")[0] if flag in FLAGS), None)
     if wrong is None or "<" in inner:
         return None
     return FLAGS[wrong], "Take it out; known are i, m and s."
 
 
-TELLING: dict[str | None, Callable[[str], tuple[str, str] | None]] = {
+TELLING: dict[str | None, Callable[[str], Told | None]] = {
     "number": _number,
     "escape": _escape,
     "possessive": _possessive,
@@ -218,11 +221,11 @@ TELLING: dict[str | None, Callable[[str], tuple[str, str] | None]] = {
 }
 
 
-def _property(name: str, inside: bool, denied: bool) -> tuple[str, str]:
+def _property(name: str, *, denied: bool) -> Told:
     told = f"The class {name} is not known"
     meant = PROPERTIES.get(name)
     if meant is None:
-        last = re.split(r"[=]", name)[-1]
+        last = name.rpartition("=")[2]
         script = last[2:] if last[:2] in ("Is", "In") else last
         if script == name:
             return told, r"Write a category or a script, such as \\p{Lu} or \\p{Greek}."
