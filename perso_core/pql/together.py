@@ -115,7 +115,8 @@ def _bounded(conditions: Sequence[Condition], known: FieldType) -> bool:
     least, most, open_least, open_most = known.least, known.most, False, False
     whole = known.kind == "integer"
     numbers = known.kind in ("number", "integer")
-    for op, number in [one.bound for one in conditions if one.bound and numbers >= one.denied]:
+    bounds = [one.bound for one in conditions if one.bound and (numbers or not one.denied)]
+    for op, number in bounds:
         if op[0] == ">":
             # Of whole numbers above n the first is the one after it.
             at, is_open = (number // 1 + 1, False) if whole and op == ">" else (number, op == ">")
@@ -137,7 +138,7 @@ def _timed(conditions: Sequence[Condition], known: FieldType) -> bool:
     left = ALWAYS
     times = known.kind in ("date", "datetime")
     for one in conditions:
-        if one.spans is not None and times >= one.denied:
+        if one.spans is not None and (times or not one.denied):
             left = intersection(left, one.spans)
     return left != ()
 
