@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 from perso_core.errors import RuleError
@@ -126,7 +127,7 @@ class _Checker(ConditionChecks):
     def call(self, node: Call) -> Node:
         signature = FUNCTIONS.get(node.name)
         if signature is None:
-            self.unknown(node.name, FUNCTIONS, node.span)
+            self.unknown(node.name, FUNCTIONS, node.span, elsewhere=METHODS)
             return Call(node.name, self.each(node.args), node.span)
         if not self.counted(node.name, signature, len(node.args), node.span):
             return Call(node.name, self.each(node.args), node.span)
@@ -140,16 +141,24 @@ class _Checker(ConditionChecks):
         if node.name == "stringCompare" and isinstance(args[0], Constant):
             name = str(args[0].value)
             if name not in STRING_TESTS:
-                self.unknown(name, dict.fromkeys(STRING_TESTS), args[0].span)
+                self.unknown(name, STRING_TESTS, args[0].span)
             elif self.typed:
                 self.types.string_compare(name, args)
         return checked
 
-    def unknown(self, name: str, known: Mapping[str, Any], span: Span) -> None:
+    def unknown(
+        self,
+        name: str,
+        known: Collection[str],
+        span: Span,
+        *,
+        elsewhere: Mapping[str, Signature] = MappingProxyType({}),
+    ) -> None:
+        """known: the names that may stand here. elsewhere: those of methods for a function, of
+        functions for a method; empty for a test of texts, which has a place of its own."""
         lowered = [one for one in known if one.lower() == name.lower()]
-        elsewhere = {id(FUNCTIONS): METHODS, id(METHODS): FUNCTIONS}.get(id(known), {})
         if not lowered and name in elsewhere:
-            where = "after a dot" if known is FUNCTIONS else "by itself"
+            where = "after a dot" if elsewhere is METHODS else "by itself"
             self.fault(span, f"{name} stands {where}.", f"Write {elsewhere[name].example}.")
             return
         foreign = FOREIGN.get(name.lower()) if elsewhere else None
@@ -173,7 +182,7 @@ class _Checker(ConditionChecks):
         base = profile or self.check(node.base)
         signature = METHODS.get(node.name)
         if signature is None:
-            self.unknown(node.name, METHODS, node.span)
+            self.unknown(node.name, METHODS, node.span, elsewhere=FUNCTIONS)
             return Method(base, node.name, (), node.span)
         if not self.counted(node.name, signature, len(node.args), node.span):
             return Method(base, node.name, (), node.span)
@@ -199,6 +208,7 @@ class _Checker(ConditionChecks):
             self.types.text(key)
 
     def of_text(self, name: str, base: Node) -> bool:
+        """Whether the method finds a text to look at; a fault where not."""
         # A group is found in one text alone.
         return self.expect(base, "text") if name == "regexGroup" else self.text(base)
 

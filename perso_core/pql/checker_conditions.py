@@ -171,11 +171,11 @@ class ConditionChecks(TimeChecks):
         return span[0] + first, span[0] + last
 
     def text(self, node: Node) -> bool:
-        """The same of what is tested as a text: any element of a list may be one."""
+        """Whether it can be tested as a text, of a list any element of it; a fault where not."""
         return bool(any_of(node) & TEXTUAL) or self.expect(node, "text")
 
     def expect(self, node: Node, kind: Type) -> bool:
-        """A fault, and False, when the node is known to be something else."""
+        """Whether the node can be of the kind; a fault where it is known to be something else."""
         if type_of(node) in (kind, "any"):
             return True
         self.fault(
