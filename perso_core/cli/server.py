@@ -54,7 +54,8 @@ def _ready(address: str) -> None:
 
 
 async def _supervised(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Raises OSError for an address that is taken."""
+    """Several processes, until stopped. Returns the exit status. Raises OSError for an address that
+    is taken."""
     supervisor = Supervisor(
         _worker_command(arguments),
         host=settings.host,
@@ -78,12 +79,16 @@ def _worker_command(arguments: argparse.Namespace) -> list[str]:
 
 
 def _serve_as_worker(arguments: argparse.Namespace, settings: Settings) -> int:
+    """On the sockets of the supervisor that started us, until it stops us or is gone."""
     from perso_core import assembly
 
     pipe = Pipe(arguments.pipe)
     sockets = [socket.socket(fileno=int(one)) for one in arguments.sockets.split(",")]
     assembly.serve(settings, ready=lambda _: pipe.ready(), sockets=sockets, alive=pipe.alive)
     return 0
+
+
+# ---- the demo --------------------------------------------------------------------
 
 
 def demo(rest: Sequence[str]) -> int:

@@ -32,10 +32,6 @@ Tell = Callable[[str], None]
 Sockets = tuple[socket.socket, ...]
 
 
-class Ended(Exception):
-    """A worker ended before it was ready."""
-
-
 def bound(host: str, port: int) -> Sockets:
     """A socket for each address of the host, not yet listening. Raises OSError."""
     found: list[socket.socket] = []
@@ -66,12 +62,13 @@ def pause_s(short_lives: int) -> float:
 
 
 class Worker:
-    """One process. ready: it answers. ended: it is gone."""
+    """One process. up: settles once it answers (True), or is gone before it did (False). ended:
+    it is gone."""
 
     def __init__(self, process: asyncio.subprocess.Process, pipe: int) -> None:
         self.process = process
         self.began_s = time.monotonic()
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.up: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.create_task(process.wait())
         self._pipe = pipe
         self._heard_s = self.began_s
@@ -88,8 +85,8 @@ class Worker:
         said = b""
         with contextlib.suppress(BlockingIOError):
             said = os.read(self._pipe, 4_096)
-        if READY in said and not self.ready.done():
-            self.ready.set_result(None)
+        if READY in said and not self.up.done():
+            self.up.set_result(True)
         if BEAT in said or READY in said:
             self._heard_s = time.monotonic()
         elif not said:
@@ -98,9 +95,8 @@ class Worker:
     def _end(self, _: object) -> None:
         asyncio.get_running_loop().remove_reader(self._pipe)
         os.close(self._pipe)
-        if not self.ready.done():
-            self.ready.set_exception(Ended)
-            self.ready.exception()  # heard, also where nobody waits
+        if not self.up.done():
+            self.up.set_result(False)
 
     def signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -116,13 +112,13 @@ class Worker:
 
 
 class Slot(Struct):
-    """One worker's place. sockets: kept over its replacements."""
+    """One worker's place. sockets: kept over its replacements. short_lives: workers in a row that
+    ended within STEADY_S."""
 
     number: int
     sockets: Sockets
     worker: Worker | None = None
     short_lives: int = 0
-    restarting: bool = False
 
 
 class Supervisor:
@@ -212,10 +208,10 @@ class Supervisor:
         """Whether it answers in time, and nobody stops us meanwhile."""
         assert worker, "it was started"
         stopping = asyncio.create_task(self._stopping.wait())
-        waited: list[asyncio.Future[Any]] = [worker.ready, stopping]
+        waited: list[asyncio.Future[Any]] = [worker.up, stopping]
         await asyncio.wait(waited, timeout=READY_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        return worker.ready.done() and worker.ready.exception() is None
+        return worker.up.done() and worker.up.result()
 
     # ---- watching ---------------------------------------------------------------
 
@@ -235,7 +231,7 @@ class Supervisor:
         """Returns once it is gone; one that is silent for too long is killed."""
         while not worker.ended.done():
             await asyncio.wait([worker.ended], timeout=self._silent_after_s / 10)
-            if worker.ready.done() and worker.silent_s > self._silent_after_s:
+            if worker.up.done() and worker.silent_s > self._silent_after_s:
                 self._tell(f"{_named(slot, worker)} has hung for {worker.silent_s:.0f} s.")
                 worker.signal(signal.SIGKILL)
                 await asyncio.wait([worker.ended])
