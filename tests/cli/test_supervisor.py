@@ -13,11 +13,11 @@ from contextlib import asynccontextmanager
 import pytest
 from msgspec import Struct, field
 
-from perso_core.cli.supervisor import Supervisor, bound
+from perso_core.cli.supervisor import Supervisor, bound, pause_s
 
 LIMIT_S = 30
 
-# A worker as the supervisor sees it: it says R once it answers, and then a dot each second.
+# A worker as the supervisor sees it: it says R once it answers, and then a dot now and then.
 WELL = """
 import os, sys, time
 pipe = int(sys.argv[sys.argv.index("--pipe") + 1])
@@ -84,7 +84,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced() -> None:
     assert "has hung for" in told.lines[1]
 
 
-async def test_workers_that_end_at_once_are_started_ever_later_and_it_is_said_so() -> None:
+async def test_workers_that_end_at_once_are_started_ever_later_and_the_log_says_so() -> None:
     async with supervising(ENDING) as told:
         await told.until(lambda text: "The next one starts in 0.4 s." in text)
     text = "\n".join(told.lines)
@@ -120,9 +120,29 @@ def test_sockets_of_one_address_can_be_many_and_a_strangers_cannot_be_shared() -
             bound("127.0.0.1", stranger.getsockname()[1])
 
 
-def test_a_name_with_two_addresses_is_listened_to_at_both_under_one_port() -> None:
-    sockets = bound("localhost", 0)
-    ports = {one.getsockname()[1] for one in sockets}
+def test_a_name_with_two_addresses_is_listened_to_at_both_under_one_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = ("127.0.0.1", "127.0.0.2")
+    stream = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *_, **__: [(*stream, (address, 0)) for address in both]
+    )
+
+    sockets = bound("shop.test", 0)
+    addresses = [one.getsockname() for one in sockets]
     for one in sockets:
         one.close()
-    assert len(ports) == 1
+
+    port = addresses[0][1]
+    assert addresses == [(address, port) for address in both]
+    assert port > 0
+
+
+@pytest.mark.parametrize(
+    ("short_lives", "pause"), [(0, 0.0), (1, 0.1), (2, 0.2), (5, 1.6), (8, 10.0), (1_000, 10.0)]
+)
+def test_a_worker_that_ends_again_and_again_is_started_ever_later(
+    short_lives: int, pause: float
+) -> None:
+    assert pause_s(short_lives) == pause

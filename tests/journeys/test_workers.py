@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -17,7 +17,6 @@ import aiohttp
 import pytest
 from msgspec import Struct
 
-from perso_core.cli.supervisor import pause_s
 from tests.journeys.server import ROOT, STOP_LIMIT_S, prepare
 
 WAIT_LIMIT_S = 60
@@ -84,9 +83,8 @@ def alive(pid: int) -> bool:
     return state not in "ZX"
 
 
-def until(holds: object, what: str) -> None:
+def until(holds: Callable[[], bool], what: str) -> None:
     """Waits for something that other processes do."""
-    assert callable(holds)
     give_up_s = time.monotonic() + WAIT_LIMIT_S
     while not holds():
         assert time.monotonic() < give_up_s, f"{what} did not come about"
@@ -121,7 +119,7 @@ async def visited(url: str) -> AsyncIterator[Counter[object]]:
         await asyncio.gather(*visitors)
 
 
-async def soon(holds: object, what: str) -> None:
+async def soon(holds: Callable[[], bool], what: str) -> None:
     await asyncio.to_thread(until, holds, what)
 
 
@@ -206,12 +204,3 @@ def test_workers_that_cannot_start_are_an_error_at_once(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "perso.sqlite" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("short_lives", "pause"), [(0, 0.0), (1, 0.1), (2, 0.2), (5, 1.6), (8, 10.0), (1_000, 10.0)]
-)
-def test_a_worker_that_ends_again_and_again_is_started_ever_later(
-    short_lives: int, pause: float
-) -> None:
-    assert pause_s(short_lives) == pause
