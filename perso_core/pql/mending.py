@@ -56,6 +56,7 @@ SCAN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+BRACKET = re.compile(r"\s*\(")
 # A bracket that begins a list: a literal follows it, then a comma or the other bracket.
 LISTED = re.compile(
     r"""\s*(?:"(?:[^"\\]|\\.)*"|'[^'\n]*'|-?[\d.]+|true|false)\s*[,)]""", re.IGNORECASE | re.DOTALL
@@ -103,14 +104,14 @@ Meant = tuple[list[Token], list[Note]]
 class _Reading:
     """One pass over the rule.
 
-    round: of each open "(", whether a list was meant. tested: the next text is what a test that
-    stands in the middle asks for; a bracket is to follow it.
+    brackets: of each "(" that is open, whether a list was meant. tested: the next text is what a
+    test that stands in the middle asks for; a bracket is to follow it.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.found = Mended([], [], [])
-        self.round: list[bool] = []
+        self.brackets: list[bool] = []
         self.tested = False
 
     def read(self, match: re.Match[str]) -> int:
@@ -145,7 +146,7 @@ class _Reading:
             return [Token("name", text, span)], []
         dotted = [_mark(".", span), Token("name", name, span)]
         note = Note(span, f"{name} stands after a dot.", f'Write .{name}("...").')
-        if self.text[span[1] :].lstrip()[0] == "(":
+        if BRACKET.match(self.text, span[1]):
             return dotted, [note]
         self.tested = True
         return [*dotted, _mark("(", span)], [note]
@@ -153,10 +154,10 @@ class _Reading:
     def bracket(self, text: str, span: Span) -> Meant:
         """`in (1, 2)`: a list stands in square brackets."""
         if text == ")":
-            return [_mark("]" if self.round and self.round.pop() else ")", span)], []
+            return [_mark("]" if self.brackets and self.brackets.pop() else ")", span)], []
         last = self.found.tokens[-1].word if self.found.tokens else ""
         listed = last in ("in", "notin") and bool(LISTED.match(self.text, span[1]))
-        self.round.append(listed)
+        self.brackets.append(listed)
         if not listed:
             return [_mark("(", span)], []
         note = Note(
