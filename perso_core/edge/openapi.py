@@ -8,7 +8,7 @@ from functools import lru_cache
 import msgspec
 from msgspec import Struct
 
-from perso_core.edge.openapi_schemas import Schema, at, schemas
+from perso_core.edge.openapi_schemas import REQUEST_ID, Schema, at, schemas
 from perso_core.edge.problem import EdgeError
 from perso_core.edge.wire import (
     AcquireRequest,
@@ -160,12 +160,21 @@ REFUSALS: Mapping[int, str] = {
     429: "Too many calls; come back after `Retry-After` seconds.",
 }
 
-# What is read with GET, by anybody: path -> (name, summary, media type).
-FILES: Mapping[str, tuple[str, str, str]] = {
-    "/openapi.json": ("openapiDocument", "This document", "application/json"),
-    "/openapi": ("openapiPage", "This document, to be read", "text/html"),
-    "/perso.js": ("persoJs", "The client for pages", "text/javascript"),
-    "/alloy-destinations-shim.js": (
+
+class File(Struct, frozen=True):
+    """What is read with GET, by anybody."""
+
+    name: str
+    summary: str
+    media_type: str
+
+
+# By path.
+FILES: Mapping[str, File] = {
+    "/openapi.json": File("openapiDocument", "This document", "application/json"),
+    "/openapi": File("openapiPage", "This document, to be read", "text/html"),
+    "/perso.js": File("persoJs", "The client for pages", "text/javascript"),
+    "/alloy-destinations-shim.js": File(
         "alloyDestinationsShim",
         "Puts `result.destinations` back where alloy 2.33.0 to 2.34.0 drop it",
         "text/javascript",
@@ -186,7 +195,7 @@ _ABOUT = (
 @lru_cache(maxsize=1)
 def document() -> bytes:
     """The document as JSON. Servers stand relative to where the document is read."""
-    files = {path: {"get": _get(*file)} for path, file in FILES.items()}
+    files = {path: {"get": _get(file)} for path, file in FILES.items()}
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -240,14 +249,14 @@ def _post(one: Operation) -> Schema:
     }
 
 
-def _get(name: str, summary: str, media_type: str) -> Schema:
-    schema: Schema = {"type": "object"} if media_type == "application/json" else {"type": "string"}
+def _get(file: File) -> Schema:
+    schema = {"type": "object" if file.media_type == "application/json" else "string"}
     return {
-        "operationId": name,
-        "summary": summary,
+        "operationId": file.name,
+        "summary": file.summary,
         "security": [],
         "responses": {
-            "200": {"description": "It is here.", "content": {media_type: {"schema": schema}}},
+            "200": {"description": "It is here.", "content": {file.media_type: {"schema": schema}}},
             "405": _refused(405),
         },
     }
@@ -296,7 +305,7 @@ _OF_BATCHES: Sequence[Schema] = (
 _HEADERS: Mapping[str, Schema] = {
     "RequestId": {
         "required": True,
-        "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,128}$"},
+        "schema": REQUEST_ID,
         "description": "The call's own id, or the one that was made for it.",
     },
     "AdobeEdge": {

@@ -38,6 +38,7 @@ _WHEN: Schema = {
     )
 }
 _FREE: Schema = {"type": "object", "additionalProperties": True}
+REQUEST_ID: Schema = {"type": "string", "pattern": r"^[\x21-\x7e]{1,128}$"}
 
 # A type's docstring speaks of its Python names; a caller reads these words.
 _WORDS: Mapping[str, str] = {
@@ -75,6 +76,7 @@ def at(name: str) -> Schema:
 
 
 def name_pattern(most: int) -> str:
+    """Of an id or a namespace: 1 to so many characters, each of which can be seen."""
     return f"^[^{UNSEEN}]{{1,{most}}}$"
 
 
@@ -329,15 +331,14 @@ def _handle(kind: str, item: Schema) -> Schema:
 
 def _answers() -> dict[str, Schema]:
     problems: Schema = {"type": "array", "minItems": 1, "items": at("Problem")}
-    request_id: Schema = {"type": "string", "pattern": r"^[\x21-\x7e]{1,128}$"}
-    answer = {"requestId": request_id, "handle": {"type": "array", "items": at("Handle")}}
+    answer = {"requestId": REQUEST_ID, "handle": {"type": "array", "items": at("Handle")}}
     return {
         "Answer": _object({**answer, "warnings": problems}, optional=("warnings",)),
         "Failed": _object(
             {**answer, "errors": problems, "warnings": problems}, optional=("warnings",)
         ),
         "Accepted": _object(
-            {"requestId": request_id, "warnings": problems}, optional=("warnings",)
+            {"requestId": REQUEST_ID, "warnings": problems}, optional=("warnings",)
         ),
     }
 
