@@ -312,7 +312,7 @@ def test_a_request_hidden_behind_a_refused_one_is_its_body(served: str) -> None:
         assert still_answers(connection)
 
 
-def test_a_caller_that_ends_its_side_still_reads_its_answer(served: str) -> None:
+def test_a_caller_that_ends_its_side_reads_its_own_answer_or_none(served: str) -> None:
     with connected(served) as connection:
         connection.send(GOOD)
         connection.no_more()
