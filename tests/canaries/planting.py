@@ -44,9 +44,11 @@ def taken_out(body: bytes) -> bytes:
 
 def plant() -> None:
     """From now on, in this process."""
-    apply.Profile = _planted_profile  # type: ignore[attr-defined,assignment]
-    apply.patched = _planted_patch  # type: ignore[attr-defined]
-    engine.lookup = _planted_lookup  # type: ignore[attr-defined]
+    made_by: Any = apply
+    answered_by: Any = engine
+    made_by.Profile = _planted_profile
+    made_by.patched = _planted_patch
+    answered_by.lookup = _planted_lookup
 
 
 def _planted_profile(*, key: str) -> Profile:

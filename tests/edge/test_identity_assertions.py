@@ -10,6 +10,7 @@ import pytest
 
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.document import Definitions
+from perso_core.edge.problem import IssuerUnreachable
 from perso_core.engine.engine import Interaction
 from perso_core.engine.journal import AttributesPatched
 from tests.building import ORG
@@ -335,8 +336,6 @@ async def test_an_issuer_says_who_somebody_is_only_where_it_was_let(site: Any) -
 
 async def test_an_issuer_that_is_down_costs_the_page_nothing_but_the_customer() -> None:
     async def down(*_: object) -> None:
-        from perso_core.edge.problem import IssuerUnreachable
-
         raise IssuerUnreachable("Down.", fix="Wait.")
 
     async with running_edge(

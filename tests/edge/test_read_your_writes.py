@@ -6,7 +6,7 @@ Two edges over one database, and nothing that announces what either wrote: the v
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -36,12 +36,12 @@ from tests.edge.running import (
 )
 from tests.worker.stack import WatchedStore
 
-IN = {
-    "consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}],
-}
-OUT = {
-    "consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "out"}}],
-}
+
+def choice(general: str) -> dict[str, object]:
+    return {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": general}}]}
+
+
+IN, OUT = choice("in"), choice("out")
 
 
 class Two(Struct):
@@ -268,10 +268,9 @@ def alone(directory: Path) -> Settings:
 
 
 async def test_a_page_rendered_by_one_process_knows_what_another_was_told(tmp_path: Path) -> None:
-    clock: Callable[[], int] = lambda: NOON_MS  # noqa: E731 - it stands still
-    async with open_perso(alone(tmp_path), clock_ms=clock) as first:
+    async with open_perso(alone(tmp_path), clock_ms=lambda: NOON_MS) as first:
         await first.apply(definitions())
-        async with open_perso(alone(tmp_path), clock_ms=clock) as second:
+        async with open_perso(alone(tmp_path), clock_ms=lambda: NOON_MS) as second:
             cookies: dict[str, str] = {}
             for number in range(6):
                 perso, event = ((first, "view"), (second, "commerce.productListAdds"))[number % 2]

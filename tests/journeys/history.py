@@ -7,7 +7,7 @@ So each answered event is a read of the profile, to be checked against what the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.edge.running import NAMES
 MOST_CLICKS = 24
 EVENTS = 20  # in one request, at most
 TRIES, PAUSE_S = 200, 0.05
+_PULL = "activation:pull"
 
 
 def counting() -> Definitions:
@@ -53,7 +54,7 @@ class Kept(Struct, frozen=True):
     kept: tuple[str, ...]
 
 
-def violations(reads: list[Read], kept: list[Kept] = []) -> Iterator[str]:  # noqa: B006 - not changed
+def violations(reads: Sequence[Read], kept: Sequence[Kept] = ()) -> Iterator[str]:
     """What breaks a promise, in words."""
     for read in reads:
         if not read.own:
@@ -149,9 +150,6 @@ class Visitor(Struct):
                 token = self.cookies.get(NAMES.version, "")
                 self.floors[token] = max(self.floors.get(token, 0), counts[-1])
         return reads
-
-
-_PULL = "activation:pull"
 
 
 async def visit(

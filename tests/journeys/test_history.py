@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -59,7 +60,7 @@ async def visited(
 ) -> tuple[list[Read], list[Visitor]]:
     everyone: list[Visitor] = []
     found: list[Read] = []
-    numbers = iter(range(10**9))
+    numbers = count()
 
     async def one_after_the_other(http: aiohttp.ClientSession) -> None:
         while len(found) < reads:

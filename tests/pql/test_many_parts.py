@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from perso_core.pql.compiler import Verdict, compile_rule
+from perso_core.pql.instants import DAY_MS
 
 NOW_MS = 1_000_000
-DAY_MS = 86_400_000
 
 
 def functions_of(function: Any) -> Iterator[CodeType]:

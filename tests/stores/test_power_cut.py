@@ -17,7 +17,7 @@ from perso_core.stores.sqlite_writer import Writer
 from tests.building import event
 from tests.soaking import times
 from tests.stores.building import arrived
-from tests.stores.power import Acknowledged, Record, after_cut, recorded
+from tests.stores.power import Acknowledged, Record, Sync, after_cut, recorded
 
 COMMITS = 60
 VISITORS = 7
@@ -91,10 +91,7 @@ def test_no_cut_loses_what_was_acknowledged_or_spoils_the_store(tmp_path: Path) 
     found = found_after_cuts(tmp_path, record, STATES)
 
     assert (found.states, found.lost, found.corrupt) == (STATES, 0, 0)
-    checkpoints = sum(
-        getattr(one, "name", "") == DATABASE and type(one).__name__ == "Sync"
-        for one in record.operations
-    )
+    checkpoints = sum(isinstance(one, Sync) and one.name == DATABASE for one in record.operations)
     print(
         f"{STATES:,} states of {len(record.operations)} operations, {checkpoints} syncs of the file"
     )
