@@ -86,7 +86,7 @@ def test_whoever_is_erased_is_a_stranger_to_the_running_server(tmp_path: Path) -
         assert len(asyncio.run(again(server.url, bert))) == 1
 
 
-def test_erasing_somebody_nobody_knows_is_told(tmp_path: Path) -> None:
+def test_whoever_erases_or_exports_a_stranger_is_told_that_nothing_is_kept(tmp_path: Path) -> None:
     prepare(tmp_path / ".perso")
 
     for verb in ("erase", "export"):
@@ -95,11 +95,11 @@ def test_erasing_somebody_nobody_knows_is_told(tmp_path: Path) -> None:
         assert told.stderr.startswith(f"error: Nothing is kept of ECID {ECID}")
 
 
-def test_an_identity_that_is_none_is_told(tmp_path: Path) -> None:
+def test_whoever_mistypes_an_identity_is_told_what_is_wrong_with_it(tmp_path: Path) -> None:
     for verb in ("erase", "export"):
         told = perso(tmp_path, "profile", verb, "ECID", "17")
         assert told.returncode == 2
-        assert "error: " in told.stderr
+        assert told.stderr.startswith("error: The ECID “17” is not 38 digits.")
 
 
 def test_where_nothing_was_ever_stored_nothing_is_made(tmp_path: Path) -> None:
