@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from perso_core.edge.openapi_schemas import REQUEST_ID, Schema, at, schemas
-from perso_core.edge.problem import EdgeError
+from perso_core.edge.problem import EdgeError, HttpBad
 from perso_core.edge.wire import (
     AcquireRequest,
     ConsentRequest,
@@ -187,8 +187,8 @@ _ABOUT = (
     "`text/javascript`. Fields that are not named here are passed over. Failures of ours are no "
     "5xx: they go out as a `207` whose `errors` say what to send again. A page of a listed origin "
     "reads every answer, and is answered to a preflight (`OPTIONS`) with `204`. What is no HTTP, "
-    "or has a header of more than 9 KiB, is answered with a `400`, and an `Expect` that nobody "
-    "knows with a `417` in plain text."
+    "or has a header of more than 9 KiB, is answered with a `400` of the type "
+    f"`{HttpBad.code}`, and an `Expect` that nobody knows with a `417` in plain text."
 )
 
 

@@ -11,8 +11,9 @@ import schemathesis
 
 from perso_core.edge.app import ACTIONS, SERVER_ACTIONS
 from perso_core.edge.openapi import FILES, OPERATIONS, REFUSALS, Operation, document
-from perso_core.edge.problem import EdgeError
-from tests.edge.running import RunningEdge, connection, ordinary, running_edge
+from perso_core.edge.problem import EdgeError, HttpBad
+from tests.edge.raw import connected
+from tests.edge.running import RunningEdge, ordinary, running_edge
 
 
 def described() -> dict[str, Any]:
@@ -132,24 +133,26 @@ async def test_what_is_read_is_there_and_takes_no_other_method(edge: RunningEdge
 
 
 @pytest.mark.parametrize(
-    ("head", "status"),
+    ("head", "status", "code"),
     [
-        (b"POST /ee/v1/interact HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n", b"417"),
-        (b"POST /ee/v1/interact HTTP/1.1\r\nX: " + b"x" * (9 * 1024 + 1) + b"\r\n\r\n", b"400"),
-        (b"Good morning\r\n\r\n", b"400"),
+        (b"POST /ee/v1/interact HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n", 417, ""),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * (9 * 1024 + 1) + b"\r\n\r\n", 400, HttpBad.code),
+        (b"Good morning\r\n\r\n", 400, HttpBad.code),
     ],
     ids=["a wonder is expected", "a header is too long", "it is no HTTP"],
 )
-async def test_what_the_server_below_refuses_is_answered_as_the_document_says(
-    edge: RunningEdge, head: bytes, status: bytes
+def test_what_the_server_below_refuses_is_answered_as_the_document_says(
+    served: str, head: bytes, status: int, code: str
 ) -> None:
-    async with connection(edge) as (reader, writer):
-        writer.write(head)
-        answer = await reader.readuntil(b"\r\n\r\n")
+    with connected(served) as connection:
+        connection.send(head)
+        told = connection.answer()
 
-    assert answer.split()[1] == status
-    assert b"Content-Type: text/plain" in answer
-    assert f"`{status.decode()}`" in described()["info"]["description"]
+    assert told is not None
+    assert (told.status, told.code) == (status, code)
+    assert (told.header("content-type") or "").startswith("text/plain") == (not code)
+    how = f"of the type `{code}`" if code else "in plain text"
+    assert f"`{status}` {how}" in described()["info"]["description"]
 
 
 async def test_an_identity_map_as_described_is_taken_and_another_is_not(edge: RunningEdge) -> None:
