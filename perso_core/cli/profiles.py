@@ -115,54 +115,42 @@ class Progress:
 def get(arguments: argparse.Namespace) -> int:
     """Print one profile as JSON; exit code 1 and a message where nothing is kept."""
     settings = settings_of(arguments)
-    problem = identity_problem(arguments.namespace, arguments.id)
-    if problem:
-        print(f"error: {' '.join(problem)}", file=sys.stderr)
+    identity = _identity(arguments)
+    if identity is None:
         return 2
-    identity = Identity(arguments.namespace, arguments.id)
     profile = asyncio.run(_profile(identity, arguments.datastream, settings))
     if profile is None:
-        place = f"{identity.namespace} {identity.id} in {settings.data_dir}"
-        fix = "Check the id, and --data-dir."
-        print(f"error: Nothing is kept of {place}. {fix}", file=sys.stderr)
-        return 1
-    # Where the output cannot carry every character, JSON's own escapes keep it JSON.
-    escapes = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
-    print(json.dumps(_shown(identity, profile), indent=2, ensure_ascii=escapes))
+        return _nothing_kept(identity, settings)
+    _print_json(_shown(identity, profile))
     return 0
 
 
 def export(arguments: argparse.Namespace) -> int:
     """Print all that is kept of an identity as JSON; 1 and a message where nothing is."""
-    return asyncio.run(_with_all(arguments, _exported))
+    return asyncio.run(_where_kept(arguments, _exported))
 
 
 def erase(arguments: argparse.Namespace) -> int:
     """Erase all that is kept of an identity; 1 and a message where nothing was kept."""
-    return asyncio.run(_with_all(arguments, _erased))
+    return asyncio.run(_where_kept(arguments, _erased))
 
 
-async def _with_all(
+async def _where_kept(
     arguments: argparse.Namespace, act: Callable[[Identity, Perso], Awaitable[bool]]
 ) -> int:
-    """2: the identity is none. 1: nothing is kept of it."""
+    """The exit code. act: tells whether something was kept of the identity."""
     from perso_core.assembly import open_perso
 
     settings = settings_of(arguments)
-    problem = identity_problem(arguments.namespace, arguments.id)
-    if problem:
-        print(f"error: {' '.join(problem)}", file=sys.stderr)
+    identity = _identity(arguments)
+    if identity is None:
         return 2
-    identity = Identity(arguments.namespace, arguments.id)
     found = False
     if has_store(settings):
         async with open_perso(settings, announce=True) as perso:
             found = await act(identity, perso)
         await heard(settings)
-    if not found:
-        place = f"{identity.namespace} {identity.id} in {settings.data_dir}"
-        print(f"error: Nothing is kept of {place}. Check the id, and --data-dir.", file=sys.stderr)
-    return 0 if found else 1
+    return 0 if found else _nothing_kept(identity, settings)
 
 
 async def _exported(identity: Identity, perso: Perso) -> bool:
@@ -172,8 +160,7 @@ async def _exported(identity: Identity, perso: Perso) -> bool:
             "identity": {"namespace": identity.namespace, "id": identity.id},
             "profiles": [_everything(key, stored) for key, stored in found.items()],
         }
-        escapes = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
-        print(json.dumps(told, indent=2, ensure_ascii=escapes))
+        _print_json(told)
     return bool(found)
 
 
@@ -183,6 +170,28 @@ async def _erased(identity: Identity, perso: Perso) -> bool:
         profiles = f"{number} profile{'s' * (number != 1)}"
         print(f"{profiles} of {shown(f'{identity.namespace} {identity.id}')} erased.")
     return bool(number)
+
+
+def _identity(arguments: argparse.Namespace) -> Identity | None:
+    """None where it cannot be one: standard error says why."""
+    problem = identity_problem(arguments.namespace, arguments.id)
+    if problem:
+        print(f"error: {' '.join(problem)}", file=sys.stderr)
+        return None
+    return Identity(arguments.namespace, arguments.id)
+
+
+def _nothing_kept(identity: Identity, settings: Settings) -> int:
+    """Says so; the exit code."""
+    named = f"{identity.namespace} {identity.id} in {settings.data_dir}"
+    print(f"error: Nothing is kept of {named}. Check the id, and --data-dir.", file=sys.stderr)
+    return 1
+
+
+def _print_json(told: dict[str, Any]) -> None:
+    # Where the output cannot carry every character, JSON's own escapes keep it JSON.
+    escapes = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
+    print(json.dumps(told, indent=2, ensure_ascii=escapes))
 
 
 def _everything(key: str, stored: Stored) -> dict[str, Any]:
