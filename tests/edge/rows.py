@@ -31,6 +31,7 @@ ERRORS = "edge/test_errors"
 FAILURES = "edge/test_failures"
 FIRST_PARTY = "edge/test_first_party"
 IDENTITY = "edge/test_identity"
+IDENTITY_ERRORS = "edge/test_identity_errors"
 LIMITS = "edge/test_limits"
 ORIGINS = "edge/test_origin_table"
 SERVERS = "edge/test_server_api"
@@ -127,7 +128,7 @@ PROBLEMS = (
         " missing value by 0103, an empty one by 0104.",
         _in(ERRORS, "a_consent_that_cannot_be_kept_is_refused")),
     Row("4.7", "An ECID that is none is told back, and no identity cookie is set.",
-        _in(ERRORS, "an_ecid_that_is_none_is_told_back_and_no_identity_is_set")),
+        _in(IDENTITY_ERRORS, "an_ecid_that_is_none_is_told_back_and_no_identity_is_set")),
     Row("4.8", "An unknown datastream is refused by its name.",
         (*_in(ERRORS, "an_unknown_datastream_is_refused_by_its_name"),
          *_in(ALLOY, "an_unknown_datastream_rejects_with_the_reason"))),

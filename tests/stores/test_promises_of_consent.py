@@ -1,0 +1,196 @@
+"""What every store promises of consent, and of visitors who are forgotten (stores/protocol.py)."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from perso_core.decision.consent import Consent
+from perso_core.engine.journal import ConsentChosen, Entry
+from perso_core.stores.protocol import Store, Stored
+from tests.building import NOON_MS, event
+from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile, signalled
+from tests.stores.conftest import OpenStore
+
+
+async def test_consent_alone_stores_no_profile(store: Store) -> None:
+    await store.commit([chose("out")])
+
+    assert await store.load(ANNA) == Stored(None, Consent("out", NOON_MS))
+
+
+async def test_the_last_choice_counts(store: Store) -> None:
+    await store.commit([chose("in"), chose("out")])
+
+    assert (await store.load(ANNA)).consent == Consent("out", NOON_MS)
+
+
+async def test_consent_is_kept_whatever_the_version_of_the_profile(store: Store) -> None:
+    await store.commit([arrived(event())])
+
+    committed = await store.commit([chose("in", base=0)])
+
+    assert not committed.conflicts
+    stored = await store.load(ANNA)
+    assert stored.profile is not None
+    assert stored.consent == Consent("in", NOON_MS)
+
+
+async def test_a_refusal_leaves_nothing_but_itself(store: Store) -> None:
+    await store.commit([arrived(event()), arrived(event(), BERT)])
+
+    committed = await store.commit([arrived(event(event_id="e9"), base=8), chose("out", base=9)])
+
+    assert not committed.conflicts
+    assert await store.load(ANNA) == Stored(None, Consent("out", NOON_MS))
+    assert (await store.load(BERT)).profile is not None
+
+
+async def test_events_from_before_a_refusal_do_not_come_back_after_an_agreement(
+    store: Store,
+) -> None:
+    await store.commit([arrived(event(event_id="old"))])
+    await store.commit([chose("out")])
+    await store.commit([chose("in")])
+
+    await store.commit([arrived(event(event_id="new"))])
+
+    kept = (await store.load(ANNA)).profile
+    assert kept is not None
+    assert [one.id for one in kept.events] == ["new"]
+
+
+async def test_no_profile_begins_against_a_refusal_that_was_kept_meanwhile(store: Store) -> None:
+    await store.commit([chose("out")])
+
+    committed = await store.commit([arrived(event())])
+
+    assert committed.conflicts == {ANNA}
+    assert await store.load(ANNA) == Stored(None, Consent("out", NOON_MS))
+
+
+async def test_the_browsers_signal_is_kept_beside_the_choice_that_is_stored(store: Store) -> None:
+    await store.commit([structs.replace(chose("in"), consent=Consent("in", NOON_MS, "y", NOON_MS))])
+
+    await store.commit([signalled(now_ms=NOON_MS + 5)])
+    await store.commit([signalled(now_ms=NOON_MS + 9)])
+
+    stored = (await store.load(ANNA)).consent
+    assert stored == Consent("in", NOON_MS, "y", NOON_MS, gpc_since_ms=NOON_MS + 5)
+
+
+async def test_a_signal_decided_before_a_refusal_does_not_put_the_old_choice_back(
+    store: Store,
+) -> None:
+    await store.commit([chose("out")])
+
+    await store.commit([structs.replace(signalled(), consent=Consent("in", NOON_MS - 1))])
+
+    stored = (await store.load(ANNA)).consent
+    assert stored is not None
+    assert stored.general == "out"
+
+
+async def test_a_choice_that_yields_does_not_replace_one_that_was_kept_meanwhile(
+    store: Store,
+) -> None:
+    yielding = structs.replace(chose("in"), change=ConsentChosen("in", unless_chosen=True))
+
+    await store.commit([structs.replace(yielding, key=BERT)])
+    await store.commit([chose("out")])
+    await store.commit([yielding])
+
+    assert (await store.load(BERT)).consent == Consent("in", NOON_MS)
+    assert (await store.load(ANNA)).consent == Consent("out", NOON_MS)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [(chose("out"), True), (chose("in"), True), (forgot(), True), (arrived(event()), False)],
+    ids=["refused", "agreed", "forgotten", "event"],
+)
+async def test_other_processes_hear_of_every_change_of_consent_unasked(
+    open_store: OpenStore, entry: Entry, told: bool
+) -> None:
+    ours, theirs = await open_store(), await open_store()
+    await theirs.news()
+
+    await ours.commit([entry])
+
+    assert (await theirs.news()).keys == (frozenset({ANNA}) if told else frozenset())
+
+
+async def test_an_event_decided_before_a_withdrawal_does_not_put_the_old_choice_back(
+    store: Store,
+) -> None:
+    await store.commit([chose("out")])
+
+    await store.commit([structs.replace(arrived(event()), consent=Consent("in", NOON_MS - 1))])
+
+    assert (await store.load(ANNA)).consent == Consent("out", NOON_MS)
+
+
+async def test_a_forgotten_visitor_leaves_nothing(store: Store) -> None:
+    await store.commit([arrived(event()), chose("in"), arrived(event(), BERT)])
+
+    committed = await store.commit([forgot(base=1)])
+
+    assert not committed.conflicts
+    assert await store.load(ANNA) == Stored(erased_ms=NOON_MS)
+    assert (await store.load(BERT)).profile is not None
+
+
+async def test_forgetting_does_not_wait_for_the_right_version(store: Store) -> None:
+    await store.commit([arrived(event())])
+
+    committed = await store.commit([arrived(event(event_id="e9"), base=8), forgot(base=9)])
+
+    assert not committed.conflicts
+    assert await store.load(ANNA) == Stored(erased_ms=NOON_MS)
+
+
+async def test_a_visitor_may_begin_anew_in_the_batch_that_forgets(store: Store) -> None:
+    await store.commit([arrived(event(event_id="old")), chose("in")])
+    fresh = event(event_id="new")
+
+    await store.commit([arrived(event(event_id="x"), base=1), forgot(base=2), arrived(fresh)])
+
+    kept = structs.replace(profile(), events=(fresh,))
+    assert await store.load(ANNA) == Stored(kept, erased_ms=NOON_MS)
+
+
+async def test_what_was_decided_before_a_visitor_was_forgotten_does_not_bring_the_profile_back(
+    store: Store,
+) -> None:
+    await store.commit([arrived(event())])
+    await store.commit([forgot(base=1)])
+
+    late = await store.commit([arrived(event(event_id="late"), now_ms=NOON_MS - 1)])
+    assert late.conflicts == {ANNA}
+    assert await store.load(ANNA) == Stored(erased_ms=NOON_MS)
+
+    later = await store.commit([arrived(event(event_id="later"), now_ms=NOON_MS + 1)])
+    assert not later.conflicts
+    assert (await store.load(ANNA)).profile is not None
+
+
+async def test_keys_are_found_by_their_beginning(store: Store) -> None:
+    named = [f"{ANNA}~{'a' * 16}", f"{ANNA}~{'b' * 16}"]
+    await store.commit([arrived(event(), key) for key in (*named, ANNA, BERT)])
+    await store.commit([chose("in", f"{ANNA}~{'c' * 16}")])
+
+    assert await store.keys(f"{ANNA}~") == (*named, f"{ANNA}~{'c' * 16}")
+    assert await store.keys("CRMID:") == ()
+
+
+async def test_events_of_a_forgotten_profile_do_not_come_back_with_a_new_one(
+    store: Store,
+) -> None:
+    await store.commit([arrived(event(event_id="old"))])
+    await store.commit([forgot(base=1)])
+
+    await store.commit([arrived(event(event_id="new"))])
+
+    kept = (await store.load(ANNA)).profile
+    assert kept is not None
+    assert [one.id for one in kept.events] == ["new"]
