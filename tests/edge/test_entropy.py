@@ -38,11 +38,14 @@ def test_a_process_that_was_forked_gives_others() -> None:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(writing, entropy(16))
-        os._exit(0)
-    os.waitpid(child, 0)
+        try:
+            os.write(writing, entropy(16))
+        finally:
+            os._exit(0)
+    os.close(writing)  # so that a child that fails is read as nothing, and not waited for
     theirs = os.read(reading, 16)
     os.close(reading)
-    os.close(writing)
+    os.waitpid(child, 0)
 
+    assert len(theirs) == 16
     assert theirs != entropy(16)
