@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import Struct
+
 from bench import (
     event,
     interact,
@@ -23,22 +25,32 @@ from bench.pql_peers import MissingPeers
 
 Measure = Callable[[], None]
 
-# Name -> (what is measured, how), in the order of a whole run.
-FIGURES: Mapping[str, tuple[str, Measure]] = {
-    "lookup": ("a lookup of a profile in memory, in dict reads", lookup.measure),
-    "event": ("an event with ten times the audiences", event.measure),
-    "slow": ("500 connections that hold on, and a healthy visitor", slow_connections.measure),
-    "match": ("which rules hold for one event, beside five engines", pql_match.measure),
-    "decide": ("what one event of a stream changes", pql_decide.measure),
-    "answers": ("the same answers from CEL", pql_answers.measure),
-    "build": ("rule sets of three sizes", pql_build.measure),
-    "compile": ("10,000 rules compiled", pql_compile.measure),
-    "parts": ("what proof, consent, limits and warnings add to a request", request_parts.measure),
-    "interact": ("requests per second, beside aiohttp alone", interact.measure),
+
+class Figure(Struct, frozen=True):
+    """what: what is measured, in words."""
+
+    what: str
+    measure: Measure
+
+
+# By name, in the order of a whole run.
+FIGURES: Mapping[str, Figure] = {
+    "lookup": Figure("a lookup of a profile in memory, in dict reads", lookup.measure),
+    "event": Figure("an event with ten times the audiences", event.measure),
+    "slow": Figure("500 connections that hold on, and a healthy visitor", slow_connections.measure),
+    "match": Figure("which rules hold for one event, beside five engines", pql_match.measure),
+    "decide": Figure("what one event of a stream changes", pql_decide.measure),
+    "answers": Figure("the same answers from CEL", pql_answers.measure),
+    "build": Figure("rule sets of three sizes", pql_build.measure),
+    "compile": Figure("10,000 rules compiled", pql_compile.measure),
+    "parts": Figure(
+        "what proof, consent, limits and warnings add to a request", request_parts.measure
+    ),
+    "interact": Figure("requests per second, beside aiohttp alone", interact.measure),
 }
 
 
-def main(arguments: Sequence[str], figures: Mapping[str, tuple[str, Measure]] = FIGURES) -> int:
+def main(arguments: Sequence[str], figures: Mapping[str, Figure] = FIGURES) -> int:
     """The exit status: 1 where a figure is missing, 2 for a name that is none."""
     parser = _parser(figures)
     names = parser.parse_args(arguments).names or [*figures]
@@ -47,9 +59,8 @@ def main(arguments: Sequence[str], figures: Mapping[str, tuple[str, Measure]] = 
         parser.error(f"{unknown[0]} is no figure; they are {', '.join(figures)}")
     missing = False
     for name in dict.fromkeys(names):
-        what, measure = figures[name]
-        print(f"... {name}: {what}", file=sys.stderr, flush=True)
-        why = _missing(measure)
+        print(f"... {name}: {figures[name].what}", file=sys.stderr, flush=True)
+        why = _missing(figures[name].measure)
         if why:
             print(f"{name}: missing, because {why}", file=sys.stderr)
             missing = True
@@ -69,9 +80,9 @@ def _missing(measure: Measure) -> str:
     return ""
 
 
-def _parser(figures: Mapping[str, tuple[str, Measure]]) -> argparse.ArgumentParser:
+def _parser(figures: Mapping[str, Figure]) -> argparse.ArgumentParser:
     width = max(map(len, figures))
-    told = "\n".join(f"  {name:{width}}  {what}" for name, (what, _) in figures.items())
+    told = "\n".join(f"  {name:{width}}  {figure.what}" for name, figure in figures.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description=__doc__,

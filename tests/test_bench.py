@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bench.__main__ import FIGURES, Measure, main
+from bench.__main__ import FIGURES, Figure, Measure, main
 from bench.interact import MissingWrk
 from bench.request_parts import PARTS, Handler
 
 
-def noting(asked: list[str], **failing: Exception) -> dict[str, tuple[str, Measure]]:
+def noting(asked: list[str], **failing: Exception) -> dict[str, Figure]:
     """Three figures that write down that they were asked for."""
 
     def measure(name: str) -> Measure:
@@ -20,7 +20,7 @@ def noting(asked: list[str], **failing: Exception) -> dict[str, tuple[str, Measu
 
         return measured
 
-    return {name: (f"what {name} costs", measure(name)) for name in ("one", "two", "three")}
+    return {name: Figure(f"what {name} costs", measure(name)) for name in ("one", "two", "three")}
 
 
 def test_without_names_everything_is_measured_in_order() -> None:
@@ -43,7 +43,7 @@ def test_help_lists_every_figure_and_measures_none(capsys: pytest.CaptureFixture
 
     told = capsys.readouterr().out
     assert ended.value.code == 0
-    assert all(f"  {name} " in told and what in told for name, (what, _) in FIGURES.items())
+    assert all(f"  {name} " in told and one.what in told for name, one in FIGURES.items())
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(
