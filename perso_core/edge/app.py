@@ -70,8 +70,8 @@ def build_edge(services: EdgeServices) -> web.Application:
             app.router.add_route("*", f"/{{hint}}/{version}/{path}", handler)
     read: dict[str, Handler] = {"/openapi.json": _openapi, "/openapi": _openapi_page}
     read |= {f"/{name}": partial(_script, script(name)) for name in SCRIPTS}
-    for path, file in read.items():
-        app.router.add_get(path, file)
+    for path, reading in read.items():
+        app.router.add_get(path, reading)
         app.router.add_route("*", path, partial(_only_read, services))
     # Whatever else comes under our prefix is answered here too, as problem+json.
     app.router.add_route("*", "/{path:.*}", partial(_answer, services, None, False))

@@ -21,6 +21,7 @@ class Entropy:
         os.register_at_fork(after_in_child=self._forget)
 
     def __call__(self, count: int) -> bytes:
+        """count: at most DRAWN_BYTES."""
         assert count <= DRAWN_BYTES, "more than are drawn at a time"
         if len(self._drawn) - self._used < count:
             self._drawn, self._used = os.urandom(DRAWN_BYTES), 0

@@ -146,6 +146,8 @@ class InProcessSite:
     async def _answered(
         self, request: PageRequest, datastream: Datastream, nobody: Visitor
     ) -> Visitor:
+        """As far as consent permits. nobody: the visitor of whom nothing is known. Raises
+        TimeoutError past wait_ms, and PersoErrors."""
         proof = self._proof(request.cookie_header)
         heard = heard_in([request.xdm] if request.xdm else [], datastream)
         if heard.general == "out":

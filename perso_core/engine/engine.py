@@ -33,7 +33,8 @@ OPERATOR = ""
 
 
 class Seen(Struct, frozen=True):
-    """How far a caller has been told of a profile: its version, and when its consent was said."""
+    """How far a caller has been told of a profile. version: 0: of nothing. consent_ms: when consent
+    was last said, epoch milliseconds; 0: never."""
 
     version: int = 0
     consent_ms: int = 0

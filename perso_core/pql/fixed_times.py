@@ -1,4 +1,4 @@
-"""Windows at times that stand in the rule: which times lie in them. Windows in which none does."""
+"""Windows at times that stand in the rule: which instants lie in them, and whether any can."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ CREATE INDEX quarantine_by_key ON quarantine (key);
 """
 
 
-# Added since: whoever writes makes it where it is missing, and who does not know it is not
-# disturbed by it.
+# Added since, under the same version: a newer Perso makes it where it is missing, and an older one,
+# which does not know it, can still use the file.
 _ADDED = """
 CREATE TABLE IF NOT EXISTS erased (
     key TEXT PRIMARY KEY, erased_ms INTEGER NOT NULL) WITHOUT ROWID;
@@ -69,8 +69,9 @@ def writing_connection(path: Path) -> apsw.Connection:
     """
     connection = _connection(path)
     with unavailable(path):
-        # Of the first, empty file a rollback journal is deleted. Should it come back after a power
-        # cut, SQLite would undo all that the write-ahead log holds: EXTRA syncs the directory.
+        # The first change of a new file has a rollback journal, which is then deleted. Should that
+        # come back after a power cut, SQLite would undo all that the write-ahead log holds: EXTRA
+        # syncs the directory, so it cannot.
         connection.execute("PRAGMA synchronous = EXTRA")
         _use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = FULL")

@@ -22,4 +22,5 @@ class Hearing:
 
     @property
     def deaf(self) -> bool:
+        """Whether it is too long ago that all was taken over."""
         return self._monotonic_s() - self._caught_up_s > DEAF_AFTER_S
