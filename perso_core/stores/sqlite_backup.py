@@ -13,6 +13,7 @@ import apsw
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.sqlite_file import (
     APPLICATION_ID,
+    TABLES_BY_KEY,
     reading_connection,
     unavailable,
     writing_connection,
@@ -20,7 +21,6 @@ from perso_core.stores.sqlite_file import (
 
 # Pages of 4 KiB that are copied before writers get their turn and progress is told.
 _PAGES = 2_048
-_TABLES = ("profile", "event", "consent", "quarantine")
 
 # Told how many of how many pages are copied.
 Progress = Callable[[int, int], None]
@@ -60,7 +60,8 @@ def check_store(path: Path) -> None:
 
 def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     """Put a checked backup in the place of a database that nobody uses. Whoever was erased since
-    the backup was made stays erased. On disk when this returns.
+    the backup was made stays erased, as far as it is known (ERASED_KNOWN_MS). On disk when this
+    returns.
 
     Returns how many keys were erased again; None: the database is too damaged to say whose. Raises
     StoreUnavailable, StoreTooNew: then the database is as it was.
@@ -100,7 +101,7 @@ def _erase(fresh: Path, erased: Mapping[str, int]) -> int:
     with unavailable(fresh):
         for key, erased_ms in erased.items():
             before = connection.total_changes()
-            for table in _TABLES:
+            for table in TABLES_BY_KEY:
                 connection.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
             number += connection.total_changes() > before
             connection.execute("REPLACE INTO erased VALUES (?, ?)", (key, erased_ms))

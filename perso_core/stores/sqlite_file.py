@@ -40,6 +40,9 @@ CREATE INDEX quarantine_by_key ON quarantine (key);
 """
 
 
+# What is kept under a key: all that goes with a visitor who is forgotten.
+TABLES_BY_KEY = ("profile", "event", "consent", "quarantine")
+
 # Added since, under the same version: a newer Perso makes it where it is missing, and an older one,
 # which does not know it, can still use the file.
 _ADDED = """

@@ -27,7 +27,12 @@ from perso_core.stores.record import (
     event_record,
     profile_record,
 )
-from perso_core.stores.sqlite_file import transaction, unavailable, writing_connection
+from perso_core.stores.sqlite_file import (
+    TABLES_BY_KEY,
+    transaction,
+    unavailable,
+    writing_connection,
+)
 
 Result = TypeVar("Result")
 KEPT_DEFINITIONS = 100
@@ -137,7 +142,7 @@ class Writer:
         if change.erased_ms is not None:
             _mark_erased(connection, change.key, change.erased_ms)
         if change.forgotten:
-            for table in ("profile", "event", "consent", "quarantine"):
+            for table in TABLES_BY_KEY:
                 connection.execute(f"DELETE FROM {table} WHERE key = ?", (change.key,))
         if row.profile is not None and not _swapped(connection, change, row.profile):
             return False
