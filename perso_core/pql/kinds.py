@@ -56,6 +56,20 @@ WORDS: dict[str, str] = {
     "object": "an object",
     "any": "a value",
 }
+# The same, of the elements of a list.
+SEVERAL: dict[str, str] = {
+    "number": "numbers",
+    "text": "texts",
+    "flag": "flags",
+    "time": "times",
+    "list": "lists",
+    "object": "objects",
+}
+
+ANYTHING: frozenset[Type] = frozenset(("any",))
+TUPLES: frozenset[Type] = frozenset(("list",))
+# Methods whose list has elements of the one that they are asked of.
+OF_THE_SAME = frozenset(("filter", "distinct", "topN", "bottomN", "intersection"))
 
 
 def type_of(node: Node) -> Type:
@@ -168,12 +182,6 @@ def any_of(node: Node) -> frozenset[Type]:
     return ANYTHING
 
 
-ANYTHING: frozenset[Type] = frozenset(("any",))
-TUPLES: frozenset[Type] = frozenset(("list",))
-# A list of elements of what they are asked of.
-OF_THE_SAME = frozenset(("filter", "distinct", "topN", "bottomN", "intersection"))
-
-
 def _of_map(node: Method) -> frozenset[Type]:
     """Of keys() and values(). The names of a profile's own map are texts; groups have what their
     elements have in common."""
@@ -211,16 +219,6 @@ def said(node: Node) -> str:
         return "an empty list"
     (one, *others) = kinds
     return WORDS[kind] if others or one == "any" else f"a list of {SEVERAL[one]}"
-
-
-SEVERAL: dict[str, str] = {
-    "number": "numbers",
-    "text": "texts",
-    "flag": "flags",
-    "time": "times",
-    "list": "lists",
-    "object": "objects",
-}
 
 
 def comparable(one: Node, other: Node) -> bool:
