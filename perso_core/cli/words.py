@@ -83,8 +83,8 @@ def _add_serve(commands: _Commands[_Parser]) -> None:
         commands,
         "serve",
         running.serve,
-        does="Run the edge until stopped, in one process or several. SIGHUP restarts several one "
-        "by one, without refusing a connection.",
+        does="Run the edge until stopped, in one process or several. SIGHUP restarts the several "
+        "one after the other, and no connection is refused.",
         example="perso serve --port 8080 --definitions perso.toml",
     )
     _takes_settings(parser)

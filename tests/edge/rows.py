@@ -56,7 +56,7 @@ RESPONSES = (
         _in(ANSWERS, "events_of_one_request_are_answered_in_order_each_by_its_index")),
     Row("3.6", "identity:result holds the ECID under its namespace.",
         _in(WIRE, "an_identity_is_told_with_its_namespace")),
-    Row("3.7", "identity:result for CORE.",
+    Row("3.7", "An identity of CORE, which there is none of here, is told of by a warning.",
         _in(ANSWERS, "a_namespace_that_cannot_be_fetched_is_told_as_a_warning")),
     Row("3.8", "identity:exchange: identities are synchronised with third parties.",
         why_not=NEVER_SENT + "no identity leaves for a third party."),

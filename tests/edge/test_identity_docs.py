@@ -13,6 +13,7 @@ from jwt.algorithms import ECAlgorithm
 
 from perso_core.definitions.issuer import Issuer
 from perso_core.definitions.toml_file import definitions_from_toml
+from perso_core.edge.assertion import MEMBER, PLACE
 from perso_core.engine.engine import Interaction
 from perso_core.engine.journal import AttributesPatched
 from tests.building import NOON_MS
@@ -66,4 +67,4 @@ def test_the_documented_issuer_is_a_good_definition() -> None:
 
 
 def test_the_page_sends_it_where_the_edge_looks() -> None:
-    assert "data: { __perso: { identityAssertion: assertion } }" in example("js")
+    assert f"data: {{ {PLACE}: {{ {MEMBER}: assertion }} }}" in example("js")

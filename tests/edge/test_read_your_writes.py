@@ -246,7 +246,7 @@ def test_what_is_no_token_says_nothing(value: str) -> None:
     assert read(value) == NOTHING_SEEN
 
 
-def test_of_two_tokens_the_newer_counts() -> None:
+def test_of_several_tokens_the_newest_counts() -> None:
     values = (written(Seen(3)), "junk", written(Seen(9)), written(Seen(5)))
 
     assert seen_in({NAMES.version: values}, KEY, org=ORG, keys=KEYS) == Seen(9)
