@@ -8,7 +8,6 @@ worker is replaced is answered by the next one, not refused.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -19,7 +18,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from perso_core.cli.worker_pipe import BEAT, READY, SILENT_AFTER_S
+from perso_core.cli.worker_pipe import SILENT_AFTER_S
+from perso_core.cli.worker_process import WorkerProcess
 
 # A worker that lived so long was well: its end is no sign of a loop.
 STEADY_S = 10.0
@@ -61,63 +61,13 @@ def pause_s(short_lives: int) -> float:
     return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (short_lives - 1)))
 
 
-class Worker:
-    """One process. up: settles once it answers (True), or is gone before it did (False). ended:
-    it is gone."""
-
-    def __init__(self, process: asyncio.subprocess.Process, pipe: int) -> None:
-        self.process = process
-        self.began_s = time.monotonic()
-        self.up: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.ended = asyncio.create_task(process.wait())
-        self._pipe = pipe
-        self._heard_s = self.began_s
-        os.set_blocking(pipe, False)
-        asyncio.get_running_loop().add_reader(pipe, self._hear)
-        self.ended.add_done_callback(self._end)
-
-    @property
-    def silent_s(self) -> float:
-        """How long nothing was heard of it."""
-        return time.monotonic() - self._heard_s
-
-    def _hear(self) -> None:
-        said = b""
-        with contextlib.suppress(BlockingIOError):
-            said = os.read(self._pipe, 4_096)
-        if READY in said and not self.up.done():
-            self.up.set_result(True)
-        if BEAT in said or READY in said:
-            self._heard_s = time.monotonic()
-        elif not said:
-            asyncio.get_running_loop().remove_reader(self._pipe)
-
-    def _end(self, _: object) -> None:
-        asyncio.get_running_loop().remove_reader(self._pipe)
-        os.close(self._pipe)
-        if not self.up.done():
-            self.up.set_result(False)
-
-    def signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(number)
-
-    async def stop(self, within_s: float) -> None:
-        """Let it answer what is under way; kill it after that time."""
-        self.signal(signal.SIGTERM)
-        done, _ = await asyncio.wait([self.ended], timeout=within_s)
-        if not done:
-            self.signal(signal.SIGKILL)
-            await asyncio.wait([self.ended])
-
-
 class Slot(Struct):
     """One worker's place. sockets: kept over its replacements. short_lives: workers in a row that
     ended within STEADY_S."""
 
     number: int
     sockets: Sockets
-    worker: Worker | None = None
+    worker: WorkerProcess | None = None
     short_lives: int = 0
 
 
@@ -189,7 +139,7 @@ class Supervisor:
                     return False
         return True
 
-    async def _started(self, slot: Slot) -> Worker:
+    async def _started(self, slot: Slot) -> WorkerProcess:
         reading, writing = os.pipe()
         try:
             sockets = [one.fileno() for one in slot.sockets]
@@ -202,9 +152,9 @@ class Supervisor:
             )
         finally:
             os.close(writing)
-        return Worker(process, reading)
+        return WorkerProcess(process, reading)
 
-    async def _up(self, worker: Worker | None) -> bool:
+    async def _up(self, worker: WorkerProcess | None) -> bool:
         """Whether it answers in time, and nobody stops us meanwhile."""
         assert worker, "it was started"
         stopping = asyncio.create_task(self._stopping.wait())
@@ -227,7 +177,7 @@ class Supervisor:
             slot.short_lives = 0 if lived_s >= STEADY_S else slot.short_lives + 1
             await self._replace(slot, worker)
 
-    async def _watched(self, slot: Slot, worker: Worker) -> None:
+    async def _watched(self, slot: Slot, worker: WorkerProcess) -> None:
         """Returns once it is gone; one that is silent for too long is killed."""
         while not worker.ended.done():
             await asyncio.wait([worker.ended], timeout=self._silent_after_s / 10)
@@ -236,7 +186,7 @@ class Supervisor:
                 worker.signal(signal.SIGKILL)
                 await asyncio.wait([worker.ended])
 
-    async def _replace(self, slot: Slot, gone: Worker) -> None:
+    async def _replace(self, slot: Slot, gone: WorkerProcess) -> None:
         pause = pause_s(slot.short_lives - 1)
         how = _how(gone.process.returncode)
         next_one = f"The next one starts in {pause:.1f} s." if pause else "Another one starts."
@@ -286,7 +236,7 @@ class Supervisor:
                 one.close()
 
 
-def _named(slot: Slot, worker: Worker) -> str:
+def _named(slot: Slot, worker: WorkerProcess) -> str:
     return f"Worker {slot.number} (process {worker.process.pid})"
 
 
