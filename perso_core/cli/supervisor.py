@@ -55,10 +55,10 @@ def bound(host: str, port: int) -> Sockets:
 
 
 def pause_s(short_lives: int) -> float:
-    """How long to wait before the next start, after so many short lives in a row."""
-    if short_lives == 0:
+    """Before the next start, after so many short lives in a row; one alone is no reason to wait."""
+    if short_lives < 2:
         return 0.0
-    return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (short_lives - 1)))
+    return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (short_lives - 2)))
 
 
 class Slot(Struct):
@@ -187,7 +187,7 @@ class Supervisor:
                 await asyncio.wait([worker.ended])
 
     async def _replace(self, slot: Slot, gone: WorkerProcess) -> None:
-        pause = pause_s(slot.short_lives - 1)
+        pause = pause_s(slot.short_lives)
         how = _how(gone.process.returncode)
         next_one = f"The next one starts in {pause:.1f} s." if pause else "Another one starts."
         self._tell(f"{_named(slot, gone)} {how}. {next_one}")

@@ -32,9 +32,10 @@ class WorkerProcess:
         return time.monotonic() - self._heard_s
 
     def _hear(self) -> None:
-        said = b""
-        with contextlib.suppress(BlockingIOError):
+        try:
             said = os.read(self._pipe, 4_096)
+        except BlockingIOError:  # woken for nothing: it is not its end
+            return
         if READY in said and not self.up.done():
             self.up.set_result(True)
         if BEAT in said or READY in said:
