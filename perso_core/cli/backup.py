@@ -53,7 +53,7 @@ def restore(arguments: argparse.Namespace) -> int:
     erased = put_back(source / DATABASE, data_dir / DATABASE, _Told("written"))
     if (source / KEYS).is_file():
         _copy_keys(source / KEYS, data_dir / KEYS)
-    kept = f" {erased} profiles that were erased since stay erased." if erased else ""
+    kept = f" Of what was erased since, {erased} stay erased." if erased else ""
     if erased is None:
         kept = " What was there is too damaged to say who was erased since: erase them again."
     print(f"{shown(str(source))} is restored to {shown(settings.data_dir)}.{kept}")

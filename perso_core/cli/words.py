@@ -377,7 +377,7 @@ def _add_backup(commands: _Commands[_Parser]) -> None:
         "restore",
         running.restore,
         does="Put a backup in the place of what is there. No server may run on it. Whoever was "
-        "erased within the last day stays erased; erase those of earlier days again.",
+        "erased since the backup was made, in the last 400 days, stays erased.",
         example="perso restore /backups/monday",
     )
     for verb in (backup, restore):

@@ -17,17 +17,15 @@ class Entropy:
     def __init__(self) -> None:
         self._drawn = b""
         self._used = 0
-        # Two processes must never give the same.
-        os.register_at_fork(after_in_child=self._forget)
+        self._pid = os.getpid()
 
     def __call__(self, count: int) -> bytes:
         """count: at most DRAWN_BYTES."""
         assert count <= DRAWN_BYTES, "more than are drawn at a time"
-        if len(self._drawn) - self._used < count:
+        # Two processes must never give the same.
+        if len(self._drawn) - self._used < count or self._pid != os.getpid():
+            self._pid = os.getpid()
             self._drawn, self._used = os.urandom(DRAWN_BYTES), 0
         first = self._used
         self._used += count
         return self._drawn[first : self._used]
-
-    def _forget(self) -> None:
-        self._drawn, self._used = b"", 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -14,11 +15,15 @@ from perso_core.engine.journal import ConsentChosen, Entry, Forgotten, PrivacySi
 # Events past the window or the cap go once in so many versions of a profile, not at each write:
 # finding them reads all of the profile's events.
 SWEPT_EVERY_VERSIONS = 16
-# So long it is known that a profile was erased: nothing decided before can still wait for its
-# commit, and no request is answered so late.
-ERASED_KNOWN_MS = 24 * 60 * 60 * 1000
+# So long it is known that a profile was erased: no backup that is older is restored.
+ERASED_KNOWN_MS = 400 * 24 * 60 * 60 * 1000
 # Announcements kept for those who poll; who sleeps through more hears `missed`.
 KEPT_NOTICES = 100_000
+
+
+def erasure_mark(key: str) -> bytes:
+    """What is kept of the key of an erased profile: enough to know it again, not whose it was."""
+    return hashlib.sha256(key.encode()).digest()[:16]
 
 
 class KeyChange(Struct, frozen=True, kw_only=True):

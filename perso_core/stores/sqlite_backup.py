@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import cast
 
 import apsw
 
 from perso_core.errors import StoreUnavailable
+from perso_core.stores.batch import erasure_mark
 from perso_core.stores.sqlite_file import (
-    APPLICATION_ID,
     TABLES_BY_KEY,
     reading_connection,
+    transaction,
     unavailable,
     writing_connection,
 )
@@ -48,12 +49,8 @@ def copy_store(source: Path, target: Path, progress: Progress) -> None:
 
 def check_store(path: Path) -> None:
     """Raises StoreUnavailable for what is no whole store of Perso's, StoreTooNew."""
-    connection = reading_connection(path)
-    with unavailable(path):
-        if connection.pragma("application_id") != APPLICATION_ID:
-            raise StoreUnavailable(f"{path} is no store of Perso's.", fix="Name a backup.")
+    with closing(reading_connection(path)) as connection, unavailable(path):
         found = connection.execute("PRAGMA integrity_check(1)").get
-        connection.close()
     if found != "ok":
         raise StoreUnavailable(f"{path} is damaged: {found}.", fix="Use another backup.")
 
@@ -81,33 +78,32 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     return again
 
 
-def _erased_in(database: Path) -> Mapping[str, int] | None:
-    """Key -> when it was erased. None: it cannot be read any more."""
+def _erased_in(database: Path) -> Mapping[bytes, int] | None:
+    """Mark -> when its profile was erased. None: it cannot be read any more."""
     try:
-        reading = reading_connection(database)
-        with unavailable(database):
-            known = reading.table_exists(None, "erased")
-            rows = reading.execute("SELECT key, erased_ms FROM erased").fetchall() if known else []
-            reading.close()
+        with closing(reading_connection(database)) as reading, unavailable(database):
+            if not reading.table_exists(None, "erased"):
+                return {}
+            rows = reading.execute("SELECT mark, erased_ms FROM erased").fetchall()
     except StoreUnavailable:
         return None
-    return dict(cast(list[tuple[str, int]], rows))
+    return dict(cast(list[tuple[bytes, int]], rows))
 
 
-def _erase(fresh: Path, erased: Mapping[str, int]) -> int:
-    """Returns how many of the keys had anything."""
-    connection = writing_connection(fresh)
-    number = 0
-    with unavailable(fresh):
-        for key, erased_ms in erased.items():
-            before = connection.total_changes()
+def _erase(fresh: Path, erased: Mapping[bytes, int]) -> int:
+    """Returns how many of the keys had anything. O(keys) where anybody was erased."""
+    with closing(writing_connection(fresh)) as connection, unavailable(fresh):
+        tables = " UNION ".join(f"SELECT key FROM {table}" for table in TABLES_BY_KEY)
+        keys = connection.execute(tables) if erased else ()
+        gone = [key for (key,) in keys if erasure_mark(str(key)) in erased]
+        with transaction(connection):
             for table in TABLES_BY_KEY:
-                connection.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
-            number += connection.total_changes() > before
-            connection.execute("REPLACE INTO erased VALUES (?, ?)", (key, erased_ms))
+                connection.executemany(
+                    f"DELETE FROM {table} WHERE key = ?", [(key,) for key in gone]
+                )
+            connection.executemany("REPLACE INTO erased VALUES (?, ?)", erased.items())
         connection.execute("PRAGMA journal_mode = DELETE")
-        connection.close()
-    return number
+    return len(gone)
 
 
 def _sync(path: Path) -> None:

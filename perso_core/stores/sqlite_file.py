@@ -47,7 +47,7 @@ TABLES_BY_KEY = ("profile", "event", "consent", "quarantine")
 # which does not know it, can still use the file.
 _ADDED = """
 CREATE TABLE IF NOT EXISTS erased (
-    key TEXT PRIMARY KEY, erased_ms INTEGER NOT NULL) WITHOUT ROWID;
+    mark BLOB PRIMARY KEY, erased_ms INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 

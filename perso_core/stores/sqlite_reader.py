@@ -14,6 +14,7 @@ from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.profile import Profile
 from perso_core.errors import UnreadableRecord
+from perso_core.stores.batch import erasure_mark
 from perso_core.stores.protocol import News, Stored, StoredDefinitions
 from perso_core.stores.record import (
     consent_from_record,
@@ -66,7 +67,8 @@ class Reader:
             self._knows_erased = connection.table_exists(None, "erased")
         if not self._knows_erased:
             return 0
-        return connection.execute("SELECT erased_ms FROM erased WHERE key = ?", (key,)).get or 0
+        mark = (erasure_mark(key),)
+        return connection.execute("SELECT erased_ms FROM erased WHERE mark = ?", mark).get or 0
 
     def keys(self, beginning: str) -> tuple[str, ...]:
         """Keys that begin so, ascending."""

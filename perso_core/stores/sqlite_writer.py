@@ -19,6 +19,7 @@ from perso_core.stores.batch import (
     KeyChange,
     changes_by_key,
     consent_after,
+    erasure_mark,
 )
 from perso_core.stores.record import (
     consent_from_record,
@@ -209,13 +210,13 @@ def _erased_since(connection: apsw.Connection, change: KeyChange) -> bool:
     if change.forgotten:
         return False
     erased_ms: int | None = connection.execute(
-        "SELECT erased_ms FROM erased WHERE key = ?", (change.key,)
+        "SELECT erased_ms FROM erased WHERE mark = ?", (erasure_mark(change.key),)
     ).get
     return erased_ms is not None and change.decided_ms < erased_ms
 
 
 def _mark_erased(connection: apsw.Connection, key: str, erased_ms: int) -> None:
-    connection.execute("REPLACE INTO erased VALUES (?, ?)", (key, erased_ms))
+    connection.execute("REPLACE INTO erased VALUES (?, ?)", (erasure_mark(key), erased_ms))
     connection.execute("DELETE FROM erased WHERE erased_ms < ?", (erased_ms - ERASED_KNOWN_MS,))
 
 

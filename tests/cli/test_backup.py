@@ -71,7 +71,7 @@ def test_whoever_was_erased_since_does_not_come_back(tmp_path: Path) -> None:
 
     told = perso(tmp_path, "restore", "monday")
 
-    assert "2 profiles that were erased since stay erased." in told.stdout
+    assert "Of what was erased since, 2 stay erased." in told.stdout
     assert perso(tmp_path, "profile", "export", "CRMID", "1").returncode == 1
     assert perso(tmp_path, "profile", "export", "CRMID", "2").returncode == 0
 
