@@ -31,7 +31,6 @@ from perso_core.edge.problem import (
     TokenExpired,
 )
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.version_token import seen_in
 from perso_core.edge.wire import InteractRequest, SentEvent
 
 TYPE = "perso-identity+jwt"
@@ -54,9 +53,7 @@ async def with_person(
         if text is None or snapshot is None:
             return caller, ()
         identity = await asserted(text, call, caller, snapshot, key_of=services.issuer_key)
-        person = person_key(identity, call)
-        seen = seen_in(call.cookies(request.meta), person, org=call.org, keys=services.keys)
-        return structs.replace(caller, person=person, seen=seen), ()
+        return structs.replace(caller, person=person_key(identity, call)), ()
     except IssuerUnreachable:
         why, fix = "The keys of its issuer cannot be fetched now.", "Send it again later."
     except EdgeError as fault:
@@ -115,7 +112,10 @@ def _person(claims: Mapping[str, Any]) -> Identity:
     named = claims.get("identity")
     named = named if isinstance(named, dict) else {}
     namespace, name = named.get("namespace"), named.get("id")
-    if not (isinstance(namespace, str) and isinstance(name, str)) or namespace in OF_DEVICES:
+    if (
+        not (isinstance(namespace, str) and isinstance(name, str))
+        or namespace.upper() in OF_DEVICES
+    ):
         raise TokenBad(
             "Its `identity` names no person.",
             fix='Sign {"identity": {"namespace": "CRMID", "id": "…"}}.',

@@ -20,8 +20,7 @@ from perso_core.edge.cookies import (
     reissued,
 )
 from perso_core.edge.fpid import Fpid, ecid_of, trusted_device
-from perso_core.edge.version_token import seen_in
-from perso_core.engine.engine import NOTHING_SEEN, Seen
+from perso_core.edge.version_token import presented
 from perso_core.visitor import SetCookie
 
 
@@ -31,8 +30,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     replaced: the device that the cookies prove where the request named another one.
     said_out: its browser holds the consent cookie `general=out`, which counts where the store has
     no word of this device. person: the key of the profile of whoever an identity assertion proves
-    to hold the device; None: the device is all that is known. seen: what the browser was told of
-    that profile, by its version token.
+    to hold the device; None: the device is all that is known. tokens: version tokens that its
+    browser holds.
     """
 
     device: Device
@@ -41,7 +40,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     replaced: Device | None = None
     said_out: bool = False
     person: str | None = None
-    seen: Seen = NOTHING_SEEN
+    tokens: tuple[str, ...] = ()
 
     @property
     def profile_key(self) -> str:
@@ -78,27 +77,25 @@ def caller_from(
     site's own device id; it names a visitor whom nothing else names.
     """
     proof = proven_device(received, org=org, keys=keys)
+    out, tokens = said_out(received, org), presented(received, org)
     if named is not None and (proof is None or proof.device.ecid != named):
         return Caller(
             device=Device(named, named_suffix(entropy(8)), new=True),
             source=SOURCE_RECEIVED_IN_REQUEST,
             replaced=proof.device if proof else None,
-            said_out=said_out(received, org),
+            said_out=out,
+            tokens=tokens,
         )
     if proof is not None:
-        return Caller(
-            device=proof.device,
-            proof=proof,
-            said_out=said_out(received, org),
-            seen=seen_in(received, proof.device.profile_key, org=org, keys=keys),
-        )
+        return Caller(device=proof.device, proof=proof, said_out=out, tokens=tokens)
     if fpid is not None:
         return Caller(
             device=_device_of(fpid, org=org, keys=keys, entropy=entropy),
             source=SOURCE_FIRST_PARTY_ID,
-            said_out=said_out(received, org),
+            said_out=out,
+            tokens=tokens,
         )
-    return Caller(device=Device(ecid_from(entropy(16)), new=True), said_out=said_out(received, org))
+    return Caller(device=Device(ecid_from(entropy(16)), new=True), said_out=out, tokens=tokens)
 
 
 def _device_of(

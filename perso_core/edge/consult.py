@@ -9,7 +9,8 @@ from perso_core.decision.lookup import Lookup
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.services import EdgeServices
-from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction, Seen
+from perso_core.edge.version_token import seen_in
+from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.journal import Change, ConsentChosen, PrivacySignalled
 
 
@@ -44,27 +45,34 @@ async def consult(
     changes = (*await _carried_consent(call, caller, services), *changes)
     if caller.device.new and not changes:
         return Consulted(permitted=may_collect(None, call.datastream.default_consent))
-    device = caller.device
-    return await _kept(
-        call, device.profile_key, changes, services, new=device.new, seen=caller.seen
-    )
+    return await _kept(call, caller, caller.device.profile_key, changes, services)
 
 
 async def _consult_of_person(
     call: Call, caller: Caller, person: str, changes: tuple[Change, ...], services: EdgeServices
 ) -> Consulted:
-    """Of whoever holds the device. Its `out` holds for the call, and its `in` for a person who has
-    not chosen: as on the server API."""
-    asked = Interaction(profile_key=caller.device.profile_key, datastream_id=call.datastream.id)
-    of_device = (await services.decide(asked)).consent
+    """Of whoever holds the device: as on the server API, with the device's consent on top."""
+    of_device = await _consent_of(call, caller, caller.device.profile_key, services)
     chose = of_device.general if of_device else None
-    if of_device is None and caller.said_out:
-        chose = "out"
-    if chose == "out":
+    if chose == "out" or (chose is None and caller.said_out):
         return Consulted(permitted=False, chosen="out")
-    if chose is not None and changes:
-        changes = (ConsentChosen(chose, unless_chosen=True), *changes)
-    return await _kept(call, person, changes, services, seen=caller.seen)
+    says = carried(of_device, keeps=bool(changes))
+    return await _kept(call, caller, person, (*says, *changes), services)
+
+
+def carried(of_device: Consent | None, *, keeps: bool) -> tuple[Change, ...]:
+    """What a device's consent, which is not `out`, says of the person who holds it: its `in` where
+    the person has not chosen and the call keeps something, its refusal of sharing in any case."""
+    if of_device is None:
+        return ()
+    says: list[Change] = []
+    if keeps and of_device.general == "in":
+        says.append(ConsentChosen("in", unless_chosen=True))
+    against = sharing_refused(of_device)
+    if against is not None:
+        no = ConsentChosen(None, "n", stated=of_device.stated)
+        says.append(PrivacySignalled() if against.reason == "gpc" else no)
+    return tuple(says)
 
 
 async def choose(
@@ -72,10 +80,7 @@ async def choose(
 ) -> Consulted:
     """Keep what the visitor said, durably. Raises as consult does."""
     changes = (*await _carried_consent(call, caller, services), said)
-    device = caller.device
-    return await _kept(
-        call, device.profile_key, changes, services, new=device.new, seen=caller.seen
-    )
+    return await _kept(call, caller, caller.device.profile_key, changes, services)
 
 
 async def refuse(
@@ -85,26 +90,26 @@ async def refuse(
     no identity for it: its consent cookie is all there is. Raises as consult does."""
     device = caller.replaced or caller.device
     if not device.new:
-        await _kept(call, device.profile_key, (said,), services)
+        await _kept(call, caller, device.profile_key, (said,), services)
     return Consulted(permitted=False, chosen="out")
 
 
 async def _kept(
     call: Call,
+    caller: Caller,
     profile_key: str,
     changes: tuple[Change, ...],
     services: EdgeServices,
-    *,
-    new: bool = False,
-    seen: Seen = NOTHING_SEEN,
 ) -> Consulted:
+    """profile_key: of the caller's device, the one it replaced, or the person."""
+    device = caller.device
     answer = await services.decide(
         Interaction(
             profile_key=profile_key,
             datastream_id=call.datastream.id,
             changes=changes,
-            new=new,
-            seen=seen,
+            new=device.new and profile_key == device.profile_key,
+            seen=seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys),
         )
     )
     if answer.sequence:
@@ -128,10 +133,20 @@ async def _carried_consent(
     """
     if caller.replaced is None:
         return ()
-    before = await services.decide(
-        Interaction(profile_key=caller.replaced.profile_key, datastream_id=call.datastream.id)
+    before = await _consent_of(call, caller, caller.replaced.profile_key, services)
+    return _said_before(before) if before else ()
+
+
+async def _consent_of(
+    call: Call, caller: Caller, profile_key: str, services: EdgeServices
+) -> Consent | None:
+    """What was chosen on another profile than the one that the call is about."""
+    asked = Interaction(
+        profile_key=profile_key,
+        datastream_id=call.datastream.id,
+        seen=seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys),
     )
-    return _said_before(before.consent) if before.consent else ()
+    return (await services.decide(asked)).consent
 
 
 def _said_before(consent: Consent) -> tuple[Change, ...]:

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct
 
 from perso_core.decision.event import event_from
 from perso_core.decision.identity import Identity
-from perso_core.edge.assertion import with_person
+from perso_core.edge.assertion import PLACE, with_person
 from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import unreadable_string
@@ -41,7 +41,7 @@ MAX_EVENT_ID_CHARS = 128
 def asks_alone(sent: SentEvent) -> bool:
     """Whether a server's event says who somebody is and nothing else: it asks, and tells nothing
     that could be kept (edge profile lookup)."""
-    return not sent.data and set(sent.xdm) <= {"identityMap"}
+    return set(sent.data) <= {PLACE} and set(sent.xdm) <= {"identityMap"}
 
 
 async def interact(call: Call, services: EdgeServices) -> Reply:
@@ -67,7 +67,7 @@ def told(call: Call, recorded: Recorded, services: EdgeServices) -> Reply:
     handles.append(location_hint(services.location_hint))
     cookies = (
         *caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms),
-        *services.tokens(caller.profile_key, caller.seen, call.org),
+        *services.tokens(caller.tokens, caller.profile_key, call.org),
     )
     cluster = cluster_cookie(call.org, services.location_hint)
     stored, set_cookies = call.kept(request.meta, cookies, cluster)
@@ -84,7 +84,7 @@ async def collect(call: Call, services: EdgeServices) -> Reply:
         return without_consent(call, recorded.consulted, warnings)
     caller = recorded.caller
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
-    tokens = services.tokens(caller.profile_key, caller.seen, call.org)
+    tokens = services.tokens(caller.tokens, caller.profile_key, call.org)
     stored, set_cookies = call.kept(recorded.request.meta, cookies)
     # No script reads the answer to a beacon: only a header has the browser keep the token.
     set_cookies += call.headers(recorded.request.meta, tokens)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from perso_core.decision.consent import Choice, refused
+from perso_core.decision.consent import Consent, refused
 from perso_core.decision.identity import Device, Identity, server_key
 from perso_core.edge.call import Call
 from perso_core.edge.caller import said_out
@@ -17,13 +17,14 @@ from perso_core.engine.engine import Answer, Interaction
 
 class Person(Struct, frozen=True, kw_only=True):
     """profile_key: of the primary identity. ecid: the device's that was named or that forwarded
-    cookies prove; None: none. device_chose: what was chosen on it, where it is another profile;
-    None: nothing, or it is the same one.
+    cookies prove; None: none. of_device: its consent, where it is another profile; None: none, or
+    it is the same one. device_out: the device, or the browser it is, said no.
     """
 
     profile_key: str
     ecid: str | None = None
-    device_chose: Choice | None = None
+    of_device: Consent | None = None
+    device_out: bool = False
 
 
 async def person_of(
@@ -47,13 +48,15 @@ async def person_of(
         if device_key is None:
             raise no_primary("event")
         return Person(profile_key=device_key, ecid=ecid)
-    chose: Choice | None = None
+    of_device: Consent | None = None
     if device_key is not None:
-        asked = await _asked(device_key, call, services)
-        chose = asked.consent.general if asked.consent else None
-    if proof is None and said_out(cookies, call.org):
-        chose = "out"
-    return Person(profile_key=person_key(primary, call), ecid=ecid, device_chose=chose)
+        of_device = (await _asked(device_key, call, services)).consent
+    return Person(
+        profile_key=person_key(primary, call),
+        ecid=ecid,
+        of_device=of_device,
+        device_out=refused(of_device) or (proof is None and said_out(cookies, call.org)),
+    )
 
 
 def no_primary(path: str) -> PrimaryMissing:

@@ -10,7 +10,7 @@ from perso_core.decision.identity import Identity
 from perso_core.definitions.destination import Destination
 from perso_core.edge.attributes import authenticated_pull, withheld
 from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
-from perso_core.edge.consult import Consulted
+from perso_core.edge.consult import Consulted, carried
 from perso_core.edge.context import AuthContext
 from perso_core.edge.cookies import cluster_cookie, proven_device
 from perso_core.edge.dating import instant_from
@@ -30,7 +30,7 @@ from perso_core.edge.wire import (
     state_store,
 )
 from perso_core.engine.engine import Answer, Interaction
-from perso_core.engine.journal import Change, ConsentChosen
+from perso_core.engine.journal import Change
 from perso_core.errors import Overloaded, StoreUnavailable
 
 
@@ -158,11 +158,11 @@ async def _decided(
     services: EdgeServices,
 ) -> Answer:
     """The answer for one event; nothing of it is on disk yet."""
-    if person.device_chose == "out":
+    if person.device_out:
         return Answer(lookups=(), sequence=0, consent=None, permitted=False, known=False)
     changes: list[Change] = []
     if overrides.platform and not asks_alone(request.events[index]):
-        changes += await _linked_consent(call, person, services)
+        changes += carried(person.of_device, keeps=True)
         changes.append(
             arrived_event(
                 call,
@@ -181,18 +181,6 @@ async def _decided(
             changes=tuple(changes),
         )
     )
-
-
-async def _linked_consent(
-    call: Call, person: Person, services: EdgeServices
-) -> tuple[ConsentChosen, ...]:
-    """What the person agreed to on the device that the call names with them, where the person
-    has not chosen by themselves."""
-    if person.device_chose is None:
-        return ()
-    asked = Interaction(profile_key=person.profile_key, datastream_id=call.datastream.id)
-    before = await services.decide(asked)
-    return () if before.consent else (ConsentChosen(person.device_chose),)
 
 
 async def _durable(sequence: int, services: EdgeServices) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from perso_core.definitions.snapshot import Snapshot
@@ -48,9 +48,9 @@ class EdgeServices:
     issuer_key: KeyOf = field(default_factory=IssuerKeys)
     seen: Callable[[str], Seen] | None = None
 
-    def tokens(self, profile_key: str, before: Seen, org: str) -> tuple[SetCookie, ...]:
-        """The version token that a browser is to hold from now on, where it holds another. Call
-        once what was decided is on disk. before: what its token says."""
+    def tokens(self, sent: Sequence[str], profile_key: str, org: str) -> tuple[SetCookie, ...]:
+        """The version token that a browser is to hold from now on, where it says something else.
+        Call once what was decided is on disk. sent: the tokens that it holds."""
         if self.seen is None:
             return ()
-        return token_cookies(profile_key, before, self.seen(profile_key), org=org, keys=self.keys)
+        return token_cookies(sent, profile_key, self.seen(profile_key), org=org, keys=self.keys)

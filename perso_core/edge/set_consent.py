@@ -39,8 +39,8 @@ async def set_consent(call: Call, services: EdgeServices) -> Reply:
     consulted = await choose(call, caller, said, services)
     holds = told(spoken, consulted.chosen, call.datastream.default_consent)
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
-    if consulted.permitted:
-        cookies += services.tokens(caller.profile_key, caller.seen, call.org)
+    # Also of a refusal: no process may answer by what was before.
+    cookies += services.tokens(caller.tokens, caller.profile_key, call.org)
     stored, set_cookies = call.kept(request.meta, cookies, consent_cookie(call.org, holds))
     return call.reply(
         [identity_result(caller.device.ecid), *stored], warnings=warnings, set_cookies=set_cookies

@@ -21,7 +21,7 @@ from perso_core.edge import cookies
 from perso_core.edge.caller import said_out
 from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
 from perso_core.edge.page_facts import with_page_facts
-from perso_core.edge.version_token import seen_in, token_cookies
+from perso_core.edge.version_token import presented, seen_in, token_cookies
 from perso_core.engine.engine import Answer, Interaction, Seen
 from perso_core.engine.journal import (
     AttributesPatched,
@@ -208,8 +208,8 @@ class InProcessSite:
         """changes: what comes before the visit itself."""
         now_ms = self._services.clock_ms()
         device = proof.device if proof else self._new_device()
-        received = cookies.received(request.cookie_header)
-        seen = seen_in(received, device.profile_key, org=self._org, keys=self._services.keys)
+        tokens = presented(cookies.received(request.cookie_header), self._org)
+        seen = seen_in(tokens, device.profile_key, org=self._org, keys=self._services.keys)
         event_id = None
         if request.xdm is not None:
             event_id = self._services.entropy(16).hex()
@@ -236,16 +236,16 @@ class InProcessSite:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 await self._services.durable(answer.sequence)
-                visitor = self._with_token(visitor, seen)
+                visitor = self._with_token(visitor, tokens)
         return structs.replace(visitor, event_id=event_id)
 
-    def _with_token(self, visitor: Visitor, before: Seen) -> Visitor:
+    def _with_token(self, visitor: Visitor, sent: Sequence[str]) -> Visitor:
         """The visitor with the version token to be set, once what was decided is on disk."""
         if self._services.seen is None:
             return visitor
         now = self._services.seen(visitor.profile_key)
         keys = self._services.keys
-        tokens = token_cookies(visitor.profile_key, before, now, org=self._org, keys=keys)
+        tokens = token_cookies(sent, visitor.profile_key, now, org=self._org, keys=keys)
         return structs.replace(visitor, cookies=(*visitor.cookies, *tokens))
 
     async def _change(self, visitor: Visitor, change: Change) -> Visitor:

@@ -1,7 +1,8 @@
 """The version token: what a browser has been told of its profile, by whichever process. Pure.
 
-Whoever presents it gets no older answer (DESIGN.md, P2 and P3). A cookie of the SDK's carries it:
-kid (1 byte), version (8), when consent was last said (6, ms), MAC (12).
+Whoever presents it gets no older answer (DESIGN.md, P2 and P3). A cookie of the SDK's carries it,
+or two of them. Each is, in base64url: kid (1 byte), version (8), the instant at which consent was
+last said (6, epoch ms), MAC (12).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from perso_core.edge.cookies import CookieKeys, cookie_names
 from perso_core.engine.engine import NOTHING_SEEN, Seen
@@ -22,11 +23,46 @@ MAX_VALUES = 4
 _PURPOSE = b"perso version 1"
 _MAC_BYTES = 12
 _BYTES = 1 + 8 + 6 + _MAC_BYTES
+_CHARS = _BYTES // 3 * 4
+# So many tokens in one cookie: of the device and of the person. A dot is in none of them.
+KEPT = 2
+_APART = "."
 _MAX_VERSION = (1 << 63) - 1
 
 
-def token_cookie(profile_key: str, seen: Seen, *, org: str, keys: CookieKeys) -> SetCookie:
-    """The token for a profile as far as it is committed."""
+def presented(received: Mapping[str, tuple[str, ...]], org: str) -> tuple[str, ...]:
+    """The tokens that a browser sent, of whichever profiles; not checked yet."""
+    values = received.get(cookie_names(org).version, ())[:MAX_VALUES]
+    return tuple(token for value in values for token in value.split(_APART)[:KEPT])
+
+
+def seen_in(tokens: Sequence[str], profile_key: str, *, org: str, keys: CookieKeys) -> Seen:
+    """What the tokens say has been seen of this profile; of several, the newest. One of another
+    profile, or with a wrong MAC, says nothing."""
+    found = NOTHING_SEEN
+    for token in tokens:
+        seen = _seen(token, profile_key, org, keys)
+        if seen is not None and seen.beyond(found):
+            found = seen
+    return found
+
+
+def token_cookies(
+    tokens: Sequence[str], profile_key: str, now: Seen, *, org: str, keys: CookieKeys
+) -> tuple[SetCookie, ...]:
+    """The cookie to be set once a profile is committed so far, beside the token of another profile
+    that the browser has: a device and the person who holds it. (): it says so already. tokens:
+    those that the browser sent."""
+    if seen_in(tokens, profile_key, org=org, keys=keys) == now:
+        return ()
+    others = [
+        one for one in tokens if len(one) == _CHARS and _seen(one, profile_key, org, keys) is None
+    ]
+    value = _APART.join((_token(profile_key, now, org, keys), *others[-1:]))
+    return (SetCookie(cookie_names(org).version, value, MAX_AGE_S),)
+
+
+def _token(profile_key: str, seen: Seen, org: str, keys: CookieKeys) -> str:
     head = b"".join(
         (
             bytes((keys.current,)),
@@ -35,29 +71,7 @@ def token_cookie(profile_key: str, seen: Seen, *, org: str, keys: CookieKeys) ->
         )
     )
     written = head + _mac(keys.keys[keys.current], head, org, profile_key)
-    return SetCookie(
-        cookie_names(org).version, base64.urlsafe_b64encode(written).decode(), MAX_AGE_S
-    )
-
-
-def token_cookies(
-    profile_key: str, before: Seen, now: Seen, *, org: str, keys: CookieKeys
-) -> tuple[SetCookie, ...]:
-    """The token to be set, where the browser's says something else. before: what it says."""
-    return () if now == before else (token_cookie(profile_key, now, org=org, keys=keys),)
-
-
-def seen_in(
-    received: Mapping[str, tuple[str, ...]], profile_key: str, *, org: str, keys: CookieKeys
-) -> Seen:
-    """What the received cookies say has been seen of this profile; of several, the newest.
-    A token of another profile, or with a wrong MAC, says nothing."""
-    found = NOTHING_SEEN
-    for value in received.get(cookie_names(org).version, ())[:MAX_VALUES]:
-        seen = _seen(value, profile_key, org, keys)
-        if seen is not None and seen.beyond(found):
-            found = seen
-    return found
+    return base64.urlsafe_b64encode(written).decode()
 
 
 def _seen(value: str, profile_key: str, org: str, keys: CookieKeys) -> Seen | None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import jwt
 import pytest
+from msgspec import structs
 
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.document import Definitions
 from perso_core.edge.problem import IssuerUnreachable
+from perso_core.edge.services import EdgeServices
 from perso_core.engine.engine import Interaction
 from perso_core.engine.journal import AttributesPatched
+from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from tests.building import ORG
-from tests.edge.running import PAGE, Browser, RunningEdge, Told, page_view, running_edge
+from tests.edge.running import NAMES, PAGE, Browser, RunningEdge, Told, page_view, running_edge
 from tests.edge.servers import (
     ISS,
     NOW_S,
@@ -43,6 +47,13 @@ async def edge() -> AsyncIterator[RunningEdge]:
     async with running_edge(defined()) as running:
         await gold(running, ANNA)
         yield running
+
+
+def advertising() -> Definitions:
+    """Both destinations advertise."""
+    whole = defined()
+    ads = tuple(structs.replace(one, advertising=True) for one in whole.destinations)
+    return structs.replace(whole, destinations=ads)
 
 
 async def gold(edge: RunningEdge, customer: str) -> None:
@@ -203,6 +214,94 @@ async def test_what_the_device_agreed_to_counts_for_a_customer_who_has_not_chose
         assert await events_of(edge) == 1
 
 
+@pytest.mark.parametrize("says", ["share", "gpc"])
+async def test_a_device_that_refused_sharing_holds_back_what_the_customer_would_share(
+    says: str,
+) -> None:
+    async with running_edge(advertising()) as edge:
+        await gold(edge, ANNA)
+        browser, ecid = await known(edge)
+        if says == "share":
+            value = {"collect": {"val": "y"}, "share": {"val": "n"}}
+            said = {"standard": "Adobe", "version": "2.0", "value": value}
+            await browser.send("privacy/set-consent", {"consent": [said]})
+        else:
+            await browser.send(headers={"Sec-GPC": "1"})
+
+        told = await browser.send(body=saying(assertion(ecid)))
+
+    assert (told.warnings, segments(told)) == ([], [])
+
+
+async def test_a_browser_that_holds_a_refusal_is_refused_though_the_store_has_a_signal_alone(
+    edge: RunningEdge,
+) -> None:
+    browser, ecid = await known(edge)
+    await browser.send(headers={"Sec-GPC": "1"})
+    browser.cookies[NAMES.consent] = "general=out"
+
+    told = await browser.send(body=saying(assertion(ecid)))
+
+    assert told.warnings == ["EXEG-0301-200"]
+    assert await events_of(edge) == 0
+
+
+@asynccontextmanager
+async def two_processes(
+    in_force: Definitions,
+) -> AsyncIterator[tuple[RunningEdge, RunningEdge]]:
+    """On one database; neither hears what the other writes but by version tokens."""
+    database = MemoryDatabase()
+
+    def with_tokens(edge: RunningEdge) -> EdgeServices:
+        return edge.services(seen=edge.engine.seen)
+
+    async with (
+        running_edge(in_force, store=MemoryStore(database), services=with_tokens) as one,
+        running_edge(in_force, store=MemoryStore(database), services=with_tokens) as other,
+    ):
+        yield one, other
+
+
+def consenting(general: str) -> dict[str, Any]:
+    said = {"standard": "Adobe", "version": "1.0", "value": {"general": general}}
+    return {"consent": [said]}
+
+
+async def test_a_choice_that_was_withdrawn_at_another_process_makes_no_customer_in() -> None:
+    async with two_processes(defined(default_consent="pending")) as (one, other):
+        browser = Browser(one)
+        ecid = (await browser.send("privacy/set-consent", consenting("in"))).ecid
+        assert ecid
+        browser.edge = other
+        await browser.send()
+        browser.edge = one
+        one.now_ms += 1
+        await browser.send("privacy/set-consent", consenting("out"))
+        browser.edge = other
+
+        told = await browser.send(body=saying(assertion(ecid)))
+
+        assert told.warnings == ["EXEG-0301-200"]
+        assert (await other.store.load(key(ANNA))).consent is None
+
+
+async def test_device_and_customer_are_both_answered_by_what_each_was_told() -> None:
+    async with two_processes(defined()) as (one, other):
+        browser, ecid = await known(one)
+        browser.edge = other
+        await browser.send()
+        await browser.send(body=saying(assertion(ecid)))
+        browser.edge = one
+        await browser.send(body=page_view(eventType="commerce.productListAdds"))
+        added = saying(assertion(ecid), event_type="commerce.productListAdds")
+        await browser.send(body=added)
+        browser.edge = other
+
+        assert segments(await browser.send(body=saying(assertion(ecid)))) == ["basket"]
+        assert segments(await browser.send()) == ["basket"]
+
+
 # ---- what is not believed ------------------------------------------------------
 
 
@@ -232,6 +331,9 @@ def rows(ecid: str) -> dict[str, object]:
         "names somebody by a text": assertion(ecid, identity="CRMID:4711"),
         "names a device as the person": assertion(
             ecid, identity={"namespace": "ECID", "id": "1" * 38}
+        ),
+        "names a device in small letters": assertion(
+            ecid, identity={"namespace": "ecid", "id": "1" * 38}
         ),
         "names the site's own device id": assertion(
             ecid, identity={"namespace": "FPID", "id": "f"}

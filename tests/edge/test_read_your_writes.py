@@ -18,7 +18,7 @@ from multidict import CIMultiDict
 from perso_core import PageRequest
 from perso_core.assembly import open_perso
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.version_token import seen_in, token_cookie
+from perso_core.edge.version_token import presented, seen_in, token_cookies
 from perso_core.engine.engine import NOTHING_SEEN, Interaction, Seen
 from perso_core.engine.journal import Forgotten
 from perso_core.settings import Settings
@@ -164,6 +164,15 @@ async def test_a_choice_made_at_one_process_holds_at_the_next() -> None:
         assert (await browser.send()).warnings == []
 
 
+async def test_a_refusal_made_at_one_process_holds_at_the_next(processes: Two) -> None:
+    browser = await known_to_both(processes)
+    await browser.send(body=added_to_basket())
+    await browser.send("privacy/set-consent", OUT)
+    browser.edge = processes.second
+
+    assert (await browser.send()).warnings == ["EXEG-0301-200"]
+
+
 async def test_a_single_process_tells_no_token() -> None:
     async with running_edge(definitions()) as edge:
         told = await Browser(edge).send(body=added_to_basket())
@@ -216,21 +225,27 @@ SEEN = Seen(41, NOON_MS)
 
 
 def read(value: str, key: str = KEY, org: str = ORG) -> Seen:
-    return seen_in({NAMES.version: (value,)}, key, org=org, keys=KEYS)
+    return seen_in(presented({NAMES.version: (value,)}, ORG), key, org=org, keys=KEYS)
 
 
 def written(seen: Seen = SEEN) -> str:
-    return token_cookie(KEY, seen, org=ORG, keys=KEYS).value
+    return set_to(seen, ())
 
 
-@pytest.mark.parametrize("seen", [SEEN, NOTHING_SEEN, Seen(1), Seen(0, 1), Seen((1 << 63) - 1)])
+def set_to(seen: Seen, held: tuple[str, ...], key: str = KEY) -> str:
+    """What the cookie is set to where these tokens are held."""
+    (cookie,) = token_cookies(held, key, seen, org=ORG, keys=KEYS)
+    return cookie.value
+
+
+@pytest.mark.parametrize("seen", [SEEN, Seen(1), Seen(0, 1), Seen((1 << 63) - 1)])
 def test_a_token_says_what_it_was_made_of(seen: Seen) -> None:
     assert read(written(seen)) == seen
 
 
 def test_a_token_of_another_profile_or_org_says_nothing() -> None:
     assert read(written(), "ECID:" + "8" * 38) == NOTHING_SEEN
-    assert seen_in({"kndctr_X_v": (written(),)}, KEY, org="X", keys=KEYS) == NOTHING_SEEN
+    assert seen_in((written(),), KEY, org="X", keys=KEYS) == NOTHING_SEEN
 
 
 def test_no_single_bit_of_a_token_can_change() -> None:
@@ -249,7 +264,20 @@ def test_what_is_no_token_says_nothing(value: str) -> None:
 def test_of_several_tokens_the_newest_counts() -> None:
     values = (written(Seen(3)), "junk", written(Seen(9)), written(Seen(5)))
 
-    assert seen_in({NAMES.version: values}, KEY, org=ORG, keys=KEYS) == Seen(9)
+    assert seen_in(values, KEY, org=ORG, keys=KEYS) == Seen(9)
+
+
+def test_a_cookie_keeps_the_tokens_of_two_profiles_and_no_more() -> None:
+    person, stranger = "org demo CRMID:1", "org demo CRMID:2"
+    held: tuple[str, ...] = (set_to(Seen(1), ()),)
+    held = tuple(set_to(Seen(2), held, person).split("."))
+    assert (read(".".join(held)), read(".".join(held), person)) == (Seen(1), Seen(2))
+
+    held = tuple(set_to(Seen(3), held).split("."))
+    assert (read(".".join(held)), read(".".join(held), person)) == (Seen(3), Seen(2))
+    held = tuple(set_to(Seen(4), held, stranger).split("."))
+    assert len(held) == 2
+    assert not token_cookies(held, stranger, Seen(4), org=ORG, keys=KEYS), "it says so already"
 
 
 def test_a_clock_that_went_back_makes_nobody_see_less() -> None:
