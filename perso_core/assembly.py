@@ -37,7 +37,7 @@ from perso_core.edge.limits import Rate
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import AttributesPatched, Forgotten
-from perso_core.errors import NothingDefined, RuleFaults, UnreadableRecord
+from perso_core.errors import NothingDefined, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
 from perso_core.stores.presence import Presence
@@ -49,7 +49,7 @@ from perso_core.worker.admit import Admission
 from perso_core.worker.collection import old_left_alone
 from perso_core.worker.drain import Drain
 from perso_core.worker.hearing import Hearing
-from perso_core.worker.refresh import Refresh, told_to_nobody
+from perso_core.worker.refresh import Refresh, log_off, told_to_nobody
 
 DATABASE = "perso.sqlite"
 KEYS = "cookie-keys.json"
@@ -154,7 +154,7 @@ class Perso(InProcessSite):
             if stored is None:
                 raise NothingDefined("nothing was applied yet.", fix="Run `perso apply FILE`.")
             before = stored.definitions
-            return await self._save(structs.replace(before, api_keys=change(before)))
+            return await self._save(structs.replace(before, api_keys=change(before)), tolerant=True)
 
     async def _api_keys_kept(self) -> tuple[ApiKey, ...]:
         try:
@@ -164,7 +164,17 @@ class Perso(InProcessSite):
             return ()
         return stored.definitions.api_keys if stored else ()
 
-    async def _save(self, definitions: Definitions) -> int:
+    async def announce_again(self) -> int | None:
+        """Save what was saved last as a further version: whoever has that in force has taken over
+        all that was written before. Returns it; None: nothing was ever applied."""
+        async with turn(Path(self.settings.data_dir)):
+            stored = await self._store.definitions()
+            if stored is None:
+                return None
+            return await self._store.save_definitions(stored.definitions, saved_ms=stored.saved_ms)
+
+    async def _save(self, definitions: Definitions, *, tolerant: bool = False) -> int:
+        """tolerant: of audiences that were in force and are refused now."""
         before = self._engine.snapshot
         # The same again changes no audience, so it dates nothing anew; nor does a new key.
         again = snapshot_id(definitions) == before.id and before.in_force_ms
@@ -175,6 +185,7 @@ class Perso(InProcessSite):
             event_window_ms=_window_ms(self.settings),
             before=before,
             in_force_ms=saved_ms,
+            tolerant=tolerant,
         )
         version = await self._store.save_definitions(definitions, saved_ms=saved_ms)
         self._refresh.put_in_force(version, snapshot)
@@ -199,32 +210,21 @@ class Perso(InProcessSite):
         return permitted
 
     async def everything(self, identity: Identity) -> Mapping[str, Stored]:
-        """All that is stored of an identity, by key: of an ECID also what devices have that merely
-        named it. Raises StoreUnavailable."""
-        found = {}
-        for key in await self._all_keys_of(identity):
-            stored = await self._store.load(key)
-            if stored.profile is not None or stored.consent is not None:
-                found[key] = stored
-        return found
+        """All that is stored of an identity, by key. Raises StoreUnavailable."""
+        return {key: await self._store.load(key) for key in await self._store.keys_of(identity)}
 
     async def erase(self, identity: Identity) -> int:
         """Erase all that is kept of an identity, durably; nothing that was decided before comes
         back. Other processes are told at once. Returns under how many keys something was stored.
         Raises StoreUnavailable."""
-        found = await self.everything(identity)
-        for key in await self._all_keys_of(identity):
+        found = await self._store.keys_of(identity)
+        # Also where nothing is yet: another process may be about to keep something.
+        for key in dict.fromkeys((*found, *self._keys_of(identity))):
             answer = await self._admission.decide(
                 Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Forgotten(),))
             )
             await self._drain.durable(answer.sequence)
         return len(found)
-
-    async def _all_keys_of(self, identity: Identity) -> list[str]:
-        keys = self._keys_of(identity)
-        if identity.namespace == "ECID":
-            keys += await self._store.keys(f"{identity.profile_key}~")
-        return keys
 
     def _keys_of(self, identity: Identity) -> list[str]:
         keys = [identity.profile_key]
@@ -274,18 +274,21 @@ def _rate(per_s: int, burst: int) -> Rate | None:
 
 async def _stored_snapshot(store: Store, window_ms: int) -> tuple[int, Snapshot]:
     """The version applied last, and it compiled; 0: nothing was applied. Definitions that can no
-    longer be read or compiled stop nobody from applying better ones: nothing is in force until
-    then, and the log says why."""
+    longer be read stop nobody from applying better ones: nothing is in force until then, and the
+    log says why."""
     try:
         stored = await store.definitions()
         if stored is not None:
-            return stored.version, await asyncio.to_thread(
+            snapshot = await asyncio.to_thread(
                 compile_snapshot,
                 stored.definitions,
                 event_window_ms=window_ms,
                 in_force_ms=stored.saved_ms,
+                tolerant=True,
             )
-    except (RuleFaults, UnreadableRecord) as fault:
+            log_off(snapshot)
+            return stored.version, snapshot
+    except UnreadableRecord as fault:
         _log.error("The stored definitions are not in force. %s", fault)
     return 0, compile_snapshot(NOTHING, event_window_ms=window_ms)
 
@@ -303,14 +306,17 @@ def kept_profile(
     """What is kept of an identity, as of now under these definitions; None: nothing.
 
     Reads the file without a writer's lock and writes nothing: a server on it is not disturbed,
-    nor waited for. Raises RuleFaults, StoreUnavailable, StoreTooNew.
+    nor waited for. Raises StoreUnavailable, StoreTooNew.
     """
     with _reading(settings) as reader:
         profile = reader.load(identity.profile_key).stored.profile
     if profile is None:
         return None
     snapshot = compile_snapshot(
-        stored.definitions, event_window_ms=_window_ms(settings), in_force_ms=stored.saved_ms
+        stored.definitions,
+        event_window_ms=_window_ms(settings),
+        in_force_ms=stored.saved_ms,
+        tolerant=True,
     )
     return resumed(profile, snapshot, now_ms=now_ms).profile
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import structs
 
-from perso_core.cli.definitions import has_store, heard
+from perso_core.cli.definitions import everywhere, has_store, heard
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.profile_file import ProfilePatch, identity_problem, patches_from_json
 from perso_core.cli.terminal import shown
@@ -132,13 +132,17 @@ def export(arguments: argparse.Namespace) -> int:
 
 def erase(arguments: argparse.Namespace) -> int:
     """Erase all that is kept of an identity; 1 and a message where nothing was kept."""
-    return asyncio.run(_where_kept(arguments, _erased))
+    return asyncio.run(_where_kept(arguments, _erased, erases=True))
 
 
 async def _where_kept(
-    arguments: argparse.Namespace, act: Callable[[Identity, Perso], Awaitable[bool]]
+    arguments: argparse.Namespace,
+    act: Callable[[Identity, Perso], Awaitable[bool]],
+    *,
+    erases: bool = False,
 ) -> int:
-    """The exit code. act: tells whether something was kept of the identity."""
+    """The exit code. act: tells whether something was kept of the identity. erases: every running
+    server has to have heard of it. Raises NotInForceEverywhere."""
     from perso_core.assembly import open_perso
 
     settings = settings_of(arguments)
@@ -149,7 +153,9 @@ async def _where_kept(
     if has_store(settings):
         async with open_perso(settings, announce=True) as perso:
             found = await act(identity, perso)
-        await heard(settings)
+            version = await perso.announce_again() if erases else None
+        if version is not None:
+            await everywhere(version, settings)
     return 0 if found else _nothing_kept(identity, settings)
 
 
@@ -174,11 +180,14 @@ async def _erased(identity: Identity, perso: Perso) -> bool:
 
 def _identity(arguments: argparse.Namespace) -> Identity | None:
     """None where it cannot be one: standard error says why."""
-    problem = identity_problem(arguments.namespace, arguments.id)
+    namespace, identity_id = arguments.namespace, arguments.id
+    # Pages and servers name more namespaces than an operator's file may: theirs are looked for.
+    strict = namespace == "ECID" or not namespace or set(namespace) & set(" :")
+    problem = identity_problem(namespace, identity_id) if strict else None
     if problem:
         print(f"error: {' '.join(problem)}", file=sys.stderr)
         return None
-    return Identity(arguments.namespace, arguments.id)
+    return Identity(namespace, identity_id)
 
 
 def _nothing_kept(identity: Identity, settings: Settings) -> int:

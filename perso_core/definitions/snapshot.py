@@ -15,6 +15,7 @@ from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.destination import Destination
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.issuer import Issuer
+from perso_core.errors import RuleFaults
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS, CompiledRule, compile_rule
 from perso_core.rules.index import reads_memberships
 from perso_core.rules.ruleset import RuleSet
@@ -72,7 +73,8 @@ class Snapshot(Struct, frozen=True):
     audiences: in dependency order: an audience stands after those its rule names in inSegment.
     destinations: by datastream id, in the file's order. event_window_ms: how long events are kept:
     as long as they count for some audience. rules: all of them together. in_force_ms: since when
-    they are; 0: not known. api_keys: by key id. issuers: by the `iss` of their tokens.
+    they are; 0: not known. api_keys: by key id. issuers: by the `iss` of their tokens. off: id of
+    an audience that is defined and not in force -> why.
     """
 
     id: str
@@ -88,6 +90,7 @@ class Snapshot(Struct, frozen=True):
     in_force_ms: int = 0
     api_keys: Mapping[str, ApiKey] = {}
     issuers: Mapping[str, Issuer] = {}
+    off: Mapping[str, str] = {}
 
     @property
     def org(self) -> str:
@@ -100,9 +103,12 @@ def compile_snapshot(
     event_window_ms: int = DEFAULT_EVENT_WINDOW_MS,
     before: Snapshot | None = None,
     in_force_ms: int = 0,
+    tolerant: bool = False,
 ) -> Snapshot:
     """Compile checked definitions.
 
+    tolerant: for definitions that an earlier Perso checked. An audience whose rule is refused now
+    is off, and so is each that asks for it; the others are in force.
     in_force_ms: since when they are; 0: not known.
     before: what was in force; its rules are taken as they are where text and window are the same.
     Raises RuleFaults for a rule that does not compile; call check_definitions first to have
@@ -111,10 +117,16 @@ def compile_snapshot(
     """
     kept = [one.rule for one in before.audiences] if before else []
     compiled = {(rule.text, rule.event_window_ms): rule for rule in kept}
-    rules = {
-        audience.id: _rule(audience, _window_ms(audience, event_window_ms), compiled)
-        for audience in definitions.audiences
-    }
+    rules: dict[str, CompiledRule] = {}
+    off: dict[str, str] = {}
+    for audience in definitions.audiences:
+        try:
+            rules[audience.id] = _rule(audience, _window_ms(audience, event_window_ms), compiled)
+        except RuleFaults as faults:
+            if not tolerant:
+                raise
+            off[audience.id] = str(faults)
+    _switch_off(rules, off)
     by_id = {audience.id: audience for audience in definitions.audiences}
     audiences = tuple(
         CompiledAudience(position, by_id[audience_id], rules[audience_id])
@@ -130,12 +142,25 @@ def compile_snapshot(
         destinations=_connected(definitions),
         audiences=audiences,
         audience_by_id={audience.id: audience for audience in audiences},
-        audience_id_by_name=_ids_by_word(definitions.audiences),
+        audience_id_by_name=_ids_by_word([one.definition for one in audiences]),
         rules=_together(audiences, before),
         in_force_ms=in_force_ms,
+        off=off,
         api_keys={key.id: key for key in definitions.api_keys},
         issuers={issuer.issuer: issuer for issuer in definitions.issuers},
     )
+
+
+def _switch_off(rules: dict[str, CompiledRule], off: dict[str, str]) -> None:
+    """Those that ask for one that is off are off, too: what they would answer is not so."""
+    found = bool(off)
+    while found:
+        asking = {one: rule.reads.audience_ids & off.keys() for one, rule in rules.items()}
+        found = any(asking.values())
+        for audience_id, asked_for in asking.items():
+            if asked_for:
+                del rules[audience_id]
+                off[audience_id] = f"It asks for {', '.join(sorted(asked_for))}."
 
 
 def _in_order(rules: Mapping[str, CompiledRule]) -> list[str]:

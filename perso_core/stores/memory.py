@@ -8,6 +8,7 @@ from msgspec import Struct, field, structs
 
 from perso_core.decision.consent import Consent, refused
 from perso_core.decision.event import Event
+from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.profile import Profile
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
@@ -61,9 +62,9 @@ class MemoryStore:
         erased_ms = self._database.erased_ms.get(key, 0)
         return Stored(profile, self._database.consents.get(key), erased_ms)
 
-    async def keys(self, beginning: str) -> tuple[str, ...]:
+    async def keys_of(self, identity: Identity) -> tuple[str, ...]:
         kept = self._database.profiles.keys() | self._database.consents.keys()
-        return tuple(sorted(key for key in kept if key.startswith(beginning)))
+        return tuple(sorted(key for key in kept if identity_of(key) == identity))
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
         conflicts = set()

@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent
+from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
@@ -58,8 +59,10 @@ class Store(Protocol):
         """The profile with its events (oldest first) and the consent kept under a key."""
         ...
 
-    async def keys(self, beginning: str) -> tuple[str, ...]:
-        """Keys that begin so and have a profile or a consent, ascending."""
+    async def keys_of(self, identity: Identity) -> tuple[str, ...]:
+        """Keys with a profile or a consent of an identity, ascending: of every organisation and
+        datastream that there ever was, and of an ECID those of devices that merely named it.
+        O(keys)."""
         ...
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:

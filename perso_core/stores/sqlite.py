@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from perso_core.decision.identity import Identity
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
@@ -54,8 +55,8 @@ class SqliteStore:
             await self._write(lambda: self._writer.quarantine(loaded.unreadable))
         return loaded.stored
 
-    async def keys(self, beginning: str) -> tuple[str, ...]:
-        return await self._read(lambda: self._reader.keys(beginning))
+    async def keys_of(self, identity: Identity) -> tuple[str, ...]:
+        return await self._read(lambda: self._reader.keys_of(identity))
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
         return Committed(await self._write(lambda: self._writer.commit(entries, announce)))

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
+from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.profile import Profile
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.batch import erasure_mark
@@ -70,17 +71,20 @@ class Reader:
         mark = (erasure_mark(key),)
         return connection.execute("SELECT erased_ms FROM erased WHERE mark = ?", mark).get or 0
 
-    def keys(self, beginning: str) -> tuple[str, ...]:
-        """Keys that begin so, ascending."""
-        # Of texts that begin so, none is beyond that with the last character there is.
-        within = beginning, beginning + "\U0010ffff"
+    def keys_of(self, identity: Identity) -> tuple[str, ...]:
+        """See Store. Looks through the index of keys."""
+        own = identity.profile_key
+        # A server's key ends so; a device's may go on with a suffix.
+        asked = {"own": own, "ending": f" {own}", "first": f"{own}~", "after": f"{own}~\U0010ffff"}
+        found = " UNION ".join(
+            f"SELECT key FROM {table} WHERE key = :own OR (key >= :first AND key < :after)"
+            " OR substr(key, -length(:ending)) = :ending"
+            for table in ("profile", "consent")
+        )
         with self._opened() as connection:
-            rows = connection.execute(
-                "SELECT key FROM profile WHERE key >= ?1 AND key < ?2"
-                " UNION SELECT key FROM consent WHERE key >= ?1 AND key < ?2 ORDER BY key",
-                within,
-            ).fetchall()
-        return tuple(row[0] for row in cast(list[tuple[str]], rows))
+            rows = connection.execute(f"{found} ORDER BY key", asked).fetchall()
+        keys = (row[0] for row in cast(list[tuple[str]], rows))
+        return tuple(key for key in keys if identity_of(key) == identity)
 
     def definitions(self) -> StoredDefinitions | None:
         """Raises UnreadableRecord, StoreUnavailable."""

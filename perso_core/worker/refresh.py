@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -16,10 +17,18 @@ from perso_core.stores.protocol import Store
 from perso_core.worker.drain import logged, renew
 from perso_core.worker.hearing import Hearing
 
+_log = logging.getLogger("perso.worker")
+
 
 class _Held(Struct, frozen=True):
     version: int
     consent: Consent | None
+
+
+def log_off(snapshot: Snapshot) -> None:
+    """Say which audiences are off: an operator has to mend and apply them."""
+    for audience_id, why in snapshot.off.items():
+        _log.error("The audience %s is off until its rule is mended. %s", audience_id, why)
 
 
 def told_to_nobody(version: int) -> None:
@@ -34,10 +43,10 @@ class Refresh:
     """Asks the store for news every interval_ms, and keeps the newest version in force.
 
     version: of the definitions in the engine; 0: none that was saved. tell: called in a thread
-    with each version that is in force from then on. heard: told of each profile that others wrote,
-    before it is read again here; None: it may be any. hearing: told whenever all is taken over.
-    on_problem: hears of what could not be taken over; what was in force stays. problems: how many
-    there were.
+    with each version that is in force from then on, with all that was written before it. heard:
+    told of each profile that others wrote, before it is read again here; None: it may be any.
+    hearing: told whenever all is taken over. on_problem: hears of what could not be taken over;
+    what was in force stays. problems: how many there were.
     """
 
     def __init__(
@@ -104,11 +113,12 @@ class Refresh:
             self._heard(key)
         if self._definitions_due:
             await self._take_definitions()
-        await self._tell_version()
         while self._keys_due:
             key = next(iter(self._keys_due))
             await self._renew(key)
             self._keys_due.discard(key)
+        # Whoever waits for a version waits for all that was written before it, too.
+        await self._tell_version()
         self._hearing.caught_up()
 
     def put_in_force(self, version: int, snapshot: Snapshot) -> None:
@@ -143,7 +153,10 @@ class Refresh:
             event_window_ms=self._event_window_ms,
             before=before,
             in_force_ms=stored.saved_ms,
+            # Of those that were off already; otherwise what was in force before stays.
+            tolerant=bool(before.off),
         )
+        log_off(snapshot)
         self.put_in_force(stored.version, snapshot)
 
     async def _renew(self, key: str) -> None:

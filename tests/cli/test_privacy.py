@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
+from perso_core.assembly import DATABASE
+from perso_core.cli import definitions as command
+from perso_core.cli import profiles
+from perso_core.errors import NotInForceEverywhere
+from perso_core.stores.presence import Presence
+from perso_core.stores.sqlite import open_sqlite
+from tests.building import event
 from tests.cli.test_commands import ECID, perso, write
 from tests.journeys.server import Visitor, prepare, serving, session
+from tests.stores.building import arrived
 
 
 def lines(*records: dict[str, Any]) -> str:
@@ -105,3 +116,34 @@ def test_whoever_mistypes_an_identity_is_told_what_is_wrong_with_it(tmp_path: Pa
 def test_where_nothing_was_ever_stored_nothing_is_made(tmp_path: Path) -> None:
     assert perso(tmp_path, "profile", "erase", "ECID", ECID).returncode == 1
     assert not (tmp_path / ".perso").exists()
+
+
+def test_a_customer_is_erased_from_datastreams_that_are_no_more(tmp_path: Path) -> None:
+    gone = "ECID:" + ECID
+    prepare(tmp_path / ".perso")
+
+    async def stored(keys: list[str]) -> None:
+        store = await open_sqlite(tmp_path / ".perso" / DATABASE)
+        await store.commit([arrived(event(), key) for key in keys])
+        await store.close()
+
+    asyncio.run(stored([f"old@Org gone {gone}", "old@Org gone my.ns:7", f"other@Org demo {gone}"]))
+
+    told = perso(tmp_path, "profile", "erase", "ECID", ECID)
+    odd = perso(tmp_path, "profile", "erase", "my.ns", "7")
+
+    assert told.stdout.startswith("2 profiles of ECID")
+    assert odd.stdout == "1 profile of my.ns 7 erased.\n"
+
+
+def test_erasing_waits_for_a_server_that_is_late_and_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path)
+    monkeypatch.setattr(command, "IN_FORCE_LIMIT_S", 0.2)
+    presence = Presence(tmp_path)
+    arguments = Namespace(settings=None, data_dir=str(tmp_path), namespace="ECID", id=ECID)
+
+    with pytest.raises(NotInForceEverywhere, match=str(os.getpid())):
+        profiles.erase(arguments)
+    presence.close()

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import DAY_MS, compile_snapshot
+from perso_core.errors import RuleFaults
 from perso_core.pql.compiler import compile_rule
 from tests.building import BASKET_RULE, GOLD_RULE, definitions
 
@@ -75,3 +76,33 @@ def test_a_snapshot_made_after_another_is_as_one_made_alone() -> None:
     assert [(one.id, one.rule.text) for one in after.audiences] == [
         (one.id, one.rule.text) for one in alone.audiences
     ]
+
+
+# ---- what an earlier Perso took ------------------------------------------------
+
+
+def from_before() -> Definitions:
+    """A rule that is refused now, two that ask for it, and one that does not."""
+    return definitions(
+        {
+            "refused": "loyalty.tier.equals(",
+            "asks": 'inSegment("refused")',
+            "asks-not": 'not inSegment("asks")',
+            "gold": GOLD_RULE,
+        }
+    )
+
+
+def test_a_rule_that_is_refused_now_is_off_with_all_that_ask_for_it_and_no_other() -> None:
+    snapshot = compile_snapshot(from_before(), tolerant=True)
+
+    assert [one.id for one in snapshot.audiences] == ["gold"]
+    assert set(snapshot.off) == {"refused", "asks", "asks-not"}
+    assert snapshot.off["asks"] == "It asks for refused."
+    assert snapshot.definitions == from_before()
+    assert snapshot.audience_id_by_name.get("refused") is None
+
+
+def test_a_definition_that_is_applied_now_is_refused_whole() -> None:
+    with pytest.raises(RuleFaults):
+        compile_snapshot(from_before())

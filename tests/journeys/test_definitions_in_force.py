@@ -182,3 +182,19 @@ def _segments(told: dict[str, Any]) -> Iterator[str]:
         if handle["type"] == "activation:pull":
             for destination in handle["payload"]:
                 yield from (one["id"] for one in destination["segments"])
+
+
+def test_a_server_that_begins_with_a_rule_that_is_refused_now_has_the_others_in_force(
+    tmp_path: Path,
+) -> None:
+    """As after an upgrade to a Perso that refuses more."""
+    prepare(tmp_path, definitions({"refused": "loyalty.tier.equals(", "basket": BASKET_RULE}))
+
+    async def visited(url: str) -> list[str]:
+        async with session() as http:
+            told = await Visitor("anna").send(http, url)
+        (pull,) = [h for h in told["handle"] if h["type"] == "activation:pull"]
+        return [segment["id"] for segment in pull["payload"][0]["segments"]]
+
+    with serving(tmp_path) as server:
+        assert asyncio.run(visited(server.url)) == ["basket"]

@@ -6,6 +6,7 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.consent import Consent
+from perso_core.decision.identity import Identity
 from perso_core.engine.journal import ConsentChosen, Entry
 from perso_core.stores.protocol import Store, Stored
 from tests.building import NOON_MS, event
@@ -174,13 +175,17 @@ async def test_what_was_decided_before_a_visitor_was_forgotten_does_not_bring_th
     assert (await store.load(ANNA)).profile is not None
 
 
-async def test_keys_are_found_by_their_beginning(store: Store) -> None:
-    named = [f"{ANNA}~{'a' * 16}", f"{ANNA}~{'b' * 16}"]
-    await store.commit([arrived(event(), key) for key in (*named, ANNA, BERT)])
+async def test_all_keys_of_an_identity_are_found_and_no_others(store: Store) -> None:
+    ecid = ANNA.removeprefix("ECID:")
+    of_anna = [ANNA, f"{ANNA}~{'a' * 16}", f"org@A gone {ANNA}", f"other@A demo:x {ANNA}"]
+    of_crm = ["CRMID:7", "org@A demo CRMID:7", "org@A gone CRMID:7"]
+    others = [BERT, "org@A demo CRMID:77", "org@A demo XCRMID:7", "CRMID:9 CRMID:7"]
+    await store.commit([arrived(event(), key) for key in (*of_anna, *of_crm, *others)])
     await store.commit([chose("in", f"{ANNA}~{'c' * 16}")])
 
-    assert await store.keys(f"{ANNA}~") == (*named, f"{ANNA}~{'c' * 16}")
-    assert await store.keys("CRMID:") == ()
+    assert set(await store.keys_of(Identity("ECID", ecid))) == {*of_anna, f"{ANNA}~{'c' * 16}"}
+    assert set(await store.keys_of(Identity("CRMID", "7"))) == set(of_crm)
+    assert await store.keys_of(Identity("CRMID", "8")) == ()
 
 
 async def test_events_of_a_forgotten_profile_do_not_come_back_with_a_new_one(

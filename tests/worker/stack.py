@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from perso_core.decision.identity import Identity
 from perso_core.definitions.document import Definitions
 from perso_core.engine.engine import Answer, Engine, Interaction
 from perso_core.engine.journal import Entry, EventArrived
@@ -45,8 +46,8 @@ class WatchedStore:
             raise self.failing
         return await self._store.load(key)
 
-    async def keys(self, beginning: str) -> tuple[str, ...]:
-        return await self._store.keys(beginning)
+    async def keys_of(self, identity: Identity) -> tuple[str, ...]:
+        return await self._store.keys_of(identity)
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
         self.batches.append(list(entries))
