@@ -31,7 +31,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080  # 0: any free one
     workers: int = 1  # processes that serve the address
-    hot_profiles: int = 50_000
+    hot_profiles: int = 50_000  # more than journal_limit
     max_events_per_profile: int = 5_000
     event_window_days: int = 35
     journal_limit: int = 10_000  # changes that may wait for the store
@@ -116,7 +116,7 @@ def settings_from(
     toml_text None: no file. options: settings by name, from the command line. Lists are written
     with commas where they come as text; an empty text for cookie_domain means None. Raises
     BadSettings, which names every wrong value (also those that a later one overrides), every
-    unknown name, and how to mend each.
+    unknown name, and how to mend each; without these, values that do not fit together.
     """
     problems: list[str] = []
     given = [
@@ -136,7 +136,20 @@ def settings_from(
             values[one.name] = value
     if problems:
         raise BadSettings(" ".join(problems), fix="Mend them and start again.")
-    return Settings(**values)
+    settings = Settings(**values)
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """Raises BadSettings for settings that are each in range but do not fit together."""
+    journal, hot = settings.journal_limit, settings.hot_profiles
+    if journal >= hot:
+        raise BadSettings(
+            f"hot_profiles is {hot} and journal_limit is {journal}: profiles whose changes wait for"
+            " the store stay in memory, and one more has to fit.",
+            fix="Raise hot_profiles above journal_limit, or lower journal_limit below it.",
+        )
 
 
 def _from_file(toml_text: str | None, problems: list[str]) -> list[_Given]:

@@ -119,6 +119,22 @@ def test_all_problems_are_told_in_one_message() -> None:
     assert all(name in problem for name in ("port", "region_id", "PERSO_HOST"))
 
 
+@pytest.mark.parametrize(
+    "text", ["hot_profiles = 10", "journal_limit = 50000", "hot_profiles = 7\njournal_limit = 7"]
+)
+def test_a_journal_that_does_not_fit_in_memory_is_told_with_both_settings(text: str) -> None:
+    with pytest.raises(BadSettings) as raised:
+        settings_from(text, {})
+
+    for told in (raised.value.detail, raised.value.fix):
+        assert "hot_profiles" in told
+        assert "journal_limit" in told
+
+
+def test_one_profile_more_in_memory_than_may_wait_is_enough() -> None:
+    assert settings_from("hot_profiles = 8\njournal_limit = 7", {}).hot_profiles == 8
+
+
 @pytest.mark.parametrize("text", ["port = ", "a = " + "[" * 100_000, "port = " + "9" * 5_000])
 def test_a_file_that_is_not_toml_is_told_as_such(text: str) -> None:
     assert "not TOML" in problem_of(text)
