@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import sys
-import time
 from pathlib import Path
 
 from perso_core.cli.definitions import has_store
 from perso_core.cli.files import settings_of
+from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
 from perso_core.errors import BadBackup
 from perso_core.settings import Settings
@@ -28,7 +27,7 @@ def backup(arguments: argparse.Namespace) -> int:
         raise BadBackup(f"{target} is there already.", fix="Name a new directory.")
     target.mkdir(mode=0o700, parents=True)
     data_dir = Path(settings.data_dir)
-    copy_store(data_dir / DATABASE, target / DATABASE, _Told("copied"))
+    copy_store(data_dir / DATABASE, target / DATABASE, Progress("pages copied").tell)
     held = "the database"
     if (data_dir / KEYS).is_file():  # whoever never served has none
         _copy_keys(data_dir / KEYS, target / KEYS)
@@ -50,7 +49,7 @@ def restore(arguments: argparse.Namespace) -> int:
     check_store(source / DATABASE)
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    erased = put_back(source / DATABASE, data_dir / DATABASE, _Told("written"))
+    erased = put_back(source / DATABASE, data_dir / DATABASE, Progress("pages written").tell)
     if (source / KEYS).is_file():
         _copy_keys(source / KEYS, data_dir / KEYS)
     kept = f" Of what was erased since, {erased} stay erased." if erased else ""
@@ -81,17 +80,3 @@ def _copy_keys(source: Path, target: Path) -> None:
         writing.flush()
         os.fsync(writing.fileno())
     os.replace(fresh, target)
-
-
-class _Told:
-    """A line on stderr each second, for work that takes longer than one."""
-
-    def __init__(self, verb: str) -> None:
-        self._verb = verb
-        self._told_s = time.monotonic()
-
-    def __call__(self, done: int, of: int) -> None:
-        now_s = time.monotonic()
-        if now_s - self._told_s >= 1:
-            self._told_s = now_s
-            print(f"{done:,} of {of:,} pages {self._verb} …", file=sys.stderr)

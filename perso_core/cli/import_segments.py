@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 
 from msgspec import structs
@@ -17,6 +16,7 @@ from msgspec import structs
 from perso_core.cli.definitions import MS_PER_DAY, checked, counted, everywhere
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.import_report import Report, changed, report_data, report_lines
+from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
 from perso_core.definitions.check import ORG
 from perso_core.definitions.document import Definitions
@@ -92,28 +92,12 @@ def _report(
 def _each(entries: Sequence[Entry], window_ms: int, schema: FieldTypes | None) -> list[Outcome]:
     """The outcome of each by itself. On a terminal a line tells each second how far it is."""
     outcomes: list[Outcome] = []
-    progress = Progress(len(entries), now_s=time.monotonic())
+    progress = Progress("read")
     for entry in entries:
         outcomes.append(outcome_of(entry, event_window_ms=window_ms, schema=schema))
-        line = progress.line(len(outcomes), now_s=time.monotonic())
-        if line and sys.stderr.isatty():
-            print(line, file=sys.stderr)
+        if sys.stderr.isatty():
+            progress.tell(len(outcomes), len(entries))
     return outcomes
-
-
-class Progress:
-    """What to tell, at most once a second, of work that takes longer than one."""
-
-    def __init__(self, total: int, *, now_s: float) -> None:
-        self._total = total
-        self._told_s = now_s
-
-    def line(self, done: int, *, now_s: float) -> str | None:
-        """None: nothing to tell yet."""
-        if now_s - self._told_s < 1:
-            return None
-        self._told_s = now_s
-        return f"{done:,} of {self._total:,} read …"
 
 
 # ---- into a file -----------------------------------------------------------------

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from msgspec import structs
 from perso_core.cli.definitions import everywhere, has_store, heard
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.profile_file import ProfilePatch, identity_problem, patches_from_json
+from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
@@ -59,18 +59,17 @@ async def _put_all(patches: Sequence[ProfilePatch], settings: Settings) -> list[
     from perso_core.assembly import open_perso
 
     refused: list[ProfilePatch] = []
-    progress = Progress(len(patches))
+    progress, written = Progress("written"), 0
     patient = structs.replace(settings, load_timeout_ms=LOAD_TIMEOUT_MS)
     async with open_perso(patient, announce=True) as perso:
         for batch in batches(patches, min(GROUP, settings.journal_limit)):
             try:
                 refused += await _put_batch(batch, perso)
             except PersoError:
-                print(
-                    f"At least {progress.done:,} of {len(patches):,} are written.", file=sys.stderr
-                )
+                print(f"At least {written:,} of {len(patches):,} are written.", file=sys.stderr)
                 raise
-            progress.advance(len(batch))
+            written += len(batch)
+            progress.tell(written, len(patches))
     await heard(settings)
     return refused
 
@@ -94,22 +93,6 @@ def batches(patches: Sequence[ProfilePatch], at_most: int) -> Iterator[list[Prof
         identities.add(patch.identity)
     if batch:
         yield batch
-
-
-class Progress:
-    """A line on stderr each second, for work that takes longer than one."""
-
-    def __init__(self, total: int) -> None:
-        self.done = 0
-        self._total = total
-        self._told_s = time.monotonic()
-
-    def advance(self, count: int) -> None:
-        self.done += count
-        now_s = time.monotonic()
-        if now_s - self._told_s >= 1:
-            self._told_s = now_s
-            print(f"{self.done:,} of {self._total:,} written …", file=sys.stderr)
 
 
 def get(arguments: argparse.Namespace) -> int:

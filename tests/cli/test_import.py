@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from perso_core.cli.import_segments import Progress
+from perso_core.cli.progress import Progress
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.definitions.toml_file import definitions_from_toml
 from tests.cli.test_commands import perso, serving, write
@@ -253,9 +253,9 @@ def test_a_note_that_many_share_is_told_once(tmp_path: Path) -> None:
 
 
 def test_how_far_it_is_is_told_once_a_second() -> None:
-    progress = Progress(4_000, now_s=10.0)
+    progress = Progress("read", now_s=10.0)
 
-    told = [progress.line(1_200, now_s=at) for at in (10.5, 11.0, 11.5, 12.0)]
+    told = [progress.line(1_200, 4_000, now_s=at) for at in (10.5, 11.0, 11.5, 12.0)]
 
     assert told == [None, "1,200 of 4,000 read …", None, "1,200 of 4,000 read …"]
 
