@@ -8,15 +8,16 @@ worker is replaced is answered by the next one, not refused.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from perso_core.cli.worker_pipe import SILENT_AFTER_S
 from perso_core.cli.worker_process import WorkerProcess
@@ -48,10 +49,14 @@ def bound(host: str, port: int) -> Sockets:
             one.bind((*address[:1], port, *address[2:]))
             port = one.getsockname()[1]  # 0: any free one, and then the same for all
     except OSError:
-        for one in found:
-            one.close()
+        _close(found)
         raise
     return tuple(found)
+
+
+def _close(sockets: Sequence[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
 
 
 def pause_s(short_lives: int) -> float:
@@ -63,12 +68,14 @@ def pause_s(short_lives: int) -> float:
 
 class Slot(Struct):
     """One worker's place. sockets: kept over its replacements. short_lives: workers in a row that
-    ended within STEADY_S."""
+    ended within STEADY_S. changing: held by whoever puts another worker here; the worker may be
+    another one once it is."""
 
     number: int
     sockets: Sockets
     worker: WorkerProcess | None = None
     short_lives: int = 0
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Supervisor:
@@ -98,6 +105,7 @@ class Supervisor:
         self.port = first[0].getsockname()[1]
         self._slots = [Slot(0, first)]
         self._slots += [Slot(number, bound(host, self.port)) for number in range(1, count)]
+        self._running: set[WorkerProcess] = set()  # also those that no slot has yet, or any more
         self._stopping = asyncio.Event()
         self._restart = asyncio.Event()
 
@@ -114,12 +122,7 @@ class Supervisor:
             if not await self._first_start():
                 return 0 if self._stopping.is_set() else 1
             ready()
-            tasks = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
-            tasks.append(asyncio.create_task(self._restarts()))
-            await self._stopping.wait()
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await self._watch_all()
             return 0
         finally:
             await self._stop_all()
@@ -150,9 +153,26 @@ class Supervisor:
                 # Ctrl-C in a terminal is for the supervisor, which stops them in order.
                 start_new_session=True,
             )
+        except BaseException:  # also where we are stopped meanwhile
+            os.close(reading)
+            raise
         finally:
             os.close(writing)
-        return WorkerProcess(process, reading)
+        worker = WorkerProcess(process, reading)
+        self._running.add(worker)
+        worker.ended.add_done_callback(lambda _: self._running.discard(worker))
+        return worker
+
+    async def _started_at_last(self, slot: Slot) -> WorkerProcess:
+        """Also where the system lacks memory or descriptors for a while."""
+        while True:
+            try:
+                return await self._started(slot)
+            except OSError as error:
+                self._tell(
+                    f"{_not_started(slot, error)} The next attempt is in {LONGEST_PAUSE_S:.0f} s."
+                )
+            await asyncio.sleep(LONGEST_PAUSE_S)
 
     async def _up(self, worker: WorkerProcess | None) -> bool:
         """Whether it answers in time, and nobody stops us meanwhile."""
@@ -165,28 +185,49 @@ class Supervisor:
 
     # ---- watching ---------------------------------------------------------------
 
+    async def _watch_all(self) -> None:
+        """Until we are told to stop."""
+        does: list[Coroutine[Any, Any, object]] = [self._keep(slot) for slot in self._slots]
+        does += [self._restarts(), self._stopping.wait()]
+        tasks = [asyncio.create_task(one) for one in does]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):  # rather than a slot that nobody watches
+                raise ended
+
     async def _keep(self, slot: Slot) -> None:
         """One slot's worker, again and again."""
         while True:
             worker = slot.worker
             assert worker, "a slot is kept once its worker was started"
             await self._watched(slot, worker)
-            if slot.worker is not worker:  # a restart put another in its place
-                continue
-            lived_s = time.monotonic() - worker.began_s
-            slot.short_lives = 0 if lived_s >= STEADY_S else slot.short_lives + 1
-            await self._replace(slot, worker)
+            async with slot.changing:
+                if slot.worker is not worker:  # a restart put another in its place
+                    continue
+                pause = self._bury(slot, worker)
+            await asyncio.sleep(pause)
+            async with slot.changing:
+                if slot.worker is worker:  # no restart has meanwhile
+                    slot.worker = await self._started_at_last(slot)
 
     async def _watched(self, slot: Slot, worker: WorkerProcess) -> None:
-        """Returns once it is gone; one that is silent for too long is killed."""
-        while not worker.ended.done():
+        """Returns once it is gone, or another has its place; one that is silent for too long is
+        killed."""
+        while slot.worker is worker and not worker.ended.done():
             await asyncio.wait([worker.ended], timeout=self._silent_after_s / 10)
+            if slot.worker is not worker:  # it stops, and need not be heard of
+                return
             if worker.up.done() and worker.silent_s > self._silent_after_s:
                 self._tell(f"{_named(slot, worker)} has hung for {worker.silent_s:.0f} s.")
                 worker.signal(signal.SIGKILL)
                 await asyncio.wait([worker.ended])
 
-    async def _replace(self, slot: Slot, gone: WorkerProcess) -> None:
+    def _bury(self, slot: Slot, gone: WorkerProcess) -> float:
+        """Tell of its end. Returns the pause before the next one, in seconds."""
+        lived_s = time.monotonic() - gone.began_s
+        slot.short_lives = 0 if lived_s >= STEADY_S else slot.short_lives + 1
         pause = pause_s(slot.short_lives)
         how = _how(gone.process.returncode)
         next_one = f"The next one starts in {pause:.1f} s." if pause else "Another one starts."
@@ -197,11 +238,11 @@ class Supervisor:
                 " what it wrote before says why. The other workers take its connections."
             )
         if slot.short_lives >= LOOPING:
-            for one in slot.sockets:
-                one.close()
-            slot.sockets = bound(self._host, self.port)
-        await asyncio.sleep(pause)
-        slot.worker = await self._started(slot)
+            with contextlib.suppress(OSError):  # no descriptor left: then the old ones stay
+                fresh = bound(self._host, self.port)
+                _close(slot.sockets)
+                slot.sockets = fresh
+        return pause
 
     # ---- restarting -------------------------------------------------------------
 
@@ -214,30 +255,44 @@ class Supervisor:
     async def _restart_each(self) -> None:
         """A new worker beside each old one; the old one stops once the new one answers."""
         for slot in self._slots:
-            old = slot.worker
-            new = await self._started(slot)
-            if not await self._up(new):
-                self._tell(
-                    f"{_named(slot, new)} did not come up; what it wrote before says why."
-                    " The workers that run are left as they are."
-                )
-                await new.stop(0)
-                return
-            slot.worker, slot.short_lives = new, 0
+            async with slot.changing:
+                old = slot.worker
+                new = await self._new(slot)
+                if new is None:
+                    return
+                slot.worker, slot.short_lives = new, 0
             if old is not None:
                 await old.stop(self._stop_within_s)
         self._tell(f"All {len(self._slots)} workers are restarted.")
 
+    async def _new(self, slot: Slot) -> WorkerProcess | None:
+        """One that answers. None: there is none; the log says why."""
+        left = "The workers that run are left as they are."
+        try:
+            new = await self._started(slot)
+        except OSError as error:
+            self._tell(f"{_not_started(slot, error)} {left}")
+            return None
+        if await self._up(new):
+            return new
+        if not self._stopping.is_set():
+            why = "did not come up; what it wrote before says why."
+            self._tell(f"{_named(slot, new)} {why} {left}")
+        await new.stop(0)
+        return None
+
     async def _stop_all(self) -> None:
-        workers = [slot.worker for slot in self._slots if slot.worker is not None]
-        await asyncio.gather(*(worker.stop(self._stop_within_s) for worker in workers))
+        await asyncio.gather(*(worker.stop(self._stop_within_s) for worker in self._running))
         for slot in self._slots:
-            for one in slot.sockets:
-                one.close()
+            _close(slot.sockets)
 
 
 def _named(slot: Slot, worker: WorkerProcess) -> str:
     return f"Worker {slot.number} (process {worker.process.pid})"
+
+
+def _not_started(slot: Slot, error: OSError) -> str:
+    return f"Worker {slot.number} cannot be started: {error.strerror or error}."
 
 
 def _how(status: int | None) -> str:

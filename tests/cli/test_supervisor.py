@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import Struct, field
@@ -34,6 +37,64 @@ NEVER_READY = WELL.replace('b"R"', 'b""').replace("while True:", "sys.exit(4)\nw
 DEAF = WELL.replace(
     "import os, sys, time", "import os, sys, time, signal\nsignal.signal(signal.SIGTERM, print)"
 )
+# What a test holds up: it writes its process id down, and answers once a file `go` is there. Told
+# to stop, it does once a file `end` is there.
+HELD = """
+import os, signal, sys, time
+from pathlib import Path
+here = Path(HERE)
+with (here / "started").open("a") as started:
+    started.write(f"{os.getpid()}\\n")
+stopping = []
+signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
+pipe = int(sys.argv[sys.argv.index("--pipe") + 1])
+while not (here / "go").exists() and not stopping:
+    time.sleep(0.02)
+os.write(pipe, b"R")
+while not (stopping and (here / "end").exists()):
+    if stopping:
+        (here / "stopping").touch()
+    else:
+        os.write(pipe, b".")
+    time.sleep(0.02)
+"""
+
+
+class Held(Struct):
+    """Workers that a directory holds up."""
+
+    here: Path
+
+    @property
+    def script(self) -> str:
+        return HELD.replace("HERE", repr(str(self.here)))
+
+    def may(self, word: str, *, holds: bool = True) -> None:
+        if holds:
+            (self.here / word).touch()
+        else:
+            (self.here / word).unlink(missing_ok=True)
+
+    @property
+    def started(self) -> list[int]:
+        """Process ids, in order."""
+        path = self.here / "started"
+        return [int(one) for one in path.read_text().split()] if path.exists() else []
+
+    @property
+    def living(self) -> list[int]:
+        return [one for one in self.started if Path(f"/proc/{one}").exists()]
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Held]:
+    """Nothing is held up yet."""
+    workers = Held(tmp_path)
+    workers.may("go")
+    workers.may("end")
+    yield workers
+    for one in workers.living:  # where a test has failed
+        os.kill(one, signal.SIGKILL)
 
 
 class Told(Struct):
@@ -50,9 +111,14 @@ class Told(Struct):
 
 @asynccontextmanager
 async def supervising(
-    script: str, *, count: int = 1, silent_after_s: float = LIMIT_S, stop_within_s: float = LIMIT_S
+    script: str,
+    *,
+    count: int = 1,
+    silent_after_s: float = LIMIT_S,
+    stop_within_s: float = LIMIT_S,
+    up: bool = True,
 ) -> AsyncIterator[Told]:
-    """Runs until the block ends; then it is told to stop."""
+    """Runs until the block ends; then it is told to stop. up: the block begins once all answer."""
     told = Told()
     supervisor = Supervisor(
         [sys.executable, "-c", script],
@@ -65,7 +131,7 @@ async def supervising(
     )
     running = asyncio.create_task(supervisor.run(lambda: told.lines.append("ready")))
     try:
-        await told.until(lambda text: "ready" in text or running.done())
+        await told.until(lambda text: not up or "ready" in text or running.done())
         yield told
     finally:
         if not running.done():
@@ -105,6 +171,127 @@ async def test_a_worker_that_does_not_stop_is_killed_in_the_end() -> None:
     async with supervising(DEAF, stop_within_s=0.2) as told:
         pass
     assert told.status == [0]
+
+
+# ---- one slot, and all that may happen to it at once ----------------------------
+
+
+async def test_a_worker_killed_while_a_restart_replaces_it_has_one_successor_that_is_watched(
+    held: Held,
+) -> None:
+    async with supervising(held.script) as told:
+        held.may("go", holds=False)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await told.until(lambda _: len(held.started) == 2)
+        os.kill(held.started[0], signal.SIGKILL)
+        await told.until(lambda _: len(held.living) == 1)
+        held.may("go")
+        await told.until(lambda text: "All 1 workers are restarted." in text)
+        assert len(held.started) == 2
+
+        os.kill(held.started[1], signal.SIGKILL)
+        await told.until(lambda text: "was ended by SIGKILL. Another one starts." in text)
+        await told.until(lambda _: len(held.started) == 3)
+    assert (held.living, told.status) == ([], [0])
+
+
+async def test_a_worker_is_replaced_also_while_the_one_before_it_still_answers_its_last(
+    held: Held,
+) -> None:
+    held.may("end", holds=False)
+    async with supervising(held.script, silent_after_s=3) as told:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await told.until(lambda _: (held.here / "stopping").exists())
+        first, second = held.started
+        os.kill(second, signal.SIGKILL)
+        await told.until(lambda _: len(held.started) == 3)
+        assert first in held.living
+        held.may("end")
+        await told.until(lambda text: "All 1 workers are restarted." in text)
+        assert held.living == held.started[2:]
+    assert "hung" not in "\n".join(told.lines)
+
+
+async def test_a_restart_asked_for_during_another_one_comes_after_it(held: Held) -> None:
+    async with supervising(held.script, count=2) as told:
+        held.may("go", holds=False)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await told.until(lambda _: len(held.started) == 3)
+        os.kill(os.getpid(), signal.SIGHUP)
+        held.may("go")
+        await told.until(lambda text: text.count("All 2 workers are restarted.") == 2)
+        assert held.living == held.started[4:]
+    assert (len(held.started), held.living, told.status) == (6, [], [0])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_stop_during_a_restart_leaves_nothing_behind(held: Held, count: int) -> None:
+    async with supervising(held.script, count=count) as told:
+        held.may("go", holds=False)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await told.until(lambda _: len(held.started) == count + 1)
+    assert (held.living, told.lines, told.status) == ([], ["ready"], [0])
+
+
+async def test_a_stop_during_the_first_start_leaves_nothing_behind(held: Held) -> None:
+    held.may("go", holds=False)
+    async with supervising(held.script, count=2, up=False) as told:
+        await told.until(lambda _: len(held.started) == 1)
+    assert (held.living, told.lines, told.status) == ([], [], [0])
+
+
+async def test_a_restart_ends_a_loop_of_short_lives_at_once(held: Held) -> None:
+    ending = held.script.replace("stopping = []", 'stopping = [1] * (here / "loop").exists()')
+    async with supervising(ending) as told:
+        held.may("loop")
+        os.kill(held.started[0], signal.SIGKILL)
+        await told.until(lambda text: "The next one starts in 0.8 s." in text)
+        held.may("loop", holds=False)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await told.until(lambda text: "All 1 workers are restarted." in text)
+        [survivor] = held.living
+        os.kill(survivor, signal.SIGKILL)
+        await told.until(lambda text: text.count("by SIGKILL. Another one starts.") == 2)
+    assert (held.living, told.status) == ([], [0])
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> list[OSError]:
+    """Put errors in: each is what the system answers to one attempt to start a process."""
+    start, errors = asyncio.create_subprocess_exec, list[OSError]()
+
+    async def started(*words: Any, **options: Any) -> asyncio.subprocess.Process:
+        if errors:
+            raise errors.pop()
+        return await start(*words, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", started)
+    return errors
+
+
+async def test_a_worker_for_which_there_was_no_memory_is_started_later(
+    held: Held, refused: list[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perso_core.cli.supervisor.LONGEST_PAUSE_S", 0.0)
+    async with supervising(held.script) as told:
+        refused.append(OSError(errno.ENOMEM, "no memory"))
+        os.kill(held.started[0], signal.SIGKILL)
+        await told.until(lambda _: len(held.started) == 2)
+    assert "Worker 0 cannot be started: no memory. The next attempt" in told.lines[2]
+
+
+async def test_a_restart_for_which_there_is_no_memory_leaves_the_workers_alone(
+    held: Held, refused: list[OSError]
+) -> None:
+    async with supervising(held.script) as told:
+        refused.append(OSError(errno.ENOMEM, "no memory"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        await told.until(lambda text: "are left as they are" in text)
+        assert held.living == held.started
+    assert (len(held.started), told.status) == (1, [0])
+
+
+# ---- what is heard, and where it listens ------------------------------------------
 
 
 async def test_a_worker_of_which_nothing_is_heard_for_once_is_heard_later() -> None:
