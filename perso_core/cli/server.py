@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from perso_core.cli.address import bound, url
 from perso_core.cli.definitions import checked, saved
 from perso_core.cli.files import settings_of
 from perso_core.cli.supervisor import Supervisor, told
@@ -34,7 +35,9 @@ def serve(arguments: argparse.Namespace) -> int:
     try:
         if settings.workers > 1:
             return asyncio.run(_supervised(arguments, settings))
-        assembly.serve(settings, ready=_ready)
+        sockets = bound(settings.host, settings.port, shared=False)
+        address = url(settings.host, sockets[0].getsockname()[1])
+        assembly.serve(settings, ready=lambda _: _ready(address), sockets=sockets)
     except OSError as error:
         if error.filename:  # a file or directory, which the error names
             raise
@@ -64,7 +67,7 @@ async def _supervised(arguments: argparse.Namespace, settings: Settings) -> int:
         stop_within_s=settings.drain_timeout_s + STOP_MARGIN_S,
         tell=told,
     )
-    address = f"http://{settings.host}:{supervisor.port}/ee"
+    address = url(settings.host, supervisor.port)
     return await supervisor.run(lambda: _ready(f"{address}, from {settings.workers} processes"))
 
 

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from perso_core.cli.address import Sockets, bound, close
 from perso_core.cli.worker_pipe import SILENT_AFTER_S
 from perso_core.cli.worker_process import WorkerProcess
 
@@ -30,33 +30,6 @@ LOOPING = 3
 READY_WITHIN_S = 120.0  # compiling ten thousand audiences and opening a large store take a while
 
 Tell = Callable[[str], None]
-Sockets = tuple[socket.socket, ...]
-
-
-def bound(host: str, port: int) -> Sockets:
-    """A socket for each address of the host, not yet listening. Raises OSError."""
-    found: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
-            one = socket.socket(family, kind, protocol)
-            found.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            one.bind((*address[:1], port, *address[2:]))
-            port = one.getsockname()[1]  # 0: any free one, and then the same for all
-    except OSError:
-        _close(found)
-        raise
-    return tuple(found)
-
-
-def _close(sockets: Sequence[socket.socket]) -> None:
-    for one in sockets:
-        one.close()
 
 
 def pause_s(short_lives: int) -> float:
@@ -82,7 +55,7 @@ class Supervisor:
     """command: starts a worker; the descriptors of its sockets and its pipe are added. host, port:
     where all listen. count: of workers. stop_within_s: how long one may take to stop.
     silent_after_s: one that was not heard of for so long hangs, and is killed. tell: hears what
-    happens, a line at a time.
+    happens, a line at a time. Raises OSError for an address that is taken.
     """
 
     def __init__(
@@ -101,10 +74,12 @@ class Supervisor:
         self._stop_within_s = stop_within_s
         self._silent_after_s = silent_after_s
         self._tell = tell
-        first = bound(host, port)
+        first = bound(host, port, shared=True)
         self.port = first[0].getsockname()[1]
         self._slots = [Slot(0, first)]
-        self._slots += [Slot(number, bound(host, self.port)) for number in range(1, count)]
+        self._slots += [
+            Slot(number, bound(host, self.port, shared=True)) for number in range(1, count)
+        ]
         self._running: set[WorkerProcess] = set()  # also those that no slot has yet, or any more
         self._stopping = asyncio.Event()
         self._restart = asyncio.Event()
@@ -239,8 +214,8 @@ class Supervisor:
             )
         if slot.short_lives >= LOOPING:
             with contextlib.suppress(OSError):  # no descriptor left: then the old ones stay
-                fresh = bound(self._host, self.port)
-                _close(slot.sockets)
+                fresh = bound(self._host, self.port, shared=True)
+                close(slot.sockets)
                 slot.sockets = fresh
         return pause
 
@@ -284,7 +259,7 @@ class Supervisor:
     async def _stop_all(self) -> None:
         await asyncio.gather(*(worker.stop(self._stop_within_s) for worker in self._running))
         for slot in self._slots:
-            _close(slot.sockets)
+            close(slot.sockets)
 
 
 def _named(slot: Slot, worker: WorkerProcess) -> str:

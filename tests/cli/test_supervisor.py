@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 from msgspec import Struct, field
 
-from perso_core.cli.supervisor import Supervisor, bound, pause_s
+from perso_core.cli.supervisor import Supervisor, pause_s
 from perso_core.cli.worker_pipe import READY
 from perso_core.cli.worker_process import WorkerProcess
 
@@ -291,7 +290,7 @@ async def test_a_restart_for_which_there_is_no_memory_leaves_the_workers_alone(
     assert (len(held.started), told.status) == (1, [0])
 
 
-# ---- what is heard, and where it listens ------------------------------------------
+# ---- what is heard, and how long is waited ------------------------------------------
 
 
 async def test_a_worker_of_which_nothing_is_heard_for_once_is_heard_later() -> None:
@@ -308,40 +307,6 @@ async def test_a_worker_of_which_nothing_is_heard_for_once_is_heard_later() -> N
         assert await asyncio.wait_for(worker.up, LIMIT_S)
     finally:
         await worker.stop(LIMIT_S)
-
-
-def test_sockets_of_one_address_can_be_many_and_a_strangers_cannot_be_shared() -> None:
-    first = bound("127.0.0.1", 0)
-    port = first[0].getsockname()[1]
-    second = bound("127.0.0.1", port)
-    assert second[0].getsockname()[1] == port
-    for one in (*first, *second):
-        one.close()
-
-    with socket.socket() as stranger:
-        stranger.bind(("127.0.0.1", 0))
-        stranger.listen()
-        with pytest.raises(OSError, match="in use"):
-            bound("127.0.0.1", stranger.getsockname()[1])
-
-
-def test_a_name_with_two_addresses_is_listened_to_at_both_under_one_port(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    both = ("127.0.0.1", "127.0.0.2")
-    stream = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
-    monkeypatch.setattr(
-        socket, "getaddrinfo", lambda *_, **__: [(*stream, (address, 0)) for address in both]
-    )
-
-    sockets = bound("shop.test", 0)
-    addresses = [one.getsockname() for one in sockets]
-    for one in sockets:
-        one.close()
-
-    port = addresses[0][1]
-    assert addresses == [(address, port) for address in both]
-    assert port > 0
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import aiohttp
 import pytest
 from msgspec import Struct
 
+from perso_core.cli.address import bound, close
 from tests.journeys.server import ROOT, STOP_LIMIT_S, prepare
 
 WAIT_LIMIT_S = 60
@@ -66,12 +68,25 @@ def supervised(directory: Path, *, workers: int = 2, settings: str = "") -> Iter
             assert process.stdout is not None
             said = process.stdout.readline()
             assert " answers at " in said, log.read_text(encoding="utf-8")
-            yield Running(process, said.split(" answers at ")[1].split(",")[0], log)
+            yield Running(process, said.split(" answers at ")[1].split(",")[0].split(". ")[0], log)
         finally:
             process.terminate()
             process.wait(STOP_LIMIT_S)
             if process.stdout:
                 process.stdout.close()
+
+
+def finished(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A server that does not come up, and what it told."""
+    return subprocess.run(
+        [*(sys.executable, "-m", "perso_core", "serve"), *words],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_LIMIT_S,
+        check=False,
+    )
 
 
 def alive(pid: int) -> bool:
@@ -189,18 +204,24 @@ def test_workers_do_not_outlive_a_supervisor_that_was_killed(directory: Path) ->
         until(lambda: not any(map(alive, workers)), "the workers' end")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_address_that_is_told_can_be_called_also_by_ipv6(directory: Path, workers: int) -> None:
+    try:
+        close(bound("::1", 0, shared=False))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with (
+        supervised(directory, workers=workers, settings='host = "::1"') as running,
+        urlopen(f"{running.url}/openapi.json", timeout=WAIT_LIMIT_S) as answer,
+    ):
+        assert answer.status == 200
+        assert "http://[::1]:" in running.url
+
+
 def test_workers_that_cannot_start_are_an_error_at_once(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "perso.sqlite").write_text("no database, but of some length" * 100)
-    done = subprocess.run(
-        [*(sys.executable, "-m", "perso_core", "serve"), "--workers", "2", "--port", "0"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PERSO_DATA_DIR": "data"},
-        capture_output=True,
-        text=True,
-        timeout=WAIT_LIMIT_S,
-        check=False,
-    )
+    done = finished(tmp_path, "--workers", "2", "--port", "0", "--data-dir", "data")
     assert done.returncode == 1
     assert "perso.sqlite" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,0 +1,64 @@
+"""The address that `perso serve` listens on: its sockets, and how it is written."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+
+Sockets = tuple[socket.socket, ...]
+
+# A name may have addresses that this machine has not, such as ::1 where IPv6 is off.
+NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def bound(host: str, port: int, *, shared: bool) -> Sockets:
+    """A socket for each address of the host, not yet listening. port: 0 is any free one, the same
+    for all. shared: others of ours may bind the same. Raises OSError, also where others listen."""
+    found: list[socket.socket] = []
+    absent = None
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            try:
+                one = _bound(family, (*address[:1], port, *address[2:]), shared=shared)
+            except OSError as error:
+                if error.errno not in NOT_HERE:
+                    raise
+                absent = error
+            else:
+                found.append(one)
+                port = one.getsockname()[1]
+    except OSError:
+        close(found)
+        raise
+    if absent and not found:
+        raise absent
+    return tuple(found)
+
+
+def _bound(family: int, address: tuple[object, ...], *, shared: bool) -> socket.socket:
+    one = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(address)
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def close(sockets: Sequence[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
+
+
+def url(host: str, port: int) -> str:
+    """Of the edge there."""
+    # RFC 3986, section 3.2.2; RFC 6874 for the zone after a percent sign.
+    written = f"[{host.replace('%', '%25')}]" if ":" in host else host
+    return f"http://{written}:{port}/ee"
