@@ -52,6 +52,13 @@ def _bound(family: int, address: tuple[object, ...], *, shared: bool) -> socket.
     return one
 
 
+def refuse_taken(host: str, port: int) -> None:
+    """Raises OSError where anybody listens, also another server of ours: sharing would let it,
+    and visitors would be split between two stores."""
+    if port:
+        close(bound(host, port, shared=False))
+
+
 def close(sockets: Sequence[socket.socket]) -> None:
     for one in sockets:
         one.close()

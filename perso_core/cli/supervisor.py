@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from perso_core.cli.address import Sockets, bound, close
+from perso_core.cli.address import Sockets, bound, close, refuse_taken
 from perso_core.cli.worker_pipe import SILENT_AFTER_S
 from perso_core.cli.worker_process import WorkerProcess
 
@@ -74,6 +74,7 @@ class Supervisor:
         self._stop_within_s = stop_within_s
         self._silent_after_s = silent_after_s
         self._tell = tell
+        refuse_taken(host, port)
         first = bound(host, port, shared=True)
         self.port = first[0].getsockname()[1]
         self._slots = [Slot(0, first)]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from perso_core.cli.address import bound, close, url
+from perso_core.cli.address import bound, close, refuse_taken, url
 
 Resolve = Callable[..., None]
 
@@ -36,6 +36,16 @@ def test_sockets_of_one_address_can_be_many_and_a_strangers_cannot_be_shared() -
         stranger.listen()
         with pytest.raises(OSError, match="in use"):
             bound("127.0.0.1", stranger.getsockname()[1], shared=True)
+
+
+def test_an_address_where_a_server_of_ours_listens_is_taken_also_where_it_could_be_shared() -> None:
+    first = bound("127.0.0.1", 0, shared=True)
+    first[0].listen()
+    try:
+        with pytest.raises(OSError, match="in use"):
+            refuse_taken("127.0.0.1", first[0].getsockname()[1])
+    finally:
+        close(first)
 
 
 def test_a_name_with_two_addresses_is_listened_to_at_both_under_one_port(resolve: Resolve) -> None:

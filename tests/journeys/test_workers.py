@@ -205,6 +205,20 @@ def test_workers_do_not_outlive_a_supervisor_that_was_killed(directory: Path) ->
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_server_at_an_address_is_refused_whatever_the_first_would_share(
+    directory: Path, workers: int
+) -> None:
+    with supervised(directory) as running:
+        port = running.url.rpartition(":")[2].removesuffix("/ee")
+        other = ("--data-dir", "other", "--port", port, "--workers", str(workers))
+        done = finished(directory, *other)
+
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use." in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_the_address_that_is_told_can_be_called_also_by_ipv6(directory: Path, workers: int) -> None:
     try:
         close(bound("::1", 0, shared=False))
