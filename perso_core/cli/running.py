@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from perso_core.cli.early_signals import EarlySignals
+
 
 def serve(arguments: argparse.Namespace) -> int:
+    early = EarlySignals()  # before what takes long to load
     from perso_core.cli.server import serve as run
 
-    return run(arguments)
+    return run(arguments, early)
 
 
 def demo(arguments: argparse.Namespace) -> int:

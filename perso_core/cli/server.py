@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from perso_core.cli.address import bound, url
 from perso_core.cli.definitions import checked, saved
+from perso_core.cli.early_signals import EarlySignals
 from perso_core.cli.files import settings_of
 from perso_core.cli.supervisor import Supervisor, told
 from perso_core.cli.worker_pipe import Pipe
@@ -21,13 +22,13 @@ from perso_core.settings import Settings
 STOP_MARGIN_S = 5
 
 
-def serve(arguments: argparse.Namespace) -> int:
+def serve(arguments: argparse.Namespace, early: EarlySignals) -> int:
     """Run until stopped. Raises PersoErrors of settings, definitions and store."""
-    from perso_core import assembly
-
     settings = settings_of(arguments)
-    if arguments.sockets is not None:
+    if arguments.sockets is not None:  # SIGHUP, also to all processes, is for the supervisor
         return _serve_as_worker(arguments, settings)
+    if settings.workers == 1:
+        early.let_hang_up()
     if arguments.definitions is not None:
         definitions = checked(arguments.definitions, settings)
         # Other servers on the directory follow; this one need not wait for them.
@@ -35,9 +36,7 @@ def serve(arguments: argparse.Namespace) -> int:
     try:
         if settings.workers > 1:
             return asyncio.run(_supervised(arguments, settings))
-        sockets = bound(settings.host, settings.port, shared=False)
-        address = url(settings.host, sockets[0].getsockname()[1])
-        assembly.serve(settings, ready=lambda _: _ready(address), sockets=sockets)
+        _serve_alone(settings)
     except OSError as error:
         if error.filename:  # a file or directory, which the error names
             raise
@@ -51,6 +50,14 @@ def serve(arguments: argparse.Namespace) -> int:
 def _ready(address: str) -> None:
     # Flushed: whoever started us through a pipe waits for this line.
     print(f"Perso answers at {address}. Stop it with Ctrl-C.", flush=True)
+
+
+def _serve_alone(settings: Settings) -> None:
+    from perso_core import assembly
+
+    sockets = bound(settings.host, settings.port, shared=False)
+    address = url(settings.host, sockets[0].getsockname()[1])
+    assembly.serve(settings, ready=lambda _: _ready(address), sockets=sockets)
 
 
 # ---- several processes ---------------------------------------------------------

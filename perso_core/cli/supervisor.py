@@ -92,6 +92,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         heard = {signal.SIGINT: self._stopping, signal.SIGTERM: self._stopping}
         heard[signal.SIGHUP] = self._restart
+        before = {number: signal.getsignal(number) for number in heard}
         for number, event in heard.items():
             loop.add_signal_handler(number, event.set)
         try:
@@ -102,8 +103,9 @@ class Supervisor:
             return 0
         finally:
             await self._stop_all()
-            for number in heard:
+            for number, handler in before.items():
                 loop.remove_signal_handler(number)
+                signal.signal(number, handler)
 
     # ---- starting ---------------------------------------------------------------
 
