@@ -191,13 +191,14 @@ class Supervisor:
                     slot.worker = await self._started_at_last(slot)
 
     async def _watched(self, slot: Slot, worker: WorkerProcess) -> None:
-        """Returns once it is gone, or another has its place; one that is silent for too long is
-        killed."""
+        """Returns once it is gone, or another has its place; one that is silent for too long, or
+        does not come up, is killed."""
         while slot.worker is worker and not worker.ended.done():
             await asyncio.wait([worker.ended], timeout=self._silent_after_s / 10)
             if slot.worker is not worker:  # it stops, and need not be heard of
                 return
-            if worker.up.done() and worker.silent_s > self._silent_after_s:
+            patience_s = self._silent_after_s if worker.up.done() else READY_WITHIN_S
+            if worker.silent_s > patience_s:
                 self._tell(f"{_named(slot, worker)} has hung for {worker.silent_s:.0f} s.")
                 worker.signal(signal.SIGKILL)
                 await asyncio.wait([worker.ended])

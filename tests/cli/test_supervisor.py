@@ -239,6 +239,19 @@ async def test_a_stop_during_the_first_start_leaves_nothing_behind(held: Held) -
     assert (held.living, told.lines, told.status) == ([], [], [0])
 
 
+async def test_a_worker_that_does_not_come_up_in_time_is_replaced_as_one_that_hangs(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervising(held.script, silent_after_s=1) as told:
+        monkeypatch.setattr("perso_core.cli.supervisor.READY_WITHIN_S", 1)
+        held.may("go", holds=False)
+        os.kill(held.started[0], signal.SIGKILL)
+        await told.until(lambda text: "has hung for" in text)
+        held.may("go")
+        await told.until(lambda _: len(held.started) >= 3)
+    assert (held.living, told.status) == ([], [0])
+
+
 async def test_a_restart_ends_a_loop_of_short_lives_at_once(held: Held) -> None:
     ending = held.script.replace("stopping = []", 'stopping = [1] * (here / "loop").exists()')
     async with supervising(ending) as told:
