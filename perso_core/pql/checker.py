@@ -186,6 +186,8 @@ class _Checker(ConditionChecks):
             return Method(base, node.name, (), node.span)
         if not self.counted(node.name, signature, len(node.args), node.span):
             return Method(base, node.name, (), node.span)
+        if not self.askable(base, node.span, node.name):
+            return Method(base, node.name, (), node.span)
         if node.name in OF_SEVERAL:
             checked = Method(base, node.name, self.texts(node), node.span)
         else:
@@ -283,6 +285,8 @@ class _Checker(ConditionChecks):
 
     def filter(self, node: Filter) -> Node:
         base = self.check(node.base)
+        if not self.askable(base, node.base.place):
+            return Filter(base, Constant(True), node.span)
         inner = node.condition
         if isinstance(inner, Constant) and isinstance(inner.value, str):
             got = Method(base, "get", (inner,), node.span)

@@ -16,7 +16,19 @@ from perso_core.pql.kinds import (
     type_of,
 )
 from perso_core.pql.lexer import starts_in
-from perso_core.pql.nodes import And, Compare, Constant, Member, Node, Not, Or, Pattern
+from perso_core.pql.nodes import (
+    And,
+    Call,
+    Chain,
+    Compare,
+    Constant,
+    Member,
+    Method,
+    Node,
+    Not,
+    Or,
+    Pattern,
+)
 from perso_core.pql.patterns import BadPattern, usable
 from perso_core.pql.source import Span
 from perso_core.pql.type_faults import MAX_SHOWN
@@ -42,6 +54,18 @@ class ConditionChecks(TimeChecks):
                 checked.span, "This is a value, not a condition.", "Compare it: field = value."
             )
         return checked
+
+    def askable(self, node: Node, span: Span, name: str = "") -> bool:
+        """Whether a method or a field can be asked of it; a fault where it is a condition.
+
+        name: of the method. Even false is one value that is there: whatever asks how many, or
+        whether there is any, would be told the same of everyone.
+        """
+        if type_of(node) != "flag":
+            return True
+        asked = f"{name}() asks for a value" if name else "it has neither elements nor fields"
+        self.fault(span, f"{_condition(node)} is true or false; {asked}.", _instead(node, name))
+        return False
 
     def and_(self, node: And) -> Node:
         told = len(self.faults)
@@ -184,6 +208,23 @@ class ConditionChecks(TimeChecks):
             f"Write {WORDS[kind]} or a field that holds one.",
         )
         return False
+
+
+def _condition(node: Node) -> str:
+    if isinstance(node, Chain):
+        return "CHAIN(...)"
+    return f"{node.name}(...)" if isinstance(node, Call | Method) else "This condition"
+
+
+def _instead(node: Node, name: str) -> str:
+    """What to write in place of a method that is asked of a condition."""
+    if name == "isNull":
+        return "Write not(...) around the condition."
+    if name == "count" and isinstance(node, Chain):
+        return 'Write COUNT(>= 2) in the step, or xEvent[eventType = "view"].count() >= 2.'
+    if name in ("count", "exists", "isNotNull"):
+        return "Take it out: the condition alone says whether it holds."
+    return "Ask it of a field, or of a list: xEvent[...]."
 
 
 def _fitting(node: Node) -> str:

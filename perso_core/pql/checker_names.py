@@ -38,6 +38,10 @@ class NameChecks:
         """The same, of a place where truth is asked for."""
         raise NotImplementedError
 
+    def askable(self, node: Node, span: Span, name: str = "") -> bool:
+        """Whether a method or a field can be asked of it; a fault where it is a condition."""
+        raise NotImplementedError
+
     # ---- faults
 
     def fault(self, span: Span, detail: str, fix: str) -> None:
@@ -109,7 +113,10 @@ class NameChecks:
                 self.fault(base.span, f"${base.index} is no parameter of a rule.", "Use $1.")
             return self.read(Root(base, base.span), node)
         if not isinstance(base, Element):
-            return self.typed_path(Path(self.check(base), segments, node.span))
+            checked = self.check(base)
+            if not self.askable(checked, base.place):
+                return node
+            return self.typed_path(Path(checked, segments, node.span))
         name = segments[0]
         if base.up == 0 and name in self.variables:
             return self.read_variable(node, name)
