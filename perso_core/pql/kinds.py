@@ -224,8 +224,8 @@ def said(node: Node) -> str:
 def comparable(one: Node, other: Node) -> bool:
     """Whether the two can be equal: an element, where one alone is a list."""
     if "list" in (type_of(one), type_of(other)):
-        if type_of(one) == type_of(other):
-            return True
+        if type_of(one) == type_of(other) or "any" in (type_of(one), type_of(other)):
+            return True  # a field may be a list itself, and an empty one
         return any(_alike(a, b, one, other) for a in any_of(one) for b in any_of(other))
     return _alike(type_of(one), type_of(other), one, other)
 

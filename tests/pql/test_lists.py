@@ -89,6 +89,33 @@ def test_a_list_of_which_no_element_can_answer_is_refused(text: str, told: str) 
     assert fault.detail == told
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "none = []",
+        "[] = none",
+        "let N = none in N = []",
+        "none = others",
+        "orders[n = none] = [] or none = []",
+        "a.intersection([9]) = []",
+    ],
+)
+def test_a_list_may_be_an_empty_one(text: str) -> None:
+    """tags = [] was refused, though it holds of a profile without tags."""
+    assert compile_rule(text).evaluate({**PROFILE, "none": [], "others": []}, NOW_MS).holds
+    assert compile_rule(text, schema=KNOWN)
+
+
+@pytest.mark.parametrize("text", ["a = []", "b = []", "missing = []", "[] = n"])
+def test_only_an_empty_list_is_one(text: str) -> None:
+    assert not holds(text)
+
+
+@pytest.mark.parametrize("text", ['"x" = []', "[] = 5", "[] = (n = 1)"])
+def test_what_is_no_list_is_never_an_empty_one(text: str) -> None:
+    assert type(fault_of(text)) is RuleTypeError
+
+
 def test_two_lists_have_no_order() -> None:
     assert [fault.place for fault in faults_of("[1] < [2]")] == ["1:1", "1:7"]
 
