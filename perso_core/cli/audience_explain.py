@@ -27,6 +27,7 @@ from perso_core.errors import BadAudienceFile, UnknownAudience
 from perso_core.pql.compiler import CompiledRule
 from perso_core.pql.explain import Explanation, Until, explain_rule, reason
 from perso_core.pql.instants import instant_of, iso_exact
+from perso_core.pql.kept_events import as_kept
 from perso_core.pql.lacking import lacking
 from perso_core.pql.sound import read, unsound
 from perso_core.pql.telling import Standing, told
@@ -188,7 +189,7 @@ def _profile(path: str) -> dict[str, Any]:
     problem = unsound(profile, "profile")
     if problem:
         raise BadAudienceFile(f"{path}: {problem[0]}.", fix=problem[1])
-    return profile
+    return as_kept(profile)
 
 
 # ---- for programs -----------------------------------------------------------

@@ -15,6 +15,7 @@ from perso_core.errors import BadCases, RuleError, RuleFaults, RuleSyntaxError, 
 from perso_core.pql.compiler import CompiledRule, compile_rule
 from perso_core.pql.eligibility import EdgeRule, ineligible
 from perso_core.pql.instants import DAY_MS, instant_of
+from perso_core.pql.kept_events import as_kept
 from perso_core.pql.lexer import words
 from perso_core.pql.nodes import Node
 from perso_core.pql.sound import read, unsound
@@ -44,8 +45,9 @@ class Rule(Struct, frozen=True):
 class Case(Struct, frozen=True, kw_only=True):
     """One case. expect: true or false, a value, {"error": …}, "eligible" or "finishes".
 
-    at: line:column of the fault that is expected; None: any place. max_ms: the processor time
-    that the case may take; None: any.
+    profile: as rules read it, its events as the edge keeps them. at: line:column of the fault
+    that is expected; None: any place. max_ms: the processor time that the case may take; None:
+    any.
     """
 
     id: str
@@ -247,7 +249,7 @@ class _Reader:
             now_ms=self.now(),
             mode=mode,
             expect=self.expect(mode),
-            profile=self.kind("profile", dict, "an object", {}),
+            profile=as_kept(self.kind("profile", dict, "an object", {})),
             at=self.kind("at", str, 'a place, e.g. "1:9"', None),
             # What has no limit of its own still has to come to an end.
             max_ms=2_000 if mode == "robust" and max_ms is None else max_ms,

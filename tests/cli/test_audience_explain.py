@@ -180,3 +180,19 @@ def test_an_unknown_audience_or_profile_is_an_error(tmp_path: Path) -> None:
     assert (audience.returncode, profile.returncode) == (1, 1)
     assert "Write 'gold'" in audience.stderr
     assert "Nothing is kept of CRMID:nobody" in profile.stderr
+
+
+def test_a_profile_from_a_file_has_its_events_as_the_edge_keeps_them(tmp_path: Path) -> None:
+    """The rule held of visitors, and not of a file with the same event."""
+    audience = (
+        '[[audience]]\nid = "a-today"\nname = "Today"\npql = "xEvent.max(timestamp) occurs today"\n'
+    )
+    write(tmp_path, f"{WHOLE}\n{audience}")
+    write(tmp_path, '{"xEvent": [{"timestamp": "2026-03-15T09:00:00Z"}]}', "ada.json")
+
+    told = explain(
+        *(tmp_path, "a-today", "--profile-file", "ada.json"),
+        *("--definitions", "perso.toml", "--now", NOW),
+    )
+
+    assert told.startswith("In “Today”.")
