@@ -10,9 +10,20 @@ from msgspec import Struct
 Value = str | int | float | bool
 
 # "date" and "datetime" are fields: text as ISO 8601 has it, a datetime also epoch milliseconds.
-# "time" is a time that the rule itself makes: date(...), now, this week.
+# "instant": epoch milliseconds alone, as Perso itself writes them. "time" is a time that the rule
+# itself makes: date(...), now, this week.
 Kind = Literal[
-    "any", "text", "number", "integer", "flag", "date", "datetime", "time", "list", "object"
+    "any",
+    "text",
+    "number",
+    "integer",
+    "flag",
+    "date",
+    "datetime",
+    "instant",
+    "time",
+    "list",
+    "object",
 ]
 
 # What a value of each kind may be once it is read from JSON.
@@ -24,6 +35,7 @@ FORMS: Mapping[Kind, frozenset[str]] = {
     "flag": frozenset(("flag",)),
     "date": frozenset(("text",)),
     "datetime": frozenset(("text", "number")),
+    "instant": frozenset(("number",)),
     "time": frozenset(("time",)),
     "list": frozenset(("list",)),
     "object": frozenset(("object",)),
@@ -71,6 +83,7 @@ INTEGER = FieldType("integer")
 FLAG = FieldType("flag")
 DATE = FieldType("date")
 DATETIME = FieldType("datetime")
+INSTANT = FieldType("instant")
 TIME = FieldType("time")
 OBJECT = FieldType("object", rest=ANY)
 COUNT = FieldType("integer", least=0)
@@ -112,7 +125,7 @@ EVENT_FIELDS: Mapping[str, FieldType] = {
     "_id": TEXT,
     "eventType": TEXT,
     "identityMap": IDENTITY_MAP,
-    "timestamp": DATETIME,
+    "timestamp": INSTANT,
 }
 PROFILE_FIELDS: Mapping[str, FieldType] = {
     "identityMap": IDENTITY_MAP,

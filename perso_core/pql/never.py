@@ -25,7 +25,7 @@ def fits(value: Value, known: FieldType) -> bool:
     elif isinstance(value, bool):
         right = kind == "flag"
     else:
-        right = kind in ("number", "integer", "datetime", "time")
+        right = kind in ("number", "integer", "datetime", "instant", "time")
         right = right and known.least <= value <= known.most
         right = right and (kind != "integer" or value == int(value))
     return right and (not known.values or any(_same(value, one) for one in known.values))

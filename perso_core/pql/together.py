@@ -33,7 +33,7 @@ from perso_core.pql.windows import ALWAYS, Spans, complement, intersection
 
 # One value of one form: two conditions on it speak of the same thing. Lists are not among them,
 # as any of their elements may meet a condition.
-SCALARS = frozenset(("text", "number", "integer", "flag", "date", "datetime"))
+SCALARS = frozenset(("text", "number", "integer", "flag", "date", "datetime", "instant"))
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
@@ -136,7 +136,7 @@ def _bounded(conditions: Sequence[Condition], known: FieldType) -> bool:
 def _timed(conditions: Sequence[Condition], known: FieldType) -> bool:
     """Whether an instant lies in all the spans."""
     left = ALWAYS
-    times = known.kind in ("date", "datetime")
+    times = known.kind in ("date", "datetime", "instant")
     for one in conditions:
         if one.spans is not None and (times or not one.denied):
             left = intersection(left, one.spans)

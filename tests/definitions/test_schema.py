@@ -93,7 +93,7 @@ def test_the_event_types_may_be_listed() -> None:
     types = field_types(schema_of('[schema.event]\neventType = ["view", "buy"]\n'))
 
     assert types.event.fields["eventType"].values == ("view", "buy")
-    assert types.event.fields["timestamp"].kind == "datetime"
+    assert types.event.fields["timestamp"].kind == "instant"
 
 
 # ---- what is wrong -----------------------------------------------------------
