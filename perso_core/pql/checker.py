@@ -76,7 +76,7 @@ class _Checker(ConditionChecks):
 
     def top(self, node: Node) -> Node:
         if not isinstance(node, Lambda):
-            return self.profile(node) or self.check(node)
+            return self.profile(node) or self.whole(node)
         if len(node.names) > 1:
             self.fault(node.span, "A rule has one parameter: the profile.", "Name only one.")
         if isinstance(node.body, Constant) and not isinstance(node.body.value, bool):
@@ -87,8 +87,15 @@ class _Checker(ConditionChecks):
                 f"Write {node.names[0]} >= {value}.",
             )
         with self.variable(node.names[0], profile=True):
-            body = self.profile(node.body) or self.check(node.body)
+            body = self.profile(node.body) or self.whole(node.body)
             return Lambda(node.names, body, node.span)
+
+    def whole(self, node: Node) -> Node:
+        """A rule, which is a condition where it is saved; asked as a question it may be a value."""
+        checked = self.check(node)
+        if self.typed and not self.faults:
+            self.deciding(checked)
+        return checked
 
     def check(self, node: Node) -> Node:
         return CHECKS[type(node)](self, node)

@@ -9,6 +9,7 @@ from perso_core.pql.kinds import (
     WORDS,
     any_of,
     comparable,
+    for_everyone,
     is_measured,
     is_now,
     literal,
@@ -49,11 +50,16 @@ class ConditionChecks(TimeChecks):
         if profile is not None:
             return profile
         checked = self.check(node)
-        if isinstance(checked, Constant) and not isinstance(checked.value, bool):
-            self.fault(
-                checked.span, "This is a value, not a condition.", "Compare it: field = value."
-            )
+        self.deciding(checked)
         return checked
+
+    def deciding(self, node: Node) -> None:
+        """A fault where it is one value for everyone, which decides nothing. Where no rule is
+        saved such a value may be asked for."""
+        written = isinstance(node, Constant) and not isinstance(node.value, bool)
+        if written or (self.typed and for_everyone(node)):
+            one = "count() > 0" if isinstance(node, Method) else "field = value"
+            self.fault(node.place, "This is a value, not a condition.", f"Compare it: {one}.")
 
     def askable(self, node: Node, span: Span, name: str = "") -> bool:
         """Whether a method or a field can be asked of it; a fault where it is a condition.

@@ -211,6 +211,20 @@ def is_measured(node: Node) -> bool:
     return isinstance(node, Sum | Product | Over)
 
 
+def for_everyone(node: Node) -> bool:
+    """Whether it is a value that is there whatever the profile holds: as a condition it would be
+    true of everyone, or an empty list of nobody."""
+    if isinstance(node, Constant):
+        return not isinstance(node.value, bool)
+    if isinstance(node, Sum | Product | Negative):
+        return all(map(for_everyone, children(node)))
+    if isinstance(node, Method):
+        return node.name in ("count", "sum")
+    if isinstance(node, Call):
+        return node.name == "date" or node.name.startswith("current")
+    return isinstance(node, ListOf | ObjectOf | TimeWord | Period)
+
+
 def said(node: Node) -> str:
     """What kind of value it is, as an author is told."""
     kind = type_of(node)

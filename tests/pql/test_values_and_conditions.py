@@ -6,6 +6,7 @@ import pytest
 
 from perso_core.errors import RuleFaults, RuleTypeError
 from perso_core.pql.compiler import compile_rule
+from perso_core.pql.fields import KNOWN
 from tests.pql.faults import fault_of
 
 CHAIN = 'CHAIN(xEvent, timestamp, [C0: WHAT(eventType = "a")])'
@@ -72,3 +73,57 @@ def test_a_part_of_a_rule_is_refused_like_a_whole_one(text: str) -> None:
         compile_rule("c = 1")
         with pytest.raises(RuleFaults, match="is true or false"):
             compile_rule(text)
+
+
+# ---- a value where a condition is needed ----------------------------------------
+
+
+VALUES = [
+    '"just text"',
+    "5",
+    '""',
+    "[1]",
+    "[]",
+    "date(2026, 1, 1)",
+    "today",
+    "-5",
+    "2026 - 1",
+    "currentMonth()",
+    "orders.count()",
+    "orders.sum(price)",
+    "xEvent[a = 1].count()",
+    "P => P.orders.count()",
+]
+
+
+@pytest.mark.parametrize("text", VALUES)
+def test_a_rule_that_is_the_same_value_for_everyone_is_refused(text: str) -> None:
+    """It was saved, and everyone was in the audience."""
+    with pytest.raises(RuleFaults) as raised:
+        compile_rule(text, schema=KNOWN)
+
+    (fault,) = raised.value.faults
+    assert type(fault) is RuleTypeError
+    assert fault.detail == "This is a value, not a condition."
+
+
+@pytest.mark.parametrize("text", VALUES[:-1])
+@pytest.mark.parametrize("rule", ["not({})", "a = 1 and {}", "a = 1 or {}", "orders[{}]"])
+def test_so_is_one_as_a_part_of_a_rule(rule: str, text: str) -> None:
+    if rule != "orders[{}]" or text not in VALUES[:3]:  # those ask for a place or a key
+        with pytest.raises(RuleFaults, match=r"This is a value, not a condition\."):
+            compile_rule(rule.format(text), schema=KNOWN)
+
+
+def test_what_it_gives_may_be_asked_for_all_the_same() -> None:
+    assert compile_rule("orders.count()").value({"orders": [1, 2]}, 0) == 2
+    assert compile_rule("5").value({}, 0) == 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["true", "loyalty.tier", "orders[price > 5]", "orders.max(price)", "a + 1", "orders.head()"],
+)
+def test_what_is_only_there_for_some_is_a_condition(text: str) -> None:
+    assert compile_rule(text, schema=KNOWN)
+    assert compile_rule(f"not({text})", schema=KNOWN)
