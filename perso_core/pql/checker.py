@@ -12,7 +12,8 @@ from perso_core.errors import RuleError
 from perso_core.pql.checker_conditions import ConditionChecks
 from perso_core.pql.fields import ANY, FieldTypes
 from perso_core.pql.foreign import FUNCTIONS as FOREIGN
-from perso_core.pql.kinds import makes_groups, type_of
+from perso_core.pql.hints import REMARK, day_hint
+from perso_core.pql.kinds import literal, makes_groups, type_of
 from perso_core.pql.nodes import (
     And,
     Binder,
@@ -20,6 +21,7 @@ from perso_core.pql.nodes import (
     Chain,
     Compare,
     Constant,
+    Element,
     Filter,
     Lambda,
     Let,
@@ -45,6 +47,7 @@ from perso_core.pql.nodes import (
 from perso_core.pql.source import Source, Span
 from perso_core.pql.type_faults import NUMERIC
 from perso_core.pql.types import FUNCTIONS, METHODS, STRING_TESTS, Signature
+from perso_core.pql.values import NUMBERS
 
 # What these are of has to be a text.
 OF_TEXT = (STRING_TESTS - {"equals"}) | {"matches", "regexGroup"}
@@ -79,16 +82,25 @@ class _Checker(ConditionChecks):
             return self.profile(node) or self.whole(node)
         if len(node.names) > 1:
             self.fault(node.span, "A rule has one parameter: the profile.", "Name only one.")
-        if isinstance(node.body, Constant) and not isinstance(node.body.value, bool):
-            value = json.dumps(node.body.value, ensure_ascii=False)
-            self.fault(
-                node.span,
-                "=> compares nothing: this is one value for everyone.",
-                f"Write {node.names[0]} >= {value}.",
-            )
+        self.compares(node)
         with self.variable(node.names[0], profile=True):
             body = self.profile(node.body) or self.whole(node.body)
             return Lambda(node.names, body, node.span)
+
+    def compares(self, node: Lambda) -> None:
+        """A fault where => was meant to: nothing is asked of what it names."""
+        body = node.body
+        value, named = literal(body), ""
+        if isinstance(body, Path) and body.base == Element(0) and body.segments[0] != node.names[0]:
+            named = ".".join(body.segments)
+        if named or (value is not None and not isinstance(value, bool)):
+            told = named or json.dumps(value, ensure_ascii=False)
+            what = "a field" if named else "one value for everyone"
+            self.fault(
+                node.span,
+                f"=> compares nothing: this is {what}.",
+                f"Write {node.names[0]} >= {told}.",
+            )
 
     def whole(self, node: Node) -> Node:
         """A rule, which is a condition where it is saved; asked as a question it may be a value."""
@@ -115,6 +127,16 @@ class _Checker(ConditionChecks):
     # ---- arithmetic
 
     def sum(self, node: Sum) -> Node:
+        a_day = day_hint(self.written_at(node.span))
+        if a_day and all(isinstance(term, Constant) for _, term in node.terms):
+            self.fault(node.span, *a_day)
+            return Call("date", tuple([term for _, term in node.terms[:3]]), node.span)
+        for place, (_, term) in enumerate(node.terms[1:], 1):
+            start = term.place[0]
+            if self.written_at((start - 1, start + 1)) == "--":
+                self.fault((start - 1, start + 1), *REMARK)
+                # What stands after it is no part of the rule.
+                return Sum(tuple([(s, self.number(t)) for s, t in node.terms[:place]]), node.span)
         return Sum(tuple([(sign, self.number(term)) for sign, term in node.terms]), node.span)
 
     def product(self, node: Product) -> Node:
@@ -294,15 +316,15 @@ class _Checker(ConditionChecks):
         base = self.check(node.base)
         if not self.askable(base, node.base.place):
             return Filter(base, Constant(True), node.span)
-        inner = node.condition
+        inner, number = node.condition, literal(node.condition)
         if isinstance(inner, Constant) and isinstance(inner.value, str):
             got = Method(base, "get", (inner,), node.span)
             if self.typed:
                 self.types.method(got)
             return got
-        if isinstance(inner, Constant) and type_of(inner) == "number":
+        if type(number) in NUMBERS:
             if makes_groups(base):
-                told = f"Write .get({json.dumps(inner.value)})."
+                told = f"Write .get({json.dumps(number)})."
                 self.fault(node.span, "A group is asked for by its key.", told)
                 return Method(base, "get", (inner,), node.span)
             self.fault(

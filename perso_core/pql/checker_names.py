@@ -42,6 +42,10 @@ class NameChecks:
         """Whether a method or a field can be asked of it; a fault where it is a condition."""
         raise NotImplementedError
 
+    def written_at(self, span: Span) -> str:
+        """What stands there in the rule."""
+        return self.source.text[slice(*span)]
+
     # ---- faults
 
     def fault(self, span: Span, detail: str, fix: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from perso_core.errors import RuleError, RuleSyntaxError, RuleTooLarge
 from perso_core.pql.foreign import OPERATORS
+from perso_core.pql.instants import day
 from perso_core.pql.lexer import Token
 from perso_core.pql.source import MAX_DEPTH, Source, Span
 
@@ -16,6 +19,8 @@ def too_deep(source: Source, span: Span) -> RuleError:
         "Take an inner part out into an audience of its own and use inSegment(...).",
     )
 
+
+MAX_DAY = 11  # characters of a day, and the one after it
 
 CURLY = "“”„‟«»‘’‚"
 QUOTES = CURLY + "'"
@@ -46,6 +51,24 @@ def escape_hint(code: str) -> tuple[str, str]:
     )
 
 
+# Others write so what stands beside the rule, and a day.
+REMARK = (
+    "-- begins no remark here: it subtracts a negative number.",
+    "Take it out: a rule has no remarks. To subtract a negative number, leave a blank: 1 - -b.",
+)
+DAY = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)(?![\w.-])", re.ASCII)
+
+
+def day_hint(written: str) -> tuple[str, str] | None:
+    """Of a text that begins with a day, such as 2026-12-31; None: it begins with none."""
+    found = DAY.match(written)
+    parts = [int(part) for part in found.groups()] if found else []
+    if not found or day(*parts) is None:
+        return None
+    told = ", ".join(map(str, parts))
+    return f"{found[0]} subtracts two numbers: it is no day.", f"Write date({told})."
+
+
 def is_value(token: Token | None) -> bool:
     """Whether a value ends with the token, after which an operator has to stand."""
     if token is None or token.text == "xEvent":
@@ -58,8 +81,25 @@ def fault_at(source: Source, tokens: list[Token], at: int, expected: str) -> Rul
     """The fault of a token that cannot continue the rule, with a hint for what people type."""
     token = tokens[at]
     before = tokens[at - 1] if at else None
+    dashes = _dashes_before(source, tokens, at)
+    if dashes is not None:
+        return source.fault(RuleSyntaxError, dashes, *REMARK)
+    a_day = before and token.text == "-" and day_hint(source.text[before.span[0] :][:MAX_DAY])
+    if before and a_day:
+        return source.fault(RuleSyntaxError, before.span, *a_day)
     detail, fix = hint(token, before, expected, source.text[slice(*token.span)])
     return source.fault(RuleSyntaxError, token.span, detail, fix)
+
+
+def _dashes_before(source: Source, tokens: list[Token], at: int) -> Span | None:
+    """Two dashes on the line of the token, before it."""
+    for place in range(at - 1, 0, -1):
+        (start, _), after = tokens[place - 1].span, tokens[place].span[1]
+        if "\n" in source.text[start : tokens[place + 1].span[0]]:
+            break
+        if source.text[start:after] == "--":
+            return start, after
+    return None
 
 
 def hint(token: Token, before: Token | None, expected: str, written: str) -> tuple[str, str]:

@@ -104,9 +104,12 @@ def taken_apart(text: str, event_window_ms: int) -> Text | None:
     literals = tuple(pieces[1::2])
     pieces[1::2] = [HERE + _kind(literal) + THERE for literal in literals]
     skeleton = "".join(pieces)
+    if SUBTRACTED in skeleton:  # 2026-01-01 is told to be no day, 10-5-1 is not
+        return None
     return Text(skeleton, literals, event_window_ms, _shape(skeleton, event_window_ms))
 
 
+SUBTRACTED = f"{HERE}9{THERE}-{HERE}"
 PLACE = re.compile(f"{HERE}[^{THERE}]*{THERE}")
 
 
