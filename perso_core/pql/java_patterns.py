@@ -26,7 +26,8 @@ class Misread(Struct, frozen=True):
 ESCAPED = r"""
         (?P<property> \\[pP]\{(?P<name>[^}]*)\})
       | (?P<number> \\0[0-7]*|\\[1-9][0-9]*)
-      | (?P<escape> \\(?:c.|u[0-9a-fA-F]{4}|N\{[^}]*\}|k<[^>]*>|b\{[^}]*\}|x\{[^}]*\}|.))
+      | (?P<escape> \\(?:c.|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}
+        |u[0-9a-fA-F]{4}|N\{[^}]*\}|k<[^>]*>|b\{[^}]*\}|x\{[^}]*\}|.))
 """
 # One sign, escape or opening of a pattern; and of a class in it.
 SIGN = re.compile(
@@ -94,8 +95,11 @@ PROPERTIES = {
     "IsPunctuation": r"\\p{P}",
     "IsWhite_Space": r"\\s",
 }
-# The brackets around a class in a fix, which end it.
-BRACKETS = re.compile(r"\[([^^][^]]*)\](?=\.$)")
+# The brackets around a class in a fix, which end it; and what stands in one.
+BRACKETS = re.compile(r"\[(\^?)(.+)\]\.$")
+MEMBER = re.compile(r"\\\\x([0-9A-F]{2})|\\\\([tnfr])|(?:\\\\)?(.)", re.DOTALL)
+SIGNS = {"t": "\t", "n": "\n", "f": "\f", "r": "\r"}
+LAST = 0x10FFFF
 LOOKING = {"=": "ahead", "!": "ahead", "<=": "behind", "<!": "behind"}
 FLAGS = {
     "U": "(?U) makes everything match as little as it can here, and Unicode words in Java",
@@ -121,15 +125,55 @@ def _misread(pattern: str, known: Callable[[str], bool]) -> Iterator[Misread]:
         kind, text = found.lastgroup, found[0]
         told: Told | None = None
         if kind == "property":
-            told = None if known(text) else _property(found["name"], denied=text[1] == "P")
+            told = None if known(text) else _property(found["name"], text[1], known)
         elif kind in TELLING:
             told = TELLING[kind](text)
         if told:
             detail, fix = told
             # A class in a class would be one of Java's again.
-            yield Misread(found.span(), detail, BRACKETS.sub(r"\1", fix) if inside else fix)
+            yield Misread(found.span(), detail, _bare(fix) if inside else fix)
         inside = kind == "open" or (inside and kind != "end")
         at = found.end()
+
+
+def _bare(fix: str) -> str:
+    """The fix as it stands in a class: without brackets of its own, and of one that excludes
+    something all that is left."""
+    if fix == ESCAPES["R"][1]:
+        return r"Write \\n\\r."
+    found = BRACKETS.search(fix)
+    if found is None:
+        return fix
+    return f"{fix[: found.start()]}{_others(found[2]) if found[1] else found[2]}."
+
+
+def _others(members: str) -> str:
+    """The members of the class that has all but these."""
+    if members[:2] == "\\\\" and members[2] in "pswd":  # a class by its name
+        return members[:2] + members[2].upper() + members[3:]
+    ends: list[tuple[int, int]] = []
+    signs = list(MEMBER.finditer(members))
+    at = 0
+    while at < len(signs):
+        is_range = signs[at + 1 : at + 2] and signs[at + 1][0] == "-" and at + 2 < len(signs)
+        last = at + 2 if is_range else at
+        ends.append((_code(signs[at]), _code(signs[last])))
+        at = last + 1
+    left, start = "", 0
+    for first, last in sorted(ends):
+        if first > start:
+            left += _span(start, first - 1)
+        start = max(start, last + 1)
+    return left + _span(start, LAST)
+
+
+def _code(sign: re.Match[str]) -> int:
+    return int(sign[1], 16) if sign[1] else ord(SIGNS[sign[2]] if sign[2] else sign[3])
+
+
+def _span(first: int, last: int) -> str:
+    written = rf"\\x{{{first:X}}}"
+    return written if first == last else rf"{written}-\\x{{{last:X}}}"
 
 
 def _possessive(text: str) -> Told:
@@ -149,11 +193,9 @@ def _both(_: str) -> Told:
 
 def _posix(text: str) -> Told:
     told = f"{text} is a class by name here, and in Java these signs"
-    if "^" in text:
-        return told, "Write what is meant, such as [^A-Za-z]."
-    name = text.strip("[:]").capitalize()
+    name = text.strip("[:^]").capitalize()
     meant = PROPERTIES.get({"Xdigit": "XDigit"}.get(name, name), r"\\w")
-    return told, f"Write {meant}."
+    return told, f"Write [{'^' * ('^' in text)}{meant}]."
 
 
 def _inner(_: str) -> Told:
@@ -170,6 +212,13 @@ def _escape(text: str) -> Told | None:
     if letter == "c" and len(text) > 2:
         code = ord(text[2]) ^ 64
         return f"{text}, a control sign, is not known", rf"Write \\x{{{code:X}}}."
+    if letter == "u" and len(text) > 6:
+        high, low = int(text[2:6], 16), int(text[8:], 16)
+        code = 0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF)
+        return f"{text} is not known", rf"Write \\x{{{code:X}}}."
+    if letter == "u" and len(text) > 2 and 0xD800 <= int(text[2:], 16) < 0xE000:
+        told = f"{text}, half of a character, is not known"
+        return told, r"Write the whole character, such as \\x{1F600}."
     if letter == "u" and len(text) > 2:
         return f"{text} is not known", rf"Write \\x{{{text[2:]}}}."
     return ESCAPES.get(letter)
@@ -221,13 +270,16 @@ TELLING: dict[str | None, Callable[[str], Told | None]] = {
 }
 
 
-def _property(name: str, *, denied: bool) -> Told:
+def _property(name: str, letter: str, known: Callable[[str], bool]) -> Told:
+    """letter: p, or P for what is not of the class."""
     told = f"The class {name} is not known"
     meant = PROPERTIES.get(name)
     if meant is None:
         last = name.rpartition("=")[2]
-        script = last[2:] if last[:2] in ("Is", "In") else last
-        if script == name:
+        script = last[2:].lstrip("_") if last[:2] in ("Is", "In") else last
+        # Java reads its name in any letter case.
+        script = "_".join(word.capitalize() for word in script.split("_"))
+        if not known(rf"\p{{{script}}}"):
             return told, r"Write a category or a script, such as \\p{Lu} or \\p{Greek}."
-        return told, rf"Write \\{'P' if denied else 'p'}{{{script}}}."
-    return told, f"Write [{'^' if denied else ''}{meant}]."
+        return told, rf"Write \\{letter}{{{script}}}."
+    return told, f"Write [{'^' * (letter == 'P')}{meant}]."

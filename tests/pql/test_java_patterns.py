@@ -6,6 +6,7 @@ import pytest
 
 from perso_core.errors import RuleTypeError
 from perso_core.pql.compiler import compile_rule
+from perso_core.pql.java_patterns import PROPERTIES
 from tests.pql.faults import fault_of
 
 # The pattern as a rule has it, what is marked in it, and what to write for that.
@@ -53,6 +54,35 @@ NOT_KNOWN = [
     (r"\\P{Digit}", r"\\P{Digit}", "Write [^0-9]."),
     (r"\\p{IsLatin}", r"\\p{IsLatin}", r"Write \\p{Latin}."),
     (r"\\P{script=Greek}", r"\\P{script=Greek}", r"Write \\P{Greek}."),
+    (r"\\uD83D\\uDE00", r"\\uD83D\\uDE00", r"Write \\x{1F600}."),
+    (r"[\\uD83D\\uDE00,]", r"\\uD83D\\uDE00", r"Write \\x{1F600}."),
+    (r"\\uD83D\\uDEzz", r"\\uD83D", r"Write the whole character, such as \\x{1F600}."),
+    (r"\\uD83Dx", r"\\uD83D", r"Write the whole character, such as \\x{1F600}."),
+    (r"[\\P{Digit}_]", r"\\P{Digit}", r"Write \\x{0}-\\x{2F}\\x{3A}-\\x{10FFFF}."),
+    (r"[^\\P{Digit}]", r"\\P{Digit}", r"Write \\x{0}-\\x{2F}\\x{3A}-\\x{10FFFF}."),
+    (
+        r"[\\H]",
+        r"\\H",
+        r"Write \\x{0}-\\x{8}\\x{A}-\\x{1F}\\x{21}-\\x{10FFFF}.",
+    ),
+    (
+        r"[\\V,]",
+        r"\\V",
+        r"Write \\x{0}-\\x{9}\\x{E}-\\x{10FFFF}.",
+    ),
+    (r"[\\R]", r"\\R", r"Write \\n\\r."),
+    (r"[\\P{Space}]", r"\\P{Space}", r"Write \\S."),
+    (r"[\\P{IsDigit}]", r"\\P{IsDigit}", r"Write \\P{Nd}."),
+    (r"[[:^digit:]]", "[:^digit:]", r"Write \\x{0}-\\x{2F}\\x{3A}-\\x{10FFFF}."),
+    (r"[[:^word:]]", "[:^word:]", r"Write \\W."),
+    (r"\\p{Is_Latin}", r"\\p{Is_Latin}", r"Write \\p{Latin}."),
+    (r"\\P{IsLATIN}", r"\\P{IsLATIN}", r"Write \\P{Latin}."),
+    (r"\\p{IsOld_Italic}", r"\\p{IsOld_Italic}", r"Write \\p{Old_Italic}."),
+    (
+        r"\\p{InBasicLatin}",
+        r"\\p{InBasicLatin}",
+        r"Write a category or a script, such as \\p{Lu} or \\p{Greek}.",
+    ),
     (r"\\p{Foo}", r"\\p{Foo}", r"Write a category or a script, such as \\p{Lu} or \\p{Greek}."),
 ]
 
@@ -113,6 +143,18 @@ def test_the_caret_stands_right_after_escapes_of_the_text() -> None:
 @pytest.mark.parametrize("text", ['page matches "a++"', 'page.regexGroup("a++") = "a"'])
 def test_a_pattern_is_looked_at_wherever_it_stands(text: str) -> None:
     assert fault_of(text).fix == "Write +."
+
+
+@pytest.mark.parametrize("name", sorted(PROPERTIES))
+def test_what_a_class_excludes_is_all_that_it_does_not_take(name: str) -> None:
+    """[\\P{Alpha}] was told to be written [^A-Za-z] in a class, which is refused there."""
+    taken = fault_of(f'page.matches("[\\\\p{{{name}}}]")').fix.removeprefix("Write ")[:-1]
+    excluded = fault_of(f'page.matches("[\\\\P{{{name}}}]")').fix.removeprefix("Write ")[:-1]
+    of_class, others = (compile_rule(f'page.matches("^[{inner}]$")') for inner in (taken, excluded))
+
+    for sign in map(chr, [*range(1, 0x180), 0x2028, 0x1F600]):
+        view = {"page": sign}
+        assert of_class.evaluate(view, 0).holds is not others.evaluate(view, 0).holds, sign
 
 
 def test_no_pattern_is_taken_because_another_rule_had_one_in_its_place() -> None:
