@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 from perso_core.pql.checker_time import TimeChecks
+from perso_core.pql.hints import day_hint
+from perso_core.pql.instants import instant_of
 from perso_core.pql.kinds import (
     WORDS,
     any_of,
@@ -118,9 +120,7 @@ class ConditionChecks(TimeChecks):
             self.fault(
                 side.place,
                 f"Only numbers and times have an order; this is {said(side)}.",
-                "Ask for its elements: exists(...), or max(...)."
-                if type_of(side) == "list"
-                else "Use =, startsWith(...) or in [...] for texts.",
+                _ordered(side),
             )
         return not unordered
 
@@ -231,6 +231,18 @@ def _instead(node: Node, name: str) -> str:
     if name in ("count", "exists", "isNotNull"):
         return "Take it out: the condition alone says whether it holds."
     return "Ask it of a field, or of a list: xEvent[...]."
+
+
+def _ordered(node: Node) -> str:
+    """What to write in place of something that has no order."""
+    if type_of(node) == "list":
+        return "Ask for its elements: exists(...), or max(...)."
+    text = node.value if isinstance(node, Constant) else None
+    if isinstance(text, str) and instant_of(text) is not None:
+        a_day = day_hint(text)
+        told = json.dumps(text, ensure_ascii=False)
+        return a_day[1] if a_day else f"Write occurs: joined occurs after {told}."
+    return "Use =, startsWith(...) or in [...] for texts."
 
 
 def _fitting(node: Node) -> str:

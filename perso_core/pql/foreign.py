@@ -10,6 +10,9 @@ EMPTY = 'Write isNull() for no value, = "" for an empty text, count() = 0 for an
 PRESENT = "Write isNotNull()."
 PART = 'Write startsWith("x"); endsWith("x"); regexGroup("^(.)", 1).'
 DAY_OR_HOUR = "Write occurs with a window: now occurs >= 9 hours after today."
+WEEK = "Write joined occurs this week."
+AGE = "Write birthDate occurs >= 18 years before today."
+INCLUDES = 'Write interests.includes("sport").'
 NOTHING = "Keep what it gives in an attribute of the profile."
 LATEST = "Write topN(timestamp, 1).head()."
 
@@ -21,7 +24,8 @@ FUNCTIONS: Mapping[str, str] = {
     **dict.fromkeys(("equalsignorecase", "iequals"), ANY_CASE),
     **dict.fromkeys(("isempty", "empty", "isblank", "isnullorempty"), EMPTY),
     **dict.fromkeys(("isnotempty", "notempty", "isnotblank", "ispresent", "notnull"), PRESENT),
-    **dict.fromkeys(("isdefined", "has", "haskey", "hasvalue"), PRESENT),
+    **dict.fromkeys(("isdefined", "haskey", "hasvalue"), PRESENT),
+    "has": INCLUDES,
     **dict.fromkeys(("substring", "substr", "slice", "charat", "left", "right", "mid"), PART),
     **dict.fromkeys(("indexof", "find", "search", "test", "match"), 'Write contains("x").'),
     **dict.fromkeys(("regex", "regexp", "rlike"), 'Write matches("^x").'),
@@ -38,7 +42,15 @@ FUNCTIONS: Mapping[str, str] = {
     **dict.fromkeys(("reduce", "total"), "Write sum(price)."),
     **dict.fromkeys(("unique", "uniq", "distinctcount"), "Write distinct().count()."),
     **dict.fromkeys(("coalesce", "ifnull", "nvl", "isnullor"), "Write if(a.isNull(), 0, a)."),
-    **dict.fromkeys(("gethours", "gethour", "hour", "getday", "dayofweek", "weekday"), DAY_OR_HOUR),
+    **dict.fromkeys(("gethours", "gethour", "hour", "hourofday", "currenthour"), DAY_OR_HOUR),
+    **dict.fromkeys(("getminutes", "getminute", "minute", "currentminute"), DAY_OR_HOUR),
+    "currentday": "Write currentDayOfMonth().",
+    **dict.fromkeys(
+        ("getday", "dayofweek", "getdayofweek", "currentdayofweek", "weekday"), NOTHING
+    ),
+    **dict.fromkeys(("getweekday", "currentweekday", "isweekend"), NOTHING),
+    **dict.fromkeys(("getweek", "getweekofyear", "weekofyear", "week", "currentweek"), WEEK),
+    **dict.fromkeys(("getage", "age"), AGE),
     **dict.fromkeys(("getdate", "dayofmonth", "day"), "Write getDayOfMonth()."),
     **dict.fromkeys(("month",), "Write getMonth()."),
     **dict.fromkeys(("year", "getfullyear"), "Write getYear()."),
@@ -70,9 +82,8 @@ OPERATORS: Mapping[str, str] = {
     "is": 'Write =, as in tier = "gold"; isNull() asks whether there is a value.',
     **dict.fromkeys(("isnull",), "Write tier.isNull()."),
     **dict.fromkeys(("notnull", "isnotnull", "exists"), "Write tier.isNotNull()."),
-    **dict.fromkeys(
-        ("has", "contain", "contains", "include", "includes"), 'Write tier.contains("x").'
-    ),
+    **dict.fromkeys(("has", "include", "includes"), INCLUDES),
+    **dict.fromkeys(("contain", "contains"), 'Write tier.contains("x").'),
     **dict.fromkeys(("starts", "startswith", "begins"), 'Write tier.startsWith("x").'),
     **dict.fromkeys(("ends", "endswith"), 'Write tier.endsWith("x").'),
     **dict.fromkeys(("eq", "equals", "equal"), 'Write tier = "gold".'),

@@ -56,6 +56,10 @@ REMARK = (
     "-- begins no remark here: it subtracts a negative number.",
     "Take it out: a rule has no remarks. To subtract a negative number, leave a blank: 1 - -b.",
 )
+OPTIONAL = (
+    "? is no sign that can stand here.",
+    "Take ? out: a field that is missing is no value, and no fault.",
+)
 DAY = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)(?![\w.-])", re.ASCII)
 
 
@@ -87,6 +91,8 @@ def fault_at(source: Source, tokens: list[Token], at: int, expected: str) -> Rul
     a_day = before and token.text == "-" and day_hint(source.text[before.span[0] :][:MAX_DAY])
     if before and a_day:
         return source.fault(RuleSyntaxError, before.span, *a_day)
+    if source.text.startswith("?.", token.span[0]):
+        return source.fault(RuleSyntaxError, token.span, *OPTIONAL)
     detail, fix = hint(token, before, expected, source.text[slice(*token.span)])
     return source.fault(RuleSyntaxError, token.span, detail, fix)
 

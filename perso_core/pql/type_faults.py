@@ -110,10 +110,12 @@ class TypeFaults:
         path = ".".join((*before, name))
         inner = parent.element
         if inner.kind != "object":
+            base = node.base if isinstance(node, Path) else node
+            said = _cut(".".join(before)) or self.said(base, inner)
             self.add(
                 UnknownField,
                 node.place,
-                f"There is no field {_cut(path)}: {_cut('.'.join(before))} is {KINDS[inner.kind]}.",
+                f"There is no field {_cut(path)}: {said}{_is(inner)}.",
                 f"Take .{_cut(name)} out, or make it a field of an object in the schema.",
             )
             return

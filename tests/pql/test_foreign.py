@@ -11,6 +11,8 @@ from perso_core.pql.types import METHODS
 from tests.pql.faults import fault_of
 
 LENGTH = 'Write count() of a list; of a text, matches("^.{3,}$") asks for its length.'
+HOUR = "Write occurs with a window: now occurs >= 9 hours after today."
+ATTRIBUTE = "Keep what it gives in an attribute of the profile."
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,14 @@ LENGTH = 'Write count() of a list; of a text, matches("^.{3,}$") asks for its le
         ("a.isnull()", "1:3", "Did you mean isNull?"),
         ("a.startWith(b)", "1:3", "Did you mean startsWith?"),
         ("count(orders) > 2", "1:1", "Write orders.count() > 2."),
+        ("currentHour() > 5", "1:1", HOUR),
+        ("a.getMinutes() > 5", "1:3", HOUR),
+        ("a.getDayOfWeek() = 1", "1:3", ATTRIBUTE),
+        ("currentDayOfWeek() = 1", "1:1", ATTRIBUTE),
+        ("a.getWeek() = 4", "1:3", "Write joined occurs this week."),
+        ("a.getAge() > 5", "1:3", "Write birthDate occurs >= 18 years before today."),
+        ("getAge(a) > 5", "1:1", "Write birthDate occurs >= 18 years before today."),
+        ('a.has("x")', "1:3", 'Write interests.includes("sport").'),
         ('a.inSegment("x")', "1:3", 'Write inSegment("ac2b8310").'),
     ],
 )
@@ -58,6 +68,14 @@ def test_a_function_of_another_language_is_told_with_ours(text: str, place: str,
             'a not like "x"',
             "1:3",
             'Write not before the whole comparison: not(page like "sale/%").',
+        ),
+        ('a includes "x"', "1:3", 'Write interests.includes("sport").'),
+        ('a has "x"', "1:3", 'Write interests.includes("sport").'),
+        ("a?.b = 1", "1:2", "Take ? out: a field that is missing is no value, and no fault."),
+        (
+            'a?.b.contains("x")',
+            "1:2",
+            "Take ? out: a field that is missing is no value, and no fault.",
         ),
         ("a exists", "1:3", "Write tier.isNotNull()."),
         ("a = 1 and b => 5", "1:13", "Write >= in place of =>."),

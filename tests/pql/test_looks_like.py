@@ -105,3 +105,23 @@ def test_greater_or_equal_the_wrong_way_round_is_told_of_fields_too(text: str, f
 def test_a_profile_by_name_is_one() -> None:
     for text in ("P => P.a", "P => P.a = 1", "(P) => P.a >= P.b", "P => P"):
         assert compile_rule(text, schema=KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "fix"),
+    [
+        ('joined >= "2026-01-01"', "1:11", "Write date(2026, 1, 1)."),
+        ('"2026-12-31" < joined', "1:1", "Write date(2026, 12, 31)."),
+        (
+            'joined >= "2026-01-01T10:00:00Z"',
+            "1:11",
+            'Write occurs: joined occurs after "2026-01-01T10:00:00Z".',
+        ),
+        ('joined >= "soon"', "1:11", "Use =, startsWith(...) or in [...] for texts."),
+        ('joined >= "2026-02-30"', "1:11", "Use =, startsWith(...) or in [...] for texts."),
+    ],
+)
+def test_a_time_in_quotes_is_told_as_a_time(text: str, place: str, fix: str) -> None:
+    fault = fault_of(text)
+
+    assert (fault.place, fault.fix) == (place, fix)

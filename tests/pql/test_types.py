@@ -215,6 +215,19 @@ def test_a_chain_is_ordered_by_a_field_that_exists() -> None:
     assert fault.fix.startswith("Write timestamp")
 
 
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("orders.max(price).price > 1", "There is no field price: max() is a number."),
+        ("orders.count().x = 1", "There is no field x: count() is a whole number."),
+        ("(a + 1).x = 1", "There is no field x: this is a number."),
+    ],
+)
+def test_what_is_read_of_a_number_is_told_with_what_made_it(text: str, detail: str) -> None:
+    """It was told with an empty name."""
+    assert fault_with(text, KNOWN).detail == detail
+
+
 # ---- comparisons that never hold ----------------------------------------------
 
 
