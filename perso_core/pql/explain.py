@@ -22,6 +22,7 @@ from perso_core.pql.nodes import (
     Not,
     Occurs,
     Or,
+    Path,
 )
 from perso_core.pql.printer import print_rule
 from perso_core.pql.seen import StepSeen, chain_seen
@@ -307,6 +308,9 @@ class _Explainer:
             want = want.replace("under ", "less than ").replace("over ", "more than ")
         elif want.startswith(tuple(TIME_OPS.values())):
             want = f"{'it' if wants else 'whoever has it'} {want}"
+        right = getattr(node, "right", None)
+        if isinstance(right, Path):
+            want += f", which is {value_words(self.value(right))}"
         subject = measure_words(left)
         several = isinstance(value, list) and subject.endswith("s")
         fact = f"{subject} {'are' if several else 'is'} {value_words(value)}"

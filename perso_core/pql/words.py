@@ -168,6 +168,9 @@ def operand_words(node: Node) -> str:
     """The side of a comparison that says what is wanted."""
     if isinstance(node, Constant):
         return value_words(node.value) if node.value != "" else "an empty text"
+    if isinstance(node, Path):
+        # A text that lost its quotes is a field: whoever forgot them sees it here.
+        return f"what the field {'.'.join(_segments(node))} holds"
     items = getattr(node, "items", None)
     if items is not None:
         return listed([operand_words(item) for item in items], "or") or "nothing"
