@@ -52,6 +52,9 @@ from perso_core.pql.values import NUMBERS
 # What these are of has to be a text.
 OF_TEXT = (STRING_TESTS - {"equals"}) | {"matches", "regexGroup"}
 # These take any number of texts.
+# What others write for any letter case, in small letters.
+ANY_CASE = frozenset(("i", "ignorecase", "caseinsensitive", "case_insensitive"))
+OF_A_KEY = frozenset(("topN", "bottomN"))
 OF_SEVERAL = frozenset(("equals", "notEqualTo"))
 # These may be asked of the profile itself.
 OF_PRESENCE = frozenset(("isNull", "isNotNull"))
@@ -222,12 +225,26 @@ class _Checker(ConditionChecks):
         else:
             args = self.taken(signature, node.args, node.name, base)
             checked = Method(base, node.name, args, node.span)
+        if node.name in OF_A_KEY:
+            self.key_first(checked)
         if node.name == "get":
             self.got(base, checked.args[0])
         fine = node.name not in OF_TEXT or self.of_text(node.name, base)
         if fine and self.typed:
             self.types.method(checked)
         return checked
+
+    def key_first(self, node: Method) -> None:
+        """A fault of topN(5, price), whose key is the same for all."""
+        key, number = node.args
+        if type(literal(key)) not in NUMBERS:
+            return
+        by = ".".join(number.segments) if isinstance(number, Path) else "price"
+        self.fault(
+            key.place,
+            "The key comes first, then how many.",
+            f"Write {node.name}({by}, {json.dumps(literal(key))}).",
+        )
 
     def got(self, base: Node, key: Node) -> None:
         """The keys of a profile's maps are texts; groups have what their elements have in
@@ -249,6 +266,15 @@ class _Checker(ConditionChecks):
         last = len(args) > 1 and type_of(args[-1]) == "flag"
         for arg in args[:-1] if last else args:
             self.expect(arg, "text")
+        # Where no rule is saved, whatever text may be asked for.
+        meant = len(args) == 2 and (self.typed or isinstance(args[1], Path))
+        if meant and _word(args[1]).lower() in ANY_CASE:
+            self.fault(
+                args[1].place,
+                "This is one more text that may be meant, not the case switch.",
+                'Write false for any letter case: equals("gold", false).'
+                ' For either text: in ["gold", "i"].',
+            )
         return args
 
     def taken(
@@ -371,6 +397,13 @@ class _Checker(ConditionChecks):
             "Take it out, or write it inside map(...), filter(...) or exists(...).",
         )
         return node
+
+
+def _word(node: Node) -> str:
+    """A text, or the name of a field; "" for anything else."""
+    if isinstance(node, Path) and not node.segments[1:]:
+        return node.segments[0]
+    return str(node.value) if isinstance(node, Constant) else ""
 
 
 CHECKS: dict[type[Node], Callable[[_Checker, Any], Node]] = {

@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from perso_core.errors import RuleError, RuleTooLarge, RuleTypeError
-from perso_core.pql.fields import ANY, FieldType, FieldTypes
+from perso_core.pql.fields import ANY, FieldType, FieldTypes, field, names_in
 from perso_core.pql.foreign import NO_VALUES
 from perso_core.pql.known import Scope
 from perso_core.pql.nodes import Element, Events, Node, Param, Path, Root, Variable
 from perso_core.pql.source import Source, Span
-from perso_core.pql.type_faults import TypeFaults
+from perso_core.pql.type_faults import MAX_SHOWN, TypeFaults
+from perso_core.pql.types import METHODS
 
 EVENTS = "xEvent"
+# What others ask a list for without brackets; and functions that no field is called like.
+SIZES = frozenset(("count", "length", "size"))
+BRACKETED = SIZES | {name for name in METHODS if not name.islower()}
 
 
 class NameChecks:
@@ -158,7 +162,33 @@ class NameChecks:
             return self.typed_path(Path(events, node.segments[1:], node.span))
         return self.typed_path(Path(base, node.segments, node.span))
 
+    def bracketless(self, path: Path) -> bool:
+        """Whether its last name is meant as a function, which is a fault. A field may be called
+        so: one that the schema lists, and `count` of what is not known to be a list."""
+        *before, name = path.segments
+        last = path.place[1]
+        plain = self.written_at((last - len(name), last)) == name  # not a."count"
+        if not plain or (not before and isinstance(path.base, Root | Element)):
+            return False
+        known = self.scope.of(path.base)
+        for one in before:
+            if known.kind == "list" and name in SIZES:
+                return False
+            known = field(known, one) or ANY
+        if name in names_in(known) or (name in SIZES and known.kind != "list"):
+            return False
+        meant = "count" if name in SIZES else name
+        asked = "".join(self.written_at((path.place[0], last - len(name))).split())
+        self.fault(
+            (last - len(name), last),
+            f"{name} is a function, not a field.",
+            f"Write {asked[-MAX_SHOWN:]}{meant}() with brackets.",
+        )
+        return True
+
     def typed_path(self, path: Path) -> Path:
+        if path.segments[-1] in BRACKETED and self.bracketless(path):
+            return path
         if self.typed:
             self.types.field(path)
         return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from perso_core.definitions.schema import Field, Schema, field_types
 from perso_core.errors import RuleFaults
 from perso_core.pql.compiler import compile_rule
 from perso_core.pql.fields import KNOWN, FieldTypes
@@ -125,3 +126,103 @@ def test_a_time_in_quotes_is_told_as_a_time(text: str, place: str, fix: str) -> 
     fault = fault_of(text)
 
     assert (fault.place, fault.fix) == (place, fix)
+
+
+# ---- what a function is called with -----------------------------------------------
+
+SWITCH = (
+    'Write false for any letter case: equals("gold", false). For either text: in ["gold", "i"].'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('tier.equals("gold", "i")', "1:21"),
+        ('tier.equals("gold", "ignoreCase")', "1:21"),
+        ('tier.equals("gold", ignoreCase)', "1:21"),
+        ('tier.notEqualTo("gold", caseInsensitive)', "1:25"),
+    ],
+)
+def test_any_letter_case_is_asked_for_by_false(text: str, place: str) -> None:
+    """equals("gold", "i") was saved, and asked for the text i, too."""
+    compile_rule('tier.equals("gold", "x")')
+    with pytest.raises(RuleFaults) as raised:
+        compile_rule(text, schema=KNOWN)
+
+    (fault,) = raised.value.faults
+    assert (fault.place, fault.fix) == (place, SWITCH)
+
+
+def test_several_texts_may_be_any_others() -> None:
+    for text in (
+        'a.equals("gold", "x")',
+        'a.equals("i")',
+        'a.equals("h", "i", "j")',
+        "a.equals(b, c)",
+    ):
+        assert compile_rule(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("orders.topN(5, price).price > 1", "Write topN(price, 5)."),
+        ("orders.bottomN(1, paid.at).price > 1", "Write bottomN(paid.at, 1)."),
+        ("orders.topN(5, 5).price > 1", "Write topN(price, 5)."),
+    ],
+)
+def test_the_key_comes_before_the_number(text: str, fix: str) -> None:
+    """topN(5, price) was saved: by one value for all, as many as some price says."""
+    assert fault_of(text).fix == fix
+
+
+# ---- brackets that are missing -----------------------------------------------------
+
+ORDERS = field_types(
+    Schema(
+        profile=(
+            Field(path="orders[].price", type="number"),
+            Field(path="box.count", type="number"),
+        )
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "fix"),
+    [
+        ("xEvent.count > 3", "1:8", "Write xEvent.count() with brackets."),
+        ("a = 1 and xEvent.length > 3", "1:18", "Write xEvent.count() with brackets."),
+        ("orders.length > 1", "1:8", "Write orders.count() with brackets."),
+        ("orders.size > 1", "1:8", "Write orders.count() with brackets."),
+        ("tier.isNotNull", "1:6", "Write tier.isNotNull() with brackets."),
+        ("not(loyalty.tier.isNull)", "1:18", "Write loyalty.tier.isNull() with brackets."),
+        ("birthDate.getMonth = 3", "1:11", "Write birthDate.getMonth() with brackets."),
+        ("xEvent[tier.isNull]", "1:13", "Write tier.isNull() with brackets."),
+    ],
+)
+def test_a_function_without_brackets_is_no_field(text: str, place: str, fix: str) -> None:
+    """xEvent.count > 3 was saved, and had no members."""
+    with pytest.raises(RuleFaults) as raised:
+        compile_rule(text, schema=ORDERS)
+
+    (fault,) = raised.value.faults
+    assert (fault.place, fault.fix) == (place, fix)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "box.count > 1",
+        "stock.count > 1",
+        "orders.stock.count > 1",
+        "xEvent[count > 1]",
+        "xEvent.cart.length > 1",
+        "topN > 5",
+        'a."isNull" = 1',
+    ],
+)
+def test_a_field_may_be_called_as_a_function(text: str) -> None:
+    assert compile_rule(text, schema=ORDERS)
+    assert compile_rule(text)
