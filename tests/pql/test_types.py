@@ -131,50 +131,6 @@ def test_what_perso_writes_has_its_types_without_any_schema(text: str, place: st
 
 
 @pytest.mark.parametrize(
-    ("text", "cause"),
-    [
-        ('timestamp = "2026-03-01"', RuleTypeError),
-        ('timestamp >= "2026-03-01T10:00:00Z"', RuleTypeError),
-        ('timestamp in ["2026-03-01"]', RuleTypeError),
-        ('timestamp.contains("2026")', RuleTypeError),
-        ('timestamp like "2026%"', RuleTypeError),
-        ('timestamp.matches("^2026")', RuleTypeError),
-        ('timestamp.equals("2026-03-01")', RuleTypeError),
-        ("timestamp = true", RuleTypeError),
-    ],
-)
-@pytest.mark.parametrize("schema", [OPEN, CLOSED, KNOWN])
-def test_the_time_of_an_event_is_no_text(
-    text: str, cause: type[RuleError], schema: FieldTypes
-) -> None:
-    """Perso keeps it in milliseconds: the rule was saved, and never held."""
-    fault = fault_with(f"xEvent[{text}]", schema)
-
-    assert type(fault) is cause
-    assert "timestamp is a time" in fault.detail or "this is a text" in fault.detail
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "timestamp > 170000",
-        "timestamp >= date(2026, 3, 1) and timestamp < now",
-        "timestamp = 1772323200000",
-        "timestamp occurs today",
-        "timestamp = ^timestamp",
-        'timestamp != "2026-03-01"',
-        "timestamp.getMonth() = 3",
-    ],
-)
-@pytest.mark.parametrize("schema", [OPEN, KNOWN])
-def test_the_time_of_an_event_is_compared_with_times_and_milliseconds(
-    text: str, schema: FieldTypes
-) -> None:
-    assert faults_of(f"xEvent[{text}]", schema) == ()
-    assert faults_of("xEvent.max(timestamp) occurs today", schema) == ()
-
-
-@pytest.mark.parametrize(
     "text",
     [
         'segmentMembership.ups.a1.status = "realised"',
