@@ -49,11 +49,14 @@ def heard_in(events: Iterable[Mapping[str, Any]], datastream: Datastream) -> Hea
 
 
 def _each(strings: Any, datastream: Datastream) -> Iterator[Heard | Undecodable]:
-    if not isinstance(strings, Sequence) or isinstance(strings, str):
+    # Lists and dicts first: what asks an abstract class takes a microsecond.
+    if not isinstance(strings, list) and (
+        not isinstance(strings, Sequence) or isinstance(strings, str)
+    ):
         yield Undecodable("consentStrings is no list")
         return
     for one in strings:
-        if not isinstance(one, Mapping):
+        if not isinstance(one, dict) and not isinstance(one, Mapping):
             yield Undecodable("consentStrings holds something else than objects")
         elif one.get("consentStandard") == IAB_TCF:
             yield _said(one, datastream)
