@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from perso_core.pql.event_paths import NO_PATHS, OfEvents
 from perso_core.pql.kinds import moves, times_of
 from perso_core.pql.lexer import words
 from perso_core.pql.nodes import (
@@ -93,6 +94,7 @@ class Reading(Struct, frozen=True, gc=False):
     audiences: tuple[Constant, ...]
     guards: Guards
     now: bool
+    event_paths: frozenset[tuple[str, ...]]
 
     def made(self, value_of: Callable[[Constant], Any]) -> Reads:
         audiences = NO_AUDIENCES
@@ -101,7 +103,7 @@ class Reading(Struct, frozen=True, gc=False):
         events = tuple([guard.made(value_of) for guard in self.guards])
         if len(events) > 1:
             events = tuple(dict.fromkeys(events))
-        return Reads(self.profile_paths, audiences, events, self.now)
+        return Reads(self.profile_paths, audiences, events, self.now, self.event_paths)
 
     @property
     def literals(self) -> tuple[Constant, ...]:
@@ -115,6 +117,7 @@ def _said(literal: Constant) -> Any:
 def reading_of(root: Node) -> Reading:
     """What the typed rule reads, in one walk over its nodes."""
     paths: set[str] = set()
+    of_events = OfEvents()
     audiences: list[Constant] = []
     guards: list[Guard] = [ANY] if isinstance(root, Events) else []
     now = False
@@ -123,11 +126,15 @@ def reading_of(root: Node) -> Reading:
         node = left.pop()
         kind = type(node)
         if kind in LEAVES:
+            of_events.alone(node)
             continue
-        if type(node) is Path and type(node.base) in BASES:
+        if type(node) is Path:
             if type(node.base) is Root:
                 paths.add(".".join(node.segments))
-            continue
+                continue
+            of_events.paths.add(node.segments)
+            if type(node.base) in BASES:
+                continue
         now = now or kind in OF_TIME or (kind is Call and _of_calendar(node))
         if type(node) is Call and node.name == "inSegment":
             (audience,) = node.args
@@ -136,8 +143,12 @@ def reading_of(root: Node) -> Reading:
         below = children(node)
         if kind in OF_RANGES or Events in map(type, below):
             guards.extend(_uses(node))
+        if type(node) is Events:
+            continue
+        of_events.below(node, below)
         left.extend(below)
-    return Reading(frozenset(paths), tuple(audiences), tuple(guards), now)
+    read_of_events = of_events.read() if guards else NO_PATHS
+    return Reading(frozenset(paths), tuple(audiences), tuple(guards), now, read_of_events)
 
 
 def reads_time(node: Node) -> bool:
