@@ -45,6 +45,7 @@ class Draft(Alone):
                 self._judge(rules.judge_of[position])
             else:
                 self.weigh_first(position)
+        self.judged = {place: rules.shared(one) for place, one in self.judged.items()}
         self.recount_ends()
         self.due.clear()
         self.put_off = True
@@ -213,7 +214,8 @@ class Draft(Alone):
             left = [one for one in tables if one[0] > now_ms]
             return tuple(left), tuple([one for one in held if one[0] > now_ms])
         held = tuple([one for one in held if one[0] > now_ms])
-        return tuple([(until, parts.table(one, self.members)) for until, one in held]), held
+        tables = tuple([(until, parts.table(one, self.members)) for until, one in held])
+        return self.rules.shared(tables), self.rules.shared(held)
 
     # ---- the outcome
 

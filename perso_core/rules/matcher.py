@@ -57,6 +57,7 @@ class Matcher:
             at_path.ready()
         self._type = self._paths.pop(TYPE, _AtPath(TYPE))
         self._plans: dict[Any, _Plan] = {}
+        self._matched: dict[int, int] = {}
 
     def _add(self, bit: int, condition: Condition) -> None:
         self._all |= 1 << bit
@@ -103,7 +104,11 @@ class Matcher:
             found &= self._own
             for number in bits_of(other):
                 found |= self._whose[number]
-        return found
+        # Every visitor's log holds what each event satisfied: one and the same number where it is
+        # equal.
+        if len(self._matched) >= MAX_REMEMBERED:
+            self._matched.clear()
+        return self._matched.setdefault(found, found)
 
     def _plan(self, kind: Any) -> _Plan:
         open_bits = self._all & ~self._type.computed(kind)

@@ -10,7 +10,7 @@ a truth table over them; or they have no formula, and are run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -26,6 +26,10 @@ from perso_core.rules.matcher import Matcher, bits_of
 
 # How many changes of a rule's silent parts are known beforehand.
 MAX_LOOKS = 8
+# Values that visitors' standings share, before they are gathered afresh.
+MAX_SHARED = 8_192
+
+T = TypeVar("T")
 
 # How a rule uses events.
 SILENT, SIMPLE, SERIES, JUDGED = range(4)
@@ -154,6 +158,7 @@ class Program:
         # Of rules of one literal that have no silent part.
         self.base = building.base
         self.sensitive = building.sensitive
+        self._shared: dict[Any, Any] = {}
         self.judges = tuple(building.judges)
         # By place: the position, its bit, the silent parts, the literals, and of each literal the
         # bit of its condition.
@@ -197,6 +202,14 @@ class Program:
         if not members:
             return []
         return [self.ids_by_position[place] for place in bits_of(members)]
+
+    def shared(self, value: T) -> T:
+        """An equal value that is there already, where there is one: what many visitors' standings
+        hold is there once."""
+        if len(self._shared) >= MAX_SHARED:
+            self._shared.clear()
+        known: T = self._shared.setdefault(value, value)
+        return known
 
     def _kind(self, position: int) -> int:
         if self.simple >> position & 1:
