@@ -20,7 +20,7 @@ from msgspec import structs
 
 from perso_core.decision.attributes import check_attributes
 from perso_core.decision.identity import Identity, server_key
-from perso_core.decision.profile import Profile
+from perso_core.decision.profile import Profile, with_whole_events
 from perso_core.decision.qualification import resumed
 from perso_core.definitions.api_key import ApiKey
 from perso_core.definitions.document import Definitions
@@ -245,10 +245,12 @@ class Perso(InProcessSite):
         if datastream_id is not None and identity.namespace != "ECID":
             org = self._engine.snapshot.org
             key = server_key(identity, org=org, datastream_id=datastream_id)
+        stored = (await self._store.load(key)).profile
         await self._admission.decide(Interaction(profile_key=key, datastream_id=OPERATOR))
         found = self._engine.profile(key, now_ms=self._clock_ms())
         assert not isinstance(found, NeedProfile), "decide has admitted it, with no await since"
-        return found
+        # In memory is what rules read of the events, and what was committed since the reading.
+        return with_whole_events(found, stored.events) if found and stored else found
 
     def _snapshot_in_force(self) -> Snapshot | None:
         snapshot = self._engine.snapshot

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct, structs
 
 from perso_core.decision.event import Event, completed
 from perso_core.decision.identity import Identity, identity_of
+from perso_core.decision.kept_events import KeptEvents
 from perso_core.decision.membership import Membership
+from perso_core.decision.projection import Projection
 
 # Adobe's guardrail: 50 identities in one graph (product.md, 19). More claims are not kept.
 MAX_CLAIMS = 50
@@ -25,7 +26,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     attributes: what the site said, a JSON object. claims: what a browser said about identities,
     kept and never used to select a profile.
     events: oldest first by time, arrival breaking ties; at most the engine's cap, all of them
-    younger than the rules' event window.
+    younger than the rules' event window. In memory of each what rules read of it (KeptEvents).
     memberships: by audience id, realized and recently exited.
     datastreams: those that reported an event of it, so that another's server cannot ask for it.
     evaluated_ms, snapshot_id: the instant and the definitions for which memberships hold.
@@ -35,7 +36,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     version: int = 0
     attributes: Mapping[str, Any] = {}
     claims: tuple[Identity, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: Sequence[Event] = ()
     memberships: Mapping[str, Membership] = {}
     evaluated_ms: int = 0
     snapshot_id: str = ""
@@ -59,35 +60,55 @@ class Merged(Struct, frozen=True):
 
 
 def merge(profile: Profile, event: Event, *, max_events: int) -> Merged:
-    """The profile with the event in it. The same id again changes nothing, or fills gaps."""
-    known = next((kept for kept in reversed(profile.events) if kept.id == event.id), None)
-    if known is not None:
+    """The profile with the event in it. The same id again changes nothing, or fills gaps: ask
+    `lacks_whole` first, as the gaps of a packed event cannot be seen."""
+    events = KeptEvents.of(profile.events)
+    place = events.place_of(event.id)
+    if place is not None:
+        known = events.whole_at(place)
+        assert known is not None, "a second report was merged with an event that is not whole"
         whole = completed(known, event)
         if whole is known:
             return Merged(profile, "duplicate", None)
-        events = tuple(whole if kept is known else kept for kept in profile.events)
-        return Merged(structs.replace(profile, events=events), "completed", whole, evicted=True)
-    events = _inserted(profile.events, event)
-    kept = events[-max_events:]
-    return Merged(
-        structs.replace(profile, events=kept), "added", event, evicted=len(kept) < len(events)
-    )
+        after = structs.replace(profile, events=events.replaced(place, whole))
+        return Merged(after, "completed", whole, evicted=True)
+    more = events.with_event(event)
+    kept = more.newest(max_events)
+    return Merged(structs.replace(profile, events=kept), "added", event, evicted=kept is not more)
 
 
-def _inserted(events: tuple[Event, ...], event: Event) -> tuple[Event, ...]:
-    if not events or events[-1].timestamp_ms <= event.timestamp_ms:
-        return (*events, event)
-    ordered = list(events)
-    insort(ordered, event, key=lambda one: one.timestamp_ms)
-    return tuple(ordered)
+def lacks_whole(profile: Profile, event_id: str) -> bool:
+    """Whether the event of this id is known and packed: a second report of it has to wait."""
+    events = KeptEvents.of(profile.events)
+    place = events.place_of(event_id)
+    return place is not None and events.whole_at(place) is None
+
+
+def packed(profile: Profile, projection: Projection) -> Profile:
+    """The profile with what the projection keeps of its events. Itself where that is so."""
+    events = KeptEvents.of(profile.events).packed(projection)
+    return profile if events is profile.events else structs.replace(profile, events=events)
+
+
+def with_whole_events(profile: Profile, stored: Sequence[Event]) -> Profile:
+    """The profile with those of its events whole that are stored."""
+    whole = {event.id: event for event in stored}
+    events = tuple(whole.get(event.id, event) for event in profile.events)
+    return structs.replace(profile, events=events)
+
+
+def knows_for(profile: Profile, projection: Projection) -> bool:
+    """Whether all is at hand that the projection keeps of the profile's events."""
+    return not profile.events or KeptEvents.of(profile.events).knows_for(projection)
 
 
 def without_events_before(profile: Profile, oldest_ms: int) -> Profile:
     """The profile without events that no rule can see any more. Itself when there are none."""
-    if not profile.events or profile.events[0].timestamp_ms >= oldest_ms:
+    if not profile.events:
         return profile
-    kept = tuple(event for event in profile.events if event.timestamp_ms >= oldest_ms)
-    return structs.replace(profile, events=kept)
+    events = KeptEvents.of(profile.events)
+    kept = events.since(oldest_ms)
+    return profile if kept is events else structs.replace(profile, events=kept)
 
 
 def with_claims(profile: Profile, claims: tuple[Identity, ...]) -> Profile:
@@ -130,7 +151,7 @@ def view(profile: Profile, realized: Mapping[str, Mapping[str, str]]) -> dict[st
         **profile.attributes,
         "identityMap": _identity_map(profile),
         "segmentMembership": {"ups": realized},
-        "xEvent": [event.xdm for event in profile.events],
+        "xEvent": KeptEvents.of(profile.events).xdm(),
     }
 
 

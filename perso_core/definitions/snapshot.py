@@ -72,7 +72,8 @@ class Snapshot(Struct, frozen=True):
     a new key is no reason to evaluate every profile again.
     audiences: in dependency order: an audience stands after those its rule names in inSegment.
     destinations: by datastream id, in the file's order. event_window_ms: how long events are kept:
-    as long as they count for some audience. rules: all of them together. in_force_ms: since when
+    as long as they count for some audience. event_paths: what some rule reads of an event.
+    rules: all of them together. in_force_ms: since when
     they are; 0: not known. api_keys: by key id. issuers: by the `iss` of their tokens. off: id of
     an audience that is defined and not in force -> why.
     """
@@ -87,6 +88,7 @@ class Snapshot(Struct, frozen=True):
     # Names templates may write (id, alias, name) -> audience id.
     audience_id_by_name: Mapping[str, str]
     rules: RuleSet
+    event_paths: frozenset[tuple[str, ...]] = frozenset()
     in_force_ms: int = 0
     api_keys: Mapping[str, ApiKey] = {}
     issuers: Mapping[str, Issuer] = {}
@@ -144,6 +146,7 @@ def compile_snapshot(
         audience_by_id={audience.id: audience for audience in audiences},
         audience_id_by_name=_ids_by_word([one.definition for one in audiences]),
         rules=_together(audiences, before),
+        event_paths=_event_paths(audiences),
         in_force_ms=in_force_ms,
         off=off,
         api_keys={key.id: key for key in definitions.api_keys},
@@ -215,6 +218,11 @@ def _together(audiences: tuple[CompiledAudience, ...], before: Snapshot | None) 
         ):
             return before.rules
     return RuleSet(rules)
+
+
+def _event_paths(audiences: Sequence[CompiledAudience]) -> frozenset[tuple[str, ...]]:
+    """What explanations tell of an event is there as well: its type."""
+    return frozenset({("eventType",)}).union(*[one.rule.reads.event_paths for one in audiences])
 
 
 def _decided_by(definitions: Definitions) -> Definitions:

@@ -6,14 +6,15 @@ on one event loop. What it lacks it names (NeedProfile) instead of fetching it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.decision.consent import Consent, last_said_ms, may_collect, refused
 from perso_core.decision.lookup import EMPTY, Lookup, lookup
-from perso_core.decision.profile import Profile, view
+from perso_core.decision.profile import Profile, knows_for, lacks_whole, packed, view
+from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import resumed
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.apply import Applied, apply, current
@@ -22,6 +23,7 @@ from perso_core.engine.journal import (
     Change,
     ConsentChosen,
     Entry,
+    EventArrived,
     Forgotten,
     PrivacySignalled,
 )
@@ -64,10 +66,13 @@ class Interaction(Struct, frozen=True, kw_only=True):
 
 class NeedProfile(Struct, frozen=True):
     """The engine holds no profile for this key: load it, admit it, ask again. behind: it holds one
-    that is older than what the caller has seen: load it, renew it, ask again without `seen`."""
+    that is older than what the caller has seen, or lacks what rules in force since then read: load
+    it, renew it, ask again without `seen`. whole: renew it with its events whole: one of them is
+    reported again."""
 
     profile_key: str
     behind: bool = False
+    whole: bool = False
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -102,6 +107,7 @@ class Engine:
     ) -> None:
         assert journal_limit < hot_profiles, "a journal of pinned profiles must fit in memory"
         self._snapshot = snapshot
+        self._projection = Projection(snapshot.event_paths)
         self._hot = HotProfiles(hot_profiles)
         self._by_key = self._hot.by_key
         self._max_events = max_events
@@ -116,8 +122,12 @@ class Engine:
         return self._snapshot
 
     def swap(self, snapshot: Snapshot) -> None:
-        """Put new definitions in force. Each profile is evaluated again when next asked for."""
+        """Put new definitions in force. Each profile is evaluated again when next asked for, and
+        loaded again where they read what is not at hand of its events."""
         self._snapshot = snapshot
+        projection = Projection(snapshot.event_paths)
+        if projection.paths != self._projection.paths:
+            self._projection = projection
 
     def __len__(self) -> int:
         """Profiles in memory."""
@@ -143,7 +153,7 @@ class Engine:
         ):
             hot.used = True
             return kept.lookup
-        return self._committed(hot, datastream_id, now_ms)
+        return self._lacking(hot) or self._committed(hot, datastream_id, now_ms)
 
     def decide(self, interaction: Interaction, *, now_ms: int) -> Answer | NeedProfile:
         """Apply the changes and answer. Raises UnknownDatastream, Overloaded (nothing applied)."""
@@ -155,6 +165,9 @@ class Engine:
             hot = self._hot[key] = Hot(key, State())
         if interaction.seen is not NOTHING_SEEN and interaction.seen.beyond(_seen(hot.committed)):
             return NeedProfile(key, behind=True)
+        lacking = self._lacking(hot, interaction.changes)
+        if lacking is not None:
+            return lacking
         if not interaction.changes:
             found = self._committed(hot, interaction.datastream_id, now_ms)
             return self._answer(hot.committed, (found,), 0, interaction.datastream_id)
@@ -172,7 +185,7 @@ class Engine:
         if audience is None:
             raise UnknownAudience(f"{audience_id!r}.", fix="Use the id of a defined audience.")
         hot = self._by_key.get(key)
-        if hot is None:
+        if hot is None or self._lacking(hot):
             return None
         hot.committed = state = self._brought(hot.committed, now_ms)
         profile = state.qualified.profile if state.qualified else Profile(key=key)
@@ -189,6 +202,9 @@ class Engine:
         hot = self._by_key.get(key)
         if hot is None:
             return NeedProfile(key)
+        lacking = self._lacking(hot)
+        if lacking is not None:
+            return lacking
         state = self._brought(hot.committed, now_ms)
         return state.qualified.profile if state.qualified else None
 
@@ -210,7 +226,7 @@ class Engine:
         """Take in what the store holds under a key. What is hot already stays: another request
         may have admitted it meanwhile, and written since."""
         if key not in self._by_key:
-            self._hot[key] = Hot(key, self._state(profile, consent, now_ms))
+            self._hot[key] = Hot(key, self._packed(self._state(profile, consent, now_ms)))
 
     def renew(
         self,
@@ -220,10 +236,11 @@ class Engine:
         *,
         now_ms: int,
         erased_ms: int = 0,
+        whole: bool = False,
     ) -> None:
         """Another process wrote this profile: take it, and decide again, on top of it, what of
         ours waits for its commit; nothing that was decided before the profile was erased. A
-        profile that is not hot stays so."""
+        profile that is not hot stays so. whole: its events stay whole for the next decision."""
         hot = self._by_key.get(key)
         if hot is None:
             return
@@ -240,6 +257,8 @@ class Engine:
             hot.latest = applied.state
             again = self._entry(sequence, entry.now_ms, key, entry.change, before, applied)
             self._journal[sequence] = (again, hot, applied.state)
+        if not whole:
+            self._pack(hot)
 
     # ---- the journal ------------------------------------------------------------
 
@@ -256,6 +275,8 @@ class Engine:
             _, hot, state = found
             hot.pending -= 1
             hot.committed = hot.latest if not hot.pending else state
+            if not hot.pending:
+                self._pack(hot)
 
     def committed(self, sequence: int) -> None:
         """Every entry up to and including this one is on disk."""
@@ -281,6 +302,7 @@ class Engine:
         hot.latest = state
         if not hot.pending:
             hot.committed = state
+            self._pack(hot)
         # Also where nothing changed: an earlier report of this very event may still wait.
         waits_for = hot.last_sequence if hot.pending else 0
         return self._answer(state, tuple(lookups), waits_for, datastream_id)
@@ -305,6 +327,42 @@ class Engine:
             now_ms=now_ms,
             max_events=self._max_events,
         )
+
+    def _lacking(self, hot: Hot, changes: Sequence[Change] = ()) -> NeedProfile | None:
+        """What has to be loaded before the profile can be asked, or changed; None: nothing."""
+        qualified = hot.latest.qualified
+        if qualified is None:
+            return None
+        profile = qualified.profile
+        if not knows_for(profile, self._projection):
+            if hot.pending:
+                return NeedProfile(hot.key, behind=True)
+            del self._hot[hot.key]
+            return NeedProfile(hot.key)
+        for change in changes:
+            if isinstance(change, EventArrived) and lacks_whole(profile, change.event.id):
+                return NeedProfile(hot.key, behind=True, whole=True)
+        return None
+
+    def _pack(self, hot: Hot) -> None:
+        """Keep what rules read of the events, and no more, where nothing waits for its commit."""
+        before = hot.committed
+        if hot.pending or before.qualified is None:
+            return
+        hot.latest = hot.committed = after = self._packed(before)
+        if after is not before:
+            for kept in hot.answers.values():
+                if kept.state is before:
+                    kept.state = after
+
+    def _packed(self, state: State) -> State:
+        qualified = state.qualified
+        if qualified is None:
+            return state
+        profile = packed(qualified.profile, self._projection)
+        if profile is qualified.profile:
+            return state
+        return structs.replace(state, qualified=structs.replace(qualified, profile=profile))
 
     def _brought(self, state: State, now_ms: int) -> State:
         return current(state, self._snapshot, now_ms=now_ms)

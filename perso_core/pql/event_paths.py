@@ -46,6 +46,9 @@ class OfEvents:
         """A node that is no leaf, with what is below it."""
         if type(node) is Step:
             self._harmless.add(node.label)
+        elif type(node) is Chain:
+            # What the events are in the order of; the checker leaves it as it is written.
+            self.paths.add(node.order.segments if type(node.order) is Path else ())
         elif type(node) is Let:
             number = type(node.bound) in (Over, Sum, Product)
             (self._harmless if number else self._doubtful).add(node.name)

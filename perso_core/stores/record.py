@@ -7,7 +7,7 @@ A record that fails in any way raises UnreadableRecord; it never yields a wrong 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar
 from zlib import crc32
 
@@ -101,7 +101,7 @@ def profile_record(profile: Profile) -> bytes:
     )
 
 
-def profile_from(key: str, version: int, record: bytes, events: tuple[Event, ...]) -> Profile:
+def profile_from(key: str, version: int, record: bytes, events: Sequence[Event]) -> Profile:
     """The profile of a record, with the parts that are kept beside it. Raises UnreadableRecord."""
     kept = _opened("profile", record, _profile_decoder)
     return Profile(

@@ -60,7 +60,7 @@ class Admission:
         while isinstance(answer, NeedProfile):
             key = answer.profile_key
             if answer.behind:
-                await self._catch_up(key)
+                await self._catch_up(key, whole=answer.whole)
                 # What the store has is all there is: whoever has seen more saw what was undone.
                 interaction = structs.replace(interaction, seen=NOTHING_SEEN)
             else:
@@ -81,8 +81,9 @@ class Admission:
             if one in self._asked:
                 self._asked[one].news += 1
 
-    async def _catch_up(self, key: str) -> None:
-        """Take over what another process wrote, before its announcement is heard."""
+    async def _catch_up(self, key: str, *, whole: bool) -> None:
+        """Take over what is stored, such as what another process wrote, before its announcement is
+        heard. whole: its events stay so until the next decision."""
         while True:
             # A reading that began before may not have it.
             self._loading.pop(key, None)
@@ -90,7 +91,7 @@ class Admission:
             stored = await self._current(key)
             # What we committed meanwhile is not in what was read.
             if self._engine.seen(key) == before:
-                renew(self._engine, key, stored, now_ms=self._clock_ms())
+                renew(self._engine, key, stored, now_ms=self._clock_ms(), whole=whole)
                 return
 
     async def _current(self, key: str) -> Stored:

@@ -30,9 +30,16 @@ def logged(problem: Exception) -> None:
     _log.warning("%s", problem, exc_info=None if isinstance(problem, StoreUnavailable) else problem)
 
 
-def renew(engine: Engine, key: str, stored: Stored, *, now_ms: int) -> None:
-    """Have the engine take what another process wrote."""
-    engine.renew(key, stored.profile, stored.consent, now_ms=now_ms, erased_ms=stored.erased_ms)
+def renew(engine: Engine, key: str, stored: Stored, *, now_ms: int, whole: bool = False) -> None:
+    """Have the engine take what is stored, be it what another process wrote."""
+    engine.renew(
+        key,
+        stored.profile,
+        stored.consent,
+        now_ms=now_ms,
+        erased_ms=stored.erased_ms,
+        whole=whole,
+    )
 
 
 class Drain:

@@ -121,6 +121,49 @@ def test_an_event_that_was_committed_before_leaves_nothing_to_wait_for() -> None
     assert decided(engine, asking(arrived(event(ADDED)))).sequence == 0
 
 
+def test_a_second_report_of_an_older_event_asks_for_it_whole_and_then_completes_it() -> None:
+    older, newer = event(ADDED), event("x", event_id="e2")
+    engine = engine_with(arrived(older), arrived(newer))
+    again = asking(arrived(event(ADDED, device={"type": "mobile"})))
+
+    asked = engine.decide(again, now_ms=NOON_MS)
+    stored = Profile(key="ECID:1", version=NOON_MS + 1, events=(older, newer))
+    engine.renew("ECID:1", stored, None, now_ms=NOON_MS, whole=True)
+    decided(engine, again)
+    (entry,) = engine.pending(10)
+
+    assert asked == NeedProfile("ECID:1", behind=True, whole=True)
+    assert entry.event is not None
+    assert entry.event.xdm["device"] == {"type": "mobile"}
+    assert entry.event.xdm["eventType"] == ADDED
+
+
+def test_events_that_lack_what_new_rules_read_are_loaded_again() -> None:
+    engine = engine_with(arrived(event(device={"type": "mobile"})))
+    reading = {"phone": 'xEvent.filter(x => x.device.type = "mobile").count() > 0'}
+
+    engine.swap(snapshot(reading))
+
+    assert engine.lookup("ECID:1", "demo", now_ms=NOON_MS) == NeedProfile("ECID:1")
+    assert engine.decide(asking(), now_ms=NOON_MS) == NeedProfile("ECID:1")
+
+
+def test_events_that_wait_for_their_commit_are_decided_again_where_new_rules_read_more() -> None:
+    older = event("x", device={"type": "mobile"})
+    engine = engine_with(arrived(older))
+    decided(engine, asking(arrived(event("x", event_id="e2", device={"type": "mobile"}))))
+    reading = {"phone": 'xEvent.filter(x => x.device.type = "mobile").count() = 2'}
+
+    engine.swap(snapshot(reading))
+    asked = engine.decide(asking(), now_ms=NOON_MS)
+    stored = Profile(key="ECID:1", version=NOON_MS, events=(older,))
+    engine.renew("ECID:1", stored, None, now_ms=NOON_MS)
+    engine.committed(2)
+
+    assert asked == NeedProfile("ECID:1", behind=True)
+    assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS)) == ("phone",)
+
+
 def test_the_same_event_completed_by_the_script_runs_the_rules_again() -> None:
     engine = engine_with(
         arrived(event("x")),

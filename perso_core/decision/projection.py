@@ -1,0 +1,145 @@
+"""What of an event lies in memory: what some rule reads, packed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from perso_core.decision.event import Event
+
+Paths = frozenset[tuple[str, ...]]
+# For each name its leaf's number, or what is below it.
+Tree = tuple[tuple[str, int, "Tree | None"], ...]
+
+_NOTHING = object()
+_NO_OBJECT = -1
+
+
+def whole_event(event: Event) -> bytes | None:
+    """All of an event; None where it has values that no packing takes."""
+    try:
+        return _encode((event.id, event.timestamp_ms, event.xdm, event.client_timestamp))
+    except (OverflowError, TypeError):
+        return None
+
+
+def event_of(whole: bytes) -> Event:
+    """The event of which `whole_event` made these bytes."""
+    event_id, timestamp_ms, xdm, client_timestamp = _decode(whole)
+    return Event(id=event_id, timestamp_ms=timestamp_ms, xdm=xdm, client_timestamp=client_timestamp)
+
+
+class Projection:
+    """What is kept of an event: its id, its time and what stands at these paths; all of it where
+    the empty path is among them."""
+
+    __slots__ = ("_leaves", "_tree", "paths", "whole")
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = _outermost(paths | {("_id",)}) - {("timestamp",)}
+        self.whole = () in self.paths
+        self._leaves = sorted(self.paths)
+        self._tree: Tree = () if self.whole else _tree(self._leaves)
+
+    def covers(self, other: Projection) -> bool:
+        """Whether all that the other one keeps is kept here."""
+        return self is other or all(
+            any(path[:size] in self.paths for size in range(len(path) + 1)) for path in other.paths
+        )
+
+    def packed(self, event: Event) -> bytes | Event:
+        """What is kept of the event; the event itself where it has values that no packing takes."""
+        xdm = event.xdm
+        if xdm.get("_id") != event.id or xdm.get("timestamp") != event.timestamp_ms:
+            return event
+        kept: Any = xdm
+        if not self.whole:
+            values: list[Any] = [0]
+            values[0] = _gather(self._tree, xdm, values)
+            kept = values if values[0] != _NO_OBJECT else _trimmed(xdm, self._tree)
+        try:
+            return _encode(kept)
+        except (OverflowError, TypeError):
+            return event
+
+    def unpacked(self, row: bytes, timestamp_ms: int) -> dict[str, Any]:
+        """What `packed` kept of the event of this time, as rules see it."""
+        kept = _decode(row)
+        event: dict[str, Any] = kept if type(kept) is dict else self._spread(kept)
+        event["timestamp"] = timestamp_ms
+        return event
+
+    def _spread(self, kept: Sequence[Any]) -> dict[str, Any]:
+        event: dict[str, Any] = {}
+        here, place = kept[0], 0
+        for number, (*parents, name) in enumerate(self._leaves):
+            if here >> number & 1:
+                place += 1
+                inner = event
+                for parent in parents:
+                    inner = inner.setdefault(parent, {})
+                inner[name] = kept[place]
+        return event
+
+
+def _outermost(paths: Paths) -> Paths:
+    """Those that are below no other one."""
+    return frozenset(
+        path for path in paths if not any(path[:size] in paths for size in range(len(path)))
+    )
+
+
+def _tree(leaves: Sequence[tuple[str, ...]], depth: int = 0, first: int = 0) -> Tree:
+    """leaves: sorted, none below another one. first: the number of the first of them."""
+    nodes: list[tuple[str, int, Tree | None]] = []
+    at = 0
+    while at < len(leaves):
+        name, end = leaves[at][depth], at
+        while end < len(leaves) and leaves[end][depth] == name:
+            end += 1
+        leaf = len(leaves[at]) == depth + 1
+        below = None if leaf else _tree(leaves[at:end], depth + 1, first + at)
+        nodes.append((name, first + at, below))
+        at = end
+    return tuple(nodes)
+
+
+def _gather(tree: Tree, value: Mapping[str, Any], values: list[Any]) -> int:
+    """Adds what stands at the leaves, and gives one bit for each that is there; _NO_OBJECT: where
+    an object is asked for stands something else."""
+    here = 0
+    for name, number, below in tree:
+        found = value.get(name, _NOTHING)
+        if found is _NOTHING:
+            continue
+        if below is None:
+            values.append(found)
+            here |= 1 << number
+        elif type(found) is dict:
+            inner = _gather(below, found, values)
+            if inner == _NO_OBJECT:
+                return _NO_OBJECT
+            here |= inner
+        else:
+            return _NO_OBJECT
+    return here
+
+
+def _trimmed(value: Mapping[str, Any], tree: Tree) -> dict[str, Any]:
+    """What stands at the leaves, and whole what is no object where one is asked for, such as a
+    list of objects."""
+    kept: dict[str, Any] = {}
+    for name, _, below in tree:
+        found = value.get(name, _NOTHING)
+        if found is not _NOTHING:
+            inner = below is not None and type(found) is dict
+            kept[name] = _trimmed(found, below) if below is not None and inner else found
+    return kept
+
+
+NOTHING_KEPT = Projection(frozenset())
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode

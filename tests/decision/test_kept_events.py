@@ -1,0 +1,146 @@
+"""A profile's events in memory: packed, without what no rule reads, and no rule can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from perso_core.decision.event import Event
+from perso_core.decision.kept_events import KeptEvents
+from perso_core.decision.profile import Profile, merge, packed
+from perso_core.decision.projection import Projection
+from perso_core.pql.compiler import compile_rule
+from tests.building import NOON_MS, event
+from tests.pql import making_focused, making_profiles
+from tests.pql.admitted import admitted
+
+Situation = tuple[dict[str, Any], int, int]
+situations = making_profiles.situations()
+
+NAMES = ("a", "b", "web", "items")
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("xyß")
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.dictionaries(st.sampled_from(NAMES), inner, max_size=3) | st.lists(inner, max_size=2)
+    ),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4)
+PATHS = st.frozensets(st.lists(st.sampled_from(NAMES), max_size=3).map(tuple), max_size=4)
+
+
+def reported(number: int, at_ms: int, xdm: Mapping[str, Any]) -> Event:
+    seen = {**xdm, "_id": f"e{number}", "timestamp": at_ms}
+    return Event(id=f"e{number}", timestamp_ms=at_ms, xdm=seen, client_timestamp=f"c{number}")
+
+
+@given(making_focused.rules, situations)
+def test_no_rule_can_tell_that_the_events_lack_what_it_does_not_read(
+    text: str, situation: Situation
+) -> None:
+    view, now_ms, event_window_ms = situation
+    rule = admitted(text, event_window_ms)
+    events = [
+        reported(number, at if type(at := one.get("timestamp")) is int else now_ms, one)
+        for number, one in enumerate(view.get("xEvent", ()))
+    ]
+    projection = Projection(rule.reads.event_paths)
+
+    kept = KeptEvents.of(sorted(events, key=lambda one: one.timestamp_ms)).packed(projection)
+
+    whole = {**view, "xEvent": [one.xdm for one in sorted(events, key=lambda e: e.timestamp_ms)]}
+    lacking = {**view, "xEvent": kept.xdm()}
+    assert rule.evaluate(lacking, now_ms) == rule.evaluate(whole, now_ms)
+
+
+def test_what_a_rule_reads_of_an_event_is_told_by_path() -> None:
+    rule = compile_rule(
+        'CHAIN(xEvent, timestamp, [C0: WHAT(web.webPageDetails.name = "a") WHEN(today)]) and '
+        'xEvent.filter(x => x.commerce.order.priceTotal > 5).count() > 1 and loyalty.tier = "gold"'
+    )
+
+    assert rule.reads.event_paths - {("timestamp",)} == {
+        ("web", "webPageDetails", "name"),
+        ("commerce", "order", "priceTotal"),
+    }
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), OBJECTS), max_size=12), PATHS, st.data())
+def test_events_are_in_the_order_of_their_times_and_of_arrival_however_they_are_packed(
+    sent: list[tuple[int, dict[str, Any]]], paths: frozenset[tuple[str, ...]], data: st.DataObject
+) -> None:
+    events = [reported(number, at_ms, xdm) for number, (at_ms, xdm) in enumerate(sent)]
+    kept = KeptEvents.of(())
+    for one in events:
+        kept = kept.with_event(one)
+        if data.draw(st.booleans()):
+            kept = kept.packed(WHOLE)
+    ordered = sorted(events, key=lambda one: one.timestamp_ms)
+    count, oldest_ms = data.draw(st.integers(0, 13)), data.draw(st.integers(0, 6))
+
+    assert [one.id for one in kept] == [one.id for one in ordered]
+    assert [one.xdm for one in kept] == [one.xdm for one in ordered]
+    assert [kept.place_of(one.id) for one in ordered] == list(range(len(ordered)))
+    assert kept.place_of("another") is None
+    assert [one.id for one in kept.newest(count)] == [
+        one.id for one in ordered[max(0, len(ordered) - count) :]
+    ]
+    assert [one.id for one in kept.since(oldest_ms)] == [
+        one.id for one in ordered if one.timestamp_ms >= oldest_ms
+    ]
+    again = kept.packed(Projection(paths)).packed(Projection(paths))
+    assert [one.id for one in again] == [one.id for one in ordered]
+
+
+WHOLE = Projection(frozenset({()}))
+
+
+@given(OBJECTS, PATHS)
+def test_what_stands_at_a_path_is_kept_as_it_is(
+    xdm: dict[str, Any], paths: frozenset[tuple[str, ...]]
+) -> None:
+    one = reported(1, NOON_MS, xdm)
+    older = KeptEvents.of((one, reported(2, NOON_MS, {})))
+
+    (kept, _) = older.packed(Projection(paths)).xdm()
+
+    for path in paths:
+        assert standing_at(kept, path) == standing_at(one.xdm, path)
+
+
+def standing_at(value: Any, path: tuple[str, ...]) -> Any:
+    """What stands there; where a list comes first, that list. None: nothing."""
+    for name in path:
+        if not isinstance(value, dict):
+            return value
+        value = value.get(name)
+    return value
+
+
+def test_the_newest_event_is_whole_and_those_before_it_are_what_rules_read() -> None:
+    profile = Profile(key="ECID:1")
+    for number in range(3):
+        one = event(event_id=f"e{number}", device={"type": "mobile"}, web={"x": number})
+        merged = merge(profile, one, max_events=10)
+        profile = packed(merged.profile, Projection(frozenset({("web", "x")})))
+
+    kept = KeptEvents.of(profile.events)
+
+    assert [one.xdm.get("web") for one in kept] == [{"x": 0}, {"x": 1}, {"x": 2}]
+    assert kept.whole_at(1) is None
+    assert kept.whole_at(2) == event(event_id="e2", device={"type": "mobile"}, web={"x": 2})
+
+
+def test_a_number_that_no_packing_takes_stays_as_it_is() -> None:
+    large = reported(1, NOON_MS, {"a": 2**70})
+    profile = Profile(key="ECID:1", events=(large, reported(2, NOON_MS, {})))
+
+    kept = packed(profile, WHOLE)
+
+    assert kept.events[0] == large
+    assert structs.replace(kept, events=()) == structs.replace(profile, events=())
