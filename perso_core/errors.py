@@ -216,7 +216,9 @@ class StoreUnavailable(PersoError):
     title = "The store is not available"
 
 
-class StoreTooNew(PersoError):
+class StoreTooNew(StoreUnavailable):
+    """Also while it is open: another process may be of a newer Perso."""
+
     code = "store.too-new"
     title = "The store was written by a newer Perso"
 

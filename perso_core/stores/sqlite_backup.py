@@ -10,7 +10,7 @@ from typing import cast
 
 import apsw
 
-from perso_core.errors import StoreUnavailable
+from perso_core.errors import StoreTooNew, StoreUnavailable
 from perso_core.stores.batch import erasure_mark
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
@@ -65,8 +65,8 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     """
     fresh = database.with_suffix(".restoring")
     fresh.unlink(missing_ok=True)
-    copy_store(backup, fresh, progress)
     erased = _erased_in(database) if database.exists() else {}
+    copy_store(backup, fresh, progress)
     again = _erase(fresh, erased) if erased is not None else None
     # Of a database that a cut leaves here without its -wal nothing must be missing.
     with suppress(apsw.Error, StoreUnavailable):
@@ -85,6 +85,8 @@ def _erased_in(database: Path) -> Mapping[bytes, int] | None:
             if not reading.table_exists(None, "erased"):
                 return {}
             rows = reading.execute("SELECT mark, erased_ms FROM erased").fetchall()
+    except StoreTooNew:
+        raise
     except StoreUnavailable:
         return None
     return dict(cast(list[tuple[bytes, int]], rows))

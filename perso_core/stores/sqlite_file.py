@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
 
-from perso_core.errors import StoreTooNew, StoreUnavailable
+from perso_core.errors import StoreUnavailable
+from perso_core.stores.migrations import behind, refuse_foreign, refuse_newer, take_next
 
-SCHEMA_VERSION = 1
-# "PERS": says whose file this is, so that another application's database is left alone.
-APPLICATION_ID = 0x50455253
 # Another process's commit or checkpoint may hold the file this long before we give up.
 BUSY_TIMEOUT_MS = 5_000
 _BUSY_PAUSE_S = 0.005
@@ -22,33 +20,8 @@ _CACHE_KIB = 16_384
 # Pages of 4 KiB. Four times SQLite's own: a fifth more commits, and the -wal file stays at 16 MiB.
 _CHECKPOINT_PAGES = 4_000
 
-# Rows are kept in the order of arrival, found by an index: clustering events by key instead
-# (WITHOUT ROWID) halves what a commit of 64 events can do, 9,500 against 17,600 a second.
-_TABLES = """
-CREATE TABLE profile (
-    key TEXT PRIMARY KEY, version INTEGER NOT NULL, record BLOB NOT NULL);
-CREATE TABLE event (
-    sequence INTEGER PRIMARY KEY, key TEXT NOT NULL, id TEXT NOT NULL,
-    timestamp_ms INTEGER NOT NULL, record BLOB NOT NULL, UNIQUE (key, id));
-CREATE TABLE consent (key TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE definitions (version INTEGER PRIMARY KEY, record BLOB NOT NULL);
-CREATE TABLE notice (sequence INTEGER PRIMARY KEY AUTOINCREMENT, origin INTEGER NOT NULL, key TEXT);
-CREATE TABLE quarantine (
-    sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL,
-    record BLOB NOT NULL, reason TEXT NOT NULL);
-CREATE INDEX quarantine_by_key ON quarantine (key);
-"""
-
-
 # What is kept under a key: all that goes with a visitor who is forgotten.
 TABLES_BY_KEY = ("profile", "event", "consent", "quarantine")
-
-# Added since, under the same version: a newer Perso makes it where it is missing, and an older one,
-# which does not know it, can still use the file.
-_ADDED = """
-CREATE TABLE IF NOT EXISTS erased (
-    mark BLOB PRIMARY KEY, erased_ms INTEGER NOT NULL) WITHOUT ROWID;
-"""
 
 
 def create_file(path: Path) -> None:
@@ -79,22 +52,29 @@ def writing_connection(path: Path) -> apsw.Connection:
         _use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        # A second process may be making the same file: the tables are made in one transaction.
-        with transaction(connection):
-            _make_tables(connection, path)
+        _migrate(connection, path)
     return connection
 
 
 def reading_connection(path: Path) -> apsw.Connection:
-    """A connection that refuses to write, and waits for no writer.
-    Raises StoreTooNew, StoreUnavailable."""
+    """A connection that refuses to write, and waits for no writer. The file may lack steps that
+    this Perso knows. Raises StoreTooNew, StoreUnavailable."""
     connection = _connection(path)
     with unavailable(path):
         connection.execute("PRAGMA query_only = ON")
-        if connection.pragma("application_id") != APPLICATION_ID:
-            raise _another(path)
-        _refuse_newer(connection, path)
+        refuse_foreign(connection, path, empty=False)
+        refuse_newer(connection, path)
     return connection
+
+
+def bring_up_to_date(path: Path) -> None:
+    """Have the file take the steps that it lacks. Where it lacks none nothing is written.
+    Raises StoreTooNew, StoreUnavailable."""
+    with closing(reading_connection(path)) as connection, unavailable(path):
+        lacks = behind(connection)
+    if lacks:
+        with unavailable(path):
+            writing_connection(path).close()
 
 
 @contextmanager
@@ -157,25 +137,10 @@ def _use_write_ahead_log(connection: apsw.Connection) -> None:
             time.sleep(_BUSY_PAUSE_S)
 
 
-def _make_tables(connection: apsw.Connection, path: Path) -> None:
-    if connection.pragma("application_id") != APPLICATION_ID:
-        if connection.execute("SELECT count(*) FROM sqlite_schema").get:
-            raise _another(path)
-        connection.execute(_TABLES)
-        connection.pragma("application_id", APPLICATION_ID)
-        connection.pragma("user_version", SCHEMA_VERSION)
-    _refuse_newer(connection, path)
-    connection.execute(_ADDED)
-
-
-def _another(path: Path) -> StoreUnavailable:
-    return StoreUnavailable(f"{path} is another application's database.", fix="Name another file.")
-
-
-def _refuse_newer(connection: apsw.Connection, path: Path) -> None:
-    found = connection.pragma("user_version")
-    if found > SCHEMA_VERSION:
-        raise StoreTooNew(
-            f"{path} has schema {found}; this Perso knows {SCHEMA_VERSION}.",
-            fix="Install the Perso that wrote it, or a newer one.",
-        )
+def _migrate(connection: apsw.Connection, path: Path) -> None:
+    """Take the steps that the file lacks. A second process may be at it, too: each looks anew once
+    it has the lock."""
+    lacks = True
+    while lacks:
+        with transaction(connection):
+            lacks = take_next(connection, path)

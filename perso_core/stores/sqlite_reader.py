@@ -14,8 +14,9 @@ from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.profile import Profile
-from perso_core.errors import UnreadableRecord
+from perso_core.errors import StoreTooNew, UnreadableRecord
 from perso_core.stores.batch import erasure_mark
+from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.protocol import News, Stored, StoredDefinitions
 from perso_core.stores.record import (
     consent_from_record,
@@ -23,7 +24,7 @@ from perso_core.stores.record import (
     event_from_record,
     profile_from,
 )
-from perso_core.stores.sqlite_file import reading_connection, unavailable
+from perso_core.stores.sqlite_file import bring_up_to_date, reading_connection, unavailable
 from perso_core.stores.sqlite_writer import REFUSED, Unreadable
 
 
@@ -35,7 +36,8 @@ class Loaded(Struct, frozen=True):
 
 
 class Reader:
-    """Reads one file. origin: the announcements to pass over, being our own."""
+    """Reads one file, which takes the steps that it lacks first. origin: the announcements to pass
+    over, being our own. Raises StoreTooNew, StoreUnavailable, as all its methods do."""
 
     def __init__(self, path: Path, *, origin: int, max_events: int) -> None:
         self._path = path
@@ -43,7 +45,7 @@ class Reader:
         self._max_events = max_events
         self._connection: apsw.Connection | None = None
         self._data_version = -1
-        self._knows_erased = False
+        bring_up_to_date(path)
         with self._opened() as connection:
             self._heard: int = connection.execute(
                 "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'notice'"
@@ -53,6 +55,7 @@ class Reader:
         with self._opened() as connection:
             # One transaction, so that the profile and its events are of one commit.
             connection.execute("BEGIN")
+            refuse_newer(connection, self._path)
             profile = connection.execute(
                 "SELECT version, record FROM profile WHERE key = ?", (key,)
             ).get
@@ -62,12 +65,8 @@ class Reader:
             connection.execute("COMMIT")
         return _loaded(key, profile, events, consent, erased_ms)
 
-    def _erased_ms(self, connection: apsw.Connection, key: str) -> int:
-        if not self._knows_erased:
-            # A file that an earlier Perso wrote last has the table once somebody writes to it.
-            self._knows_erased = connection.table_exists(None, "erased")
-        if not self._knows_erased:
-            return 0
+    @staticmethod
+    def _erased_ms(connection: apsw.Connection, key: str) -> int:
         mark = (erasure_mark(key),)
         return connection.execute("SELECT erased_ms FROM erased WHERE mark = ?", mark).get or 0
 
@@ -100,6 +99,7 @@ class Reader:
             data_version = connection.pragma("data_version")
             if data_version == self._data_version:
                 return News()
+            refuse_newer(connection, self._path)
             notices = connection.execute(
                 "SELECT sequence, origin, key FROM notice WHERE sequence > ? ORDER BY sequence",
                 (self._heard,),
@@ -132,7 +132,7 @@ class Reader:
             self._connection = connection
             try:
                 yield connection
-            except apsw.Error:
+            except (apsw.Error, StoreTooNew):
                 self._connection = None
                 connection.close(force=True)
                 raise

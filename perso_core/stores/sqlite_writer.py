@@ -21,6 +21,7 @@ from perso_core.stores.batch import (
     consent_after,
     erasure_mark,
 )
+from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.record import (
     consent_from_record,
     consent_record,
@@ -119,6 +120,7 @@ class Writer:
             connection = self._connection or writing_connection(self._path)
             self._connection = None  # until it has proved itself again
             with transaction(connection):
+                refuse_newer(connection, self._path)
                 outcome = work(connection)
             self._connection = connection
             return outcome

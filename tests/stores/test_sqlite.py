@@ -68,7 +68,7 @@ async def test_a_file_of_a_newer_perso_is_refused(path: Path) -> None:
     await (await open_sqlite(path)).close()
     sql(path, "PRAGMA user_version = 999")
 
-    with pytest.raises(StoreTooNew, match="schema 999"):
+    with pytest.raises(StoreTooNew, match="step 999"):
         await open_sqlite(path)
 
 
