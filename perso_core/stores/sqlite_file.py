@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import apsw
@@ -20,6 +21,8 @@ _CACHE_KIB = 16_384
 # Pages of 4 KiB. Four times SQLite's own: a fifth more commits, and the -wal file stays at 16 MiB.
 _CHECKPOINT_PAGES = 4_000
 
+_making = threading.Lock()
+
 # What is kept under a key: all that goes with a visitor who is forgotten.
 TABLES_BY_KEY = ("profile", "event", "consent", "quarantine")
 
@@ -27,11 +30,16 @@ TABLES_BY_KEY = ("profile", "event", "consent", "quarantine")
 def create_file(path: Path) -> None:
     """Make the file, readable by its owner alone, and its directory where there is none.
 
-    SQLite gives its -wal and -shm files the mode of the file. Raises StoreUnavailable.
+    A file that is there is not opened: whoever closes a descriptor of a file lets go of all the
+    locks that this process has on it, also those of a store that is open here; another process
+    could then take itself for the last one, and delete the log. SQLite gives its -wal and -shm
+    files the mode of the file. Raises StoreUnavailable.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Nobody else here has a store on it before the new file is closed.
+        with _making, suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StoreUnavailable(
             f"{path}: {error.strerror}.", fix="Name a directory that this user may write to."

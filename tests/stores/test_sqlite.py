@@ -109,6 +109,24 @@ async def test_two_stores_may_make_one_file_at_once(path: Path) -> None:
             await store.close()
 
 
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="Linux tells which locks there are")
+async def test_a_second_store_of_a_process_does_not_cost_the_first_its_locks(
+    store: SqliteStore, path: Path
+) -> None:
+    """Whoever closes a descriptor of a file lets go of all locks that the process has on it."""
+
+    def locked() -> bool:
+        return f":{path.stat().st_ino} " in Path("/proc/locks").read_text()
+
+    assert locked()
+
+    second = await open_sqlite(path)
+
+    assert locked()
+    await second.close()
+    assert locked()
+
+
 # ---- closing --------------------------------------------------------------------------
 
 
