@@ -223,6 +223,18 @@ class StoreTooNew(StoreUnavailable):
     title = "The store was written by a newer Perso"
 
 
+class UnsafeStore(StoreUnavailable):
+    """Where the store stands it could lose what was acknowledged: nothing was opened."""
+
+    code = "store.unsafe"
+    title = "The store is not safe here"
+
+
+class DamagedStore(StoreUnavailable):
+    code = "store.damaged"
+    title = "The store is damaged"
+
+
 class UnreadableRecord(PersoError):
     """A stored record fails its checksum or its type. The store quarantines it: a miss."""
 

@@ -56,6 +56,12 @@ def restore(arguments: argparse.Namespace) -> int:
     return run(arguments)
 
 
+def doctor(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.doctor import doctor as run
+
+    return run(arguments)
+
+
 def profile_export(arguments: argparse.Namespace) -> int:
     from perso_core.cli.profiles import export as run
 

@@ -47,6 +47,7 @@ def _parser() -> _Parser:
     _add_key(commands)
     _add_import(commands)
     _add_backup(commands)
+    _add_doctor(commands)
     _add_audience(commands)
     return parser
 
@@ -383,6 +384,18 @@ def _add_backup(commands: _Commands[_Parser]) -> None:
     for verb in (backup, restore):
         verb.add_argument("directory", metavar="DIRECTORY", help="where the backup is kept")
         _takes_settings(verb)
+
+
+def _add_doctor(commands: _Commands[_Parser]) -> None:
+    doctor = _command(
+        commands,
+        "doctor",
+        running.doctor,
+        does="Whether the database is safe where it is, and whole: all of it is read, beside "
+        "running servers, and nothing is written.",
+        example="perso doctor --data-dir /var/lib/perso",
+    )
+    _takes_settings(doctor)
 
 
 def _add_import(commands: _Commands[_Parser]) -> None:

@@ -7,7 +7,9 @@ file side by side, as while workers are restarted one by one, if each later step
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import apsw
 from msgspec import Struct
@@ -90,6 +92,16 @@ def at(connection: apsw.Connection) -> int:
     """The step that the file took last; 0: it is empty."""
     number: int = connection.pragma("user_version")
     return number
+
+
+def tables_at(number: int) -> frozenset[str]:
+    """Names of the tables that a file at this step has at least."""
+    with closing(apsw.Connection(":memory:")) as connection:
+        for step in STEPS:
+            if step.number <= number:
+                connection.execute(step.made)
+        rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    return frozenset(str(row[0]) for row in cast(list[tuple[str]], rows))
 
 
 def take_next(connection: apsw.Connection, path: Path) -> bool:

@@ -14,9 +14,11 @@ from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.protocol import Committed, News, Stored, StoredDefinitions
+from perso_core.stores.soundness import refuse_damaged
 from perso_core.stores.sqlite_file import create_file
 from perso_core.stores.sqlite_reader import Reader
 from perso_core.stores.sqlite_writer import Writer
+from perso_core.stores.surroundings import refuse_unsafe
 
 Result = TypeVar("Result")
 
@@ -37,9 +39,9 @@ class SqliteStore:
         self._reading = ThreadPoolExecutor(1, "perso-store-read")
 
     async def open(self, *, max_events: int) -> None:
-        """Raises StoreTooNew, StoreUnavailable."""
+        """Raises UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable."""
         origin = secrets.randbits(62)
-        await self._write(lambda: create_file(self._path))
+        await self._write(lambda: _looked_after(self._path))
         self._writer = await self._write(
             lambda: Writer(self._path, origin=origin, max_events=max_events)
         )
@@ -107,7 +109,7 @@ async def open_sqlite(path: Path, *, max_events: int = 5_000) -> SqliteStore:
     """Open a store, making file (0600) and directory (0700) where there are none.
 
     max_events: the newest events of a profile that are kept and loaded.
-    Raises StoreTooNew, StoreUnavailable.
+    Raises UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable.
     """
     store = SqliteStore(path)
     try:
@@ -116,3 +118,10 @@ async def open_sqlite(path: Path, *, max_events: int = 5_000) -> SqliteStore:
         store.abandon()
         raise
     return store
+
+
+def _looked_after(path: Path) -> None:
+    """The file is there, where it is safe, and whole as far as a short look tells."""
+    create_file(path)
+    refuse_unsafe(path)
+    refuse_damaged(path)

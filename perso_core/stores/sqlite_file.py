@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 
-from perso_core.errors import StoreUnavailable
+from perso_core.errors import DamagedStore, StoreUnavailable, UnsafeStore
 from perso_core.stores.migrations import behind, refuse_foreign, refuse_newer, take_next
 
 # Another process's commit or checkpoint may hold the file this long before we give up.
@@ -21,6 +21,8 @@ _CACHE_KIB = 16_384
 # Pages of 4 KiB. Four times SQLite's own: a fifth more commits, and the -wal file stays at 16 MiB.
 _CHECKPOINT_PAGES = 4_000
 
+RESTORE = "Stop the servers, keep the damaged file for examination, `perso restore` a backup."
+_DAMAGE = (apsw.NotADBError, apsw.CorruptError)
 _making = threading.Lock()
 
 # What is kept under a key: all that goes with a visitor who is forgotten.
@@ -60,17 +62,18 @@ def writing_connection(path: Path) -> apsw.Connection:
         _use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        _refuse_unsafe_modes(connection, path)
         _migrate(connection, path)
     return connection
 
 
-def reading_connection(path: Path) -> apsw.Connection:
+def reading_connection(path: Path, *, empty: bool = False) -> apsw.Connection:
     """A connection that refuses to write, and waits for no writer. The file may lack steps that
-    this Perso knows. Raises StoreTooNew, StoreUnavailable."""
+    this Perso knows. empty: also where it has none yet. Raises StoreTooNew, StoreUnavailable."""
     connection = _connection(path)
     with unavailable(path):
         connection.execute("PRAGMA query_only = ON")
-        refuse_foreign(connection, path, empty=False)
+        refuse_foreign(connection, path, empty=empty)
         refuse_newer(connection, path)
     return connection
 
@@ -107,9 +110,9 @@ def unavailable(path: Path) -> Iterator[None]:
     try:
         yield
     except apsw.Error as error:
-        raise StoreUnavailable(
-            f"{path.name}: {type(error).__name__}: {error}.", fix=_fix(error, path)
-        ) from error
+        kind = DamagedStore if isinstance(error, _DAMAGE) else StoreUnavailable
+        said = f"{path.name}: {type(error).__name__}: {error}."
+        raise kind(said, fix=_fix(error, path)) from error
 
 
 def _fix(error: apsw.Error, path: Path) -> str:
@@ -118,8 +121,8 @@ def _fix(error: apsw.Error, path: Path) -> str:
             return f"Make room on the disk that holds {path}."
         case apsw.BusyError() | apsw.LockedError():
             return f"Another process holds {path} for writing: wait for it, or end it."
-        case apsw.NotADBError() | apsw.CorruptError():
-            return f"Restore {path} from a backup; keep the damaged file for examination."
+        case _ if isinstance(error, _DAMAGE):
+            return RESTORE
         case _:
             return f"Check the disk that holds {path}, and that this user may write to it."
 
@@ -143,6 +146,17 @@ def _use_write_ahead_log(connection: apsw.Connection) -> None:
             if time.monotonic() > give_up:
                 raise
             time.sleep(_BUSY_PAUSE_S)
+
+
+def _refuse_unsafe_modes(connection: apsw.Connection, path: Path) -> None:
+    """SQLite says what it could not do by what it then does."""
+    for name, wanted in (("journal_mode", "wal"), ("synchronous", 2), ("locking_mode", "normal")):
+        found = connection.pragma(name)
+        if found != wanted:
+            raise UnsafeStore(
+                f"{path}: {name} is {found}, and has to be {wanted}.",
+                fix="Choose a data_dir on a local disk, and an apsw that brings its own SQLite.",
+            )
 
 
 def _migrate(connection: apsw.Connection, path: Path) -> None:

@@ -121,6 +121,8 @@ def recorded(*, synchronous: str = "FULL", checkpoint_pages: int = 12) -> Iterat
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(apsw, "Connection", Connection)
         patched.setattr(sqlite_file, "_CHECKPOINT_PAGES", checkpoint_pages)
+        # It would refuse to go on so.
+        patched.setattr(sqlite_file, "_refuse_unsafe_modes", lambda connection, path: None)
         yield record
     vfs.unregister()
 

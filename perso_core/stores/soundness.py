@@ -1,0 +1,124 @@
+"""Whether a store's file is whole: a look that costs no more on a large one, and the whole look."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import cast
+
+import apsw
+
+from perso_core.errors import DamagedStore, UnreadableRecord
+from perso_core.stores.migrations import at, tables_at
+from perso_core.stores.presence import serving
+from perso_core.stores.record import (
+    consent_from_record,
+    definitions_from_record,
+    event_from_record,
+    profile_from,
+)
+from perso_core.stores.sqlite_file import RESTORE, reading_connection, unavailable
+
+# After an unclean end the whole file is looked through, for at most so long. A log that is cut off
+# is no damage, and a store that is large must not keep its visitors waiting.
+LOOKED_THROUGH_MS = 1_000
+# How often SQLite lets us look at the clock: about every 0.1 ms.
+_STEPS = 1_000
+
+
+def refuse_damaged(path: Path) -> None:
+    """Raises DamagedStore, StoreUnavailable, StoreTooNew. Reads the head and a page of each table
+    (that the file has its full length, SQLite sees by itself); after an unclean end as much as
+    LOOKED_THROUGH_MS allow."""
+    if not path.stat().st_size:  # a new one
+        return
+    unclean = _has_log(path) and not serving(path.parent)
+    with closing(reading_connection(path, empty=True)) as connection, unavailable(path):
+        _refuse_without_tables(connection, path)
+        if unclean:
+            found = looked_through(connection, until=_after(LOOKED_THROUGH_MS), quick=True)
+            if found:
+                raise damaged(path, found[0])
+
+
+def looked_through(
+    connection: apsw.Connection, *, until: Callable[[], bool], quick: bool
+) -> list[str]:
+    """What is wrong with the file, at most 20 lines; none: nothing, as far as was looked. until:
+    asked often; True ends it. quick: without comparing indexes with their tables. O(file)."""
+    with _ended(connection, until):
+        pragma = "quick_check" if quick else "integrity_check"
+        rows = connection.execute(f"PRAGMA {pragma}(20)").fetchall()
+        lines = [str(row[0]) for row in cast(list[tuple[str]], rows)]
+        return [] if lines == ["ok"] else lines
+    return []
+
+
+def records(
+    connection: apsw.Connection, progress: Callable[[int, int], None]
+) -> dict[str, tuple[int, int]]:
+    """Table -> how many records it has, and how many of them cannot be read. O(records)."""
+    total = sum(_count(connection, table) for table in _READ)
+    found, done = {}, 0
+    for table, read in _READ.items():
+        rows = unreadable = 0
+        for (record,) in cast(Iterator[tuple[bytes]], connection.execute(_RECORDS[table])):
+            rows, done = rows + 1, done + 1
+            try:
+                read(record)
+            except UnreadableRecord:
+                unreadable += 1
+            progress(done, total)
+        found[table] = (rows, unreadable)
+    return found
+
+
+_READ: Mapping[str, Callable[[bytes], object]] = {
+    "profile": lambda record: profile_from("", 1, record, ()),
+    "event": event_from_record,
+    "consent": consent_from_record,
+    "definitions": definitions_from_record,
+}
+_RECORDS = {table: f"SELECT record FROM {table}" for table in _READ}
+
+
+def _count(connection: apsw.Connection, table: str) -> int:
+    count: int = connection.execute(f"SELECT count(*) FROM {table}").get
+    return count
+
+
+def damaged(path: Path, what: str) -> DamagedStore:
+    return DamagedStore(f"{path}: {' '.join(what.split())}.", fix=RESTORE)
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _refuse_without_tables(connection: apsw.Connection, path: Path) -> None:
+    rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    there = {row[0] for row in cast(list[tuple[str]], rows)}
+    for table in sorted(tables_at(at(connection))):
+        if table not in there:
+            raise damaged(path, f"the table {table} is missing")
+        connection.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchall()
+
+
+def _after(ms: int) -> Callable[[], bool]:
+    end_s = time.monotonic() + ms / 1_000
+    return lambda: time.monotonic() > end_s
+
+
+@contextmanager
+def _ended(connection: apsw.Connection, until: Callable[[], bool]) -> Iterator[None]:
+    """The block ends without a fault where until says so."""
+    connection.set_progress_handler(until, _STEPS)
+    try:
+        yield
+    except apsw.InterruptError:
+        pass
+    finally:
+        connection.set_progress_handler(None)

@@ -1,0 +1,57 @@
+"""`perso doctor`: what it says of a whole database, and of one that is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perso_core.assembly import DATABASE
+from tests.cli.test_commands import perso
+from tests.journeys.server import prepare, serving
+from tests.stores.test_sqlite import sql
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    prepare(tmp_path / ".perso")
+    return tmp_path
+
+
+def test_a_whole_database_is_said_to_be_beside_a_running_server(directory: Path) -> None:
+    with serving(directory / ".perso"):
+        told = perso(directory, "doctor")
+
+    assert told.returncode == 0, told.stderr
+    assert "is safe for several processes" in told.stdout
+    assert f"{DATABASE} is whole" in told.stdout
+    assert "definitions: 1, of which 0 cannot be read." in told.stdout
+
+
+def test_a_record_that_cannot_be_read_is_told(directory: Path) -> None:
+    sql(directory / ".perso" / DATABASE, "UPDATE definitions SET record = x'00'")
+
+    told = perso(directory, "doctor")
+
+    assert told.returncode == 1
+    assert "definitions: 1, of which 1 cannot be read." in told.stdout
+
+
+def test_a_damaged_file_is_told_with_what_to_do(directory: Path) -> None:
+    path = directory / ".perso" / DATABASE
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 4_096)
+
+    told = perso(directory, "doctor")
+
+    assert told.returncode == 1
+    assert "The store is damaged" in told.stderr
+    assert "perso restore" in told.stderr
+
+
+def test_where_there_is_no_database_none_is_made(tmp_path: Path) -> None:
+    told = perso(tmp_path, "doctor")
+
+    assert told.returncode == 1
+    assert "holds no database" in told.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,151 @@
+"""A file that is not whole is told at once, with what to do, and not served from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perso_core.errors import DamagedStore
+from perso_core.stores import soundness
+from perso_core.stores.presence import Presence
+from perso_core.stores.sqlite import open_sqlite
+from perso_core.stores.sqlite_file import create_file, reading_connection
+from perso_core.stores.sqlite_writer import Writer
+from tests.building import event
+from tests.stores.building import arrived
+from tests.stores.test_sqlite import sql
+
+PAGE = 4_096
+
+
+def key(number: int) -> str:
+    return f"ECID:{number:038d}"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A store with a hundred visitors, closed."""
+    path = tmp_path / "perso.sqlite"
+    create_file(path)
+    writer = Writer(path, origin=1, max_events=100)
+    writer.commit([arrived(event(), key(number)) for number in range(100)], False)
+    writer.close()
+    return path
+
+
+def middle_page_overwritten(path: Path) -> None:
+    """A page of events: those who look at the first rows alone do not see it."""
+    [(page,)] = sql(
+        path,
+        "SELECT pageno FROM dbstat WHERE name = 'event' AND pagetype = 'leaf'"
+        " ORDER BY path LIMIT 1 OFFSET 1",
+    )
+    with path.open("r+b") as file:
+        file.seek((page - 1) * PAGE)
+        file.write(b"\xff" * PAGE)
+
+
+def crashed(path: Path) -> None:
+    """A log is left by whoever does not close."""
+    log = path.with_name(path.name + "-wal")
+    log.write_bytes(b"not begun yet")
+
+
+async def refused(path: Path) -> str:
+    with pytest.raises(DamagedStore, match="perso restore") as told:
+        await open_sqlite(path)
+    return told.value.detail
+
+
+async def test_a_file_that_was_cut_off_is_refused(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(22 * PAGE)
+
+    assert "malformed" in await refused(path)
+
+
+async def test_a_file_without_one_of_its_tables_is_refused(path: Path) -> None:
+    sql(path, "DROP TABLE consent")
+
+    assert "the table consent is missing" in await refused(path)
+
+
+@pytest.mark.parametrize("damage", [b"\xff" * 100, b"\x00" * 100])
+async def test_a_file_whose_head_is_overwritten_is_refused(damage: bytes, path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(damage)
+
+    with pytest.raises(Exception, match=r"NotADB|another application|damaged"):
+        await open_sqlite(path)
+
+
+async def test_after_a_crash_the_whole_file_is_looked_through(path: Path) -> None:
+    middle_page_overwritten(path)
+    await (await open_sqlite(path)).close()
+
+    crashed(path)
+    await refused(path)
+
+
+async def test_beside_a_running_server_a_log_is_no_sign_of_a_crash(path: Path) -> None:
+    middle_page_overwritten(path)
+    crashed(path)
+    presence = Presence(path.parent)
+
+    await (await open_sqlite(path)).close()
+
+    presence.close()
+
+
+async def test_the_look_after_a_crash_ends_in_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large the file: what was found by then counts."""
+    middle_page_overwritten(path)
+    crashed(path)
+    monkeypatch.setattr(soundness, "LOOKED_THROUGH_MS", -1)
+    monkeypatch.setattr(soundness, "_STEPS", 1)
+
+    await (await open_sqlite(path)).close()
+
+
+def test_the_whole_look_finds_an_index_that_is_not_its_tables(path: Path) -> None:
+    sql(path, "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name LIKE '%by_key%'")
+    connection = reading_connection(path)
+
+    found = soundness.looked_through(connection, until=lambda: False, quick=False)
+
+    connection.close()
+    assert found
+
+
+def test_records_that_cannot_be_read_are_counted(path: Path) -> None:
+    sql(path, "UPDATE event SET record = x'00' WHERE sequence IN (3, 4)")
+    connection = reading_connection(path)
+    told: list[tuple[int, int]] = []
+
+    found = soundness.records(connection, lambda done, of: told.append((done, of)))
+
+    connection.close()
+    assert found == {
+        "profile": (100, 0),
+        "event": (100, 2),
+        "consent": (0, 0),
+        "definitions": (0, 0),
+    }
+    assert told[-1] == (200, 200)
+
+
+async def test_damage_that_is_met_later_is_told_as_such(path: Path) -> None:
+    middle_page_overwritten(path)
+    store = await open_sqlite(path)
+    told = 0
+    for number in range(100):
+        try:
+            await store.load(key(number))
+        except DamagedStore:
+            told += 1
+    await store.close()
+
+    assert 0 < told < 100
