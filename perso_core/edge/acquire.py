@@ -34,6 +34,7 @@ async def acquire(call: Call, services: EdgeServices) -> Reply:
     stored, set_cookies = call.kept(request.meta, cookies, cluster)
     return call.reply(
         [identity_result(caller.device.ecid), location_hint(services.location_hint), *stored],
+        errors=consulted.errors,
         warnings=warnings,
         set_cookies=set_cookies,
     )

@@ -22,7 +22,6 @@ from perso_core.edge.problem import (
     IssuerUnreachable,
     MethodRefused,
     NoSuchPath,
-    NotStored,
     OriginRefused,
     TooManyRequests,
     Unexpected,
@@ -32,7 +31,8 @@ from perso_core.edge.scripts import Script, script
 from perso_core.edge.server_api import server_collect, server_interact
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.set_consent import set_consent
-from perso_core.edge.wire import encode_answer, encode_problem
+from perso_core.edge.unstored import Unread, not_stored, within
+from perso_core.edge.wire import encode_answer, encode_problem, identity_result, location_hint
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
 
 __all__ = ["ACTIONS", "EdgeServices", "build_edge"]
@@ -54,6 +54,8 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
 SERVER_ACTIONS: Mapping[str, Action] = MappingProxyType(
     {"interact": server_interact, "collect": server_collect}
 )
+# Those that tell a page who its visitor is, also where nothing else can be told.
+TELLING = (interact, server_interact, acquire)
 OPENAPI_PAGE = files("perso_core").joinpath("edge", "static", "openapi.html").read_bytes()
 SCRIPTS = ("perso.js", "alloy-destinations-shim.js")
 CALLED, READ = "POST, OPTIONS", "GET, HEAD"
@@ -142,15 +144,20 @@ async def _answer(
 async def _reply(call: Call, action: Action, services: EdgeServices) -> Reply:
     """Raises EdgeError for what the caller did wrong, and nothing for what we did (P4)."""
     try:
-        async with asyncio.timeout(services.answer_within_ms / 1000):
-            return await action(call, services)
+        async with asyncio.timeout(services.answer_within_ms / 1000) as timeout:
+            with within(timeout):
+                return await action(call, services)
     except EdgeError:
         raise
     except UnknownDatastream:  # taken out of force since the call came
         raise unknown_datastream(call.datastream.id) from None
+    except Unread as unread:
+        handles = [location_hint(services.location_hint)] if action in TELLING else []
+        if unread.ecid and action in TELLING:
+            handles.insert(0, identity_result(unread.ecid))
+        return call.reply(handles, errors=(not_stored(),))
     except (StoreUnavailable, Overloaded, TimeoutError):
-        # What failed is the worker's to report; what the caller needs to know is in the answer.
-        failure: EdgeError = NotStored("Nothing was stored.", fix="Send it again later.")
+        failure: EdgeError = not_stored()
     except Exception:
         # No fault of ours breaks a page: it goes out as an error inside a valid answer, and is
         # logged once, here.

@@ -8,30 +8,41 @@ from perso_core.decision.consent import Choice, Consent, may_collect, sharing_re
 from perso_core.decision.lookup import Lookup
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
+from perso_core.edge.problem import EdgeError
 from perso_core.edge.services import EdgeServices
+from perso_core.edge.unstored import Unread, failures, on_disk
 from perso_core.edge.version_token import seen_in
 from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.journal import Change, ConsentChosen, PrivacySignalled
+from perso_core.errors import Overloaded, StoreUnavailable
 
 
 class Consulted(Struct, frozen=True, kw_only=True):
     """permitted: whether a profile may be kept and answered from. chosen: what the visitor chose,
     None: never chose. lookups: the last ones belong to the changes that were asked about, in
-    their order; everything they tell is on disk. unreadable: why a consent string of this very
-    request cannot be read, and so permits nothing; "": there was none such.
+    their order; everything they tell is on disk, unless stored is False: then it may be told for
+    this call alone, with the error. set_aside: see Answer. unreadable: why a consent string of this
+    very request cannot be read, and so permits nothing; "": there was none such.
     """
 
     permitted: bool
     chosen: Choice | None = None
     lookups: tuple[Lookup, ...] = ()
     unreadable: str = ""
+    stored: bool = True
+    set_aside: bool = False
+
+    @property
+    def errors(self) -> tuple[EdgeError, ...]:
+        """What failed, and yet this could be told."""
+        return failures(stored=self.stored, set_aside=self.set_aside)
 
 
 async def consult(
     call: Call, caller: Caller, changes: tuple[Change, ...], services: EdgeServices
 ) -> Consulted:
-    """Raises StoreUnavailable, UnknownDatastream, Overloaded, TooManyRequests: then nothing may be
-    told."""
+    """Raises Unread, UnknownDatastream, TooManyRequests, and StoreUnavailable where a refusal was
+    not stored: then nothing may be told."""
     if caller.said_out and caller.device.new:
         # The store's word counts, but of a new device it has none: the browser's own `out` does.
         return Consulted(permitted=False, chosen="out")
@@ -80,7 +91,8 @@ async def choose(
 ) -> Consulted:
     """Keep what the visitor said, durably. Raises as consult does."""
     changes = (*await _carried_consent(call, caller, services), said)
-    return await _kept(call, caller, caller.device.profile_key, changes, services)
+    consulted = await _kept(call, caller, caller.device.profile_key, changes, services)
+    return _all_stored(consulted)
 
 
 async def refuse(
@@ -90,7 +102,7 @@ async def refuse(
     no identity for it: its consent cookie is all there is. Raises as consult does."""
     device = caller.replaced or caller.device
     if not device.new:
-        await _kept(call, caller, device.profile_key, (said,), services)
+        _all_stored(await _kept(call, caller, device.profile_key, (said,), services))
     return Consulted(permitted=False, chosen="out")
 
 
@@ -103,22 +115,39 @@ async def _kept(
 ) -> Consulted:
     """profile_key: of the caller's device, the one it replaced, or the person."""
     device = caller.device
-    answer = await services.decide(
+    answer = await _decided(
+        caller,
         Interaction(
             profile_key=profile_key,
             datastream_id=call.datastream.id,
             changes=changes,
             new=device.new and profile_key == device.profile_key,
             seen=seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys),
-        )
+        ),
+        services,
     )
-    if answer.sequence:
-        await services.durable(answer.sequence)
-    return _consulted(answer)
+    consulted = _consulted(answer, stored=await on_disk(answer.sequence, services))
+    # What stands against telling anything must not be said before it stands.
+    return consulted if consulted.permitted else _all_stored(consulted)
 
 
-def _consulted(answer: Answer) -> Consulted:
+async def _decided(caller: Caller, interaction: Interaction, services: EdgeServices) -> Answer:
+    try:
+        return await services.decide(interaction)
+    except (StoreUnavailable, Overloaded):
+        raise Unread(None if caller.device.new else caller.device.ecid) from None
+
+
+def _all_stored(consulted: Consulted) -> Consulted:
+    if not consulted.stored:
+        raise StoreUnavailable("the change was not stored.", fix="Send it again.")
+    return consulted
+
+
+def _consulted(answer: Answer, *, stored: bool) -> Consulted:
     return Consulted(
+        stored=stored,
+        set_aside=answer.set_aside,
         permitted=answer.permitted,
         chosen=answer.consent.general if answer.consent else None,
         lookups=answer.lookups,
@@ -146,7 +175,7 @@ async def _consent_of(
         datastream_id=call.datastream.id,
         seen=seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys),
     )
-    return (await services.decide(asked)).consent
+    return (await _decided(caller, asked, services)).consent
 
 
 def _said_before(consent: Consent) -> tuple[Change, ...]:

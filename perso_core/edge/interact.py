@@ -71,7 +71,10 @@ def told(call: Call, recorded: Recorded, services: EdgeServices) -> Reply:
     )
     cluster = cluster_cookie(call.org, services.location_hint)
     stored, set_cookies = call.kept(request.meta, cookies, cluster)
-    return call.reply([*handles, *stored], warnings=warnings, set_cookies=set_cookies)
+    errors = consulted.errors
+    return call.reply(
+        [*handles, *stored], errors=errors, warnings=warnings, set_cookies=set_cookies
+    )
 
 
 async def collect(call: Call, services: EdgeServices) -> Reply:
@@ -82,6 +85,8 @@ async def collect(call: Call, services: EdgeServices) -> Reply:
     warnings = recorded.warnings
     if not recorded.consulted.permitted:
         return without_consent(call, recorded.consulted, warnings)
+    if recorded.consulted.errors:
+        return call.reply([], errors=recorded.consulted.errors, warnings=warnings)
     caller = recorded.caller
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
     tokens = services.tokens(caller.tokens, caller.profile_key, call.org)
@@ -105,7 +110,7 @@ def without_consent(call: Call, consulted: Consulted, warnings: tuple[EdgeError,
         handles.append(state_store((told,), same_site_none=call.same_site_none))
     if consulted.unreadable:
         warnings = (unreadable_string(consulted.unreadable), *warnings)
-    return call.reply(handles, warnings=(ignored, *warnings))
+    return call.reply(handles, errors=consulted.errors, warnings=(ignored, *warnings))
 
 
 class Recorded(Struct, frozen=True, kw_only=True):

@@ -32,7 +32,10 @@ class Operation(Struct, frozen=True, kw_only=True):
     examples: Mapping[str, Schema]
 
 
-_STORED_NOT = "Nothing was stored, or not all of it: `errors` says what; send it again."
+_STORED_NOT = (
+    "Nothing was stored, or not all of it: `errors` says what; send it again. `handle` has what "
+    "could be decided all the same."
+)
 
 
 def _customer(name: str) -> Schema:

@@ -259,6 +259,14 @@ class NotStored(EdgeError):
     status = 503
 
 
+class ProfileSetAside(EdgeError):
+    """What came with this call is stored all the same."""
+
+    code = "edge.profile-set-aside"
+    title = "The stored profile could not be read"
+    status = 500
+
+
 class IssuerUnreachable(EdgeError):
     """Not the caller's fault: answered inside a 207."""
 

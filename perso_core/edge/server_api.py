@@ -20,6 +20,7 @@ from perso_core.edge.named_person import Person, no_primary, person_of
 from perso_core.edge.overrides import Overrides, overrides_from
 from perso_core.edge.problem import EdgeError, NoConsent, NotStored, WriteRefused
 from perso_core.edge.services import EdgeServices
+from perso_core.edge.unstored import failures, on_disk
 from perso_core.edge.wire import (
     InteractRequest,
     ServerRequest,
@@ -49,8 +50,9 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
     _refuse_writing(call.context, request)
     person = await person_of(call, named.primary, named.ecid, request.meta, services)
     answer = await _decided(call, request, 0, person, named, overrides, services)
-    await _durable(answer.sequence, services)
-    return _told(call, call.context, request, person, answer, overrides, services)
+    stored = await on_disk(answer.sequence, services)
+    errors = failures(stored=stored, set_aside=answer.set_aside)
+    return _told(call, call.context, request, person, answer, overrides, services, errors)
 
 
 async def server_collect(call: Call, services: EdgeServices) -> Reply:
@@ -61,6 +63,8 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
     if call.context is None:
         _check_primaries(call, request, "events[{}]", services)
         recorded = await record(call, request, services)
+        if recorded.consulted.errors:
+            return call.reply([], errors=recorded.consulted.errors, warnings=recorded.warnings)
         dropped = 0 if recorded.consulted.permitted else len(request.events)
         return _accepted(call, dropped=dropped, warnings=recorded.warnings)
     overrides = overrides_from(request.meta.config_overrides)
@@ -78,8 +82,10 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
             answer = await _decided(call, request, at, person, named, overrides, services)
             sequence = max(sequence, answer.sequence)
             dropped += not answer.permitted
-        await _durable(sequence, services)
+        stored = await on_disk(sequence, services)
     except (StoreUnavailable, Overloaded):
+        stored = False
+    if not stored:
         failure = NotStored("Not all events were stored.", fix="Send them again later.")
         return call.reply([], errors=(failure,))
     return _accepted(call, dropped=dropped)
@@ -183,11 +189,6 @@ async def _decided(
     )
 
 
-async def _durable(sequence: int, services: EdgeServices) -> None:
-    if sequence:
-        await services.durable(sequence)
-
-
 # ---- answering ---------------------------------------------------------------
 
 
@@ -205,9 +206,12 @@ def _told(
     answer: Answer,
     overrides: Overrides,
     services: EdgeServices,
+    errors: tuple[EdgeError, ...],
 ) -> Reply:
     warnings = fetch_warnings(request.query)
     if not answer.permitted:
+        if errors:
+            return call.reply([], errors=errors, warnings=warnings)
         return without_consent(call, Consulted(permitted=False), warnings)
     handles = [identity_result(person.ecid)] if person.ecid else []
     if overrides.destinations and call.datastream.personalization_destinations:
@@ -218,7 +222,7 @@ def _told(
     # No identity cookies: they would prove, to whoever holds them, a device that was only named.
     cluster = cluster_cookie(call.org, services.location_hint)
     handles.append(state_store((cluster,), same_site_none=call.same_site_none))
-    return call.reply(handles, warnings=warnings)
+    return call.reply(handles, errors=errors, warnings=warnings)
 
 
 def _destinations(call: Call, services: EdgeServices) -> Mapping[str, Destination]:

@@ -81,7 +81,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     sequence: send nothing before durable(sequence); 0: nothing to wait for.
     consent: what the visitor chose, None: never chose. permitted: whether a profile may be kept
     and answered from; where not, lookups hold no destinations. known: there is a profile.
-    datastreams: those that reported an event of it.
+    datastreams: those that reported an event of it. set_aside: something that was stored of it
+    could not be read: it begins anew.
     """
 
     lookups: tuple[Lookup, ...]
@@ -90,6 +91,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     permitted: bool
     known: bool
     datastreams: tuple[str, ...] = ()
+    set_aside: bool = False
 
 
 class Engine:

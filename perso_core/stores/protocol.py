@@ -17,11 +17,12 @@ from perso_core.engine.journal import Entry
 class Stored(Struct, frozen=True):
     """What is kept under one profile key. profile None: nothing (or unreadable: quarantined).
     erased_ms: when all that was here was erased last; 0: never, or so long ago that nothing from
-    before can still come."""
+    before can still come. set_aside: something of it could not be read just now."""
 
     profile: Profile | None = None
     consent: Consent | None = None
     erased_ms: int = 0
+    set_aside: bool = False
 
 
 class StoredDefinitions(Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ from perso_core.stores.sqlite_file import create_file
 from perso_core.stores.sqlite_reader import Reader
 from perso_core.stores.sqlite_writer import Writer
 from perso_core.stores.surroundings import refuse_unsafe
+
+_log = logging.getLogger("perso.stores")
 
 Result = TypeVar("Result")
 
@@ -53,6 +56,8 @@ class SqliteStore:
         loaded = await self._read(lambda: self._reader.load(key))
         if loaded.unreadable:
             self.quarantined += len(loaded.unreadable)
+            for row in loaded.unreadable:  # not whose it is
+                _log.error("A stored %s is set aside: it cannot be read. %s", row.kind, row.reason)
             # Before anyone decides on what is left: else the row stands in the next write's way.
             await self._write(lambda: self._writer.quarantine(loaded.unreadable))
         return loaded.stored

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import apsw
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
@@ -160,6 +160,8 @@ def _loaded(
         _consent(key, consent, unreadable) if consent is not None else None,
         erased_ms,
     )
+    if unreadable:
+        stored = structs.replace(stored, set_aside=True)
     return Loaded(stored, tuple(unreadable))
 
 

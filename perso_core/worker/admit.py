@@ -57,6 +57,7 @@ class Admission:
                 fix="Find what keeps this process from reading the store; its log says so.",
             )
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
+        set_aside = False
         while isinstance(answer, NeedProfile):
             key = answer.profile_key
             if answer.behind:
@@ -65,13 +66,14 @@ class Admission:
                 interaction = structs.replace(interaction, seen=NOTHING_SEEN)
             else:
                 stored = await self._current(key)
+                set_aside |= stored.set_aside
                 now_ms = self._clock_ms()
                 self._engine.admit(key, stored.profile, stored.consent, now_ms=now_ms)
             # No await between admitting and deciding: nothing can evict what was just admitted.
             answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         if answer.sequence:
             self._drain.wake()
-        return answer
+        return structs.replace(answer, set_aside=True) if set_aside else answer
 
     def heard(self, key: str | None) -> None:
         """Another process wrote this profile: what is being read of it is not what is stored.

@@ -15,8 +15,10 @@ from perso_core.edge.issuer_keys import IssuerKeys
 from perso_core.edge.limits import Rate
 from perso_core.edge.problem import EdgeError, HttpBad
 from perso_core.errors import StoreUnavailable
+from perso_core.stores.memory import MemoryStore
+from perso_core.stores.protocol import Stored
 from tests.edge.raw import connected, request
-from tests.edge.running import Told, ordinary, page_view, running_edge
+from tests.edge.running import Browser, Told, ordinary, page_view, running_edge
 from tests.edge.servers import (
     NOW_S,
     api_key,
@@ -85,6 +87,22 @@ async def with_a_fault(fault: Exception) -> Told:
 
     async with running_edge(ordinary(), services=lambda edge: edge.services(durable=fails)) as edge:
         return await edge.call(request_id="r-1")
+
+
+class DamagedStore(MemoryStore):
+    async def load(self, key: str) -> Stored:
+        return Stored(set_aside=True)
+
+
+async def of_a_damaged_profile() -> Told:
+    async with running_edge(ordinary()) as before_the_damage:
+        known = await before_the_damage.call()
+    async with running_edge(ordinary(), store=DamagedStore()) as edge:
+        browser = Browser(edge)
+        browser.cookies.update(known.cookies)
+        told = await browser.send(request_id="r-1")
+        assert (await browser.send()).status == 200
+        return told
 
 
 async def without_the_issuers_keys() -> Told:
@@ -158,6 +176,7 @@ ERRORS: dict[str, Ask] = {
     "EXEG-0001-500": lambda: with_a_fault(RuntimeError("a fault of ours")),
     "EXEG-0201-503": lambda: with_a_fault(StoreUnavailable("full.", fix="Make room.")),
     "EXEG-0203-502": without_the_issuers_keys,
+    "edge.profile-set-aside": of_a_damaged_profile,
 }
 WARNINGS: dict[str, Ask] = {
     "EXEG-0301-200": before_consent,
@@ -203,11 +222,17 @@ async def test_a_refusal_is_a_problem_of_its_own_status(code: str) -> None:
     assert_is(told.sent, code)
 
 
+WITH_ITS_ANSWER = ("EXEG-0201-503", "edge.profile-set-aside")
+DECIDED = ["identity:result", "activation:pull", "locationHint:result", "state:store"]
+
+
 @pytest.mark.parametrize("code", ERRORS)
 async def test_a_fault_that_is_not_the_callers_stands_in_a_valid_answer(code: str) -> None:
     told = await ERRORS[code]()
 
-    assert (told.status, told.sent["handle"]) == (207, [])
+    # What could not be stored was decided all the same, and is told.
+    kept = [handle["type"] for handle in told.sent["handle"]]
+    assert (told.status, kept) == (207, DECIDED if code in WITH_ITS_ANSWER else [])
     assert told.headers["Content-Type"] == "application/json"
     (problem,) = told.sent["errors"]
     assert_is(problem, code)

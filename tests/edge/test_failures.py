@@ -11,16 +11,19 @@ from typing import Any
 import pytest
 
 from perso_core.edge.services import EdgeServices
+from perso_core.edge.unstored import on_disk, within
 from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.journal import Entry
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import Committed, Stored
+from tests.building import definitions
 from tests.edge.running import (
     PAGE,
     Browser,
     RunningEdge,
     Told,
+    added_to_basket,
     ordinary,
     page_view,
     running_edge,
@@ -32,6 +35,9 @@ WRITING: list[tuple[str, Any]] = [
     ("collect", page_view()),
     ("privacy/set-consent", CONSENT),
 ]
+# What interact tells of an event that was decided, and of a visitor whose profile is not read.
+DECIDED = ("identity:result", "activation:pull", "locationHint:result", "state:store")
+UNREAD = ("identity:result", "locationHint:result")
 
 
 class FailingStore(MemoryStore):
@@ -54,9 +60,10 @@ class FailingStore(MemoryStore):
         return await super().commit(entries, announce=announce)
 
 
-def assert_not_stored(told: Told) -> None:
+def assert_not_stored(told: Told, *handles: str) -> None:
+    """And told is what could be without the store."""
     assert (told.status, told.errors) == (207, ["EXEG-0201-503"])
-    assert told.sent["handle"] == []
+    assert tuple(handle["type"] for handle in told.sent["handle"]) == handles
     assert told.sent["errors"][0]["status"] == 503
 
 
@@ -67,7 +74,7 @@ async def test_what_could_not_be_stored_is_a_207_that_says_so(action: str, body:
         store.refuses_writes = True
         told = await edge.call(action, body, request_id="r-1", origin=PAGE)
 
-        assert_not_stored(told)
+        assert_not_stored(told, *(DECIDED if action == "interact" else ()))
         assert told.sent["requestId"] == "r-1"
         assert told.sent["errors"][0]["report"]["configId"] == "demo"
         assert told.headers["Access-Control-Allow-Origin"] == PAGE
@@ -80,7 +87,7 @@ async def test_the_edge_stores_again_once_the_store_does() -> None:
         first = await browser.send()
         assert first.ecid is not None
         store.refuses_writes = True
-        assert_not_stored(await browser.send(request_id="r-1"))
+        assert_not_stored(await browser.send(request_id="r-1"), *DECIDED)
         assert await edge.events(first.ecid) == 1
         store.refuses_writes = False
 
@@ -102,7 +109,8 @@ async def test_a_profile_that_cannot_be_read_is_not_taken_for_none(action: str) 
 
         told = await browser.send(action)
 
-        assert_not_stored(told)
+        assert_not_stored(told, *(() if action == "collect" else UNREAD))
+        assert told.ecid == (None if action == "collect" else known.ecid)
 
 
 async def test_a_stuck_disk_is_not_waited_for() -> None:
@@ -117,20 +125,79 @@ async def test_a_stuck_disk_is_not_waited_for() -> None:
         store.stuck.set()
 
     for told in answers:
-        assert_not_stored(told)
+        assert_not_stored(told, *DECIDED)
 
 
 async def test_too_many_waiting_writes_are_a_207() -> None:
     async with running_edge(ordinary()) as edge:
         many = {"events": [{"xdm": {"eventType": "a", "n": n}} for n in range(51)]}
 
-        assert_not_stored(await edge.call(body=many))
+        assert_not_stored(await edge.call(body=many), "locationHint:result")
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable, Overloaded])
 async def test_each_failure_to_store_is_told_alike(error: type[StoreUnavailable]) -> None:
     async with running_edge(ordinary(), services=failing(error("x", fix="y"))) as edge:
-        assert_not_stored(await edge.call())
+        assert_not_stored(await edge.call(), "locationHint:result")
+
+
+async def test_the_audience_of_an_event_that_is_not_stored_is_told_with_its_answer_alone() -> None:
+    store = FailingStore()
+    async with running_edge(definitions(), store=store) as edge:
+        browser = Browser(edge)
+        assert (await browser.send()).audiences == []
+        store.refuses_writes = True
+
+        told = await browser.send(body=added_to_basket())
+
+        assert_not_stored(told, *DECIDED)
+        assert told.audiences == ["basket"]
+        store.refuses_writes = False
+        assert (await browser.send()).audiences == []
+
+
+async def test_a_stuck_disk_keeps_no_visitor_from_the_page_of_their_event() -> None:
+    store = FailingStore()
+
+    def hurried(edge: RunningEdge) -> EdgeServices:
+        return edge.services(answer_within_ms=50)
+
+    async with running_edge(definitions(), store=store, services=hurried) as edge:
+        store.stuck = asyncio.Event()
+        told = await edge.call(body=added_to_basket())
+        store.stuck.set()
+
+    assert_not_stored(told, *DECIDED)
+    assert told.audiences == ["basket"]
+
+
+async def test_a_refusal_that_is_not_stored_tells_nothing_but_that() -> None:
+    """Not that it holds, and no destination."""
+    store = FailingStore()
+    async with running_edge(definitions(), store=store) as edge:
+        browser = Browser(edge)
+        await browser.send(body=added_to_basket())
+        store.refuses_writes = True
+        out = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "out"}}]}
+
+        assert_not_stored(await browser.send("privacy/set-consent", out))
+
+
+async def test_whoever_is_stopped_is_not_answered_as_if_the_disk_were_slow() -> None:
+    """A client that goes away cancels its call: that is no timeout."""
+
+    async def durable(_: int) -> None:
+        await asyncio.sleep(3_600)
+
+    async with running_edge(ordinary()) as edge:
+        services = replace(edge.services(), durable=durable)
+        async with asyncio.timeout(3_600) as timeout:
+            with within(timeout):
+                waiting = asyncio.create_task(on_disk(1, services))
+                await asyncio.sleep(0)
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
 
 
 @pytest.mark.parametrize(("action", "body"), [*WRITING, ("identity/acquire", {"meta": {}})])

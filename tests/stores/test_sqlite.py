@@ -169,14 +169,17 @@ def damage(path: Path, table: str, key: str = ANNA) -> None:
 
 
 async def test_a_damaged_profile_is_a_miss_goes_to_quarantine_and_the_others_load(
-    store: SqliteStore, path: Path
+    store: SqliteStore, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await store.commit([arrived(event()), arrived(event(), BERT)])
     damage(path, "profile")
 
+    assert await store.load(ANNA) == Stored(None, None, set_aside=True)
     assert await store.load(ANNA) == Stored(None, None)
     assert (await store.load(BERT)).profile is not None
     assert store.quarantined == 1
+    assert "A stored profile is set aside" in caplog.text
+    assert ANNA not in caplog.text
     kinds = sql(path, "SELECT kind FROM quarantine WHERE key = ? ORDER BY sequence", ANNA)
     assert kinds == [("profile",), ("event",)]
 
