@@ -210,14 +210,14 @@ def _together(audiences: tuple[CompiledAudience, ...], before: Snapshot | None) 
     """The rules as one set: the one of `before` where it is of the same rules. What visitors'
     standings hold is by its numbers."""
     rules = [(audience.id, audience.rule) for audience in audiences]
-    if before is not None:
-        known = [(audience.id, audience.rule) for audience in before.audiences]
-        if len(rules) == len(known) and all(
-            one[0] == other[0] and one[1] is other[1]
-            for one, other in zip(rules, known, strict=True)
-        ):
-            return before.rules
-    return RuleSet(rules)
+    if before is None:
+        return RuleSet(rules)
+    known = [(audience.id, audience.rule) for audience in before.audiences]
+    if len(rules) == len(known) and all(
+        one[0] == other[0] and one[1] is other[1] for one, other in zip(rules, known, strict=True)
+    ):
+        return before.rules
+    return RuleSet(rules, before.rules.known())
 
 
 def _event_paths(audiences: Sequence[CompiledAudience]) -> frozenset[tuple[str, ...]]:

@@ -6,6 +6,7 @@ A rule is a pure function of the profile and of now; what it asks of time it not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import Struct, structs
@@ -195,16 +196,15 @@ def compile_condition(node: Node) -> Callable[[Mapping[str, Any]], bool]:
     """
     assert not reads_time(node), "the condition reads now"
     found: Callable[[Mapping[str, Any]], bool] = condition_of(node).made()
-    if not loops(node):
-        return found
+    return partial(bounded, found) if loops(node) else found
 
-    def bounded(event: Mapping[str, Any]) -> bool:
-        try:
-            return found(event)
-        except StepsSpent:
-            return False
 
-    return bounded
+def bounded(condition: Callable[[Mapping[str, Any]], bool], event: Mapping[str, Any]) -> bool:
+    """False of an event with too much to go through."""
+    try:
+        return condition(event)
+    except StepsSpent:
+        return False
 
 
 def _rule(text: str, node: Node | None, event_window_ms: int, found: Compiled) -> CompiledRule:

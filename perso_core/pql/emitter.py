@@ -203,8 +203,8 @@ class Emitter:
         return py.function((*params, "now"), body)
 
     def always(self) -> Shape:
-        return self.constant(_always)
+        return self.constant(always)
 
 
-def _always(element: Any, now: Any) -> bool:
+def always(element: Any, now: Any) -> bool:
     return True

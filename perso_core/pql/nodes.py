@@ -4,6 +4,7 @@ wherever they stand."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -51,6 +52,21 @@ class Node(Struct, frozen=True, eq=False, gc=False):
 def _same(one: object, other: object) -> bool:
     # 1, 1.0 and True are one value to Python and three literals to an author.
     return type(one) is type(other) and one == other
+
+
+def fingerprint(node: Node) -> bytes:
+    """16 bytes, the same for nodes that are equal and for no others."""
+    said = _said(node).encode("utf-8", "surrogatepass")
+    return blake2b(said, digest_size=16).digest()
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Node):
+        said = [_said(getattr(value, n)) for n in value.__struct_fields__ if n not in PLACES]
+        return f"{type(value).__name__}({','.join(said)})"
+    if isinstance(value, tuple):
+        return f"[{','.join(map(_said, value))}]"
+    return f"{type(value).__name__} {value!r}"
 
 
 # ---- values -----------------------------------------------------------------

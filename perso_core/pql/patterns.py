@@ -34,6 +34,8 @@ PLAINLY_FINE = re.compile(
 
 OPTIONS = re2.Options()
 OPTIONS.log_errors = False
+# What a compiled pattern is; it has its text as `pattern`.
+PATTERN: type = type(re2.compile("", OPTIONS))
 
 
 def usable(pattern: str) -> None:
@@ -67,6 +69,12 @@ def _compiled(pattern: str) -> Any:
         cause = error.args[0] if error.args else "not understood"
         text = cause.decode("utf-8", "replace") if isinstance(cause, bytes) else str(cause)
         raise BadPattern(text) from None
+
+
+@lru_cache(maxsize=1024)
+def compiled_again(text: str) -> Any:
+    """The pattern whose `pattern` this is, of `regular` or `like`."""
+    return _compiled(text)
 
 
 def like_shape(pattern: str) -> tuple[Shape, str] | None:

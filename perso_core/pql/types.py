@@ -139,7 +139,7 @@ FUNCTIONS: dict[str, Signature] = {
 Test = Literal["any", "present", "equal", "folded", "prefix", "folded-prefix"]
 
 
-class EventGuard(Struct, frozen=True, gc=False):
+class EventGuard(Struct, frozen=True, array_like=True, gc=False):
     """A necessary condition for an event to matter to a rule: one of several alternatives.
 
     path: a path in the event, () for "any". values: what "equal" and "folded" accept (folded
@@ -155,7 +155,7 @@ class EventGuard(Struct, frozen=True, gc=False):
 NO_AUDIENCES: frozenset[str] = frozenset()
 
 
-class Reads(Struct, frozen=True, gc=False):
+class Reads(Struct, frozen=True, array_like=True, gc=False):
     """What one rule depends on.
 
     profile_paths: dotted; a path into something computed ends where the computing starts.

@@ -26,6 +26,7 @@ from perso_core.pql.nodes import (
     Or,
     Path,
     children,
+    fingerprint,
 )
 from perso_core.pql.reads import guards
 from perso_core.pql.types import EventGuard
@@ -38,7 +39,7 @@ OfValue = Callable[[Any], bool]
 EVENT = Element(0)
 
 
-class Among(Struct, frozen=True):
+class Among(Struct, frozen=True, tag=True, array_like=True):
     """The value, or an element of it where it is a list, is one of these.
 
     texts: as written. folded: letter case ignored, folded. numbers: by value.
@@ -46,7 +47,7 @@ class Among(Struct, frozen=True):
 
     texts: frozenset[str] = frozenset()
     folded: frozenset[str] = frozenset()
-    numbers: frozenset[float] = frozenset()
+    numbers: frozenset[int | float] = frozenset()
 
     def __or__(self, other: Among) -> Among:
         return Among(
@@ -54,14 +55,14 @@ class Among(Struct, frozen=True):
         )
 
 
-class Limit(Struct, frozen=True):
+class Limit(Struct, frozen=True, tag=True, array_like=True):
     """The value, or an element, is a number with `value op limit`."""
 
     op: str
-    limit: float
+    limit: int | float
 
 
-class Begins(Struct, frozen=True):
+class Begins(Struct, frozen=True, tag=True, array_like=True):
     """A text begins with one of these; what one event needs at least, never all it needs."""
 
     prefixes: tuple[str, ...]
@@ -69,9 +70,9 @@ class Begins(Struct, frozen=True):
 
 
 class Computed(Struct, frozen=True, eq=False):
-    """A function of the value. text: equal texts are equal functions."""
+    """A function of the value. key: equal keys are equal functions."""
 
-    key: Node
+    key: bytes
     holds: OfValue
 
 
@@ -195,7 +196,7 @@ def _test(operand: Node, path: Segments) -> Test:
     if limit is not None:
         return limit
     of_value = replaced(operand, lambda one: EVENT if isinstance(one, Path) else None)
-    return Computed(of_value, compile_condition(of_value))
+    return Computed(fingerprint(of_value), compile_condition(of_value))
 
 
 def _among(operand: Node) -> Among | None:
@@ -297,4 +298,4 @@ def _needs(found: tuple[EventGuard, ...]) -> list[tuple[Segments, Test]]:
     return [(path, PRESENT)]
 
 
-PRESENT = Computed(Constant("present"), lambda value: bool(leaves({"value": value}, ("value",))))
+PRESENT = Computed(b"present", lambda value: bool(leaves({"value": value}, ("value",))))

@@ -62,7 +62,7 @@ MAX_LITERALS = 6
 MAX_LEAST = 100
 
 
-class Lasting(Struct, frozen=True):
+class Lasting(Struct, frozen=True, array_like=True):
     """How long an event counts: `ms` after its time, and no longer than the calendar unit (None:
     whatever the unit) it happened in. A later event never counts for shorter."""
 
@@ -93,27 +93,27 @@ class Followed(Struct, frozen=True):
 Literal = Happened | Followed
 
 
-class Part(Struct, frozen=True):
+class Part(Struct, frozen=True, tag=True, array_like=True):
     """What reads no event. node: typed; position: its place among the rule's parts."""
 
     position: int
 
 
-class Told(Struct, frozen=True):
+class Told(Struct, frozen=True, tag=True, array_like=True):
     """A literal, by its place among the rule's."""
 
     position: int
 
 
-class Both(Struct, frozen=True):
+class Both(Struct, frozen=True, tag=True, array_like=True):
     terms: tuple[Term, ...]
 
 
-class Either(Struct, frozen=True):
+class Either(Struct, frozen=True, tag=True, array_like=True):
     terms: tuple[Term, ...]
 
 
-class Opposite(Struct, frozen=True):
+class Opposite(Struct, frozen=True, tag=True, array_like=True):
     term: Term
 
 
@@ -133,7 +133,12 @@ class Formula(Struct, frozen=True):
 
         held: the parts that hold now, one bit each.
         """
-        return _table(self.term, held, PATTERNS[len(self.literals)], full(len(self.literals)))
+        return table_of(self.term, len(self.literals), held)
+
+
+def table_of(term: Term, literals: int, held: int) -> int:
+    """As Formula.table. literals: how many there are."""
+    return _table(term, held, PATTERNS[literals], full(literals))
 
 
 def full(literals: int) -> int:

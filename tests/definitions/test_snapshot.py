@@ -9,6 +9,8 @@ from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import DAY_MS, compile_snapshot
 from perso_core.errors import RuleFaults
 from perso_core.pql.compiler import compile_rule
+from perso_core.pql.nodes import Node
+from perso_core.rules.formula import Formula, formula_of
 from tests.building import BASKET_RULE, GOLD_RULE, definitions
 
 BOTH = {"basket": BASKET_RULE, "gold": GOLD_RULE}
@@ -63,6 +65,23 @@ def test_only_what_changed_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     compile_snapshot(definitions({**BOTH, "silver": SILVER_RULE}), before=before)
 
     assert compiled == [SILVER_RULE]
+
+
+def test_only_what_changed_is_read_again_for_the_rules_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = compile_snapshot(definitions(BOTH))
+    read: list[object] = []
+
+    def noted(node: Node, *, event_window_ms: int) -> Formula | None:
+        read.append(node)
+        return formula_of(node, event_window_ms=event_window_ms)
+
+    monkeypatch.setattr("perso_core.rules.outline.formula_of", noted)
+    buyers = 'xEvent[eventType = "commerce.purchases"].count() > 1'
+    compile_snapshot(definitions({**BOTH, "buyers": buyers}), before=before)
+
+    assert read == [compile_rule(buyers).node]
 
 
 def test_a_snapshot_made_after_another_is_as_one_made_alone() -> None:

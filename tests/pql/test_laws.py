@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS, FOREVER_MS, compile_rule
-from perso_core.pql.nodes import Node
+from perso_core.pql.nodes import Node, fingerprint
 from perso_core.pql.parser import parse
 from perso_core.pql.printer import print_rule
 from perso_core.rules.ruleset import RuleSet
@@ -25,6 +26,22 @@ def test_reading_a_printed_rule_gives_the_rule(node: Node) -> None:
 
     assert again == node
     assert print_rule(again) == text
+
+
+@given(making.nodes, making.nodes)
+def test_nodes_that_say_the_same_and_no_others_have_one_fingerprint(one: Node, other: Node) -> None:
+    again = parse(print_rule(one))
+
+    assert fingerprint(again) == fingerprint(one)
+    assert (fingerprint(one) == fingerprint(other)) is (one == other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a = 1", "a = 1.0"), ("a = 1", 'a = "1"'), ("a = true", 'a = "true"'), ("a = b", "b = a")],
+)
+def test_nodes_that_differ_in_a_kind_alone_have_two_fingerprints(one: str, other: str) -> None:
+    assert fingerprint(parse(one)) != fingerprint(parse(other))
 
 
 def instants_between(start: int, end: int, view: dict[str, Any]) -> set[int]:
