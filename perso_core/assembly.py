@@ -40,6 +40,7 @@ from perso_core.engine.journal import AttributesPatched, Forgotten
 from perso_core.errors import NothingDefined, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
+from perso_core.stores.compiled_file import CompiledFile
 from perso_core.stores.presence import Presence
 from perso_core.stores.protocol import Store, Stored, StoredDefinitions
 from perso_core.stores.sqlite import open_sqlite
@@ -83,6 +84,7 @@ class Perso(InProcessSite):
         refresh: Refresh,
         keys: CookieKeys,
         issuer_keys: IssuerKeys,
+        compiled: CompiledFile,
         clock_ms: Callable[[], int],
     ) -> None:
         self.settings = settings
@@ -93,6 +95,7 @@ class Perso(InProcessSite):
         self._refresh = refresh
         self._keys = keys
         self._issuer_keys = issuer_keys
+        self._compiled = compiled
         self._clock_ms = clock_ms
         self._entropy = entropy = Entropy()
         # Alone, this process knows what every browser was told.
@@ -180,13 +183,16 @@ class Perso(InProcessSite):
         again = snapshot_id(definitions) == before.id and before.in_force_ms
         saved_ms = again or self._clock_ms()
         snapshot = await asyncio.to_thread(
-            compile_snapshot,
+            self._compiled.snapshot,
             definitions,
             event_window_ms=_window_ms(self.settings),
             before=before,
             in_force_ms=saved_ms,
             tolerant=tolerant,
         )
+        if self._compiled.lacked:
+            # Before others hear of it: then they need not compile.
+            await asyncio.to_thread(self._compiled.keep, snapshot)
         version = await self._store.save_definitions(definitions, saved_ms=saved_ms)
         self._refresh.put_in_force(version, snapshot)
         return version
@@ -274,7 +280,9 @@ def _rate(per_s: int, burst: int) -> Rate | None:
     return Rate(per_s, burst) if per_s else None
 
 
-async def _stored_snapshot(store: Store, window_ms: int) -> tuple[int, Snapshot]:
+async def _stored_snapshot(
+    store: Store, window_ms: int, compiled: CompiledFile
+) -> tuple[int, Snapshot]:
     """The version applied last, and it compiled; 0: nothing was applied. Definitions that can no
     longer be read stop nobody from applying better ones: nothing is in force until then, and the
     log says why."""
@@ -282,7 +290,7 @@ async def _stored_snapshot(store: Store, window_ms: int) -> tuple[int, Snapshot]
         stored = await store.definitions()
         if stored is not None:
             snapshot = await asyncio.to_thread(
-                compile_snapshot,
+                compiled.snapshot,
                 stored.definitions,
                 event_window_ms=window_ms,
                 in_force_ms=stored.saved_ms,
@@ -314,7 +322,7 @@ def kept_profile(
         profile = reader.load(identity.profile_key).stored.profile
     if profile is None:
         return None
-    snapshot = compile_snapshot(
+    snapshot = _compiled_file(settings).snapshot(
         stored.definitions,
         event_window_ms=_window_ms(settings),
         in_force_ms=stored.saved_ms,
@@ -336,6 +344,19 @@ def _reading(settings: Settings) -> Iterator[Reader]:
 def _window_ms(settings: Settings) -> int:
     """How long an event counts for an audience that does not say."""
     return settings.event_window_days * 24 * 60 * 60 * 1000
+
+
+def _compiled_file(settings: Settings) -> CompiledFile:
+    return CompiledFile(Path(settings.data_dir), enabled=settings.keep_compiled == 1)
+
+
+async def _keep(
+    compiled: CompiledFile, snapshot: Snapshot, opened: contextlib.AsyncExitStack
+) -> None:
+    """Keep what had to be compiled, while others are answered already."""
+    if compiled.lacked:
+        keeping = asyncio.create_task(asyncio.to_thread(compiled.keep, snapshot))
+        opened.push_async_callback(asyncio.wait, [keeping])
 
 
 def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], None]:
@@ -376,7 +397,8 @@ async def open_perso(
         opened.push_async_callback(store.close)
         tell = told_to_nobody if announce else _seen(data_dir, opened)
         # Once we are seen: what is saved from now on is waited for, what was before is read here.
-        version, snapshot = await _stored_snapshot(store, window_ms)
+        compiled = _compiled_file(settings)
+        version, snapshot = await _stored_snapshot(store, window_ms, compiled)
         engine = _engine(snapshot, settings)
         batch = settings.commit_batch
         told = announce or settings.workers > 1
@@ -402,11 +424,13 @@ async def open_perso(
             tell=tell,
             heard=admission.heard,
             hearing=hearing,
+            compiled=compiled.snapshot,
         )
         refresh.start()
         opened.push_async_callback(refresh.close)
         issuer_keys = IssuerKeys()
         opened.push_async_callback(issuer_keys.close)
+        await _keep(compiled, snapshot, opened)
         yield Perso(
             settings,
             store=store,
@@ -416,6 +440,7 @@ async def open_perso(
             refresh=refresh,
             keys=keys_from(data_dir / KEYS),
             issuer_keys=issuer_keys,
+            compiled=compiled,
             clock_ms=clock_ms,
         )
 

@@ -35,6 +35,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_events_per_profile: int = 5_000
     event_window_days: int = 35
     journal_limit: int = 10_000  # changes that may wait for the store
+    keep_compiled: int = 1  # 0: rules are compiled at each start, and no file is kept
     commit_batch: int = 512  # changes in one transaction, at most
     load_timeout_ms: int = 200
     answer_within_ms: int = 250  # then a call is answered with what there is (207)
@@ -67,6 +68,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "max_events_per_profile": (1, 100_000),
     "event_window_days": (1, 3_650),
     "journal_limit": (1, 1_000_000),
+    "keep_compiled": (0, 1),
     "commit_batch": (1, 100_000),
     "load_timeout_ms": (1, 60_000),
     "answer_within_ms": (1, 60_000),

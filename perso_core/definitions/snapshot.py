@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
@@ -18,9 +18,13 @@ from perso_core.definitions.issuer import Issuer
 from perso_core.errors import RuleFaults
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS, CompiledRule, compile_rule
 from perso_core.rules.index import reads_memberships
+from perso_core.rules.kept import Known, Prepared
 from perso_core.rules.ruleset import RuleSet
 
 DAY_MS = 86_400_000
+
+# So many rules are compiled sooner than it takes to look whether they are kept.
+FEW = 100
 
 # Later than any instant a rule can name (year 9999 is 253_402_300_800_000).
 FOREVER_MS = 2**62
@@ -98,6 +102,17 @@ class Snapshot(Struct, frozen=True):
     def org(self) -> str:
         return self.definitions.org
 
+    def prepared(self) -> Known:
+        """Its rules, for the next one."""
+        pairs = zip(self.rules.rules, self.rules.outlines, strict=True)
+        return {
+            (rule.text, rule.event_window_ms): Prepared(rule, outline) for rule, outline in pairs
+        }
+
+
+def nothing_kept() -> Known:
+    return {}
+
 
 def compile_snapshot(
     definitions: Definitions,
@@ -106,8 +121,11 @@ def compile_snapshot(
     before: Snapshot | None = None,
     in_force_ms: int = 0,
     tolerant: bool = False,
+    kept: Callable[[], Known] = nothing_kept,
 ) -> Snapshot:
     """Compile checked definitions.
+
+    kept: asked, once, for rules that were compiled earlier, where more than FEW have to be.
 
     tolerant: for definitions that an earlier Perso checked. An audience whose rule is refused now
     is off, and so is each that asks for it; the others are in force.
@@ -117,13 +135,12 @@ def compile_snapshot(
     every fault at once. Cost: about half a millisecond per audience, a third of it for a
     rule of `before`.
     """
-    kept = [one.rule for one in before.audiences] if before else []
-    compiled = {(rule.text, rule.event_window_ms): rule for rule in kept}
+    known = _known(definitions, event_window_ms, before, kept)
     rules: dict[str, CompiledRule] = {}
     off: dict[str, str] = {}
     for audience in definitions.audiences:
         try:
-            rules[audience.id] = _rule(audience, _window_ms(audience, event_window_ms), compiled)
+            rules[audience.id] = _rule(audience, _window_ms(audience, event_window_ms), known)
         except RuleFaults as faults:
             if not tolerant:
                 raise
@@ -145,7 +162,7 @@ def compile_snapshot(
         audiences=audiences,
         audience_by_id={audience.id: audience for audience in audiences},
         audience_id_by_name=_ids_by_word([one.definition for one in audiences]),
-        rules=_together(audiences, before),
+        rules=_together(audiences, before, known),
         event_paths=_event_paths(audiences),
         in_force_ms=in_force_ms,
         off=off,
@@ -206,18 +223,34 @@ def snapshot_id(definitions: Definitions) -> str:
     return hashlib.sha256(msgspec.json.encode(_decided_by(definitions))).hexdigest()[:16]
 
 
-def _together(audiences: tuple[CompiledAudience, ...], before: Snapshot | None) -> RuleSet:
+def _together(
+    audiences: tuple[CompiledAudience, ...], before: Snapshot | None, known: Known
+) -> RuleSet:
     """The rules as one set: the one of `before` where it is of the same rules. What visitors'
     standings hold is by its numbers."""
     rules = [(audience.id, audience.rule) for audience in audiences]
-    if before is None:
-        return RuleSet(rules)
-    known = [(audience.id, audience.rule) for audience in before.audiences]
-    if len(rules) == len(known) and all(
-        one[0] == other[0] and one[1] is other[1] for one, other in zip(rules, known, strict=True)
-    ):
-        return before.rules
-    return RuleSet(rules, before.rules.known())
+    if before is not None:
+        earlier = [(audience.id, audience.rule) for audience in before.audiences]
+        if len(rules) == len(earlier) and all(
+            one[0] == other[0] and one[1] is other[1]
+            for one, other in zip(rules, earlier, strict=True)
+        ):
+            return before.rules
+    outlines = {one.rule: one.outline for one in known.values() if one.outline is not None}
+    return RuleSet(rules, outlines)
+
+
+def _known(
+    definitions: Definitions,
+    event_window_ms: int,
+    before: Snapshot | None,
+    kept: Callable[[], Known],
+) -> Known:
+    """Rules that need not be compiled: those of `before`, and, where many others are asked for,
+    those that are kept."""
+    known = before.prepared() if before is not None else {}
+    asked = {(one.pql, _window_ms(one, event_window_ms)) for one in definitions.audiences}
+    return {**kept(), **known} if len(asked - known.keys()) > FEW else known
 
 
 def _event_paths(audiences: Sequence[CompiledAudience]) -> frozenset[tuple[str, ...]]:
@@ -256,13 +289,10 @@ def dependency_order(reads: Mapping[str, frozenset[str]]) -> list[str]:
     return ordered
 
 
-def _rule(
-    audience: Audience, window_ms: int, compiled: Mapping[tuple[str, int], CompiledRule]
-) -> CompiledRule:
-    """The audience's rule; compiled: those there are, by text and window."""
-    return compiled.get((audience.pql, window_ms)) or compile_rule(
-        audience.pql, event_window_ms=window_ms
-    )
+def _rule(audience: Audience, window_ms: int, known: Known) -> CompiledRule:
+    """The audience's rule."""
+    found = known.get((audience.pql, window_ms))
+    return found.rule if found else compile_rule(audience.pql, event_window_ms=window_ms)
 
 
 def _window_ms(audience: Audience, default_ms: int) -> int:

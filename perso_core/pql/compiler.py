@@ -66,7 +66,7 @@ class CompiledRule(Struct, frozen=True, eq=False, gc=False):
     text: str
     event_window_ms: int
     reads: Reads
-    _exact: bool  # the first flip noted is one of the answer: no need to look on
+    exact: bool  # the first flip noted is one of the answer: no need to look on
     _link: Callable[[], Linked]
     _node: Node | None
     _linked: Linked | None = None
@@ -97,7 +97,7 @@ class CompiledRule(Struct, frozen=True, eq=False, gc=False):
             holds = test(view, now)
         except StepsSpent:
             return Verdict(False, FOREVER_MS)
-        if self._exact or now.until >= FOREVER_MS:
+        if self.exact or now.until >= FOREVER_MS:
             return Verdict(holds, now.until)
         for _ in range(self._looks(view)):
             if now.until >= FOREVER_MS or now.steps < 0:

@@ -208,11 +208,6 @@ class Program:
         self.matcher = Matcher([*building.own, *building.conditions])
         self.longest_ms = max((rule.event_window_ms for rule in self.rules), default=0)
 
-    def known(self) -> Mapping[CompiledRule, Outline]:
-        """The outlines, for a set that has some of the rules."""
-        pairs = zip(self.rules, self.outlines, strict=True)
-        return {rule: outline for rule, outline in pairs if outline is not None}
-
     def ids(self, members: int) -> list[str]:
         """The audiences of the set bits, in the rules' order."""
         if not members:

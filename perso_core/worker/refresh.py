@@ -46,7 +46,7 @@ class Refresh:
     with each version that is in force from then on, with all that was written before it. heard:
     told of each profile that others wrote, before it is read again here; None: it may be any.
     hearing: told whenever all is taken over. on_problem: hears of what could not be taken over;
-    what was in force stays. problems: how many there were.
+    what was in force stays. problems: how many there were. compiled: compile_snapshot, or as it.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Refresh:
         heard: Callable[[str | None], None] = heard_by_nobody,
         hearing: Hearing | None = None,
         on_problem: Callable[[Exception], None] = logged,
+        compiled: Callable[..., Snapshot] = compile_snapshot,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -74,6 +75,7 @@ class Refresh:
         self._hearing = hearing or Hearing()
         self._told: int | None = None  # the version that was told last
         self._on_problem = on_problem
+        self._compiled = compiled
         self.problems = 0
         self._task: asyncio.Task[None] | None = None
         # News is told once: what could not be done yet stays due. At first, definitions that were
@@ -148,7 +150,7 @@ class Refresh:
             self.put_in_force(stored.version, before)
             return
         snapshot = await asyncio.to_thread(
-            compile_snapshot,
+            self._compiled,
             stored.definitions,
             event_window_ms=self._event_window_ms,
             before=before,

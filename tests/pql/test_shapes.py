@@ -38,7 +38,7 @@ def outcome(text: str, view: dict[str, Any], now_ms: int) -> object:
     sets = sorted(reads.profile_paths), sorted(reads.audience_ids)
     answers = rule.evaluate(view, now_ms), rule.value(view, now_ms)
     # 2 and 2.0 are equal and not the same.
-    return repr((*sets, reads.events, reads.now, rule._exact, *answers, rule.node))
+    return repr((*sets, reads.events, reads.now, rule.exact, *answers, rule.node))
 
 
 def with_literals(text: str, draw: Any) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perso_core.decision.profile import Profile
-from perso_core.definitions.snapshot import compile_snapshot
+from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import Interaction
 from perso_core.engine.journal import ConsentChosen
 from perso_core.errors import RuleFaults, StoreUnavailable, UnreadableRecord
@@ -34,6 +34,7 @@ def refresh_of(
     tell: Callable[[int], None] = told_to_nobody,
     heard: Callable[[str | None], None] = heard_by_nobody,
     hearing: Hearing | None = None,
+    compiled: Callable[..., Snapshot] = compile_snapshot,
 ) -> Refresh:
     return Refresh(
         stack.engine,
@@ -43,6 +44,7 @@ def refresh_of(
         tell=tell,
         heard=heard,
         hearing=hearing,
+        compiled=compiled,
         on_problem=stack.problems.append,
     )
 
@@ -172,21 +174,19 @@ async def test_definitions_that_could_not_be_read_are_tried_again_where_that_may
 
 
 async def test_definitions_put_in_force_here_meanwhile_are_not_overwritten_by_older_ones(
-    database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch
+    database: MemoryDatabase,
 ) -> None:
     theirs = MemoryStore(database)
     newest = definitions(default_consent="out")
     async with running(MemoryStore(database)) as stack:
-        refresh = refresh_of(stack)
         older = await theirs.save_definitions(AFTER)
 
-        def compile_while_we_apply(*args: object, **options: object) -> object:
+        def compile_while_we_apply(*args: object, **options: object) -> Snapshot:
             refresh.put_in_force(older + 1, compile_snapshot(newest))
             return compile_snapshot(AFTER)
 
-        with monkeypatch.context() as patched:
-            patched.setattr("perso_core.worker.refresh.compile_snapshot", compile_while_we_apply)
-            await refresh.poll()
+        refresh = refresh_of(stack, compiled=compile_while_we_apply)
+        await refresh.poll()
         assert stack.engine.snapshot.definitions == newest
 
         await theirs.save_definitions(newest)
