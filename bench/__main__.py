@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 
 from bench import (
+    decision,
     event,
     interact,
     lookup,
@@ -43,6 +44,7 @@ FIGURES: Mapping[str, Figure] = {
     "answers": Figure("the same answers from CEL", pql_answers.measure),
     "build": Figure("rule sets of three sizes", pql_build.measure),
     "compile": Figure("10,000 rules compiled", pql_compile.measure),
+    "decision": Figure("one event from the body's bytes to the answer's", decision.measure),
     "parts": Figure(
         "what proof, consent, limits and warnings add to a request", request_parts.measure
     ),

@@ -158,7 +158,9 @@ class KeptEvents(Sequence[Event]):
 
     def _packed(self, place: int, projection: Projection) -> Row:
         row = self._rows[place]
-        if projection is self.projection and not isinstance(row, Event):
+        if isinstance(row, Event):
+            return projection.packed(row)
+        if projection is self.projection:
             return _row(row)
         return projection.packed(self._event(row, self._milliseconds()[place]))
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent
 from perso_core.decision.governance import Barred, Reason, Refused, barred, refusal
 from perso_core.decision.membership import Membership
-from perso_core.definitions.snapshot import FOREVER_MS, ActivationWindow, ConnectedDestination
+from perso_core.definitions.snapshot import (
+    FOREVER_MS,
+    ActivationWindow,
+    ConnectedDestination,
+    Snapshot,
+)
+from perso_core.rules.matcher import bits_of
+
+Found = TypeVar("Found")
 
 
 class Withheld(Struct, frozen=True):
@@ -54,6 +62,12 @@ class Lookup(Struct, frozen=True):
 EMPTY = Lookup((), FOREVER_MS)
 
 
+# The audiences told to one destination, and those that are held back.
+Told = tuple[tuple[str, ...], tuple[Refused, ...]]
+# Sets of audiences whose answers are remembered for one destination; then it starts afresh.
+MAX_REMEMBERED = 4_096
+
+
 def lookup(
     memberships: Mapping[str, Membership],
     attributes: Mapping[str, Any],
@@ -68,30 +82,150 @@ def lookup(
     entries = []
     for destination in destinations:
         bar = barred(destination, consent)
-        permitted: list[str] = []
-        refused: list[Refused] = []
-        edges_ms = destination.edges_ms
-        until_ms = min(until_ms, edges_ms[bisect_right(edges_ms, now_ms, hi=len(edges_ms) - 1)])
-        places = destination.places
-        for place in sorted([places[one] for one in realized if one in places]):
-            activation = destination.activations[place]
-            held_back = _held_back(activation, bar, now_ms)
-            if held_back:
-                refused.append(held_back)
-            else:
-                permitted.append(activation.audience_id)
-        mapped, withheld = _mapped(attributes, destination, bar)
-        entries.append(
-            DestinationLookup(
-                destination_id=destination.definition.id,
-                alias=destination.definition.integration_alias,
-                audiences=tuple(permitted),
-                refused=tuple(refused),
-                attributes=mapped,
-                withheld=withheld,
-            )
-        )
+        until_ms = min(until_ms, destination.edges_ms[_days(destination, now_ms)])
+        told = _told(destination, realized, bar, now_ms)
+        entries.append(_entry(destination, told, attributes, bar))
     return Lookup(tuple(entries), until_ms)
+
+
+class Lookups:
+    """`lookup` for the visitors of one snapshot. Many are in the same audiences, and who was told
+    something is mostly told the same again: what comes of a set of audiences is remembered."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        position_of = snapshot.rules.position_of
+        self._destinations = {
+            datastream_id: tuple(_Remembered(one, position_of) for one in destinations)
+            for datastream_id, destinations in snapshot.destinations.items()
+        }
+        self._ids = snapshot.rules.ids_by_position
+
+    def of(
+        self,
+        members: int,
+        attributes: Mapping[str, Any],
+        datastream_id: str,
+        *,
+        until_ms: int,
+        now_ms: int,
+        consent: Consent | None = None,
+    ) -> Lookup:
+        """The answer of whoever is in these audiences, one bit each by position, until until_ms."""
+        entries = []
+        for known in self._destinations.get(datastream_id, ()):
+            destination = known.destination
+            bar = barred(destination, consent)
+            days = _days(destination, now_ms)
+            if destination.edges_ms[days] < until_ms:
+                until_ms = destination.edges_ms[days]
+            realized = members & known.bits
+            if bar is not None or destination.definition.attributes:
+                told = self._told(known, realized, days, bar, now_ms)
+                entries.append(_entry(destination, told, attributes, bar))
+                continue
+            entry = known.entries.get((realized, days))
+            if entry is None:
+                told = self._told(known, realized, days, None, now_ms)
+                entry = _entry(destination, told, attributes, None)
+                _remember(known.entries, (realized, days), entry)
+            entries.append(entry)
+        return Lookup(tuple(entries), until_ms)
+
+    def _told(
+        self, known: _Remembered, realized: int, days: int, bar: Barred | None, now_ms: int
+    ) -> Told:
+        told = known.told.get((realized, days)) if bar is None else None
+        if told is not None:
+            return told
+        positions = bits_of(realized)
+        if bar is None and not realized & known.closed(days, now_ms):
+            told = known.permitted(positions), ()
+        else:
+            ids = [self._ids[position] for position in positions]
+            told = _told(known.destination, ids, bar, now_ms)
+        if bar is None:
+            _remember(known.told, (realized, days), told)
+        return told
+
+
+class _Remembered:
+    """A destination, and by audiences (bits) and days (a number between two edges) what it is told.
+    entries: where nothing else of the visitor counts."""
+
+    def __init__(self, destination: ConnectedDestination, position_of: Mapping[str, int]) -> None:
+        self.destination = destination
+        self._place_of = {
+            position_of[one]: place
+            for one, place in destination.places.items()
+            if one in position_of
+        }
+        self._ids = tuple([one.audience_id for one in destination.activations])
+        self.bits = sum(1 << position for position in self._place_of)
+        self.told: dict[tuple[int, int], Told] = {}
+        self.entries: dict[tuple[int, int], DestinationLookup] = {}
+        self._closed: dict[int, int] = {}
+
+    def permitted(self, positions: Iterable[int]) -> tuple[str, ...]:
+        """The audiences at these positions, in the order of their activations."""
+        ids = self._ids
+        return tuple([ids[place] for place in sorted(map(self._place_of.__getitem__, positions))])
+
+    def closed(self, days: int, now_ms: int) -> int:
+        """The bits of audiences whose activation is not open between these edges, where now is."""
+        bits = self._closed.get(days)
+        if bits is None:
+            activations = self.destination.activations
+            bits = self._closed[days] = sum(
+                1 << position
+                for position, place in self._place_of.items()
+                if refusal(activations[place], now_ms=now_ms)
+            )
+        return bits
+
+
+def _remember(known: dict[tuple[int, int], Found], key: tuple[int, int], found: Found) -> None:
+    if len(known) >= MAX_REMEMBERED:
+        known.clear()
+    known[key] = found
+
+
+def _days(destination: ConnectedDestination, now_ms: int) -> int:
+    """Between which edges of its activations now is: the place of the next edge."""
+    edges_ms = destination.edges_ms
+    return bisect_right(edges_ms, now_ms, hi=len(edges_ms) - 1)
+
+
+def _told(
+    destination: ConnectedDestination, realized: Iterable[str], bar: Barred | None, now_ms: int
+) -> Told:
+    permitted: list[str] = []
+    refused: list[Refused] = []
+    places = destination.places
+    for place in sorted([places[one] for one in realized if one in places]):
+        activation = destination.activations[place]
+        held_back = _held_back(activation, bar, now_ms)
+        if held_back:
+            refused.append(held_back)
+        else:
+            permitted.append(activation.audience_id)
+    return tuple(permitted), tuple(refused)
+
+
+def _entry(
+    destination: ConnectedDestination,
+    told: Told,
+    attributes: Mapping[str, Any],
+    bar: Barred | None,
+) -> DestinationLookup:
+    mapped, withheld = _mapped(attributes, destination, bar)
+    return DestinationLookup(
+        destination_id=destination.definition.id,
+        alias=destination.definition.integration_alias,
+        audiences=told[0],
+        refused=told[1],
+        attributes=mapped,
+        withheld=withheld,
+    )
 
 
 def _held_back(activation: ActivationWindow, bar: Barred | None, now_ms: int) -> Refused | None:

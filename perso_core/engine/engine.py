@@ -12,10 +12,10 @@ from itertools import islice
 from msgspec import Struct, structs
 
 from perso_core.decision.consent import Consent, last_said_ms, may_collect, refused
-from perso_core.decision.lookup import EMPTY, Lookup, lookup
+from perso_core.decision.lookup import EMPTY, Lookup, Lookups, lookup
 from perso_core.decision.profile import Profile, knows_for, lacks_whole, packed, view
 from perso_core.decision.projection import Projection
-from perso_core.decision.qualification import resumed
+from perso_core.decision.qualification import Qualified, resumed
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.apply import Applied, apply, current
 from perso_core.engine.hot_profiles import Hot, HotProfiles, Kept, State
@@ -110,6 +110,7 @@ class Engine:
         assert journal_limit < hot_profiles, "a journal of pinned profiles must fit in memory"
         self._snapshot = snapshot
         self._projection = Projection(snapshot.event_paths)
+        self._lookups = Lookups(snapshot)
         self._hot = HotProfiles(hot_profiles)
         self._by_key = self._hot.by_key
         self._max_events = max_events
@@ -127,6 +128,7 @@ class Engine:
         """Put new definitions in force. Each profile is evaluated again when next asked for, and
         loaded again where they read what is not at hand of its events."""
         self._snapshot = snapshot
+        self._lookups = Lookups(snapshot)
         projection = Projection(snapshot.event_paths)
         if projection.paths != self._projection.paths:
             self._projection = projection
@@ -402,17 +404,31 @@ class Engine:
         qualified = state.qualified
         if not self._permitted(state, datastream_id) or qualified is None:
             return EMPTY
-        profile = qualified.profile
-        found = lookup(
+        found = self._looked_up(qualified, datastream_id, now_ms, state.consent)
+        hot.answers[datastream_id] = Kept(state, self._snapshot, found.until_ms, found)
+        return found
+
+    def _looked_up(
+        self, qualified: Qualified, datastream_id: str, now_ms: int, consent: Consent | None
+    ) -> Lookup:
+        profile, standing = qualified.profile, qualified.standing
+        if standing is not None:
+            return self._lookups.of(
+                standing.members,
+                profile.attributes,
+                datastream_id,
+                until_ms=standing.until_ms,
+                now_ms=now_ms,
+                consent=consent,
+            )
+        return lookup(
             profile.memberships,
             profile.attributes,
             self._snapshot.destinations.get(datastream_id, ()),
             until_ms=qualified.until_ms,
             now_ms=now_ms,
-            consent=state.consent,
+            consent=consent,
         )
-        hot.answers[datastream_id] = Kept(state, self._snapshot, found.until_ms, found)
-        return found
 
     def _answer(
         self, state: State, lookups: tuple[Lookup, ...], sequence: int, datastream_id: str

@@ -4,10 +4,12 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from perso_core.decision.consent import Consent, may_collect
-from perso_core.decision.lookup import Lookup, lookup
+from perso_core.decision.lookup import Lookup, Lookups, lookup
 from perso_core.decision.membership import Membership
 from perso_core.definitions.activation import Activation
 from perso_core.definitions.destination import AttributeMapping
@@ -91,3 +93,49 @@ def _mapped_from(attributes: dict[str, Any]) -> Lookup:
     definition = structs.replace(cms.definition, attributes=(mapping,))
     destinations = (connected(definition, cms.activations),)
     return lookup({}, attributes, destinations, until_ms=FOREVER_MS, now_ms=NOON_MS)
+
+
+DAYS = st.none() | st.dates(date(2026, 3, 13), date(2026, 3, 17))
+# In another order than the audiences' own.
+NAMES = ("gold", "basket", "third", "fourth")
+
+
+@given(
+    st.permutations(NAMES),
+    st.lists(st.tuples(DAYS, DAYS), min_size=4, max_size=4),
+    st.lists(st.tuples(st.sets(st.sampled_from(NAMES)), st.integers(-3, 3)), max_size=6),
+    st.sampled_from((None, Consent("in", 5, share="n", share_since_ms=7))),
+    st.booleans(),
+)
+def test_what_is_remembered_of_others_is_what_each_would_be_told_alone(
+    names: list[str],
+    days: list[tuple[date | None, date | None]],
+    asked: list[tuple[set[str], int]],
+    consent: Consent | None,
+    advertising: bool,
+) -> None:
+    activations = tuple(
+        Activation(audience=name, destination="d-cms", start_date=start, end_date=end)
+        for name, (start, end) in zip(names[:3], days, strict=False)
+    )
+    rules = dict.fromkeys(NAMES, 'loyalty.tier = "gold"')
+    known = snapshot(rules, activations=activations, advertising=advertising)
+    remembered = Lookups(known)
+
+    for realized, day in asked:
+        now_ms, until_ms = NOON_MS + day * DAY_MS, NOON_MS + 4 * DAY_MS
+        members = sum(1 << known.rules.position_of[name] for name in realized)
+        memberships = {
+            name: Membership(audience_id=name, status="realized", since_ms=1) for name in realized
+        }
+        alone = lookup(
+            memberships,
+            {},
+            known.destinations["demo"],
+            until_ms=until_ms,
+            now_ms=now_ms,
+            consent=consent,
+        )
+        assert alone == remembered.of(
+            members, {}, "demo", until_ms=until_ms, now_ms=now_ms, consent=consent
+        )
