@@ -22,8 +22,21 @@ MAX_TEXT = 300
 TYPE: Segments = ("eventType",)
 
 
+# The positions of the set bits of each byte.
+_BITS_OF = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
+_MANY = 24
+
+
 def bits_of(mask: int) -> list[int]:
     """The positions of the set bits, lowest first."""
+    if mask.bit_count() > _MANY:
+        octets = mask.to_bytes((mask.bit_length() + 7) // 8, "little")
+        return [
+            8 * place + bit
+            for place, octet in enumerate(octets)
+            if octet
+            for bit in _BITS_OF[octet]
+        ]
     found = []
     # The highest first: what is left gets shorter each time.
     while mask:
