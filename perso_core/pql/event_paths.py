@@ -22,7 +22,7 @@ from perso_core.pql.nodes import (
     Variable,
 )
 
-NO_PATHS: frozenset[tuple[str, ...]] = frozenset()
+NO_PATHS: tuple[tuple[str, ...], ...] = ()
 
 
 class OfEvents:
@@ -67,11 +67,13 @@ class OfEvents:
     def _bound(self, names: Sequence[str], of: Node) -> None:
         (self._harmless if type(of) is Path else self._doubtful).update(names)
 
-    def read(self) -> frozenset[tuple[str, ...]]:
-        """The paths, without those that another one holds."""
+    def read(self) -> tuple[tuple[str, ...], ...]:
+        """The paths, without those that another one holds, ascending."""
         found = self.paths
         if self._alone - (self._harmless - self._doubtful):
             found = {()}
-        return frozenset(
-            path for path in found if not any(path[:size] in found for size in range(len(path)))
+        return tuple(
+            sorted(
+                path for path in found if not any(path[:size] in found for size in range(len(path)))
+            )
         )

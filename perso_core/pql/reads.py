@@ -94,7 +94,7 @@ class Reading(Struct, frozen=True, gc=False):
     audiences: tuple[Constant, ...]
     guards: Guards
     now: bool
-    event_paths: frozenset[tuple[str, ...]]
+    event_paths: tuple[tuple[str, ...], ...]
 
     def made(self, value_of: Callable[[Constant], Any]) -> Reads:
         audiences = NO_AUDIENCES

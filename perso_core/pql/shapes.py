@@ -248,7 +248,7 @@ class Joined(Struct, frozen=True, gc=False):
             )
             events += part.reads.events
         guards = tuple(dict.fromkeys(events)) if len(events) > 1 else events
-        of_events = frozenset().union(*[part.reads.event_paths for part in parts])
+        of_events = tuple(sorted(set().union(*[part.reads.event_paths for part in parts])))
         reads = Reads(self.profile_paths, audiences, guards, self.now, of_events)
         return Compiled(reads, self.exact, Joining(self, tuple(parts)))
 

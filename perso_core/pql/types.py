@@ -161,11 +161,12 @@ class Reads(Struct, frozen=True, array_like=True, gc=False):
     profile_paths: dotted; a path into something computed ends where the computing starts.
     audience_ids: in inSegment. events: any one of these guards lets an event matter; empty:
     the rule reads no events. now: time alone can change the answer. event_paths: what it reads of
-    an event, beside its time, or of something else (it may be more, never less); the path (): all.
+    an event, beside its time, or of something else (it may be more, never less), ascending; the
+    path (): all.
     """
 
     profile_paths: frozenset[str]
     audience_ids: frozenset[str]
     events: tuple[EventGuard, ...]
     now: bool
-    event_paths: frozenset[tuple[str, ...]] = frozenset()
+    event_paths: tuple[tuple[str, ...], ...] = ()
