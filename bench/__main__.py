@@ -18,6 +18,7 @@ from bench import (
     pql_compile,
     pql_decide,
     pql_match,
+    ready,
     request_parts,
     slow_connections,
 )
@@ -45,6 +46,7 @@ FIGURES: Mapping[str, Figure] = {
     "build": Figure("rule sets of three sizes", pql_build.measure),
     "compile": Figure("10,000 rules compiled", pql_compile.measure),
     "decision": Figure("one event from the body's bytes to the answer's", decision.measure),
+    "ready": Figure("perso serve, until its port answers", ready.measure),
     "parts": Figure(
         "what proof, consent, limits and warnings add to a request", request_parts.measure
     ),

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 from bench.__main__ import FIGURES, Figure, Measure, main
 from bench.interact import MissingWrk
 from bench.request_parts import PARTS, Handler
+from bench.stored import NOW_MS, apply, definitions, ecids, fill, of_the_mix
+from perso_core.assembly import open_perso
+from perso_core.decision.identity import Identity
+from perso_core.settings import Settings
 
 
 def noting(asked: list[str], **failing: Exception) -> dict[str, Figure]:
@@ -69,6 +76,19 @@ def test_a_figure_that_is_missing_says_what_helps_and_the_others_are_measured(
     told = capsys.readouterr().err
     assert "two: missing, because wrk is not installed. As root: sh tests/" in told
     assert "three: missing, because Too slow." in told
+
+
+async def test_a_store_that_was_filled_in_one_go_has_profiles_as_perso_writes_them(
+    tmp_path: Path,
+) -> None:
+    await asyncio.to_thread(apply, tmp_path, definitions(of_the_mix(20)))
+    await asyncio.to_thread(fill, tmp_path, 3, events=40)
+
+    async with open_perso(Settings(data_dir=str(tmp_path)), clock_ms=lambda: NOW_MS) as perso:
+        found = [await perso.profile(Identity("ECID", ecid)) for ecid in ecids(4)]
+
+    assert [one and len(one.events) for one in found] == [40, 40, 40, None]
+    assert all(one.memberships and one.attributes for one in found if one)
 
 
 @pytest.mark.parametrize("kind", ["v1", "v1_tcf", "v2"])
