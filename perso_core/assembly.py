@@ -51,6 +51,7 @@ from perso_core.worker.collection import old_left_alone
 from perso_core.worker.drain import Drain
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.refresh import Refresh, log_off, told_to_nobody
+from perso_core.worker.warm import keeping, warming
 
 DATABASE = "perso.sqlite"
 KEYS = "cookie-keys.json"
@@ -350,15 +351,6 @@ def _compiled_file(settings: Settings) -> CompiledFile:
     return CompiledFile(Path(settings.data_dir), enabled=settings.keep_compiled == 1)
 
 
-async def _keep(
-    compiled: CompiledFile, snapshot: Snapshot, opened: contextlib.AsyncExitStack
-) -> None:
-    """Keep what had to be compiled, while others are answered already."""
-    if compiled.lacked:
-        keeping = asyncio.create_task(asyncio.to_thread(compiled.keep, snapshot))
-        opened.push_async_callback(asyncio.wait, [keeping])
-
-
 def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], None]:
     """Be seen among those that serve until opened ends. Returns how to tell one's version."""
     presence = Presence(data_dir)
@@ -430,7 +422,9 @@ async def open_perso(
         opened.push_async_callback(refresh.close)
         issuer_keys = IssuerKeys()
         opened.push_async_callback(issuer_keys.close)
-        await _keep(compiled, snapshot, opened)
+        await opened.enter_async_context(keeping(compiled, snapshot))
+        if not announce:
+            await opened.enter_async_context(warming(snapshot))
         yield Perso(
             settings,
             store=store,

@@ -9,7 +9,7 @@ a truth table over them; or they have no formula, and are run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -207,6 +207,14 @@ class Program:
         self.shift = len(rules)
         self.matcher = Matcher([*building.own, *building.conditions])
         self.longest_ms = max((rule.event_window_ms for rule in self.rules), default=0)
+
+    def run_for_a_visitor(self) -> Iterator[CompiledRule]:
+        """The rules and parts that are run for a visitor who is new here."""
+        for rule, outline in zip(self.rules, self.outlines, strict=True):
+            if outline is None or outline.term is None:
+                yield rule
+            else:
+                yield from (part.rule for part in outline.parts)
 
     def ids(self, members: int) -> list[str]:
         """The audiences of the set bits, in the rules' order."""
