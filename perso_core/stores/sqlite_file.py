@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from perso_core.stores.migrations import behind, refuse_foreign, refuse_newer, t
 # Another process's commit or checkpoint may hold the file this long before we give up.
 BUSY_TIMEOUT_MS = 5_000
 _BUSY_PAUSE_S = 0.005
+_LEAST_ROOM_BYTES = 65_536
 _CACHE_KIB = 16_384
 # Pages of 4 KiB. Four times SQLite's own: a fifth more commits, and the -wal file stays at 16 MiB.
 _CHECKPOINT_PAGES = 4_000
@@ -117,7 +119,7 @@ def unavailable(path: Path) -> Iterator[None]:
 
 def _fix(error: apsw.Error, path: Path) -> str:
     match error:
-        case apsw.FullError():
+        case _ if isinstance(error, apsw.FullError) or _no_room(path):
             return f"Make room on the disk that holds {path}."
         case apsw.BusyError() | apsw.LockedError():
             return f"Another process holds {path} for writing: wait for it, or end it."
@@ -125,6 +127,13 @@ def _fix(error: apsw.Error, path: Path) -> str:
             return RESTORE
         case _:
             return f"Check the disk that holds {path}, and that this user may write to it."
+
+
+def _no_room(path: Path) -> bool:
+    """SQLite says of a full disk "I/O error" where it shares memory through a file."""
+    with suppress(OSError):
+        return shutil.disk_usage(path.parent).free < _LEAST_ROOM_BYTES
+    return False
 
 
 def _connection(path: Path) -> apsw.Connection:

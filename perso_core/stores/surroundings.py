@@ -90,6 +90,11 @@ def kind_among(mounts: list[str], path: Path) -> str:
 
 def refuse_unwritable(path: Path) -> None:
     """SQLite would say of each of these that the database is read-only, or cannot be opened."""
+    if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+        raise StoreUnavailable(
+            f"the disk that holds {path.parent} is read-only.",
+            fix="Find out why in the system's log, and mount it for writing.",
+        )
     for one in (path.parent, *(path.with_name(path.name + end) for end in ("", "-wal", "-shm"))):
         if one.exists() and not os.access(one, os.R_OK | os.W_OK):
             raise StoreUnavailable(

@@ -6,9 +6,10 @@ import asyncio
 import os
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -22,6 +23,7 @@ from tests.canaries.process import python_module
 
 ROOT = Path(__file__).parents[2]
 STOP_LIMIT_S = 30
+NO_SETTINGS: Mapping[str, object] = MappingProxyType({})
 
 
 def prepare(data_dir: Path, in_force: Definitions | None = None) -> None:
@@ -46,11 +48,14 @@ class Server(Struct):
 
 
 @contextmanager
-def serving(data_dir: Path, *, under: Sequence[str] = ()) -> Iterator[Server]:
+def serving(
+    data_dir: Path, *, under: Sequence[str] = (), settings: Mapping[str, object] = NO_SETTINGS
+) -> Iterator[Server]:
     """A server that answers. under: a command that starts it, e.g. strace."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PERSO_")}
     # What is tested here is not how late a busy machine answers.
     kept |= {"PERSO_ANSWER_WITHIN_MS": "10000", "PERSO_LOAD_TIMEOUT_MS": "9000"}
+    kept |= {f"PERSO_{name.upper()}": str(value) for name, value in settings.items()}
     words = ["serve", "--data-dir", str(data_dir), "--port", str(_free_port())]
     process = subprocess.Popen(
         [*under, *python_module("perso_core"), *words],

@@ -1,0 +1,169 @@
+"""A disk that fails `perso serve`: pages are answered all the same, what is acknowledged is kept,
+and once the disk is well nobody has to restart anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import apsw
+
+from perso_core.assembly import DATABASE
+from perso_core.stores.sqlite import open_sqlite
+from tests.cli.test_commands import perso
+from tests.journeys.faulty_system import (
+    SYNCS,
+    WRITES,
+    calls_of,
+    full,
+    needs,
+    read_only,
+    small_disk,
+    strace_works,
+)
+from tests.journeys.server import Server, Visitor, prepare, serving, session
+
+# So soon a fault shows: a log that was begun anew has room for some events.
+MOST_EVENTS = 2_000
+# Of a call that is answered within 250 ms; a slow disk takes far longer.
+ANSWER_LIMIT_S = 8
+SLOW = "delay_enter=10000000"
+
+
+async def sent(http: aiohttp.ClientSession, server: Server, visitor: Visitor) -> dict[str, Any]:
+    async with asyncio.timeout(ANSWER_LIMIT_S):
+        return await visitor.send(http, server.url)
+
+
+def not_stored(told: dict[str, Any]) -> bool:
+    return [one["type"].rpartition("/")[2] for one in told.get("errors", ())] == ["EXEG-0201-503"]
+
+
+async def until_not_stored(
+    http: aiohttp.ClientSession, server: Server, visitor: Visitor
+) -> dict[str, Any]:
+    """The first answer that says so; each before is a plain one."""
+    for _ in range(MOST_EVENTS):
+        told = await sent(http, server, visitor)
+        if not_stored(told):
+            return told
+        assert "errors" not in told
+    raise AssertionError("the fault does not show")
+
+
+async def until_stored(http: aiohttp.ClientSession, server: Server, visitor: Visitor) -> None:
+    """The disk is well: soon events are stored again."""
+    async with asyncio.timeout(20):
+        while not_stored(await visitor.send(http, server.url)):
+            pass
+
+
+def tells_what_was_decided(told: dict[str, Any], visitor: Visitor) -> bool:
+    lookups = [one for one in told["handle"] if one["type"] == "activation:pull"]
+    segments = [one["id"] for one in lookups[0]["payload"][0]["segments"]]
+    ids = [one["payload"][0]["id"] for one in told["handle"] if one["type"] == "identity:result"]
+    return segments == ["basket"] and ids == [visitor.ecid]
+
+
+async def assert_kept(data_dir: Path, visitors: list[Visitor]) -> None:
+    """All that was acknowledged, each once, and the file is whole."""
+    store = await open_sqlite(data_dir / DATABASE, max_events=10 * MOST_EVENTS)
+    for visitor in visitors:
+        profile = (await store.load(visitor.profile_key)).profile
+        kept = [event.id for event in profile.events] if profile else []
+        assert set(visitor.acknowledged) <= set(kept) <= set(visitor.sent)
+        assert len(kept) == len(set(kept))
+    await store.close()
+    connection = apsw.Connection(str(data_dir / DATABASE))
+    assert connection.pragma("integrity_check") == "ok"
+    connection.close()
+
+
+async def test_a_full_disk_breaks_no_page_loses_nothing_and_needs_no_restart(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path / "disk", megabytes=4) as disk, ExitStack() as open_server:
+        data = disk / "data"
+        await asyncio.to_thread(prepare, data)
+        server = open_server.enter_context(serving(data))
+        async with session() as http:
+            before, newcomer = Visitor("before"), Visitor("newcomer")
+            await sent(http, server, before)
+            with full(disk):
+                told = await until_not_stored(http, server, before)
+                assert tells_what_was_decided(told, before)
+                # Also whoever comes for the first time, and again and again.
+                assert tells_what_was_decided(await sent(http, server, newcomer), newcomer)
+                for _ in range(20):
+                    assert not_stored(await sent(http, server, before))
+            await until_stored(http, server, before)
+            await until_stored(http, server, newcomer)
+        open_server.close()
+
+        await assert_kept(data, [before, newcomer])
+
+
+def refused_to_start(tmp_path: Path, data_dir: Path) -> str:
+    told = perso(tmp_path, "serve", "--data-dir", str(data_dir), "--port", "0")
+    assert told.returncode == 1
+    assert "Traceback" not in told.stderr
+    return told.stderr
+
+
+async def test_a_server_that_cannot_start_on_a_disk_says_why_and_can_once_it_is_well(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path / "disk", megabytes=4) as disk:
+        data, visitor = disk / "data", Visitor("anna")
+        await asyncio.to_thread(prepare, data)
+        async with session() as http:
+            with full(disk):
+                said = await asyncio.to_thread(refused_to_start, tmp_path, data)
+            assert "Make room" in said
+            with read_only(disk):
+                said = await asyncio.to_thread(refused_to_start, tmp_path, data)
+            assert "is read-only" in said
+            with serving(data) as server:
+                await sent(http, server, visitor)
+                with full(disk):
+                    await until_not_stored(http, server, visitor)
+                    server.kill()
+            with serving(data) as server:
+                await sent(http, server, visitor)
+
+        await assert_kept(data, [visitor])
+
+
+FAULTS = {
+    "read-only": (WRITES, "error=EROFS"),
+    "broken": (SYNCS, "error=EIO"),
+    "slow": (SYNCS, SLOW),
+}
+
+
+@contextmanager
+def answering(data_dir: Path) -> Iterator[Server]:
+    needs(strace_works(), "strace cannot trace here: apt install strace, and allow ptrace")
+    with serving(data_dir, settings={"answer_within_ms": 250, "load_timeout_ms": 200}) as server:
+        yield server
+
+
+async def test_a_disk_that_is_read_only_broken_or_slow_breaks_no_page_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    await asyncio.to_thread(prepare, tmp_path)
+    visitors = [Visitor(name) for name in FAULTS]
+    with answering(tmp_path) as server:
+        async with session() as http:
+            for visitor in visitors:
+                await until_stored(http, server, visitor)
+                with calls_of(server.process.pid, *FAULTS[visitor.name]):
+                    told = await until_not_stored(http, server, visitor)
+                    assert tells_what_was_decided(told, visitor)
+                await until_stored(http, server, visitor)
+
+    await assert_kept(tmp_path, visitors)
