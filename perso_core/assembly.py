@@ -8,7 +8,6 @@ import contextlib
 import logging
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,6 +39,7 @@ from perso_core.engine.journal import AttributesPatched, Forgotten
 from perso_core.errors import NothingDefined, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
+from perso_core.stores.clock import system_clock_ms as system_clock_ms  # for whoever moves it
 from perso_core.stores.compiled_file import CompiledFile
 from perso_core.stores.presence import Presence
 from perso_core.stores.protocol import Store, Stored, StoredDefinitions
@@ -63,11 +63,6 @@ MAX_HEADER_BYTES = 9 * 1024
 NOTHING = Definitions(org="")
 
 _log = logging.getLogger("perso")
-
-
-def system_clock_ms() -> int:
-    """Epoch milliseconds, UTC."""
-    return time.time_ns() // 1_000_000
 
 
 class Perso(InProcessSite):
@@ -385,7 +380,8 @@ async def open_perso(
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at opening
     window_ms = _window_ms(settings)
     async with contextlib.AsyncExitStack() as opened:
-        store = await open_sqlite(data_dir / DATABASE, max_events=settings.max_events_per_profile)
+        kept = settings.max_events_per_profile
+        store = await open_sqlite(data_dir / DATABASE, max_events=kept, clock_ms=clock_ms)
         opened.push_async_callback(store.close)
         tell = told_to_nobody if announce else _seen(data_dir, opened)
         # Once we are seen: what is saved from now on is waited for, what was before is read here.

@@ -254,7 +254,9 @@ class Engine:
             if owner is not hot:
                 continue
             before = self._brought(hot.latest, entry.now_ms)
-            if _barred(entry.change, before.consent) or entry.now_ms < erased_ms:
+            # An erasure that is yet to come was dated by a clock that has stepped back since.
+            erased = entry.now_ms < erased_ms <= now_ms
+            if _barred(entry.change, before.consent) or erased:
                 applied = Applied(before)
             else:
                 applied = self._apply(key, before, entry.change, entry.now_ms)

@@ -26,6 +26,12 @@ def erasure_mark(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()[:16]
 
 
+def erased_since(erased_ms: int, *, decided_ms: int, now_ms: int) -> bool:
+    """Whether what is written now was decided before the erasure. One that is yet to come was dated
+    by a clock that has stepped back since: it is over, and bars nothing."""
+    return decided_ms < erased_ms <= now_ms
+
+
 class KeyChange(Struct, frozen=True, kw_only=True):
     """What is to be kept under one key, all of it or nothing.
 

@@ -17,7 +17,9 @@ from perso_core.stores.batch import (
     KeyChange,
     changes_by_key,
     consent_after,
+    erased_since,
 )
+from perso_core.stores.clock import Clock, system_clock_ms
 from perso_core.stores.protocol import Committed, News, Stored, StoredDefinitions
 
 
@@ -42,14 +44,16 @@ class MemoryDatabase(Struct):
 
 
 class MemoryStore:
-    """A Store (protocol.py). max_events: as in SqliteStore."""
+    """A Store (protocol.py). max_events, clock_ms: as in SqliteStore."""
 
     def __init__(
         self,
         database: MemoryDatabase | None = None,
         *,
         max_events: int = 5_000,
+        clock_ms: Clock = system_clock_ms,
     ) -> None:
+        self._clock_ms = clock_ms
         self._database = database or MemoryDatabase()
         self._max_events = max_events
         self._heard = self._database.notice_sequence
@@ -107,8 +111,10 @@ class MemoryStore:
         if change.begins and refused(consent):
             return False
         erased_ms = database.erased_ms.get(change.key, -1)
-        if change.begins and not change.forgotten and change.decided_ms < erased_ms:
-            return False
+        if change.begins and not change.forgotten:
+            decided_ms, now_ms = change.decided_ms, self._clock_ms()
+            if erased_since(erased_ms, decided_ms=decided_ms, now_ms=now_ms):
+                return False
         if change.erased_ms is not None:
             database.erased_ms[change.key] = change.erased_ms
         if change.forgotten:

@@ -14,6 +14,7 @@ from perso_core.decision.identity import Identity
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
+from perso_core.stores.clock import Clock, system_clock_ms
 from perso_core.stores.protocol import Committed, News, Stored, StoredDefinitions
 from perso_core.stores.soundness import refuse_damaged
 from perso_core.stores.sqlite_file import create_file
@@ -41,12 +42,12 @@ class SqliteStore:
         self._writing = ThreadPoolExecutor(1, "perso-store-write")
         self._reading = ThreadPoolExecutor(1, "perso-store-read")
 
-    async def open(self, *, max_events: int) -> None:
+    async def open(self, *, max_events: int, clock_ms: Clock) -> None:
         """Raises UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable."""
         origin = secrets.randbits(62)
         await self._write(lambda: _looked_after(self._path))
         self._writer = await self._write(
-            lambda: Writer(self._path, origin=origin, max_events=max_events)
+            lambda: Writer(self._path, origin=origin, max_events=max_events, clock_ms=clock_ms)
         )
         self._reader = await self._read(
             lambda: Reader(self._path, origin=origin, max_events=max_events)
@@ -110,15 +111,18 @@ class SqliteStore:
         return asyncio.get_running_loop().run_in_executor(thread, work)
 
 
-async def open_sqlite(path: Path, *, max_events: int = 5_000) -> SqliteStore:
+async def open_sqlite(
+    path: Path, *, max_events: int = 5_000, clock_ms: Clock = system_clock_ms
+) -> SqliteStore:
     """Open a store, making file (0600) and directory (0700) where there are none.
 
-    max_events: the newest events of a profile that are kept and loaded.
+    max_events: the newest events of a profile that are kept and loaded. clock_ms: the one by which
+    entries are dated.
     Raises UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable.
     """
     store = SqliteStore(path)
     try:
-        await store.open(max_events=max_events)
+        await store.open(max_events=max_events, clock_ms=clock_ms)
     except BaseException:
         store.abandon()
         raise

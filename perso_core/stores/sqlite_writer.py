@@ -19,8 +19,10 @@ from perso_core.stores.batch import (
     KeyChange,
     changes_by_key,
     consent_after,
+    erased_since,
     erasure_mark,
 )
+from perso_core.stores.clock import Clock, system_clock_ms
 from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.record import (
     consent_from_record,
@@ -61,14 +63,17 @@ class _Rows(Struct, frozen=True):
 class Writer:
     """Commits to one file.
 
-    origin: what its announcements carry. After a failed transaction the next one opens the
-    connection anew.
+    origin: what its announcements carry. clock_ms: epoch milliseconds. After a failed transaction
+    the next one opens the connection anew.
     """
 
-    def __init__(self, path: Path, *, origin: int, max_events: int) -> None:
+    def __init__(
+        self, path: Path, *, origin: int, max_events: int, clock_ms: Clock = system_clock_ms
+    ) -> None:
         self._path = path
         self._origin = origin
         self._max_events = max_events
+        self._clock_ms = clock_ms
         self._connection: apsw.Connection | None = writing_connection(path)
 
     def commit(self, entries: Sequence[Entry], announce: bool) -> frozenset[str]:
@@ -140,7 +145,7 @@ class Writer:
         change = row.change
         before = _stored_consent(connection, change)
         consent = consent_after(change, before)
-        if change.begins and (refused(consent) or _erased_since(connection, change)):
+        if change.begins and (refused(consent) or self._erased_since(connection, change)):
             return False
         if change.erased_ms is not None:
             _mark_erased(connection, change.key, change.erased_ms)
@@ -162,6 +167,17 @@ class Writer:
             record = consent_record(consent)
             connection.execute("REPLACE INTO consent VALUES (?, ?)", (change.key, record))
         return True
+
+    def _erased_since(self, connection: apsw.Connection, change: KeyChange) -> bool:
+        """Whether the profile was erased after this was decided: it must not come back by it."""
+        if change.forgotten:
+            return False
+        erased_ms: int | None = connection.execute(
+            "SELECT erased_ms FROM erased WHERE mark = ?", (erasure_mark(change.key),)
+        ).get
+        return erased_ms is not None and erased_since(
+            erased_ms, decided_ms=change.decided_ms, now_ms=self._clock_ms()
+        )
 
     def _sweep(self, connection: apsw.Connection, change: KeyChange) -> None:
         connection.execute(
@@ -205,16 +221,6 @@ def _swapped(connection: apsw.Connection, change: KeyChange, record: bytes) -> b
             (version, record, change.key, change.base_version),
         )
     return connection.changes() == 1
-
-
-def _erased_since(connection: apsw.Connection, change: KeyChange) -> bool:
-    """Whether the profile was erased after this was decided: it must not come back by it."""
-    if change.forgotten:
-        return False
-    erased_ms: int | None = connection.execute(
-        "SELECT erased_ms FROM erased WHERE mark = ?", (erasure_mark(change.key),)
-    ).get
-    return erased_ms is not None and change.decided_ms < erased_ms
 
 
 def _mark_erased(connection: apsw.Connection, key: str, erased_ms: int) -> None:
