@@ -216,6 +216,13 @@ class StoreUnavailable(PersoError):
     title = "The store is not available"
 
 
+class OpenedBeforeFork(StoreUnavailable):
+    """Threads, locks and connections stayed with the parent."""
+
+    code = "store.forked"
+    title = "Perso was opened before the process forked"
+
+
 class StoreTooNew(StoreUnavailable):
     """Also while it is open: another process may be of a newer Perso."""
 

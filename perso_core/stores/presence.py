@@ -17,6 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from perso_core.errors import StoreUnavailable
+from perso_core.stores.forking import leave_to_parent_at_fork
 
 DIRECTORY = "servers"
 _SUFFIX = ".lock"
@@ -44,6 +45,7 @@ class Presence:
         self._closed = False
         # The descriptor's number may be another file's once it is closed.
         self._using = threading.Lock()
+        leave_to_parent_at_fork(self)
         try:
             self.tell(0)
         except StoreUnavailable:
@@ -56,6 +58,13 @@ class Presence:
         with self._using, _writable(self._directory):
             if not self._closed:
                 os.pwrite(self._descriptor, _text(Serving(os.getpid(), version)), 0)
+
+    def leave_to_parent(self) -> None:
+        """The lock is the parent's, and is held for as long as any process has the descriptor."""
+        self._using = threading.Lock()
+        if not self._closed:
+            self._closed = True
+            os.close(self._descriptor)
 
     def close(self) -> None:
         """Serve no more. A second call does nothing."""

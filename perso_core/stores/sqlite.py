@@ -15,6 +15,12 @@ from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.clock import Clock, system_clock_ms
+from perso_core.stores.forking import (
+    leave_to_parent_at_fork,
+    no_store_from_now_on,
+    opened_before_fork,
+    refuse_after_fork,
+)
 from perso_core.stores.protocol import Committed, News, Stored, StoredDefinitions
 from perso_core.stores.soundness import refuse_damaged
 from perso_core.stores.sqlite_file import create_file
@@ -36,11 +42,12 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._closed = False
+        self._closed = self._forked = False
         self.quarantined = 0
         # One thread each: work is done in the order in which it was asked for.
         self._writing = ThreadPoolExecutor(1, "perso-store-write")
         self._reading = ThreadPoolExecutor(1, "perso-store-read")
+        leave_to_parent_at_fork(self)
 
     async def open(self, *, max_events: int, clock_ms: Clock) -> None:
         """Raises UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable."""
@@ -80,7 +87,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Finish what was asked for, checkpoint, close. A second call does nothing."""
-        if self._closed:
+        if self._closed or self._forked:
             return
         self._closed = True
         loop = asyncio.get_running_loop()
@@ -97,6 +104,15 @@ class SqliteStore:
         self._reading.shutdown(wait=False)
         self._writing.shutdown(wait=False)
 
+    def leave_to_parent(self) -> None:
+        """We are in a child of the process that opened it: see forking.py."""
+        self._forked = True
+        if not self._closed:
+            no_store_from_now_on()
+        for name in ("_writer", "_reader"):
+            if hasattr(self, name):  # not while it is still being opened
+                getattr(self, name).leave_to_parent()
+
     def _write(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
         return self._run(self._writing, work)
 
@@ -106,6 +122,8 @@ class SqliteStore:
     def _run(
         self, thread: ThreadPoolExecutor, work: Callable[[], Result]
     ) -> asyncio.Future[Result]:
+        if self._forked:
+            raise opened_before_fork()
         if self._closed:
             raise StoreUnavailable(f"{self._path.name} is closed.", fix="Open the store again.")
         return asyncio.get_running_loop().run_in_executor(thread, work)
@@ -118,8 +136,9 @@ async def open_sqlite(
 
     max_events: the newest events of a profile that are kept and loaded. clock_ms: the one by which
     entries are dated.
-    Raises UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable.
+    Raises OpenedBeforeFork, UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable.
     """
+    refuse_after_fork()
     store = SqliteStore(path)
     try:
         await store.open(max_events=max_events, clock_ms=clock_ms)

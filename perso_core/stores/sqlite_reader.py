@@ -16,6 +16,7 @@ from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.profile import Profile
 from perso_core.errors import StoreTooNew, UnreadableRecord
 from perso_core.stores.batch import erasure_mark
+from perso_core.stores.forking import never_closed
 from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.protocol import News, Stored, StoredDefinitions
 from perso_core.stores.record import (
@@ -106,6 +107,11 @@ class Reader:
             ).fetchall()
         self._data_version = data_version
         return self._news_from(cast(list[tuple[int, int, str | None]], notices))
+
+    def leave_to_parent(self) -> None:
+        if self._connection is not None:
+            never_closed(self._connection)
+            self._connection = None
 
     def close(self) -> None:
         with unavailable(self._path):

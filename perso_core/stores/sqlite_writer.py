@@ -23,6 +23,7 @@ from perso_core.stores.batch import (
     erasure_mark,
 )
 from perso_core.stores.clock import Clock, system_clock_ms
+from perso_core.stores.forking import never_closed
 from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.record import (
     consent_from_record,
@@ -111,6 +112,11 @@ class Writer:
             )
 
         self._in_transaction(move)
+
+    def leave_to_parent(self) -> None:
+        if self._connection is not None:
+            never_closed(self._connection)
+            self._connection = None
 
     def close(self) -> None:
         """Checkpoint as far as other processes' readers let us, and close."""

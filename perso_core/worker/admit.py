@@ -11,7 +11,7 @@ from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, 
 from perso_core.errors import Overloaded, StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.drain import Drain, renew
-from perso_core.worker.hearing import DEAF_AFTER_S, Hearing
+from perso_core.worker.hearing import Hearing
 
 
 class _Asked(Struct):
@@ -52,10 +52,7 @@ class Admission:
     async def decide(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
         if self._hearing.deaf:
-            raise StoreUnavailable(
-                f"for {DEAF_AFTER_S:.0f} s nothing was heard of what other processes revoked.",
-                fix="Find what keeps this process from reading the store; its log says so.",
-            )
+            raise self._hearing.refusal()
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         set_aside = False
         while isinstance(answer, NeedProfile):

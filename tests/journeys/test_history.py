@@ -56,8 +56,9 @@ async def killing(running: Running, chance: Random) -> AsyncIterator[list[int]]:
 
 
 async def visited(
-    url: str, *, reads: int, keeps_token: bool = True
+    url: str, *, reads: int, steps: int = 40, keeps_token: bool = True
 ) -> tuple[list[Read], list[Visitor]]:
+    """steps: of each visitor's way."""
     everyone: list[Visitor] = []
     found: list[Read] = []
     numbers = count()
@@ -67,7 +68,7 @@ async def visited(
             number = next(numbers)
             visitor = Visitor(f"v{number}", Random(SEED + number), keeps_token)
             everyone.append(visitor)
-            found.extend(await visit(visitor, http, url, steps=40, tabs=1 + number % 3))
+            found.extend(await visit(visitor, http, url, steps=steps, tabs=1 + number % 3))
 
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(
