@@ -21,6 +21,7 @@ from bench import (
     ready,
     request_parts,
     slow_connections,
+    workers,
 )
 from bench.interact import MissingWrk
 from bench.pql_peers import MissingPeers
@@ -51,6 +52,7 @@ FIGURES: Mapping[str, Figure] = {
         "what proof, consent, limits and warnings add to a request", request_parts.measure
     ),
     "interact": Figure("requests per second, beside aiohttp alone", interact.measure),
+    "workers": Figure("what a second worker brings, beside aiohttp alone", workers.measure),
 }
 
 

@@ -63,17 +63,17 @@ def measure() -> None:
         raise MissingWrk
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as scratch, ExitStack() as running:
         data_dir = str(Path(scratch) / "perso")
-        perso = running.enter_context(_server("perso_server", data_dir, str(AUDIENCES)))
+        perso = running.enter_context(server("perso_server", data_dir, str(AUDIENCES)))
         bodies = Path(scratch) / "bodies"
-        body_bytes, answer_bytes = _write_bodies(perso, bodies)
-        bare = running.enter_context(_server("bare_server", str(answer_bytes)))
+        body_bytes, answer_bytes = write_bodies(perso, bodies)
+        bare = running.enter_context(server("bare_server", str(answer_bytes)))
         of_perso: list[Load] = []
         of_bare: list[Load] = []
-        _load(bare, bodies, "warm", seconds=1)
-        _load(perso, bodies, "warm", seconds=1)
+        load(bare, bodies, "warm", seconds=1)
+        load(perso, bodies, "warm", seconds=1)
         for turn in range(ROUNDS):
-            of_perso.append(_load(perso, bodies, f"p{turn}", seconds=SECONDS))
-            of_bare.append(_load(bare, bodies, f"b{turn}", seconds=SECONDS))
+            of_perso.append(load(perso, bodies, f"p{turn}", seconds=SECONDS))
+            of_bare.append(load(bare, bodies, f"b{turn}", seconds=SECONDS))
     _record(of_perso, of_bare, body_bytes=body_bytes, answer_bytes=answer_bytes)
 
 
@@ -116,7 +116,7 @@ def _record(of_perso: list[Load], of_bare: list[Load], **sizes: int) -> None:
 
 
 @contextmanager
-def _server(module: str, *arguments: str) -> Iterator[int]:
+def server(module: str, *arguments: str) -> Iterator[int]:
     """The port of a server that runs until the block ends."""
     process = subprocess.Popen(
         [sys.executable, "-m", f"bench.{module}", *arguments],
@@ -139,7 +139,7 @@ def _server(module: str, *arguments: str) -> Iterator[int]:
             process.wait()
 
 
-def _write_bodies(port: int, bodies: Path) -> tuple[int, int]:
+def write_bodies(port: int, bodies: Path) -> tuple[int, int]:
     """One body per returning visitor. Returns the bytes of such a body and of its answer."""
     with bodies.open("w", encoding="utf-8") as out:
         for number in range(VISITORS):
@@ -175,9 +175,12 @@ def _cookies(answer: bytes) -> dict[str, str]:
     }
 
 
-def _load(port: int, bodies: Path, run: str, *, seconds: int) -> Load:
+def load(
+    port: int, bodies: Path, run: str, *, seconds: int, connections: int = CONNECTIONS
+) -> Load:
+    """What wrk counts at that port. run: a word that no other run has."""
     url = f"http://127.0.0.1:{port}{PATH}"
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(SCRIPT), url]
     told = subprocess.run(
         [*command, "--", str(bodies), run],
         capture_output=True,
@@ -187,9 +190,9 @@ def _load(port: int, bodies: Path, run: str, *, seconds: int) -> Load:
     ).stdout
     counted = next(line for line in told.splitlines() if line.startswith("PERSO "))
     requests, micros, wrong, broken = (int(word) for word in counted.split()[1:])
-    load = Load(requests, micros / 1e6, wrong, broken)
-    if load.failed > MOST_FAILED:
+    counted_load = Load(requests, micros / 1e6, wrong, broken)
+    if counted_load.failed > MOST_FAILED:
         raise RuntimeError(
-            f"Run {run}: {load}. No figure where more than {MOST_FAILED:.0%} failed.\n{told}"
+            f"Run {run}: {counted_load}. No figure: more than {MOST_FAILED:.0%} failed.\n{told}"
         )
-    return load
+    return counted_load
