@@ -177,17 +177,23 @@ async def _body(request: web.Request, services: EdgeServices) -> bytes:
     limit = services.max_body_bytes
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    body = bytearray()
     try:
+        if request.content.is_eof():  # it came with its head: a clock would cost, and never ring
+            return await _read(request, limit)
         async with asyncio.timeout(services.body_within_ms / 1000):
-            while chunk := await request.content.readany():
-                body += chunk
-                if len(body) > limit:
-                    raise _too_large(limit)
+            return await _read(request, limit)
     except TimeoutError:
         raise BodyEmpty("The body did not arrive in time.", fix="Send it again.") from None
     except (aiohttp.ClientError, web.RequestPayloadError, ConnectionError):
         raise BodyEmpty("The body broke off.", fix="Send it again.") from None
+
+
+async def _read(request: web.Request, limit: int) -> bytes:
+    body = bytearray()
+    while chunk := await request.content.readany():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
     return bytes(body)
 
 
