@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import apsw
+
+from tests.stores.watched_disk import Operation, Watcher, watched_disk
 
 NEVER = 1 << 60
 
 
-class FaultyDisk:
+class FaultyDisk(Watcher):
     """calls: ("write" | "sync" | "truncate", file name) in order, since `begin`.
 
     Those numbered fails_from and more (the first is 1) fail until fails_until.
@@ -29,51 +30,17 @@ class FaultyDisk:
     def failed(self) -> bool:
         return len(self.calls) >= self._fails_from
 
-    def note(self, call: str, name: str) -> None:
-        self.calls.append((call, name.rpartition("/")[2]))
+    def before(self, operation: Operation) -> None:
+        if operation.kind in ("read", "delete"):
+            return
+        self.calls.append((operation.kind, operation.file))
         if self._fails_from <= len(self.calls) < self._fails_until:
-            raise apsw.IOError(f"{call} failed by the test")
-
-
-class _File(apsw.VFSFile):
-    def __init__(self, disk: FaultyDisk, vfs: str, filename: Any, flags: list[int]) -> None:
-        self._disk = disk
-        self._name = (
-            filename.filename() if isinstance(filename, apsw.URIFilename) else str(filename)
-        )
-        super().__init__(vfs, filename, flags)
-
-    def xWrite(self, data: Any, offset: int) -> None:
-        self._disk.note("write", self._name)
-        super().xWrite(data, offset)
-
-    def xSync(self, flags: int) -> None:
-        self._disk.note("sync", self._name)
-        super().xSync(flags)
-
-    def xTruncate(self, newsize: int) -> None:
-        self._disk.note("truncate", self._name)
-        super().xTruncate(newsize)
-
-
-class _Vfs(apsw.VFS):
-    def __init__(self, disk: FaultyDisk, base: str) -> None:
-        self._disk = disk
-        self._under = base
-        super().__init__("faulty", base, makedefault=True)
-
-    def xOpen(self, name: Any, flags: list[int]) -> _File:
-        return _File(self._disk, self._under, name, flags)
+            raise apsw.IOError(f"{operation.kind} failed by the test")
 
 
 @contextmanager
 def faulty_disk() -> Iterator[FaultyDisk]:
-    """Every connection opened meanwhile is on this disk."""
+    """Every store opened meanwhile is on this disk."""
     disk = FaultyDisk()
-    usual = apsw.vfs_names()[0]
-    vfs = _Vfs(disk, usual)
-    try:
+    with watched_disk(disk):
         yield disk
-    finally:
-        apsw.set_default_vfs(usual)
-        vfs.unregister()

@@ -13,37 +13,15 @@ from random import Random
 from typing import Any
 
 import apsw
-import pytest
-from msgspec import Struct, field
+from msgspec import Struct, structs
 
 from perso_core.stores import sqlite_file
+from tests.stores.watched_disk import Operation, Watcher, watched_disk
 
 # A disk writes sectors whole; a longer write may stop after any of them.
 SECTOR = 512
 # Shared between processes in memory: no power cut leaves anything of it.
 _NOT_ON_DISK = "-shm"
-
-
-class Write(Struct, frozen=True):
-    name: str
-    offset: int
-    data: bytes
-
-
-class Truncate(Struct, frozen=True):
-    name: str
-    size: int
-
-
-class Sync(Struct, frozen=True):
-    name: str
-
-
-class Delete(Struct, frozen=True):
-    """synced: the directory was synced after it, so the file does not come back."""
-
-    name: str
-    synced: bool
 
 
 class Acknowledged(Struct, frozen=True):
@@ -52,13 +30,18 @@ class Acknowledged(Struct, frozen=True):
     number: int
 
 
-Operation = Write | Truncate | Sync | Delete | Acknowledged
+Happened = Operation | Acknowledged
 
 
-class Record(Struct):
-    """Everything that happened, in order."""
+class Record(Watcher):
+    """Everything that happened, in order, but for reads."""
 
-    operations: list[Operation] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.operations: list[Happened] = []
+
+    def before(self, operation: Operation) -> None:
+        if operation.kind != "read":
+            self.operations.append(operation)
 
     def acknowledge(self, number: int) -> None:
         self.operations.append(Acknowledged(number))
@@ -69,83 +52,47 @@ class Record(Struct):
         return max(told, default=0)
 
 
-class _File(apsw.VFSFile):
-    def __init__(self, record: Record, name: Any, flags: list[int]) -> None:
-        self._record = record
-        path = name.filename() if isinstance(name, apsw.URIFilename) else name
-        self._name = Path(path).name
-        super().__init__("", name, flags)
-
-    def xWrite(self, data: bytes, offset: int) -> None:
-        self._record.operations.append(Write(self._name, offset, bytes(data)))
-        super().xWrite(data, offset)
-
-    def xTruncate(self, newsize: int) -> None:
-        self._record.operations.append(Truncate(self._name, newsize))
-        super().xTruncate(newsize)
-
-    def xSync(self, flags: int) -> None:
-        self._record.operations.append(Sync(self._name))
-        super().xSync(flags)
-
-
-class _Recorder(apsw.VFS):
-    def __init__(self, name: str, record: Record) -> None:
-        self._record = record
-        super().__init__(name, "")
-
-    def xOpen(self, name: Any, flags: list[int]) -> _File:
-        return _File(self._record, name, flags)
-
-    def xDelete(self, filename: str, syncdir: bool) -> None:
-        self._record.operations.append(Delete(Path(filename).name, bool(syncdir)))
-        super().xDelete(filename, syncdir)
-
-
 @contextmanager
 def recorded(*, synchronous: str = "FULL", checkpoint_pages: int = 12) -> Iterator[Record]:
     """Stores that are opened meanwhile are written down. synchronous: instead of FULL.
     checkpoint_pages: so few that the workload has many checkpoints."""
     record = Record()
-    vfs = _Recorder("recorder", record)
+    with watched_disk(record) as patched:
+        plain = apsw.Connection
 
-    class Connection(apsw.Connection):
-        def __init__(self, filename: str, flags: int) -> None:
-            super().__init__(filename, flags=flags, vfs="recorder")
+        class Connection(plain):  # type: ignore[misc, valid-type] # made just now
+            def execute(self, statements: str, *more: Any, **options: Any) -> apsw.Cursor:
+                if statements == "PRAGMA synchronous = FULL":
+                    statements = f"PRAGMA synchronous = {synchronous}"
+                cursor: apsw.Cursor = super().execute(statements, *more, **options)
+                return cursor
 
-        def execute(self, statements: str, *more: Any, **options: Any) -> apsw.Cursor:
-            if statements == "PRAGMA synchronous = FULL":
-                statements = f"PRAGMA synchronous = {synchronous}"
-            return super().execute(statements, *more, **options)
-
-    with pytest.MonkeyPatch.context() as patched:
         patched.setattr(apsw, "Connection", Connection)
         patched.setattr(sqlite_file, "_CHECKPOINT_PAGES", checkpoint_pages)
         # It would refuse to go on so.
         patched.setattr(sqlite_file, "_refuse_unsafe_modes", lambda connection, path: None)
         yield record
-    vfs.unregister()
 
 
-def after_cut(operations: Iterable[Operation], directory: Path, chance: Random) -> None:
+def after_cut(operations: Iterable[Happened], directory: Path, chance: Random) -> None:
     """Make the files as a disk may have left them. operations: those before the cut."""
     synced: dict[str, bytearray] = {}
-    waiting: dict[str, list[Write | Truncate]] = {}
+    waiting: dict[str, list[Operation]] = {}
     for one in operations:
-        match one:
-            case Write() | Truncate():
-                waiting.setdefault(one.name, []).append(one)
-            case Sync():
-                content = synced.setdefault(one.name, bytearray())
-                for change in waiting.pop(one.name, ()):
+        if isinstance(one, Acknowledged):
+            continue
+        match one.kind:
+            case "write" | "truncate":
+                waiting.setdefault(one.file, []).append(one)
+            case "sync":
+                content = synced.setdefault(one.file, bytearray())
+                for change in waiting.pop(one.file, ()):
                     _apply(content, change)
-            case Delete():
+            case "delete":
                 # Otherwise it may come back, with what it had.
                 if one.synced or chance.random() < 0.5:
-                    synced.pop(one.name, None)
-                    waiting.pop(one.name, None)
-            case Acknowledged():
-                pass
+                    synced.pop(one.file, None)
+                    waiting.pop(one.file, None)
     for name, changes in waiting.items():
         kept = [change for change in changes if chance.random() < 0.5]
         if not kept and name not in synced:
@@ -158,18 +105,18 @@ def after_cut(operations: Iterable[Operation], directory: Path, chance: Random) 
             (directory / name).write_bytes(content)
 
 
-def _apply(content: bytearray, change: Write | Truncate) -> None:
-    if isinstance(change, Truncate):
-        del content[change.size :]
+def _apply(content: bytearray, change: Operation) -> None:
+    if change.kind == "truncate":
+        del content[change.at :]
         return
-    if len(content) < change.offset:
-        content.extend(bytes(change.offset - len(content)))
-    content[change.offset : change.offset + len(change.data)] = change.data
+    if len(content) < change.at:
+        content.extend(bytes(change.at - len(content)))
+    content[change.at : change.at + len(change.content)] = change.content
 
 
-def _torn(change: Write | Truncate, chance: Random) -> Write | Truncate:
+def _torn(change: Operation, chance: Random) -> Operation:
     """One write in three stops after some of its sectors."""
-    if isinstance(change, Truncate) or chance.random() < 2 / 3:
+    if change.kind == "truncate" or chance.random() < 2 / 3:
         return change
-    sectors = len(change.data) // SECTOR
-    return Write(change.name, change.offset, change.data[: chance.randint(0, sectors) * SECTOR])
+    sectors = len(change.content) // SECTOR
+    return structs.replace(change, content=change.content[: chance.randint(0, sectors) * SECTOR])

@@ -17,7 +17,8 @@ from perso_core.stores.sqlite_writer import Writer
 from tests.building import event
 from tests.soaking import times
 from tests.stores.building import arrived
-from tests.stores.power import Acknowledged, Record, Sync, after_cut, recorded
+from tests.stores.power import Acknowledged, Record, after_cut, recorded
+from tests.stores.watched_disk import Operation
 
 COMMITS = 60
 VISITORS = 7
@@ -91,7 +92,7 @@ def test_no_cut_loses_what_was_acknowledged_or_spoils_the_store(tmp_path: Path) 
     found = found_after_cuts(tmp_path, record, STATES)
 
     assert (found.states, found.lost, found.corrupt) == (STATES, 0, 0)
-    checkpoints = sum(isinstance(one, Sync) and one.name == DATABASE for one in record.operations)
+    checkpoints = record.operations.count(Operation(kind="sync", file=DATABASE))
     print(
         f"{STATES:,} states of {len(record.operations)} operations, {checkpoints} syncs of the file"
     )
