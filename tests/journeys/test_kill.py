@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +15,9 @@ from perso_core.assembly import DATABASE
 from perso_core.stores.protocol import Store
 from perso_core.stores.sqlite import open_sqlite
 from tests.journeys.server import Server, Visitor, prepare, serving, session
+from tests.soaking import times
 
-RUNS = int(os.environ.get("PERSO_KILL_RUNS", "20"))
+RUNS = times(20, 200)
 # In each run at least so many events are acknowledged, and so many sent and not answered.
 LEAST = 50
 VISITORS = 200
