@@ -15,7 +15,7 @@ MAX_RECORD_BYTES = 100 * 1024
 MAX_DEPTH = 32  # the attributes themselves are the first level
 MAX_REPORTED = 20
 # Parts of the rules' view that we write ourselves; an attribute of that name would hide them.
-RESERVED = ("xEvent", "segmentMembership")
+RESERVED = ("xEvent", "segmentMembership", "externalAudience")
 _INTEGERS = range(-(2**63), 2**64)
 
 _Problem = tuple[str, str]  # what is wrong, how to mend it

@@ -37,7 +37,7 @@ ORIGIN = re.compile(rf"https?://(?:{_HOST})(?::([0-9]{{1,5}}))?")
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 # Parts of the rules' view of a profile that are no attributes, so that no mapping can read them.
-NOT_ATTRIBUTES = ("xEvent", "segmentMembership", "identityMap")
+NOT_ATTRIBUTES = ("xEvent", "segmentMembership", "externalAudience", "identityMap")
 
 
 def check_definitions(

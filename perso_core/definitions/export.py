@@ -8,6 +8,7 @@ from typing import Any
 import tomli_w
 from msgspec import Struct, structs
 
+from perso_core.definitions.audience import Audience
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.schema_table import schema_to_table
 
@@ -44,10 +45,12 @@ def _entries(definitions: Definitions) -> Iterator[tuple[str, Struct]]:
 
 
 def _table(entry: Struct) -> dict[str, Any]:
+    left_out = {"attributes"}  # a destination's have headers of their own
+    if isinstance(entry, Audience) and entry.source == "external":
+        left_out |= {"pql", "edge"}  # its rule is made from its id
     return {
         name: value
         for name, value in structs.asdict(entry).items()
-        # A destination's attributes have headers of their own.
         # An issuer whose tokens may do nothing more is not one that says nothing of it.
-        if value is not None and (value not in ("", ()) or name == "may") and name != "attributes"
+        if value is not None and (value not in ("", ()) or name == "may") and name not in left_out
     }

@@ -11,8 +11,10 @@ from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
+from perso_core.definitions.audience import AudienceSource
 from perso_core.definitions.datastream import AccessType, DefaultConsent
 from perso_core.definitions.destination import DestinationKind
+from perso_core.definitions.external import MAX_MEMBERSHIP_DAYS
 from perso_core.definitions.finding import Finding, kind_of, nearest, seen, shown
 from perso_core.definitions.schema import Field
 from perso_core.definitions.schema_table import fields_in
@@ -28,6 +30,7 @@ class Key(Struct, frozen=True):
     """One key of a table. words: the values of a choice; none for the other kinds.
 
     most: of a whole number, which is 1 at least, and of each of a list of them.
+    without: another key and its word with which this one does not stand.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Key(Struct, frozen=True):
     required: bool = False
     words: tuple[str, ...] = ()
     most: int = 0
+    without: tuple[str, str] | None = None
 
 
 MAX_TCF_VENDOR = 65_535  # a vendor's number has 16 bits in a TC string
@@ -89,11 +93,18 @@ TABLES: Mapping[str, tuple[Key, ...]] = {
     "audience": (
         Key("id", "text", required=True),
         Key("name", "text", required=True),
-        Key("pql", "text", required=True),
+        Key("pql", "text", required=True, without=("source", "external")),
         Key("alias", "text"),
         Key("description", "text"),
-        Key("edge", "choice", words=get_args(EdgeRule)),
-        Key("event_window_days", "whole", most=MAX_EVENT_WINDOW_DAYS),
+        Key("edge", "choice", words=get_args(EdgeRule), without=("source", "external")),
+        Key(
+            "event_window_days",
+            "whole",
+            most=MAX_EVENT_WINDOW_DAYS,
+            without=("source", "external"),
+        ),
+        Key("source", "choice", words=get_args(AudienceSource)),
+        Key("membership_days", "whole", most=MAX_MEMBERSHIP_DAYS, without=("source", "rule")),
     ),
     "activation": (
         Key("audience", "text", required=True),
@@ -144,7 +155,9 @@ class Reader:
         self.findings.extend(_strangers(table, given, path))
         fields: dict[str, Any] = {}
         for key in keys:
-            if key.name in given:
+            if self._stands_without(table, key, given, path):
+                found, value = False, None
+            elif key.name in given:
                 found, value = self._value(key, given[key.name], (*path, key.name))
             else:
                 found, value = False, None
@@ -216,6 +229,22 @@ class Reader:
             self._wrong(key, given, path)
             return False, None
         return True, [self.entry(key.name, one, (*path, at)) for at, one in enumerate(given)]
+
+    def _stands_without(self, table: str, key: Key, given: Mapping[str, Any], path: Path) -> bool:
+        """Whether a word of another key leaves this one out; a finding where it is there."""
+        if key.without is None:
+            return False
+        other, word = key.without
+        first = next(one for one in TABLES[table] if one.name == other)
+        if given.get(other, first.words[0]) != word:
+            return False
+        if key.name in given:
+            self._add(
+                (*path, key.name),
+                f'A [[{table}]] with {other} = "{word}" has no {key.name}.',
+                f"Take it out, or write another {other}.",
+            )
+        return True
 
     def _missing(self, table: str, key: Key, path: Path) -> None:
         place = f"This [[{table}]] has" if table else "The file has"

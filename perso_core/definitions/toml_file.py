@@ -16,6 +16,7 @@ from perso_core.definitions.check import check_definitions
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.destination import AttributeMapping, Destination
 from perso_core.definitions.document import Definitions
+from perso_core.definitions.external import with_membership_rule
 from perso_core.definitions.finding import Finding
 from perso_core.definitions.issuer import Issuer
 from perso_core.definitions.schema import Schema
@@ -125,7 +126,7 @@ def _read(reader: Reader, table: dict[str, Any]) -> Definitions:
         schema=Schema(**top.get("schema", {})),
         datastreams=_all(Datastream, top["datastream"]),
         destinations=tuple(destinations),
-        audiences=_all(Audience, top["audience"]),
+        audiences=tuple(map(with_membership_rule, _all(Audience, top["audience"]))),
         activations=_all(Activation, top["activation"]),
         issuers=_all(Issuer, top["issuer"]),
     )

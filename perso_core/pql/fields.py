@@ -120,6 +120,9 @@ _MEMBERSHIP = FieldType(
     "object", fields={"status": _STATUS, "lastQualificationTime": DATETIME}, rest=ANY
 )
 SEGMENT_MEMBERSHIP = FieldType("object", rest=FieldType("object", rest=_MEMBERSHIP))
+# What was imported of each external audience, by its id.
+_IMPORTED = FieldType("object", fields={"since": INSTANT, "until": INSTANT})
+EXTERNAL_AUDIENCE = FieldType("object", rest=_IMPORTED)
 
 EVENT_FIELDS: Mapping[str, FieldType] = {
     "_id": TEXT,
@@ -130,6 +133,7 @@ EVENT_FIELDS: Mapping[str, FieldType] = {
 PROFILE_FIELDS: Mapping[str, FieldType] = {
     "identityMap": IDENTITY_MAP,
     "segmentMembership": SEGMENT_MEMBERSHIP,
+    "externalAudience": EXTERNAL_AUDIENCE,
 }
 
 # Nothing but what is always known.
