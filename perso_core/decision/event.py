@@ -62,7 +62,7 @@ def completed(event: Event, again: Event) -> Event:
     A server recorded the visit and the SDK reports the same `_id`: what stands stays, what is
     missing is added. Returns `event` itself when the second report adds nothing.
     """
-    xdm = _filled(event.xdm, again.xdm)
+    xdm = filled(event.xdm, again.xdm)
     return (
         event
         if xdm is event.xdm
@@ -75,13 +75,15 @@ def completed(event: Event, again: Event) -> Event:
     )
 
 
-def _filled(known: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
+def filled(known: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fields with those that only `more` has, inside of objects, too. `known` itself when there are
+    none."""
     added: dict[str, Any] = {}
     for name, value in more.items():
         if name not in known:
             added[name] = value
         elif isinstance(value, dict) and isinstance(known[name], dict):
-            inner = _filled(known[name], value)
+            inner = filled(known[name], value)
             if inner is not known[name]:
                 added[name] = inner
     return {**known, **added} if added else known

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct, structs
 
-from perso_core.decision.event import Event, completed
+from perso_core.decision.event import Event, completed, filled
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.kept_events import KeptEvents
 from perso_core.decision.membership import Membership
@@ -15,6 +16,17 @@ from perso_core.decision.projection import Projection
 
 # Adobe's guardrail: 50 identities in one graph (product.md, 19). More claims are not kept.
 MAX_CLAIMS = 50
+MARK_BYTES = 8
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """Events that became another profile's, known by marks: whoever reports them here again is told
+    nothing new. to: the mark of that profile's key; version: the one that has them."""
+
+    at_ms: int
+    to: bytes
+    version: int
+    marks: frozenset[bytes]
 
 
 class Profile(Struct, frozen=True, kw_only=True):
@@ -29,6 +41,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     younger than the rules' event window. In memory of each what rules read of it (KeptEvents).
     memberships: by audience id, realized and recently exited.
     datastreams: those that reported an event of it, so that another's server cannot ask for it.
+    brought: attributes of the profiles that became part of it (union.py), by the namespace of their
+    identity, the one that is read first first; they fill gaps. moved: what was taken out of it.
     evaluated_ms, snapshot_id: the instant and the definitions for which memberships hold.
     """
 
@@ -41,6 +55,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     evaluated_ms: int = 0
     snapshot_id: str = ""
     datastreams: tuple[str, ...] = ()
+    brought: Mapping[str, Mapping[str, Any]] = {}
+    moved: tuple[Moved, ...] = ()
 
 
 Outcome = Literal["added", "completed", "duplicate"]
@@ -62,6 +78,8 @@ class Merged(Struct, frozen=True):
 def merge(profile: Profile, event: Event, *, max_events: int) -> Merged:
     """The profile with the event in it. The same id again changes nothing, or fills gaps: ask
     `lacks_whole` first, as the gaps of a packed event cannot be seen."""
+    if profile.moved and was_moved(profile, event.id):
+        return Merged(profile, "duplicate", None)
     events = KeptEvents.of(profile.events)
     place = events.place_of(event.id)
     if place is not None:
@@ -100,6 +118,25 @@ def with_whole_events(profile: Profile, stored: Sequence[Event]) -> Profile:
 def knows_for(profile: Profile, projection: Projection) -> bool:
     """Whether all is at hand that the projection keeps of the profile's events."""
     return not profile.events or KeptEvents.of(profile.events).knows_for(projection)
+
+
+def mark_of(text: str) -> bytes:
+    """Enough of an event's id or a profile's key to know it again."""
+    return hashlib.blake2b(text.encode(), digest_size=MARK_BYTES).digest()
+
+
+def was_moved(profile: Profile, event_id: str) -> bool:
+    """Whether an event of the profile became another one's."""
+    mark = mark_of(event_id)
+    return any(mark in one.marks for one in profile.moved)
+
+
+def without_moves_before(profile: Profile, oldest_ms: int) -> Profile:
+    """The profile without the marks of what was moved so long ago. Itself when there are none."""
+    if not profile.moved or profile.moved[0].at_ms >= oldest_ms:
+        return profile
+    kept = tuple(one for one in profile.moved if one.at_ms >= oldest_ms)
+    return structs.replace(profile, moved=kept)
 
 
 def without_events_before(profile: Profile, oldest_ms: int) -> Profile:
@@ -141,22 +178,55 @@ def patched(attributes: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str
     return after
 
 
+def attributes_of(profile: Profile) -> Mapping[str, Any]:
+    """What is said of the visitor: of the profile's own identity, with gaps filled by what became
+    part of it. O(1) where nothing did."""
+    attributes = profile.attributes
+    for brought in profile.brought.values():
+        attributes = filled(attributes, brought)
+    return attributes
+
+
+def said_of(profile: Profile, patch: Mapping[str, Any]) -> Profile:
+    """The profile after a JSON merge patch of its attributes. What the patch takes away goes from
+    what filled gaps, too. Itself where it says the same again."""
+    attributes = patched(profile.attributes, patch)
+    brought = {name: _without(tree, patch) for name, tree in profile.brought.items()}
+    if attributes == profile.attributes and brought == profile.brought:
+        return profile
+    return structs.replace(profile, attributes=attributes, brought=brought)
+
+
+def _without(tree: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """What a patch does not take away."""
+    after = dict(tree)
+    for name, value in patch.items():
+        if value is None:
+            after.pop(name, None)
+        elif isinstance(value, dict) and isinstance(after.get(name), dict):
+            after[name] = _without(after[name], value)
+    return after
+
+
 def view(profile: Profile, realized: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The profile as rules read it.
 
     realized: audience id -> {"status": "realized"}; the caller may change it while it evaluates
     audiences in dependency order. Cost: O(events + attributes).
     """
+    attributes = attributes_of(profile)
     return {
-        **profile.attributes,
-        "identityMap": _identity_map(profile),
+        **attributes,
+        "identityMap": _identity_map(profile, attributes),
         "segmentMembership": {"ups": realized},
         "xEvent": KeptEvents.of(profile.events).xdm(),
     }
 
 
-def _identity_map(profile: Profile) -> dict[str, list[dict[str, Any]]]:
-    stated = profile.attributes.get("identityMap")
+def _identity_map(
+    profile: Profile, attributes: Mapping[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    stated = attributes.get("identityMap")
     identities: dict[str, list[dict[str, Any]]] = (
         {name: list(entries) for name, entries in stated.items() if isinstance(entries, list)}
         if isinstance(stated, dict)

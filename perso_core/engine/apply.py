@@ -11,10 +11,11 @@ from perso_core.decision.event import Event
 from perso_core.decision.profile import (
     Profile,
     merge,
-    patched,
+    said_of,
     seen_on,
     with_claims,
     without_events_before,
+    without_moves_before,
 )
 from perso_core.decision.qualification import (
     Qualified,
@@ -24,6 +25,7 @@ from perso_core.decision.qualification import (
     qualify_all,
     resumed,
 )
+from perso_core.decision.union import MOVED_KNOWN_MS
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.hot_profiles import State
 from perso_core.engine.journal import (
@@ -93,7 +95,8 @@ def _event_arrived(
     claimed = with_claims(profile, change.claims)
     known = seen_on(claimed, change.datastream_id)
     oldest_ms = now_ms - snapshot.event_window_ms
-    merged = merge(without_events_before(known, oldest_ms), change.event, max_events=max_events)
+    recent = without_moves_before(without_events_before(known, oldest_ms), now_ms - MOVED_KNOWN_MS)
+    merged = merge(recent, change.event, max_events=max_events)
     if merged.event is None and known is profile and before.qualified:
         return Applied(before)
     after = structs.replace(merged.profile, version=_version_after(profile, now_ms))
@@ -141,11 +144,10 @@ def _attributes_patched(
     before: State, patch: Mapping[str, object], key: str, snapshot: Snapshot, now_ms: int
 ) -> State:
     profile = before.qualified.profile if before.qualified else Profile(key=key)
-    attributes = patched(profile.attributes, patch)
-    if attributes == profile.attributes and before.qualified:
+    said = said_of(profile, patch)
+    if said is profile and before.qualified:
         return before
-    version = _version_after(profile, now_ms)
-    after = structs.replace(profile, attributes=attributes, version=version)
+    after = structs.replace(said, version=_version_after(profile, now_ms))
     if before.qualified is None or not before.complete:
         qualified = qualify_all(after, snapshot, now_ms=_not_before(before, now_ms))
     else:

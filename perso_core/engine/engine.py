@@ -13,9 +13,17 @@ from msgspec import Struct, structs
 
 from perso_core.decision.consent import Consent, last_said_ms, may_collect, refused
 from perso_core.decision.lookup import EMPTY, Lookup, Lookups, lookup
-from perso_core.decision.profile import Profile, knows_for, lacks_whole, packed, view
+from perso_core.decision.profile import (
+    Profile,
+    attributes_of,
+    knows_for,
+    lacks_whole,
+    packed,
+    view,
+)
 from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import Qualified, resumed
+from perso_core.decision.union import holds_something
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.apply import Applied, apply, current
 from perso_core.engine.hot_profiles import Hot, HotProfiles, Kept, State
@@ -212,6 +220,23 @@ class Engine:
         state = self._brought(hot.committed, now_ms)
         return state.qualified.profile if state.qualified else None
 
+    def linked_to(self, key: str) -> str | None:
+        """The key of the profile that this identity is part of; "": of none, None: it is not in
+        memory."""
+        hot = self._by_key.get(key)
+        return hot.committed.linked_to if hot is not None else None
+
+    def holds_something(self, key: str) -> bool:
+        """Whether the profile in memory has something that could become another one's."""
+        hot = self._by_key.get(key)
+        qualified = hot.latest.qualified if hot is not None else None
+        return qualified is not None and holds_something(qualified.profile)
+
+    def waits_for(self, key: str) -> int:
+        """The last change of the profile that is not committed; 0: all are."""
+        hot = self._by_key.get(key)
+        return hot.last_sequence if hot is not None and hot.pending else 0
+
     def keys(self) -> frozenset[str]:
         """Of the profiles in memory."""
         return frozenset(self._by_key)
@@ -225,12 +250,20 @@ class Engine:
     # ---- profiles in and out ----------------------------------------------------
 
     def admit(
-        self, key: str, profile: Profile | None, consent: Consent | None, *, now_ms: int
+        self,
+        key: str,
+        profile: Profile | None,
+        consent: Consent | None,
+        *,
+        now_ms: int,
+        linked_to: str = "",
     ) -> None:
         """Take in what the store holds under a key. What is hot already stays: another request
         may have admitted it meanwhile, and written since."""
         if key not in self._by_key:
-            self._hot[key] = Hot(key, self._packed(self._state(profile, consent, now_ms)))
+            self._hot[key] = Hot(
+                key, self._packed(self._state(profile, consent, linked_to, now_ms))
+            )
 
     def renew(
         self,
@@ -241,6 +274,7 @@ class Engine:
         now_ms: int,
         erased_ms: int = 0,
         whole: bool = False,
+        linked_to: str = "",
     ) -> None:
         """Another process wrote this profile: take it, and decide again, on top of it, what of
         ours waits for its commit; nothing that was decided before the profile was erased. A
@@ -249,7 +283,7 @@ class Engine:
         if hot is None:
             return
         hot.answers.clear()
-        hot.committed = hot.latest = self._state(profile, consent, now_ms)
+        hot.committed = hot.latest = self._state(profile, consent, linked_to, now_ms)
         for sequence, (entry, owner, _) in list(self._journal.items()):
             if owner is not hot:
                 continue
@@ -373,10 +407,13 @@ class Engine:
     def _brought(self, state: State, now_ms: int) -> State:
         return current(state, self._snapshot, now_ms=now_ms)
 
-    def _state(self, profile: Profile | None, consent: Consent | None, now_ms: int) -> State:
+    def _state(
+        self, profile: Profile | None, consent: Consent | None, linked_to: str, now_ms: int
+    ) -> State:
         if profile is None:
-            return State(None, consent)
-        return State(resumed(profile, self._snapshot, now_ms=now_ms), consent)
+            return State(None, consent, linked_to=linked_to)
+        qualified = resumed(profile, self._snapshot, now_ms=now_ms)
+        return State(qualified, consent, linked_to=linked_to)
 
     def _may_apply(self, change: Change, state: State, datastream_id: str) -> bool:
         if isinstance(change, (ConsentChosen, Forgotten)):
@@ -417,7 +454,7 @@ class Engine:
         if standing is not None:
             return self._lookups.of(
                 standing.members,
-                profile.attributes,
+                attributes_of(profile),
                 datastream_id,
                 until_ms=standing.until_ms,
                 now_ms=now_ms,
@@ -425,7 +462,7 @@ class Engine:
             )
         return lookup(
             profile.memberships,
-            profile.attributes,
+            attributes_of(profile),
             self._snapshot.destinations.get(datastream_id, ()),
             until_ms=qualified.until_ms,
             now_ms=now_ms,

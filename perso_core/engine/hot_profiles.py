@@ -15,12 +15,14 @@ class State(Struct, frozen=True):
     """One profile key at one moment. qualified None: nothing is kept of this visitor.
 
     complete: every audience was run after the last event; False after an event of a datastream
-    without edge segmentation.
+    without edge segmentation. linked_to: the key of the profile that this identity is part of; "":
+    of none.
     """
 
     qualified: Qualified | None = None
     consent: Consent | None = None
     complete: bool = True
+    linked_to: str = ""
 
     @property
     def version(self) -> int:

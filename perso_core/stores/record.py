@@ -18,7 +18,7 @@ from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.decision.membership import Membership
-from perso_core.decision.profile import Profile
+from perso_core.decision.profile import MARK_BYTES, Moved, Profile
 from perso_core.definitions.document import Definitions
 from perso_core.errors import UnreadableRecord
 
@@ -44,7 +44,8 @@ _INTEGERS: Final = range(-(2**63), 2**64)
 class _ProfileRecord(Struct, frozen=True, array_like=True):
     """A profile but for its key, version (columns of their own) and events (rows of their own).
 
-    realized, exited: audience id -> since_ms. Fields are only ever added at the end.
+    realized, exited: audience id -> since_ms. moved: at_ms, to, version, the marks one after the
+    other. Fields are only ever added at the end.
     """
 
     attributes: dict[str, Any]
@@ -54,6 +55,8 @@ class _ProfileRecord(Struct, frozen=True, array_like=True):
     evaluated_ms: int
     snapshot_id: str
     datastreams: tuple[str, ...] = ()
+    brought: dict[str, dict[str, Any]] = {}
+    moved: tuple[tuple[int, bytes, int, bytes], ...] = ()
 
 
 class _EventRecord(Struct, frozen=True, array_like=True):
@@ -97,8 +100,17 @@ def profile_record(profile: Profile) -> bytes:
             profile.evaluated_ms,
             profile.snapshot_id,
             profile.datastreams,
+            *_fields_of_moves(profile),
         ),
     )
+
+
+def _fields_of_moves(profile: Profile) -> tuple[Any, ...]:
+    """Nothing of most profiles: no byte is written for those."""
+    if not profile.brought and not profile.moved:
+        return ()
+    moved = ((one.at_ms, one.to, one.version, b"".join(sorted(one.marks))) for one in profile.moved)
+    return profile.brought, tuple(moved)
 
 
 def profile_from(key: str, version: int, record: bytes, events: Sequence[Event]) -> Profile:
@@ -117,7 +129,15 @@ def profile_from(key: str, version: int, record: bytes, events: Sequence[Event])
         evaluated_ms=kept.evaluated_ms,
         snapshot_id=kept.snapshot_id,
         datastreams=kept.datastreams,
+        brought=kept.brought,
+        moved=tuple(_moved(*fields) for fields in kept.moved),
     )
+
+
+def _moved(at_ms: int, to: bytes, version: int, marks: bytes) -> Moved:
+    size = MARK_BYTES
+    each = frozenset(marks[at : at + size] for at in range(0, len(marks), size))
+    return Moved(at_ms=at_ms, to=to, version=version, marks=each)
 
 
 def _memberships(

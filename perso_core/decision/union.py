@@ -1,0 +1,197 @@
+"""A profile becomes part of another one: nothing is lost, again changes nothing, and of several it
+does not matter which comes first.
+
+So nothing here goes by order. Where two reports of one event, or two profiles that fill the same
+gap, say different things, which of them is kept depends on what they say alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct, structs
+
+from perso_core.decision.attributes import MAX_RECORD_BYTES
+from perso_core.decision.event import Event
+from perso_core.decision.graph import rank
+from perso_core.decision.identity import identity_of
+from perso_core.decision.membership import Membership
+from perso_core.decision.profile import (
+    Moved,
+    Profile,
+    mark_of,
+    seen_on,
+    with_claims,
+    without_moves_before,
+)
+
+# So long after it was moved, an event that is reported again counts no more (DESIGN.md, P5): of
+# the newest events only, so that the marks take 4 KB at most.
+MOVED_KNOWN_MS = 24 * 60 * 60 * 1000
+MAX_MARKS = 500
+MAX_MOVES = 16
+
+
+class United(Struct, frozen=True, kw_only=True):
+    """profile: the one with all of the other in it, its version beyond both. rest: what stays of
+    the other one under its key."""
+
+    profile: Profile
+    rest: Profile
+
+
+def holds_something(profile: Profile) -> bool:
+    """Whether there is something in it that could become another profile's."""
+    return bool(profile.events or profile.attributes or profile.claims or profile.brought)
+
+
+def united(
+    into: Profile,
+    other: Profile,
+    *,
+    now_ms: int,
+    max_events: int,
+    priority: Sequence[str] = (),
+) -> United:
+    """All of the other profile becomes part of `into`. Both were brought to now_ms, and their
+    events are whole, unless only the rest of them is asked for.
+
+    max_events: the newest are kept. priority: see graph.rank; of two profiles that fill one gap,
+    that of the higher namespace does. Memberships are those of both; the rules run when the
+    profile is next read, as of now_ms. Cost: O(events of both).
+    """
+    version = max(into.version or now_ms, other.version) + 1
+    events = _events_of_both(into.events, other.events)
+    known = into
+    for datastream_id in other.datastreams:
+        known = seen_on(known, datastream_id)
+    own = identity_of(into.key)
+    claims = (identity_of(other.key), *other.claims)
+    known = with_claims(known, tuple(claim for claim in claims if claim != own))
+    return United(
+        profile=structs.replace(
+            known,
+            version=version,
+            events=events[-max_events:],
+            memberships=_memberships_of_both(into.memberships, other.memberships),
+            brought=_brought(into, other, priority),
+            evaluated_ms=max(into.evaluated_ms, other.evaluated_ms),
+            snapshot_id=into.snapshot_id or other.snapshot_id,
+        ),
+        rest=_rest(other, to=into.key, version=version, now_ms=now_ms),
+    )
+
+
+def version_to_see(rest: Profile, key: str) -> int:
+    """The version from which on the profile under that key has what was moved out of this one; 0:
+    nothing was, or so long ago that everybody knows."""
+    mark = mark_of(key)
+    return max((one.version for one in rest.moved if one.to == mark), default=0)
+
+
+def _rest(other: Profile, *, to: str, version: int, now_ms: int) -> Profile:
+    """An empty profile. It goes on counting its versions, so that no process takes a state from
+    before for a newer one; and a server may name a device that its datastream has seen."""
+    moves = without_moves_before(other, now_ms - MOVED_KNOWN_MS).moved
+    newest = [mark_of(event.id) for event in other.events[-MAX_MARKS:]]
+    moved = Moved(at_ms=now_ms, to=mark_of(to), version=version, marks=frozenset(newest))
+    room, kept = MAX_MARKS, list[Moved]()
+    for one in (moved, *reversed(moves))[:MAX_MOVES]:
+        room -= len(one.marks)
+        if room < 0:
+            break
+        kept.append(one)
+    return Profile(
+        key=other.key,
+        version=other.version + 1,
+        datastreams=other.datastreams,
+        evaluated_ms=other.evaluated_ms,
+        snapshot_id=other.snapshot_id,
+        moved=tuple(reversed(kept)),
+    )
+
+
+def _events_of_both(one: Sequence[Event], other: Sequence[Event]) -> tuple[Event, ...]:
+    """Each event once, oldest first."""
+    by_id = {event.id: event for event in one}
+    for event in other:
+        known = by_id.get(event.id)
+        by_id[event.id] = event if known is None else event_of_both(known, event)
+    return tuple(sorted(by_id.values(), key=lambda event: event.timestamp_ms))
+
+
+def event_of_both(one: Event, other: Event) -> Event:
+    """One event of two reports of it, with all that either of them knew."""
+    if one == other:
+        return one
+    timestamp_ms = min(one.timestamp_ms, other.timestamp_ms)
+    stamps = [stamp for stamp in (one.client_timestamp, other.client_timestamp) if stamp]
+    return Event(
+        id=one.id,
+        timestamp_ms=timestamp_ms,
+        xdm={**_of_both(one.xdm, other.xdm), "timestamp": timestamp_ms},
+        client_timestamp=min(stamps, default=None),
+    )
+
+
+def _memberships_of_both(
+    one: Mapping[str, Membership], other: Mapping[str, Membership]
+) -> dict[str, Membership]:
+    """Of one audience: in it, if either is, since the earlier of the two; else since it was left
+    last."""
+    both = dict(one)
+    for audience_id, member in other.items():
+        known = both.get(audience_id)
+        both[audience_id] = member if known is None else min(known, member, key=_standing)
+    return both
+
+
+def _standing(member: Membership) -> tuple[bool, int]:
+    left = member.status == "exited"
+    return left, -member.since_ms if left else member.since_ms
+
+
+# ---- attributes ----------------------------------------------------------------
+
+
+def _brought(into: Profile, other: Profile, priority: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What fills the gaps of `into` from now on."""
+    trees: dict[str, dict[str, Any]] = {name: dict(tree) for name, tree in into.brought.items()}
+    namespace = identity_of(other.key).namespace
+    for name, tree in ((namespace, other.attributes), *other.brought.items()):
+        if tree:
+            trees[name] = _of_both(trees.get(name, {}), tree)
+    in_order = sorted(trees, key=lambda name: rank(name, priority))
+    return _within_record({name: trees[name] for name in in_order})
+
+
+def _within_record(trees: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """As much as one record may hold: of the highest namespace first, by name."""
+    kept: dict[str, dict[str, Any]] = {}
+    room = MAX_RECORD_BYTES
+    for namespace, tree in trees.items():
+        for name in sorted(tree):
+            room -= len(msgspec.json.encode({name: tree[name]}))
+            if room < 0:
+                return kept
+            kept.setdefault(namespace, {})[name] = tree[name]
+    return kept
+
+
+def _of_both(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """All fields of both, inside of objects, too. Of two values one is kept, whichever is asked
+    first: an object rather than anything else, and else by what they are written as."""
+    both = dict(one)
+    for name, value in other.items():
+        both[name] = _one_of(both[name], value) if name in both else value
+    return both
+
+
+def _one_of(one: Any, other: Any) -> Any:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return _of_both(one, other)
+    if isinstance(one, Mapping) or isinstance(other, Mapping):
+        return one if isinstance(one, Mapping) else other
+    return min(one, other, key=repr)
