@@ -8,8 +8,10 @@ from msgspec import Struct, field, structs
 
 from perso_core.decision.consent import Consent, refused
 from perso_core.decision.event import Event
+from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.profile import Profile
+from perso_core.decision.union import United, event_of_both
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
 from perso_core.stores.batch import (
@@ -20,6 +22,7 @@ from perso_core.stores.batch import (
     erased_since,
 )
 from perso_core.stores.clock import Clock, system_clock_ms
+from perso_core.stores.links import NOT_JOINED, Joined, Joining, Link
 from perso_core.stores.protocol import Committed, News, Stored, StoredDefinitions
 
 
@@ -36,8 +39,11 @@ class MemoryDatabase(Struct):
 
     profiles: dict[str, Profile] = field(default_factory=dict)  # without their events
     events: dict[str, dict[str, Event]] = field(default_factory=dict)  # by key, by id
+    arrivals: dict[str, dict[str, int]] = field(default_factory=dict)  # the same, in which order
+    arrived: int = 0
     consents: dict[str, Consent] = field(default_factory=dict)
     erased_ms: dict[str, int] = field(default_factory=dict)
+    links: dict[str, tuple[str, int]] = field(default_factory=dict)  # canonical key, linked_ms
     definitions: list[StoredDefinitions] = field(default_factory=list)
     notices: list[_Notice] = field(default_factory=list)
     notice_sequence: int = 0
@@ -64,10 +70,12 @@ class MemoryStore:
             events = self._ordered(key)[-self._max_events :]
             profile = structs.replace(profile, events=tuple(events))
         erased_ms = self._database.erased_ms.get(key, 0)
-        return Stored(profile, self._database.consents.get(key), erased_ms)
+        linked_to, _ = self._database.links.get(key, ("", 0))
+        return Stored(profile, self._database.consents.get(key), erased_ms, linked_to=linked_to)
 
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
-        kept = self._database.profiles.keys() | self._database.consents.keys()
+        database = self._database
+        kept = database.profiles.keys() | database.consents.keys() | database.links.keys()
         return tuple(sorted(key for key in kept if identity_of(key) == identity))
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
@@ -78,6 +86,19 @@ class MemoryStore:
             elif announce or change.told_at_once:
                 self._announce(change.key)
         return Committed(frozenset(conflicts))
+
+    async def join(self, joining: Joining) -> Joined:
+        if not self._may_join(joining):
+            return NOT_JOINED
+        if joining.united is not None:
+            self._move(joining, joining.united)
+        changed = self._link(joining) if joining.linked else ()
+        for key in (joining.source, joining.target, *changed):
+            self._announce(key)
+        return Joined(True, changed)
+
+    async def links(self, key: str) -> tuple[Link, ...]:
+        return tuple(self._linked_to(key))
 
     async def definitions(self) -> StoredDefinitions | None:
         saved = self._database.definitions
@@ -117,8 +138,17 @@ class MemoryStore:
                 return False
         if change.erased_ms is not None:
             database.erased_ms[change.key] = change.erased_ms
+            for link in self._linked_to(change.key):
+                del database.links[link.key]
+                self._announce(link.key)
         if change.forgotten:
-            for kept in (database.profiles, database.events, database.consents):
+            for kept in (
+                database.profiles,
+                database.events,
+                database.arrivals,
+                database.consents,
+                database.links,
+            ):
                 kept.pop(change.key, None)
         if change.profile is not None:
             stored = database.profiles.get(change.key)
@@ -133,6 +163,10 @@ class MemoryStore:
     def _keep_events(self, change: KeyChange) -> None:
         kept = self._database.events.setdefault(change.key, {})
         kept.update((event.id, event) for event in change.events)
+        arrivals = self._database.arrivals.setdefault(change.key, {})
+        for event in change.events:
+            self._database.arrived += 1
+            arrivals.setdefault(event.id, self._database.arrived)
         if change.sweep:
             newest = self._ordered(change.key)[-self._max_events :]
             from_ms = change.events_from_ms
@@ -143,7 +177,58 @@ class MemoryStore:
 
     def _ordered(self, key: str) -> list[Event]:
         kept = self._database.events.get(key, {}).values()
-        return sorted(kept, key=lambda event: event.timestamp_ms)
+        arrivals = self._database.arrivals.get(key, {})
+        return sorted(kept, key=lambda event: (event.timestamp_ms, arrivals[event.id]))
+
+    def _may_join(self, joining: Joining) -> bool:
+        database = self._database
+        if joining.target in database.links:
+            return False
+        if any(refused(database.consents.get(key)) for key in (joining.source, joining.target)):
+            return False
+        erased_ms = database.erased_ms.get(joining.target, -1)
+        decided_ms, now_ms = joining.decided_ms, self._clock_ms()
+        if not joining.target_version and erased_since(
+            erased_ms, decided_ms=decided_ms, now_ms=now_ms
+        ):
+            return False
+        if joining.united is None:
+            return True
+        kept = (database.profiles.get(key) for key in (joining.source, joining.target))
+        versions = [profile.version if profile else 0 for profile in kept]
+        return versions == [joining.source_version, joining.target_version]
+
+    def _move(self, joining: Joining, united: United) -> None:
+        database, source, target = self._database, joining.source, joining.target
+        database.profiles[source] = united.rest
+        database.profiles[target] = structs.replace(united.profile, events=())
+        events, arrivals = database.events.setdefault(target, {}), database.arrivals
+        for id, event in database.events.pop(source, {}).items():
+            events[id] = event_of_both(events[id], event) if id in events else event
+        both = (arrivals.pop(source, {}), arrivals.get(target, {}))
+        arrivals[target] = {id: min(of_one[id] for of_one in both if id in of_one) for id in events}
+        newest = self._ordered(target)[-self._max_events :]
+        database.events[target] = {event.id: event for event in newest}
+
+    def _link(self, joining: Joining) -> tuple[str, ...]:
+        """Keys of the other identities whose link changed."""
+        links = self._database.links
+        moved = self._linked_to(joining.source)
+        for link in moved:
+            links[link.key] = (joining.target, link.linked_ms)
+        links[joining.source] = (joining.target, joining.decided_ms)
+        dropped = self._linked_to(joining.target)[: -(MAX_IDENTITIES - 1)]
+        for link in dropped:
+            del links[link.key]
+        return tuple(link.key for link in (*moved, *dropped))
+
+    def _linked_to(self, canonical: str) -> list[Link]:
+        found = [
+            Link(key, linked_ms)
+            for key, (to, linked_ms) in self._database.links.items()
+            if to == canonical
+        ]
+        return sorted(found, key=lambda link: (link.linked_ms, link.key))
 
     def _announce(self, key: str | None) -> None:
         self._database.notice_sequence += 1

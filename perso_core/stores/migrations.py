@@ -70,6 +70,18 @@ CREATE TABLE IF NOT EXISTS erased (
 """,
         undone="DROP TABLE erased;",
     ),
+    # Identities that are part of another one's profile. Who does not know them would keep and
+    # answer from a profile that is another one's by now.
+    Step(
+        number=3,
+        oldest=3,
+        made="""
+CREATE TABLE link (
+    key TEXT PRIMARY KEY, canonical TEXT NOT NULL, linked_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX link_by_canonical ON link (canonical, linked_ms, key);
+""",
+        undone="DROP TABLE link;",
+    ),
 )
 
 # What was taken, and who may use the file since. It is there before any step is.

@@ -12,17 +12,20 @@ from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
+from perso_core.stores.links import Joined, Joining, Link
 
 
 class Stored(Struct, frozen=True):
     """What is kept under one profile key. profile None: nothing (or unreadable: quarantined).
     erased_ms: when all that was here was erased last; 0: never, or so long ago that nothing from
-    before can still come. set_aside: something of it could not be read just now."""
+    before can still come. set_aside: something of it could not be read just now. linked_to: the key
+    of the profile that this identity is part of; "": of none."""
 
     profile: Profile | None = None
     consent: Consent | None = None
     erased_ms: int = 0
     set_aside: bool = False
+    linked_to: str = ""
 
 
 class StoredDefinitions(Struct, frozen=True):
@@ -61,9 +64,9 @@ class Store(Protocol):
         ...
 
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
-        """Keys with a profile or a consent of an identity, ascending: of every organisation and
-        datastream that there ever was, and of an ECID those of devices that merely named it.
-        O(keys)."""
+        """Keys with a profile, a consent or a link of an identity, ascending: of every
+        organisation and datastream that there ever was, and of an ECID those of devices that
+        merely named it. O(keys)."""
         ...
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
@@ -79,6 +82,21 @@ class Store(Protocol):
         announce: tell other processes of the changed keys (they hear it in `news`). Of what was
         forgotten and of changed consents they are told in any case.
         """
+        ...
+
+    async def join(self, joining: Joining) -> Joined:
+        """Make one profile part of another (one transaction, on disk when this returns), and tell
+        other processes of all keys that it changes.
+
+        Nothing is kept where a stored version is another one than it was decided on, where either
+        visitor has refused, where the target was erased since or is a link itself. Events go on
+        with the places in which they arrived. No link leads to a link. Of more than MAX_IDENTITIES
+        of one profile the oldest links go.
+        """
+        ...
+
+    async def links(self, key: str) -> tuple[Link, ...]:
+        """The identities that are part of the profile of this key, those linked first first."""
         ...
 
     async def definitions(self) -> StoredDefinitions | None:

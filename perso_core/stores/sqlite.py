@@ -21,6 +21,7 @@ from perso_core.stores.forking import (
     opened_before_fork,
     refuse_after_fork,
 )
+from perso_core.stores.links import Joined, Joining, Link
 from perso_core.stores.protocol import Committed, News, Stored, StoredDefinitions
 from perso_core.stores.soundness import refuse_damaged
 from perso_core.stores.sqlite_file import create_file
@@ -75,6 +76,12 @@ class SqliteStore:
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
         return Committed(await self._write(lambda: self._writer.commit(entries, announce)))
+
+    async def join(self, joining: Joining) -> Joined:
+        return await self._write(lambda: self._writer.join(joining))
+
+    async def links(self, key: str) -> tuple[Link, ...]:
+        return await self._read(lambda: self._reader.links(key))
 
     async def definitions(self) -> StoredDefinitions | None:
         return await self._read(lambda: self._reader.definitions())

@@ -17,6 +17,7 @@ from perso_core.decision.profile import Profile
 from perso_core.errors import StoreTooNew, UnreadableRecord
 from perso_core.stores.batch import erasure_mark
 from perso_core.stores.forking import never_closed
+from perso_core.stores.links import Link
 from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.protocol import News, Stored, StoredDefinitions
 from perso_core.stores.record import (
@@ -63,8 +64,9 @@ class Reader:
             events = _newest_events(connection, key, self._max_events) if profile else []
             consent = connection.execute("SELECT record FROM consent WHERE key = ?", (key,)).get
             erased_ms = self._erased_ms(connection, key)
+            linked = connection.execute("SELECT canonical FROM link WHERE key = ?", (key,)).get
             connection.execute("COMMIT")
-        return _loaded(key, profile, events, consent, erased_ms)
+        return _loaded(key, profile, events, consent, erased_ms, linked or "")
 
     @staticmethod
     def _erased_ms(connection: apsw.Connection, key: str) -> int:
@@ -79,12 +81,20 @@ class Reader:
         found = " UNION ".join(
             f"SELECT key FROM {table} WHERE key = :own OR (key >= :first AND key < :after)"
             " OR substr(key, -length(:ending)) = :ending"
-            for table in ("profile", "consent")
+            for table in ("profile", "consent", "link")
         )
         with self._opened() as connection:
             rows = connection.execute(f"{found} ORDER BY key", asked).fetchall()
         keys = (row[0] for row in cast(list[tuple[str]], rows))
         return tuple(key for key in keys if identity_of(key) == identity)
+
+    def links(self, key: str) -> tuple[Link, ...]:
+        with self._opened() as connection:
+            rows = connection.execute(
+                "SELECT key, linked_ms FROM link WHERE canonical = ? ORDER BY linked_ms, key",
+                (key,),
+            ).fetchall()
+        return tuple(Link(*row) for row in cast(list[tuple[str, int]], rows))
 
     def definitions(self) -> StoredDefinitions | None:
         """Raises UnreadableRecord, StoreUnavailable."""
@@ -159,12 +169,14 @@ def _loaded(
     events: list[bytes],
     consent: bytes | None,
     erased_ms: int,
+    linked_to: str,
 ) -> Loaded:
     unreadable: list[Unreadable] = []
     stored = Stored(
         _profile(key, *profile, events, unreadable) if profile else None,
         _consent(key, consent, unreadable) if consent is not None else None,
         erased_ms,
+        linked_to=linked_to,
     )
     if unreadable:
         stored = structs.replace(stored, set_aside=True)

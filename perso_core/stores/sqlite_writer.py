@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import apsw
 from msgspec import Struct
@@ -13,6 +13,7 @@ from perso_core.decision.consent import Consent, refused
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
 from perso_core.errors import UnreadableRecord
+from perso_core.stores import sqlite_links
 from perso_core.stores.batch import (
     ERASED_KNOWN_MS,
     KEPT_NOTICES,
@@ -24,6 +25,7 @@ from perso_core.stores.batch import (
 )
 from perso_core.stores.clock import Clock, system_clock_ms
 from perso_core.stores.forking import never_closed
+from perso_core.stores.links import NOT_JOINED, Joined, Joining
 from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.record import (
     consent_from_record,
@@ -81,6 +83,25 @@ class Writer:
         """Keep the entries; the keys in conflict. Raises StoreUnavailable: nothing was kept."""
         rows = [_encoded(change) for change in changes_by_key(entries)]
         return self._in_transaction(lambda connection: self._keep_all(connection, rows, announce))
+
+    def join(self, joining: Joining) -> Joined:
+        """See Store. Raises StoreUnavailable: nothing was kept."""
+        records = sqlite_links.encoded(joining)
+
+        def join(connection: apsw.Connection) -> Joined:
+            if any(
+                refused(_consent_of(connection, one)) for one in (joining.source, joining.target)
+            ):
+                return NOT_JOINED
+            begins = not joining.target_version
+            if begins and self._erased_since(connection, joining.target, joining.decided_ms):
+                return NOT_JOINED
+            joined = sqlite_links.join(connection, joining, records, max_events=self._max_events)
+            if joined.kept:
+                self._announce(connection, [joining.source, joining.target, *joined.links])
+            return joined
+
+        return self._in_transaction(join)
 
     def save_definitions(self, definitions: Definitions, saved_ms: int) -> int:
         record = definitions_record(definitions, saved_ms)
@@ -151,10 +172,14 @@ class Writer:
         change = row.change
         before = _stored_consent(connection, change)
         consent = consent_after(change, before)
-        if change.begins and (refused(consent) or self._erased_since(connection, change)):
+        if change.begins and refused(consent):
+            return False
+        anew = change.begins and not change.forgotten
+        if anew and self._erased_since(connection, change.key, change.decided_ms):
             return False
         if change.erased_ms is not None:
             _mark_erased(connection, change.key, change.erased_ms)
+            self._unlink(connection, change.key)
         if change.forgotten:
             for table in TABLES_BY_KEY:
                 connection.execute(f"DELETE FROM {table} WHERE key = ?", (change.key,))
@@ -174,15 +199,13 @@ class Writer:
             connection.execute("REPLACE INTO consent VALUES (?, ?)", (change.key, record))
         return True
 
-    def _erased_since(self, connection: apsw.Connection, change: KeyChange) -> bool:
+    def _erased_since(self, connection: apsw.Connection, key: str, decided_ms: int) -> bool:
         """Whether the profile was erased after this was decided: it must not come back by it."""
-        if change.forgotten:
-            return False
         erased_ms: int | None = connection.execute(
-            "SELECT erased_ms FROM erased WHERE mark = ?", (erasure_mark(change.key),)
+            "SELECT erased_ms FROM erased WHERE mark = ?", (erasure_mark(key),)
         ).get
         return erased_ms is not None and erased_since(
-            erased_ms, decided_ms=change.decided_ms, now_ms=self._clock_ms()
+            erased_ms, decided_ms=decided_ms, now_ms=self._clock_ms()
         )
 
     def _sweep(self, connection: apsw.Connection, change: KeyChange) -> None:
@@ -192,6 +215,12 @@ class Writer:
             "  ORDER BY timestamp_ms DESC, sequence DESC LIMIT -1 OFFSET ?))",
             (change.key, change.events_from_ms, change.key, self._max_events),
         )
+
+    def _unlink(self, connection: apsw.Connection, key: str) -> None:
+        """Whose profile this was begins anew under its own key."""
+        rows = connection.execute("DELETE FROM link WHERE canonical = ? RETURNING key", (key,))
+        if unlinked := [row[0] for row in cast(list[tuple[str]], rows.fetchall())]:
+            self._announce(connection, unlinked)
 
     def _announce(self, connection: apsw.Connection, keys: Sequence[str | None]) -> None:
         connection.executemany(
@@ -238,8 +267,12 @@ def _stored_consent(connection: apsw.Connection, change: KeyChange) -> Consent |
     """Where the change asks for it; it costs a search of the table."""
     if not change.begins and change.consent is None and change.signalled_ms is None:
         return None
+    return _consent_of(connection, change.key)
+
+
+def _consent_of(connection: apsw.Connection, key: str) -> Consent | None:
     record: bytes | None = connection.execute(
-        "SELECT record FROM consent WHERE key = ?", (change.key,)
+        "SELECT record FROM consent WHERE key = ?", (key,)
     ).get
     try:
         return consent_from_record(record) if record is not None else None

@@ -14,6 +14,7 @@ from perso_core.definitions.document import Definitions
 from perso_core.engine.engine import Answer, Engine, Interaction
 from perso_core.engine.journal import Entry, EventArrived
 from perso_core.errors import StoreUnavailable
+from perso_core.stores.links import Joined, Joining, Link
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import Committed, News, Store, Stored, StoredDefinitions
 from perso_core.worker.admit import Admission
@@ -58,6 +59,15 @@ class WatchedStore:
         committed = await self._store.commit(kept, announce=announce)
         refused = self.always_conflicts & {entry.key for entry in entries}
         return Committed(committed.conflicts | refused)
+
+    async def join(self, joining: Joining) -> Joined:
+        await self.gate.wait()
+        if self.failing:
+            raise self.failing
+        return await self._store.join(joining)
+
+    async def links(self, key: str) -> tuple[Link, ...]:
+        return await self._store.links(key)
 
     async def definitions(self) -> StoredDefinitions | None:
         if self.failing:

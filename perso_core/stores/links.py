@@ -1,0 +1,42 @@
+"""Identities that are one person's, and a profile that becomes part of another one."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from perso_core.decision.union import United
+
+
+class Link(Struct, frozen=True):
+    """An identity, by its key, whose profile is another one's, since when."""
+
+    key: str
+    linked_ms: int
+
+
+class Joining(Struct, frozen=True, kw_only=True):
+    """All of it is kept, or nothing.
+
+    united: what becomes of both profiles; None: nothing is to be moved. source_version,
+    target_version: the ones on which that was decided, which must be stored; 0: no row. linked:
+    the source's identity is part of the target's profile from now on, and so is whatever was part
+    of the source's.
+    """
+
+    source: str
+    target: str
+    decided_ms: int
+    united: United | None = None
+    source_version: int = 0
+    target_version: int = 0
+    linked: bool = False
+
+
+class Joined(Struct, frozen=True):
+    """kept: False: nothing was; decide anew. links: keys of other identities whose link changed."""
+
+    kept: bool
+    links: tuple[str, ...] = ()
+
+
+NOT_JOINED = Joined(False)

@@ -1,0 +1,124 @@
+"""One profile becomes part of another one, in the transaction of whoever writes."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import apsw
+from msgspec import Struct
+
+from perso_core.decision.event import Event
+from perso_core.decision.graph import MAX_IDENTITIES
+from perso_core.decision.union import event_of_both
+from perso_core.errors import UnreadableRecord
+from perso_core.stores.links import NOT_JOINED, Joined, Joining
+from perso_core.stores.record import event_from_record, event_record, profile_record
+
+
+class Encoded(Struct, frozen=True):
+    """The records that a joining writes: the source's and the target's profile."""
+
+    source: bytes = b""
+    target: bytes = b""
+
+
+def encoded(joining: Joining) -> Encoded:
+    """Made before the transaction begins, so that it is held shortly."""
+    united = joining.united
+    if united is None:
+        return Encoded()
+    return Encoded(profile_record(united.rest), profile_record(united.profile))
+
+
+def join(
+    connection: apsw.Connection, joining: Joining, records: Encoded, *, max_events: int
+) -> Joined:
+    """See Store.join; consent and erasure have been looked at."""
+    linked = "SELECT canonical FROM link WHERE key = ?"
+    if connection.execute(linked, (joining.target,)).get is not None:
+        return NOT_JOINED
+    if joining.united is not None:
+        for key, version in (
+            (joining.source, joining.source_version),
+            (joining.target, joining.target_version),
+        ):
+            if _version(connection, key) != version:
+                return NOT_JOINED
+        _move(connection, joining, records, max_events)
+    return Joined(True, _link(connection, joining) if joining.linked else ())
+
+
+def _version(connection: apsw.Connection, key: str) -> int:
+    return connection.execute("SELECT version FROM profile WHERE key = ?", (key,)).get or 0
+
+
+def _move(connection: apsw.Connection, joining: Joining, records: Encoded, max_events: int) -> None:
+    united = joining.united
+    assert united is not None, "there is something to move"
+    connection.executemany(
+        "INSERT INTO profile (key, version, record) VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET version = excluded.version, record = excluded.record",
+        [
+            (joining.source, united.rest.version, records.source),
+            (joining.target, united.profile.version, records.target),
+        ],
+    )
+    both = (joining.source, joining.target)
+    whole = _known_to_both(connection, *both)
+    # Of an event that both have the row that came first stays.
+    connection.execute(
+        "DELETE FROM event WHERE sequence IN (SELECT max(sequence) FROM event"
+        " WHERE key IN (?, ?) GROUP BY id HAVING count(*) = 2)",
+        both,
+    )
+    connection.execute("UPDATE event SET key = ? WHERE key = ?", (joining.target, joining.source))
+    connection.executemany(
+        "UPDATE event SET record = ?, timestamp_ms = ? WHERE key = ? AND id = ?",
+        [(event_record(one), one.timestamp_ms, joining.target, one.id) for one in whole],
+    )
+    connection.execute(
+        "DELETE FROM event WHERE sequence IN (SELECT sequence FROM event WHERE key = ?"
+        " ORDER BY timestamp_ms DESC, sequence DESC LIMIT -1 OFFSET ?)",
+        (joining.target, max_events),
+    )
+
+
+def _known_to_both(connection: apsw.Connection, source: str, target: str) -> list[Event]:
+    """The events that both reported, each as one. Of two records that cannot be read neither is
+    here: the row that stays is set aside when it is next read."""
+    rows = connection.execute(
+        "SELECT one.record, other.record FROM event AS one"
+        " JOIN event AS other ON other.key = ? AND other.id = one.id WHERE one.key = ?",
+        (target, source),
+    ).fetchall()
+    whole = []
+    for pair in cast(list[tuple[bytes, bytes]], rows):
+        readable = [event for record in pair if (event := _event(record)) is not None]
+        if readable:
+            whole.append(event_of_both(readable[0], readable[-1]))
+    return whole
+
+
+def _event(record: bytes) -> Event | None:
+    try:
+        return event_from_record(record)
+    except UnreadableRecord:
+        return None
+
+
+def _link(connection: apsw.Connection, joining: Joining) -> tuple[str, ...]:
+    """Keys of the other identities whose link changed."""
+    moved = connection.execute(
+        "UPDATE link SET canonical = ? WHERE canonical = ? RETURNING key",
+        (joining.target, joining.source),
+    ).fetchall()
+    connection.execute(
+        "REPLACE INTO link VALUES (?, ?, ?)",
+        (joining.source, joining.target, joining.decided_ms),
+    )
+    dropped = connection.execute(
+        "DELETE FROM link WHERE key IN (SELECT key FROM link WHERE canonical = ?"
+        " ORDER BY linked_ms DESC, key DESC LIMIT -1 OFFSET ?) RETURNING key",
+        (joining.target, MAX_IDENTITIES - 1),
+    ).fetchall()
+    return tuple(row[0] for row in cast(list[tuple[str]], [*moved, *dropped]))

@@ -1,0 +1,252 @@
+"""One profile becomes part of another one, and identities of it: what every store promises."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from pathlib import Path
+from random import Random
+
+import pytest
+from msgspec import structs
+
+from perso_core.decision.event import Event
+from perso_core.decision.graph import MAX_IDENTITIES
+from perso_core.decision.identity import Identity
+from perso_core.decision.profile import Profile
+from perso_core.decision.union import united
+from perso_core.stores.links import Joined, Joining, Link
+from perso_core.stores.memory import MemoryStore
+from perso_core.stores.protocol import News, Store
+from perso_core.stores.sqlite import open_sqlite
+from tests.building import NOON_MS, event
+from tests.stores.building import ANNA as PHONE
+from tests.stores.building import BERT as TABLET
+from tests.stores.building import arrived, chose, forgot
+from tests.stores.conftest import OpenStore
+
+ANNA = "o demo CRMID:4711"
+MAIL = "o demo Email:anna@shop.test"
+TELEPHONE = "o demo Phone:17"
+
+
+async def reported(store: Store, key: str, *events: Event) -> None:
+    """Events arrived under a key, one commit each."""
+    for one in events:
+        kept = (await store.load(key)).profile
+        committed = await store.commit([arrived(one, key, base=kept.version if kept else 0)])
+        assert not committed.conflicts
+
+
+def page(name: str, at_ms: int = NOON_MS) -> Event:
+    return event(event_id=name, at_ms=at_ms)
+
+
+async def joining(
+    store: Store, source: str, target: str, *, linked: bool = False, max_events: int = 100
+) -> Joining:
+    """As it is decided on what the store has."""
+    other = (await store.load(source)).profile
+    into = (await store.load(target)).profile or Profile(key=target)
+    both = united(into, other, now_ms=NOON_MS, max_events=max_events) if other else None
+    return Joining(
+        source=source,
+        target=target,
+        decided_ms=NOON_MS,
+        united=both,
+        source_version=other.version if other else 0,
+        target_version=into.version,
+        linked=linked,
+    )
+
+
+async def join(store: Store, source: str, target: str, **more: bool) -> Joined:
+    return await store.join(await joining(store, source, target, **more))
+
+
+async def ids(store: Store, key: str) -> list[str]:
+    kept = (await store.load(key)).profile
+    return [one.id for one in kept.events] if kept else []
+
+
+async def test_events_are_one_history_by_time_and_then_by_arrival(store: Store) -> None:
+    await reported(store, PHONE, page("first"), page("late", NOON_MS + 9))
+    await reported(store, ANNA, page("second"), page("early", NOON_MS - 9))
+    await reported(store, PHONE, page("third"))
+
+    assert (await join(store, PHONE, ANNA)).kept
+
+    assert await ids(store, ANNA) == ["early", "first", "second", "third", "late"]
+    assert await ids(store, PHONE) == []
+
+
+async def test_whichever_device_comes_first_the_profile_is_the_same(open_store: OpenStore) -> None:
+    kept = []
+    for n, order in enumerate(permutations((PHONE, TABLET, MAIL))):
+        # A customer for each order: one database holds them all.
+        store, customer = await open_store(), f"o demo CRMID:{n}"
+        mine = {key: f"{key}{n}" for key in (PHONE, TABLET, MAIL)}
+        for key, name, says in (
+            (PHONE, "a", "x"),
+            (TABLET, "b", ""),
+            (MAIL, "a", "y"),
+            (PHONE, "c", ""),
+            (TABLET, "a", "z"),
+        ):
+            await reported(store, mine[key], event(event_id=name, says=says))
+        for key in order:
+            assert (await join(store, mine[key], customer)).kept
+        profile = (await store.load(customer)).profile
+        assert profile is not None
+        kept.append(structs.replace(profile, key="", claims=(), version=0))
+
+    assert [one.id for one in kept[0].events] == ["a", "b", "c"]
+    assert all(one == kept[0] for one in kept)
+
+
+async def test_what_was_decided_on_another_version_is_not_kept(store: Store) -> None:
+    await reported(store, PHONE, page("one"))
+    await reported(store, ANNA, page("two"))
+    decided = await joining(store, PHONE, ANNA)
+
+    for moved in (PHONE, ANNA):
+        await reported(store, moved, page(f"meanwhile-{moved}"))
+        before = [await store.load(key) for key in (PHONE, ANNA)]
+        assert not (await store.join(decided)).kept
+        assert [await store.load(key) for key in (PHONE, ANNA)] == before
+        decided = await joining(store, PHONE, ANNA)
+
+    assert (await store.join(decided)).kept
+    assert not (await store.join(decided)).kept, "it is done"
+
+
+@pytest.mark.parametrize("whose", [PHONE, ANNA])
+async def test_where_either_refused_nothing_is_moved_or_linked(store: Store, whose: str) -> None:
+    await reported(store, PHONE, page("one"))
+    decided = await joining(store, PHONE, ANNA, linked=True)
+    await store.commit([chose("out", whose)])
+
+    assert not (await store.join(decided)).kept
+    assert not (await store.join(structs.replace(decided, united=None))).kept
+    assert await ids(store, ANNA) == []
+
+
+async def test_nothing_comes_into_a_profile_that_was_erased_since(store: Store) -> None:
+    await reported(store, PHONE, page("one"))
+    decided = await joining(store, PHONE, ANNA)
+    await store.commit([structs.replace(forgot(ANNA), now_ms=NOON_MS + 1)])
+
+    assert not (await store.join(decided)).kept
+    assert await ids(store, PHONE) == ["one"]
+
+
+async def test_a_linked_identity_is_told_where_its_profile_is(store: Store) -> None:
+    assert await join(store, MAIL, ANNA, linked=True) == Joined(True)
+
+    assert (await store.load(MAIL)).linked_to == ANNA
+    assert (await store.load(ANNA)).linked_to == ""
+    assert await store.links(ANNA) == (Link(MAIL, NOON_MS),)
+
+
+async def test_no_link_leads_to_a_link(store: Store) -> None:
+    await join(store, TELEPHONE, MAIL, linked=True)
+
+    assert (await join(store, MAIL, ANNA, linked=True)).links == (TELEPHONE,)
+    assert (await store.load(TELEPHONE)).linked_to == ANNA
+    assert not (await join(store, PHONE, MAIL, linked=True)).kept
+    assert not (await join(store, ANNA, MAIL, linked=True)).kept, "that would go round"
+
+
+async def test_a_link_that_is_said_to_lead_elsewhere_leads_there(store: Store) -> None:
+    await reported(store, MAIL, page("mail"))
+    await join(store, MAIL, ANNA, linked=True)
+    other = "o demo CRMID:4712"
+
+    moved = Joining(source=MAIL, target=other, decided_ms=NOON_MS + 1, linked=True)
+    assert (await store.join(moved)).kept
+
+    assert (await store.load(MAIL)).linked_to == other
+    assert (await ids(store, ANNA), await ids(store, other)) == (["mail"], [])
+    assert await store.links(ANNA) == ()
+
+
+async def test_of_too_many_identities_the_oldest_links_go(store: Store) -> None:
+    for n in range(MAX_IDENTITIES + 1):
+        linked = Joining(source=f"{MAIL}{n:02}", target=ANNA, decided_ms=NOON_MS + n, linked=True)
+        joined = await store.join(linked)
+        assert joined.links == ((f"{MAIL}{n - 49:02}",) if n >= 49 else ())
+
+    assert len(await store.links(ANNA)) == MAX_IDENTITIES - 1
+    assert (await store.load(f"{MAIL}01")).linked_to == ""
+
+
+async def test_with_a_profile_its_links_are_erased(open_store: OpenStore) -> None:
+    store, listener = await open_store(), await open_store()
+    await join(store, MAIL, ANNA, linked=True)
+    await join(store, TELEPHONE, ANNA, linked=True)
+    await listener.news()
+
+    await store.commit([forgot(TELEPHONE)])
+    assert await store.links(ANNA) == (Link(MAIL, NOON_MS),)
+    await store.commit([forgot(ANNA)])
+
+    assert await store.links(ANNA) == ()
+    assert (await store.load(MAIL)).linked_to == ""
+    assert (await listener.news()).keys == {ANNA, MAIL, TELEPHONE}
+
+
+async def test_who_refuses_keeps_the_links_that_lead_there(store: Store) -> None:
+    await join(store, MAIL, ANNA, linked=True)
+
+    await store.commit([chose("out", ANNA)])
+
+    assert (await store.load(MAIL)).linked_to == ANNA
+
+
+async def test_others_are_told_of_all_that_changed_and_oneself_of_nothing(
+    open_store: OpenStore,
+) -> None:
+    store, listener = await open_store(), await open_store()
+    await reported(store, MAIL, page("one"))
+    await join(store, TELEPHONE, MAIL, linked=True)
+    await listener.news()
+
+    await join(store, MAIL, ANNA, linked=True)
+
+    assert (await listener.news()).keys == {ANNA, MAIL, TELEPHONE}
+    assert await store.news() == News()
+
+
+async def test_a_linked_identity_is_found_though_it_never_had_a_profile(store: Store) -> None:
+    await join(store, TELEPHONE, ANNA, linked=True)
+
+    assert await store.keys_of(Identity("Phone", "17")) == (TELEPHONE,)
+
+
+async def test_the_newest_events_stay_where_both_have_too_many(open_store: OpenStore) -> None:
+    store = await open_store(max_events=3)
+    await reported(store, PHONE, page("a", NOON_MS), page("c", NOON_MS + 2))
+    await reported(store, ANNA, page("b", NOON_MS + 1), page("d", NOON_MS + 3))
+
+    assert (await store.join(await joining(store, PHONE, ANNA, max_events=3))).kept
+
+    assert await ids(store, ANNA) == ["b", "c", "d"]
+
+
+async def test_memory_and_disk_hold_the_same_whatever_is_joined(tmp_path: Path) -> None:
+    stores: list[Store] = [MemoryStore(), await open_sqlite(tmp_path / "perso.sqlite")]
+    keys = [PHONE, TABLET, ANNA, MAIL, TELEPHONE]
+    chance = Random(3)
+    for number in range(300):
+        source, target = chance.sample(keys, 2)
+        if chance.random() < 0.6:
+            name, at_ms = f"e{chance.randrange(20)}", NOON_MS + chance.randrange(3)
+            for store in stores:
+                await reported(store, source, event(event_id=name, at_ms=at_ms, n=number))
+        else:
+            linked = chance.random() < 0.3
+            joined = [await join(store, source, target, linked=linked) for store in stores]
+            assert joined[0] == joined[1]
+        for key in keys:
+            assert await stores[0].load(key) == await stores[1].load(key)
+            assert await stores[0].links(key) == await stores[1].links(key)
+    await stores[1].close()
