@@ -87,6 +87,8 @@ def united(
 def version_to_see(rest: Profile, key: str) -> int:
     """The version from which on the profile under that key has what was moved out of this one; 0:
     nothing was, or so long ago that everybody knows."""
+    if not rest.moved:
+        return 0
     mark = mark_of(key)
     return max((one.version for one in rest.moved if one.to == mark), default=0)
 

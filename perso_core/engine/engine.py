@@ -23,7 +23,6 @@ from perso_core.decision.profile import (
 )
 from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import Qualified, resumed
-from perso_core.decision.union import holds_something
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.apply import Applied, apply, current
 from perso_core.engine.hot_profiles import Hot, HotProfiles, Kept, State
@@ -220,22 +219,9 @@ class Engine:
         state = self._brought(hot.committed, now_ms)
         return state.qualified.profile if state.qualified else None
 
-    def linked_to(self, key: str) -> str | None:
-        """The key of the profile that this identity is part of; "": of none, None: it is not in
-        memory."""
-        hot = self._by_key.get(key)
-        return hot.committed.linked_to if hot is not None else None
-
-    def holds_something(self, key: str) -> bool:
-        """Whether the profile in memory has something that could become another one's."""
-        hot = self._by_key.get(key)
-        qualified = hot.latest.qualified if hot is not None else None
-        return qualified is not None and holds_something(qualified.profile)
-
-    def waits_for(self, key: str) -> int:
-        """The last change of the profile that is not committed; 0: all are."""
-        hot = self._by_key.get(key)
-        return hot.last_sequence if hot is not None and hot.pending else 0
+    def held(self, key: str) -> Hot | None:
+        """The profile as it is in memory, to be read alone; None: it is not there."""
+        return self._by_key.get(key)
 
     def keys(self) -> frozenset[str]:
         """Of the profiles in memory."""

@@ -65,7 +65,13 @@ class Admission:
                 stored = await self._current(key)
                 set_aside |= stored.set_aside
                 now_ms = self._clock_ms()
-                self._engine.admit(key, stored.profile, stored.consent, now_ms=now_ms)
+                self._engine.admit(
+                    key,
+                    stored.profile,
+                    stored.consent,
+                    now_ms=now_ms,
+                    linked_to=stored.linked_to,
+                )
             # No await between admitting and deciding: nothing can evict what was just admitted.
             answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         if answer.sequence:
@@ -79,6 +85,12 @@ class Admission:
             self._loading.pop(one, None)
             if one in self._asked:
                 self._asked[one].news += 1
+
+    async def take_over(self, key: str) -> None:
+        """This process wrote the profile itself, past the engine."""
+        self.heard(key)
+        if self._engine.held(key) is not None:
+            await self._catch_up(key, whole=False)
 
     async def _catch_up(self, key: str, *, whole: bool) -> None:
         """Take over what is stored, such as what another process wrote, before its announcement is

@@ -39,6 +39,7 @@ def renew(engine: Engine, key: str, stored: Stored, *, now_ms: int, whole: bool 
         now_ms=now_ms,
         erased_ms=stored.erased_ms,
         whole=whole,
+        linked_to=stored.linked_to,
     )
 
 

@@ -1,0 +1,190 @@
+"""What is one person's becomes one profile: a device's part moves in, identities are linked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from msgspec import structs
+
+from perso_core.decision.consent import refused
+from perso_core.decision.profile import Profile
+from perso_core.decision.union import holds_something, united, version_to_see
+from perso_core.engine.engine import OPERATOR, Answer, Engine, Interaction, NeedProfile
+from perso_core.errors import StoreUnavailable
+from perso_core.stores.links import Joining
+from perso_core.stores.protocol import Store
+from perso_core.worker.admit import Admission
+from perso_core.worker.drain import Drain
+
+# So often may others be faster with one of two profiles before whoever waits hears that it failed.
+MAX_ROUNDS = 8
+
+
+class IdentityGraph:
+    """Keys are told apart by their tenant (decision/identity.py), which is in them: nothing here
+    looks for an identity without it.
+
+    max_events: kept per profile. Methods raise StoreUnavailable, and Overloaded where too many
+    profiles are loading. What one of them began goes on when its caller gives up.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        drain: Drain,
+        admission: Admission,
+        *,
+        clock_ms: Callable[[], int],
+        max_events: int = 5_000,
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._drain = drain
+        self._admission = admission
+        self._clock_ms = clock_ms
+        self._max_events = max_events
+        self._joining: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    async def canonical(self, key: str) -> str:
+        """The key of the profile that an identity is part of; its own where it is of none. Costs no
+        read where its profile is in memory."""
+        hot = self._engine.held(key)
+        if hot is None:
+            await self._admitted(key)
+            hot = self._engine.held(key)
+            assert hot is not None, "it was admitted, with no await since"
+        return hot.committed.linked_to or key
+
+    def holds_something(self, key: str) -> bool:
+        """Whether the profile, which was just asked for, has something to be moved."""
+        hot = self._engine.held(key)
+        qualified = hot.latest.qualified if hot is not None else None
+        return qualified is not None and holds_something(qualified.profile)
+
+    def version_to_see(self, key: str, *, left: str) -> int:
+        """The version from which on a profile has what was moved into it from `left`; 0: nothing
+        was lately, as far as is known here."""
+        hot = self._engine.held(left)
+        qualified = hot.committed.qualified if hot is not None else None
+        return version_to_see(qualified.profile, key) if qualified is not None else 0
+
+    async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> None:
+        """All that the source holds becomes part of the target, durably. Nothing does where either
+        visitor has refused. priority: see graph.rank."""
+        await self._once(source, target, self._join(source, target, priority, linked=False))
+
+    async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> str:
+        """Identities of one person, the canonical one first: what the others have becomes part of
+        its profile, durably, and they lead there from now on. One that led elsewhere leads here;
+        what it brought there stays there. Returns the key of the profile."""
+        target = await self.canonical(keys[0])
+        for key in keys[1:]:
+            found = await self.canonical(key)
+            if found != target:
+                await self._once(key, target, self._join(key, target, priority, linked=True))
+            elif key != target and self.holds_something(key):
+                # Another process kept it before it heard of the link.
+                await self.move(key, target, priority)
+        return target
+
+    # ---- inside -----------------------------------------------------------------
+
+    async def _once(self, source: str, target: str, work: Coroutine[Any, Any, None]) -> None:
+        """One at a time for the same two; whoever gives up does not end it for the others."""
+        task = self._joining.get((source, target))
+        if task is None:
+            task = self._joining[source, target] = asyncio.create_task(work)
+            task.add_done_callback(lambda done: self._end(source, target, done))
+        else:
+            work.close()
+        await asyncio.shield(task)
+
+    def _end(self, source: str, target: str, task: asyncio.Task[None]) -> None:
+        del self._joining[source, target]
+        # Read it, so that asyncio does not complain where everyone has given up waiting.
+        if not task.cancelled():
+            task.exception()
+
+    async def _join(
+        self, source: str, target: str, priority: Sequence[str], *, linked: bool
+    ) -> None:
+        for _ in range(MAX_ROUNDS):
+            for key in (source, target):
+                await self._settled(key)
+            if await self.canonical(target) != target:
+                return  # it became part of another one: the next call finds that
+            other, into = (self._committed(key) for key in (source, target))
+            if isinstance(other, NeedProfile) or isinstance(into, NeedProfile):
+                continue  # evicted meanwhile
+            if self._refused(source) or self._refused(target):
+                return
+            joining = self._decided(source, target, other, into, priority, linked=linked)
+            if joining is None:
+                return
+            joined = await self._store.join(joining)
+            for key in (source, target, *joined.links):
+                await self._admission.take_over(key)
+            if joined.kept:
+                return
+        raise StoreUnavailable(
+            "two profiles of one person were not joined: others wrote them all the while.",
+            fix="Send it again; if it stays, find who writes that profile so often.",
+        )
+
+    async def _settled(self, key: str) -> None:
+        """In memory, and all that was decided of it is on disk."""
+        await self._admitted(key)
+        hot = self._engine.held(key)
+        if hot is not None and hot.pending:
+            self._drain.wake()
+            await self._drain.durable(hot.last_sequence)
+
+    async def _admitted(self, key: str) -> Answer:
+        return await self._admission.decide(Interaction(profile_key=key, datastream_id=OPERATOR))
+
+    def _decided(
+        self,
+        source: str,
+        target: str,
+        other: Profile | None,
+        into: Profile | None,
+        priority: Sequence[str],
+        *,
+        linked: bool,
+    ) -> Joining | None:
+        """What the store is asked for; None: there is nothing to be done. other, into: as they are
+        committed."""
+        moves = other is not None and holds_something(other)
+        if not moves and not linked:
+            return None
+        both = None
+        if other is not None and moves:
+            # The store has the events whole, and makes one history of them.
+            without = structs.replace(into or Profile(key=target), events=())
+            both = united(
+                without,
+                other,
+                now_ms=self._clock_ms(),
+                max_events=self._max_events,
+                priority=priority,
+            )
+        return Joining(
+            source=source,
+            target=target,
+            decided_ms=self._clock_ms(),
+            united=both,
+            source_version=other.version if other else 0,
+            target_version=into.version if into else 0,
+            linked=linked,
+        )
+
+    def _refused(self, key: str) -> bool:
+        asked = Interaction(profile_key=key, datastream_id=OPERATOR)
+        answer = self._engine.decide(asked, now_ms=self._clock_ms())
+        return isinstance(answer, Answer) and refused(answer.consent)
+
+    def _committed(self, key: str) -> Profile | NeedProfile | None:
+        return self._engine.profile(key, now_ms=self._clock_ms())

@@ -1,0 +1,188 @@
+"""Two profiles become one while both are being written, here and in other processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+
+from perso_core.engine.engine import Seen
+from perso_core.engine.journal import Entry
+from perso_core.errors import StoreUnavailable
+from perso_core.stores.links import NOT_JOINED, Joined, Joining
+from perso_core.stores.memory import MemoryDatabase, MemoryStore
+from perso_core.stores.protocol import Committed, Stored
+from perso_core.worker.identity_graph import IdentityGraph
+from tests.building import NOON_MS
+from tests.soaking import times
+from tests.worker.stack import ANNA as PHONE
+from tests.worker.stack import BERT as TABLET
+from tests.worker.stack import Stack, WatchedStore, running, settled
+
+ANNA = "o demo CRMID:4711"
+
+
+def graph_of(stack: Stack) -> IdentityGraph:
+    return IdentityGraph(
+        stack.engine, stack.store, stack.drain, stack.admission, clock_ms=lambda: NOON_MS
+    )
+
+
+async def kept(stack: Stack, event_id: str, key: str = PHONE) -> None:
+    await stack.begin_visit(key, event_id=event_id)
+
+
+async def test_what_waits_for_its_commit_is_moved_too() -> None:
+    watched = WatchedStore(MemoryStore())
+    async with running(watched) as stack:
+        graph = graph_of(stack)
+        await kept(stack, "e1")
+        watched.gate.clear()
+        waiting = stack.begin_visit(PHONE, event_id="e2")
+        await settled()
+        moving = asyncio.create_task(graph.move(PHONE, ANNA))
+        await settled()
+        watched.gate.set()
+        await asyncio.gather(waiting, moving)
+
+        assert (await stack.event_ids(ANNA), await stack.event_ids(PHONE)) == ({"e1", "e2"}, set())
+        assert not graph.holds_something(PHONE)
+
+
+async def test_what_is_decided_while_it_is_moved_is_decided_again_on_what_is_left() -> None:
+    watched = WatchedStore(MemoryStore())
+    async with running(watched) as stack:
+        await kept(stack, "e1")
+        watched.gate.clear()
+        moving = asyncio.create_task(graph_of(stack).move(PHONE, ANNA))
+        await settled()
+        later = stack.begin_visit(PHONE, event_id="e2")
+        again = stack.begin_visit(PHONE, event_id="e1")
+        await settled()
+        watched.gate.set()
+        await asyncio.gather(moving, later, again)
+
+        assert await stack.event_ids(ANNA) | await stack.event_ids(PHONE) == {"e1", "e2"}
+        assert not await stack.event_ids(ANNA) & await stack.event_ids(PHONE)
+
+
+async def test_whoever_gives_up_does_not_end_it() -> None:
+    watched = WatchedStore(MemoryStore())
+    async with running(watched) as stack:
+        graph = graph_of(stack)
+        await kept(stack, "e1")
+        watched.gate.clear()
+        first, second = (asyncio.create_task(graph.move(PHONE, ANNA)) for _ in range(2))
+        await settled()
+        first.cancel()
+        await settled()
+        watched.gate.set()
+        await second
+
+        assert await stack.event_ids(ANNA) == {"e1"}
+
+
+async def test_whoever_is_always_overtaken_hears_that_it_failed() -> None:
+    class Contended(WatchedStore):
+        async def join(self, joining: Joining) -> Joined:
+            return NOT_JOINED
+
+    async with running(Contended(MemoryStore())) as stack:
+        await kept(stack, "e1")
+        with pytest.raises(StoreUnavailable, match="not joined"):
+            await graph_of(stack).move(PHONE, ANNA)
+
+        assert graph_of(stack).holds_something(PHONE)
+
+
+async def test_a_version_from_before_is_older_than_the_one_after() -> None:
+    """Tokens for the device and for the customer are still honoured."""
+    async with running() as stack:
+        await kept(stack, "e1")
+        await kept(stack, "e2", ANNA)
+        before = {key: stack.engine.seen(key) for key in (PHONE, ANNA)}
+
+        await graph_of(stack).move(PHONE, ANNA)
+
+        for key, seen in before.items():
+            assert stack.engine.seen(key).version > seen.version
+        to_see = graph_of(stack).version_to_see(ANNA, left=PHONE)
+        assert stack.engine.seen(ANNA) == Seen(to_see)
+
+
+async def test_a_link_costs_no_read_once_it_is_known() -> None:
+    watched = WatchedStore(MemoryStore())
+    async with running(watched) as stack:
+        graph = graph_of(stack)
+        mail = "o demo Email:a"
+        assert await graph.link((ANNA, mail)) == ANNA
+        loads = len(watched.loads)
+        for _ in range(3):
+            assert await graph.canonical(mail) == ANNA == await graph.canonical(ANNA)
+
+        assert len(watched.loads) == loads
+
+
+class Slow(MemoryStore):
+    """Whatever is asked of it, others may come first."""
+
+    def __init__(self, database: MemoryDatabase, chance: Random) -> None:
+        super().__init__(database)
+        self._chance = chance
+
+    async def _wait(self) -> None:
+        for _ in range(self._chance.randrange(4)):
+            await asyncio.sleep(0)
+
+    async def load(self, key: str) -> Stored:
+        await self._wait()
+        stored = await super().load(key)
+        await self._wait()
+        return stored
+
+    async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
+        await self._wait()
+        committed = await super().commit(entries, announce=announce)
+        await self._wait()
+        return committed
+
+    async def join(self, joining: Joining) -> Joined:
+        await self._wait()
+        joined = await super().join(joining)
+        await self._wait()
+        return joined
+
+
+@pytest.mark.parametrize("seed", range(times(8, 500)))
+async def test_whatever_two_processes_do_at_once_each_event_is_kept_once(seed: int) -> None:
+    """Neither hears of the other but by what it finds in the store."""
+    chance = Random(seed)
+    database = MemoryDatabase()
+    async with running(Slow(database, chance)) as one, running(Slow(database, chance)) as other:
+        stacks = [(one, graph_of(one)), (other, graph_of(other))]
+        acknowledged: set[str] = set()
+
+        async def visitor(number: int) -> None:
+            for step in range(12):
+                stack, graph = chance.choice(stacks)
+                device = chance.choice((PHONE, TABLET))
+                try:
+                    if chance.random() < 0.3:
+                        await graph.move(device, ANNA)
+                        continue
+                    name = f"{number}-{step}"
+                    await kept(stack, name, chance.choice((device, ANNA)))
+                    acknowledged.add(name)
+                except StoreUnavailable:
+                    pass  # overtaken too often: it was not acknowledged
+
+        await asyncio.gather(*(visitor(number) for number in range(6)))
+        for device in (PHONE, TABLET):
+            await one.admission.take_over(device)
+            await stacks[0][1].move(device, ANNA)
+
+        everything = [await one.event_ids(key) for key in (PHONE, TABLET, ANNA)]
+        assert everything == [set(), set(), everything[2]]
+        assert acknowledged <= everything[2]
