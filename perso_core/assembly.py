@@ -50,6 +50,7 @@ from perso_core.worker.admit import Admission
 from perso_core.worker.collection import old_left_alone
 from perso_core.worker.drain import Drain
 from perso_core.worker.hearing import Hearing
+from perso_core.worker.identity_graph import IdentityGraph
 from perso_core.worker.refresh import Refresh, log_off, told_to_nobody
 from perso_core.worker.warm import keeping, warming
 
@@ -79,6 +80,7 @@ class Perso(InProcessSite):
         admission: Admission,
         refresh: Refresh,
         keys: CookieKeys,
+        graph: IdentityGraph,
         issuer_keys: IssuerKeys,
         compiled: CompiledFile,
         clock_ms: Callable[[], int],
@@ -90,6 +92,7 @@ class Perso(InProcessSite):
         self._admission = admission
         self._refresh = refresh
         self._keys = keys
+        self._graph = graph
         self._issuer_keys = issuer_keys
         self._compiled = compiled
         self._clock_ms = clock_ms
@@ -128,6 +131,7 @@ class Perso(InProcessSite):
                 limits=limits_of(settings),
                 issuer_key=self._issuer_keys,
                 seen=self._seen,
+                graph=self._graph,
             )
         )
 
@@ -428,6 +432,14 @@ async def open_perso(
             drain=drain,
             admission=admission,
             refresh=refresh,
+            graph=IdentityGraph(
+                engine,
+                store,
+                drain,
+                admission,
+                clock_ms=clock_ms,
+                max_events=settings.max_events_per_profile,
+            ),
             keys=keys_from(data_dir / KEYS),
             issuer_keys=issuer_keys,
             compiled=compiled,

@@ -23,6 +23,8 @@ class Datastream(Struct, frozen=True, kw_only=True):
     fpid_cookie: name of the cookie in which the site's own server keeps its device id (FPID); None:
     it has none. trust_fpid_cookie: what that cookie says selects the visitor's profile.
     tcf_vendor, tcf_purposes: what a TC string has to consent to, for the visitor to be in.
+    identity_priority: namespaces that name a person's profile before all others (decision/graph.py
+    has the order of these).
     consent_strings_opt_in: a consent string on an event may also opt in a visitor who has not
     chosen; it always opts out.
     """
@@ -41,3 +43,4 @@ class Datastream(Struct, frozen=True, kw_only=True):
     tcf_vendor: int = 565
     tcf_purposes: tuple[int, ...] = (1,)
     consent_strings_opt_in: bool = False
+    identity_priority: tuple[str, ...] = ()

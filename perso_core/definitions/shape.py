@@ -75,6 +75,7 @@ TABLES: Mapping[str, tuple[Key, ...]] = {
         Key("tcf_vendor", "whole", most=MAX_TCF_VENDOR),
         Key("tcf_purposes", "wholes", most=MAX_TCF_PURPOSE),
         Key("consent_strings_opt_in", "flag"),
+        Key("identity_priority", "texts"),
     ),
     "destination": (
         Key("id", "text", required=True),

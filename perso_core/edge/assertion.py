@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import structs
 
+from perso_core.decision.graph import OF_DEVICES
 from perso_core.decision.identity import Identity
 from perso_core.definitions.issuer import Issuer
 from perso_core.definitions.snapshot import Snapshot
@@ -31,14 +32,14 @@ from perso_core.edge.problem import (
     TokenExpired,
 )
 from perso_core.edge.services import EdgeServices
+from perso_core.edge.unstored import Unread
 from perso_core.edge.wire import InteractRequest, SentEvent
+from perso_core.errors import Overloaded, StoreUnavailable
 
 TYPE = "perso-identity+jwt"
 MAX_LIFE_S = 300
 # Where a page puts it: `data.__perso.identityAssertion` of an event.
 PLACE, MEMBER = "__perso", "identityAssertion"
-# A device is no person: these namespaces name devices.
-OF_DEVICES = ("ECID", "FPID")
 
 
 async def with_person(
@@ -46,6 +47,7 @@ async def with_person(
 ) -> tuple[Caller, tuple[EdgeError, ...]]:
     """The caller with the person whom an assertion on the events proves, or as it is, with a
     warning that says why one was not taken: a page that lay in a cache is no reason to refuse.
+    Raises Unread.
     """
     try:
         text = assertion_in(request.events)
@@ -53,12 +55,19 @@ async def with_person(
         if text is None or snapshot is None:
             return caller, ()
         identity = await asserted(text, call, caller, snapshot, key_of=services.issuer_key)
-        return structs.replace(caller, person=person_key(identity, call)), ()
+        return structs.replace(caller, person=await _profile_of(identity, call, services)), ()
+    except (StoreUnavailable, Overloaded):
+        raise Unread(caller.device.ecid) from None
     except IssuerUnreachable:
         why, fix = "The keys of its issuer cannot be fetched now.", "Send it again later."
     except EdgeError as fault:
         why, fix = fault.detail, fault.fix
     return caller, (AssertionIgnored(f"The device alone is known. {why}", fix=fix),)
+
+
+async def _profile_of(identity: Identity, call: Call, services: EdgeServices) -> str:
+    """The key of the profile that an identity of this datastream leads to."""
+    return await services.graph.canonical(person_key(identity, call))
 
 
 def assertion_in(events: Sequence[SentEvent]) -> str | None:

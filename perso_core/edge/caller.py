@@ -47,6 +47,11 @@ class Caller(Struct, frozen=True, kw_only=True):
         """Of the profile that this call touches."""
         return self.person or self.device.profile_key
 
+    @property
+    def beside(self) -> str | None:
+        """The key of the device's own profile, where the call is about the person who holds it."""
+        return self.device.profile_key if self.person is not None else None
+
     def cookies(self, *, org: str, keys: CookieKeys, now_ms: int) -> tuple[SetCookie, ...]:
         """The identity cookies to set; none where those that the browser holds are fresh."""
         if self.proof is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.decision.consent import Choice, Consent, may_collect, sharing_refused
 from perso_core.decision.lookup import Lookup
@@ -10,10 +10,10 @@ from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.problem import EdgeError
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.unstored import Unread, failures, on_disk
+from perso_core.edge.unstored import Unread, failures, finished, on_disk
 from perso_core.edge.version_token import seen_in
-from perso_core.engine.engine import Answer, Interaction
-from perso_core.engine.journal import Change, ConsentChosen, PrivacySignalled
+from perso_core.engine.engine import Answer, Interaction, Seen
+from perso_core.engine.journal import Change, ConsentChosen, EventArrived, PrivacySignalled
 from perso_core.errors import Overloaded, StoreUnavailable
 
 
@@ -68,7 +68,37 @@ async def _consult_of_person(
     if chose == "out" or (chose is None and caller.said_out):
         return Consulted(permitted=False, chosen="out")
     says = carried(of_device, keeps=bool(changes))
-    return await _kept(call, caller, person, (*says, *changes), services)
+    moved = True
+    if any(isinstance(change, EventArrived) for change in changes):
+        said = (*says, *(one for one in changes if not isinstance(one, EventArrived)))
+        device = caller.device.profile_key
+        moved = await finished(moved_in(call, device, person, said, of_device, services))
+    consulted = await _kept(call, caller, person, (*says, *changes), services)
+    return consulted if moved else structs.replace(consulted, stored=False)
+
+
+async def moved_in(
+    call: Call,
+    device: str,
+    person: str,
+    says: tuple[Change, ...],
+    of_device: Consent | None,
+    services: EdgeServices,
+) -> None:
+    """What the device did becomes the person's, durably, where there is something and consent
+    permits it; the device begins anew. device, person: keys; the device's profile was just asked
+    for. says: what the call says of the person's consent: it holds for what moves in, too.
+    """
+    if not services.graph.holds_something(device):
+        return
+    if not may_collect(of_device, call.datastream.default_consent):
+        return
+    asked = Interaction(profile_key=person, datastream_id=call.datastream.id, changes=says)
+    answer = await services.decide(asked)
+    if answer.sequence:
+        await services.durable(answer.sequence)
+    if answer.permitted:
+        await services.graph.move(device, person, call.datastream.identity_priority)
 
 
 def carried(of_device: Consent | None, *, keeps: bool) -> tuple[Change, ...]:
@@ -115,6 +145,11 @@ async def _kept(
 ) -> Consulted:
     """profile_key: of the caller's device, the one it replaced, or the person."""
     device = caller.device
+    seen = seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys)
+    if caller.person == profile_key:
+        # Whoever has seen what the device did, sees it in the person's profile from now on.
+        left = services.graph.version_to_see(profile_key, left=device.profile_key)
+        seen = Seen(max(seen.version, left), seen.consent_ms)
     answer = await _decided(
         caller,
         Interaction(
@@ -122,7 +157,7 @@ async def _kept(
             datastream_id=call.datastream.id,
             changes=changes,
             new=device.new and profile_key == device.profile_key,
-            seen=seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys),
+            seen=seen,
         ),
         services,
     )

@@ -78,6 +78,19 @@ def primary_of(identity_map: Any, path: str) -> Identity | None:
     return flagged[0] if flagged else Identity("ECID", ecid) if ecid else None
 
 
+def authenticated_in(identity_map: Any) -> tuple[Identity, ...]:
+    """The identities of which a map, which `claimed` has checked, says that they are
+    authenticated, in its order. Worth something from a proven server alone."""
+    if identity_map is UNSET:
+        return ()
+    return tuple(
+        Identity(namespace, entry["id"])
+        for namespace, entries in identity_map.items()
+        for entry in entries
+        if entry.get("authenticatedState") == "authenticated"
+    )
+
+
 def claims_of(*maps: Claimed) -> tuple[Identity, ...]:
     """All claims of one request, each once. Raises FieldBad when they are too many."""
     claims = tuple(dict.fromkeys(claim for one in maps for claim in one.claims))

@@ -67,7 +67,7 @@ def told(call: Call, recorded: Recorded, services: EdgeServices) -> Reply:
     handles.append(location_hint(services.location_hint))
     cookies = (
         *caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms),
-        *services.tokens(caller.tokens, caller.profile_key, call.org),
+        *services.tokens(caller.tokens, caller.profile_key, call.org, beside=caller.beside),
     )
     cluster = cluster_cookie(call.org, services.location_hint)
     stored, set_cookies = call.kept(request.meta, cookies, cluster)
@@ -89,7 +89,7 @@ async def collect(call: Call, services: EdgeServices) -> Reply:
         return call.reply([], errors=recorded.consulted.errors, warnings=warnings)
     caller = recorded.caller
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
-    tokens = services.tokens(caller.tokens, caller.profile_key, call.org)
+    tokens = services.tokens(caller.tokens, caller.profile_key, call.org, beside=caller.beside)
     stored, set_cookies = call.kept(recorded.request.meta, cookies)
     # No script reads the answer to a beacon: only a header has the browser keep the token.
     set_cookies += call.headers(recorded.request.meta, tokens)
@@ -135,7 +135,7 @@ async def record(
     )
     caller, ignored = await with_person(call, caller, request, services)
     arrived = tuple(
-        arrived_event(call, request, index, caller.profile_key, claims, overrides)
+        arrived_event(call, request, index, caller.device.profile_key, claims, overrides)
         for index in range(len(request.events))
         if not (call.server and asks_alone(request.events[index]))
     )
@@ -182,17 +182,18 @@ def arrived_event(
     call: Call,
     request: InteractRequest,
     index: int,
-    profile_key: str,
+    sender_key: str,
     claims: tuple[Identity, ...],
     overrides: Overrides,
     dated_ms: int | None = None,
 ) -> EventArrived:
-    """One event of a request, for the profile of that key. dated_ms: as a server dates it."""
+    """One event of a request. sender_key: of the device, or of whom a server named: by whatever key
+    the profile is kept, a retry has it again. dated_ms: as a server dates it."""
     sent = request.events[index]
     event = event_from(
         # What a proven server sends in its headers is not its visitor's.
         with_page_facts(sent.xdm, accept_language="" if call.context else call.accept_language),
-        event_id=_event_id(sent, index, profile_key, call.request_id),
+        event_id=_event_id(sent, index, sender_key, call.request_id),
         received_ms=call.now_ms,
         queue_ms=int(request.meta.queue_time_millis),
         followers=len(request.events) - 1 - index,
@@ -207,7 +208,7 @@ def arrived_event(
     )
 
 
-def _event_id(sent: SentEvent, index: int, profile_key: str, request_id: str) -> str:
+def _event_id(sent: SentEvent, index: int, sender_key: str, request_id: str) -> str:
     """The event's `_id`, or a hash that a retry of the same request has again: the SDK gives its
     events no `_id`, and retries with the same requestId and body.
     """
@@ -216,7 +217,7 @@ def _event_id(sent: SentEvent, index: int, profile_key: str, request_id: str) ->
     if isinstance(stated, str) and 0 < len(stated) <= MAX_EVENT_ID_CHARS and stated.isprintable():
         return stated
     digest = hashlib.sha256()
-    for part in (profile_key.encode(), request_id.encode(), b"%d" % index, encoded):
+    for part in (sender_key.encode(), request_id.encode(), b"%d" % index, encoded):
         digest.update(len(part).to_bytes(4, "big"))
         digest.update(part)
     return digest.hexdigest()

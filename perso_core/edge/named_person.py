@@ -16,14 +16,18 @@ from perso_core.engine.engine import Answer, Interaction
 
 
 class Person(Struct, frozen=True, kw_only=True):
-    """profile_key: of the primary identity. ecid: the device's that was named or that forwarded
-    cookies prove; None: none. of_device: its consent, where it is another profile; None: none, or
-    it is the same one. device_out: the device, or the browser it is, said no.
+    """named_key: of the primary identity. profile_key: of the profile that it leads to. ecid: the
+    device's that was named or that forwarded cookies prove; None: none. of_device: its consent,
+    where it is another profile; None: none, or it is the same one. device_key: of a device that is
+    proven or that this datastream has seen; None: there is none. device_out: the device, or the
+    browser it is, or another identity of the person said no.
     """
 
+    named_key: str
     profile_key: str
     ecid: str | None = None
     of_device: Consent | None = None
+    device_key: str | None = None
     device_out: bool = False
 
 
@@ -47,14 +51,18 @@ async def person_of(
     if primary is None or primary.namespace == "ECID":
         if device_key is None:
             raise no_primary("event")
-        return Person(profile_key=device_key, ecid=ecid)
+        return Person(named_key=device_key, profile_key=device_key, ecid=ecid)
     of_device: Consent | None = None
     if device_key is not None:
         of_device = (await _asked(device_key, call, services)).consent
+    own = device_key is not None and device_key != person_key(Identity("ECID", ecid or ""), call)
+    named_key = person_key(primary, call)
     return Person(
-        profile_key=person_key(primary, call),
+        named_key=named_key,
+        profile_key=named_key,
         ecid=ecid,
         of_device=of_device,
+        device_key=device_key if own else None,
         device_out=refused(of_device) or (proof is None and said_out(cookies, call.org)),
     )
 
@@ -84,12 +92,17 @@ async def _device_key(call: Call, ecid: str, proven: Device | None, services: Ed
 def person_key(identity: Identity, call: Call) -> str:
     """The key of the profile that the person has on this datastream. Raises FieldBad for a
     namespace that no person has."""
-    if " " in identity.namespace or ":" in identity.namespace:
+    if not is_namespace(identity.namespace):
         raise FieldBad(
             f"'{shown(identity.namespace)}' is no namespace of a primary identity.",
             fix="Send one without spaces and colons, e.g. CRMID.",
         )
     return server_key(identity, org=call.org, datastream_id=call.datastream.id)
+
+
+def is_namespace(text: str) -> bool:
+    """Whether keys can hold it: they end their parts with these."""
+    return " " not in text and ":" not in text
 
 
 async def _asked(profile_key: str, call: Call, services: EdgeServices) -> Answer:

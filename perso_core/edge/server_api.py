@@ -14,9 +14,10 @@ from perso_core.edge.consult import Consulted, carried
 from perso_core.edge.context import AuthContext
 from perso_core.edge.cookies import cluster_cookie, proven_device
 from perso_core.edge.dating import instant_from
-from perso_core.edge.identity_map import claimed, claims_of, primary_of
+from perso_core.edge.identity_map import authenticated_in, claimed, claims_of, primary_of
 from perso_core.edge.interact import arrived_event, asks_alone, record, told, without_consent
 from perso_core.edge.named_person import Person, no_primary, person_of
+from perso_core.edge.one_person import as_one
 from perso_core.edge.overrides import Overrides, overrides_from
 from perso_core.edge.problem import EdgeError, NoConsent, NotStored, WriteRefused
 from perso_core.edge.services import EdgeServices
@@ -96,12 +97,14 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
 
 class _Named(Struct, frozen=True):
     """What the identity maps say of one event. primary: None where they flag none and have no
-    ECID. claims: of all namespaces but ECID, the primary one too. dated_ms: when a proven server
+    ECID. claims: of all namespaces but ECID, the primary one too. authenticated: those that a
+    server says it has authenticated. dated_ms: when a proven server
     says that it happened; None: it does not say."""
 
     primary: Identity | None
     ecid: str | None
     claims: tuple[Identity, ...]
+    authenticated: tuple[Identity, ...] = ()
     dated_ms: int | None = None
 
 
@@ -128,7 +131,12 @@ def _named(request: InteractRequest, index: int, path: str) -> _Named:
     )
     primary = primary_of(of_event, event_path) or primary_of(of_request, request_path)
     ecid = claimed_by_event.ecid or claimed_by_request.ecid
-    return _Named(primary, ecid, claims_of(claimed_by_event, claimed_by_request))
+    return _Named(
+        primary,
+        ecid,
+        claims_of(claimed_by_event, claimed_by_request),
+        (*authenticated_in(of_event), *authenticated_in(of_request)),
+    )
 
 
 def _check_primaries(
@@ -164,17 +172,23 @@ async def _decided(
     services: EdgeServices,
 ) -> Answer:
     """The answer for one event; nothing of it is on disk yet."""
+    keeps = overrides.platform and not asks_alone(request.events[index])
+    if not person.device_out:
+        authenticated = named.authenticated
+        person = await as_one(
+            call, person, named.primary, authenticated, keeps=keeps, services=services
+        )
     if person.device_out:
         return Answer(lookups=(), sequence=0, consent=None, permitted=False, known=False)
     changes: list[Change] = []
-    if overrides.platform and not asks_alone(request.events[index]):
+    if keeps:
         changes += carried(person.of_device, keeps=True)
         changes.append(
             arrived_event(
                 call,
                 request,
                 index,
-                person.profile_key,
+                person.named_key,
                 named.claims,
                 overrides,
                 dated_ms=named.dated_ms,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.abuse import NO_LIMITS, Limits
 from perso_core.edge.cookies import CookieKeys
+from perso_core.edge.graph import Apart, Graph
 from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
-from perso_core.edge.version_token import token_cookies
+from perso_core.edge.version_token import APART, seen_in, token_cookies
 from perso_core.engine.engine import Answer, Interaction, Seen
 from perso_core.visitor import SetCookie
 
@@ -29,7 +30,7 @@ class EdgeServices:
     origins where a proxy hides them, `https://www.example.com`. limits: how often one visitor,
     network or datastream may call. issuer_key: finds the keys that servers' tokens are verified
     with. seen: how far a profile is committed here; None: there is no other process, so browsers
-    need no version token.
+    need no version token. graph: which profiles are one person's.
     """
 
     decide: Callable[[Interaction], Awaitable[Answer]]
@@ -47,10 +48,25 @@ class EdgeServices:
     limits: Limits = NO_LIMITS
     issuer_key: KeyOf = field(default_factory=IssuerKeys)
     seen: Callable[[str], Seen] | None = None
+    graph: Graph = field(default_factory=Apart)
 
-    def tokens(self, sent: Sequence[str], profile_key: str, org: str) -> tuple[SetCookie, ...]:
+    def tokens(
+        self, sent: Sequence[str], profile_key: str, org: str, *, beside: str | None = None
+    ) -> tuple[SetCookie, ...]:
         """The version token that a browser is to hold from now on, where it says something else.
-        Call once what was decided is on disk. sent: the tokens that it holds."""
+        Call once what was decided is on disk. sent: the tokens that it holds. beside: the key of
+        the device's own profile, where the call is about another one."""
         if self.seen is None:
             return ()
-        return token_cookies(sent, profile_key, self.seen(profile_key), org=org, keys=self.keys)
+        told: tuple[SetCookie, ...] = ()
+        if beside is not None and self._newer(sent, beside, org):
+            # What it did has become the person's: no process may answer by what was before.
+            told = token_cookies(sent, beside, self.seen(beside), org=org, keys=self.keys)
+            sent = told[-1].value.split(APART) if told else sent
+        seen = self.seen(profile_key)
+        return token_cookies(sent, profile_key, seen, org=org, keys=self.keys) or told
+
+    def _newer(self, sent: Sequence[str], profile_key: str, org: str) -> bool:
+        """Whether more is known here of a profile than its browser was told."""
+        assert self.seen is not None, "there are tokens"
+        return self.seen(profile_key).beyond(seen_in(sent, profile_key, org=org, keys=self.keys))

@@ -7,13 +7,13 @@ keep up, what was decided from the request is told, with an error that says that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from perso_core.edge.problem import EdgeError, NotStored, ProfileSetAside
 from perso_core.edge.services import EdgeServices
-from perso_core.errors import StoreUnavailable
+from perso_core.errors import Overloaded, StoreUnavailable
 
 _time_left: ContextVar[asyncio.Timeout] = ContextVar("_time_left")
 
@@ -56,11 +56,14 @@ def within(timeout: asyncio.Timeout) -> Iterator[None]:
 
 async def on_disk(sequence: int, services: EdgeServices) -> bool:
     """Whether what was decided is on disk, once it is, or it failed, or time is up. 0: at once."""
-    if not sequence:
-        return True
+    return not sequence or await finished(services.durable(sequence))
+
+
+async def finished(work: Awaitable[None]) -> bool:
+    """Whether the store has done it, once it has, or it failed, or time is up."""
     try:
-        await services.durable(sequence)
-    except StoreUnavailable:
+        await work
+    except (StoreUnavailable, Overloaded):
         return False
     except asyncio.CancelledError:
         # The timeout takes its cancellation back as its block ends. Anybody else's is obeyed.

@@ -26,14 +26,14 @@ _BYTES = 1 + 8 + 6 + _MAC_BYTES
 _CHARS = _BYTES // 3 * 4
 # So many tokens in one cookie: of the device and of the person. A dot is in none of them.
 KEPT = 2
-_APART = "."
+APART = "."
 _MAX_VERSION = (1 << 63) - 1
 
 
 def presented(received: Mapping[str, tuple[str, ...]], org: str) -> tuple[str, ...]:
     """The tokens that a browser sent, of whichever profiles; not checked yet."""
     values = received.get(cookie_names(org).version, ())[:MAX_VALUES]
-    return tuple(token for value in values for token in value.split(_APART)[:KEPT])
+    return tuple(token for value in values for token in value.split(APART)[:KEPT])
 
 
 def seen_in(tokens: Sequence[str], profile_key: str, *, org: str, keys: CookieKeys) -> Seen:
@@ -58,7 +58,7 @@ def token_cookies(
     others = [
         one for one in tokens if len(one) == _CHARS and _seen(one, profile_key, org, keys) is None
     ]
-    value = _APART.join((_token(profile_key, now, org, keys), *others[-1:]))
+    value = APART.join((_token(profile_key, now, org, keys), *others[-1:]))
     return (SetCookie(cookie_names(org).version, value, MAX_AGE_S),)
 
 

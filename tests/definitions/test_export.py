@@ -54,6 +54,7 @@ def some_definitions(draw: st.DrawFn) -> Definitions:
             tcf_vendor=draw(st.integers(1, 65_535)),
             tcf_purposes=tuple(draw(st.lists(st.integers(1, 24), min_size=1, max_size=3))),
             consent_strings_opt_in=draw(st.booleans()),
+            identity_priority=tuple(draw(st.sets(st.sampled_from(["CRMID", "loyalty"])))),
         )
         for datastream_id in ids[: draw(st.integers(1, 2))]
     )

@@ -26,6 +26,7 @@ from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import Store
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
+from perso_core.worker.identity_graph import IdentityGraph
 from tests.building import NOON_MS, ORG, definitions
 from tests.edge.as_documented import assert_documented
 
@@ -93,6 +94,9 @@ class RunningEdge:
         self.admission = Admission(
             self.engine, store, self.drain, clock_ms=lambda: self.now_ms, load_timeout_ms=100
         )
+        self.graph = IdentityGraph(
+            self.engine, store, self.drain, self.admission, clock_ms=lambda: self.now_ms
+        )
         self._entropy = (seed.to_bytes(16, "big") for seed in itertools.count(1))
         self.url = ""
         self.http: aiohttp.ClientSession
@@ -105,6 +109,7 @@ class RunningEdge:
             "clock_ms": lambda: self.now_ms,
             "entropy": lambda count: next(self._entropy)[-count:],
             "keys": KEYS,
+            "graph": self.graph,
             # A slow test machine is not what is tested here.
             "answer_within_ms": 10_000,
         }

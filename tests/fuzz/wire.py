@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from msgspec import Struct, structs
@@ -21,11 +21,13 @@ from perso_core.assembly import MAX_HEADER_BYTES
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.edge.app import EdgeServices, build_edge
+from perso_core.edge.graph import Graph
 from perso_core.edge.guard import GuardedRunner
 from perso_core.engine.engine import Answer, Engine, Interaction
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
+from perso_core.worker.identity_graph import IdentityGraph
 from tests.building import NOON_MS
 from tests.edge.running import KEYS
 
@@ -114,7 +116,18 @@ class Wire:
             keys=KEYS,
             # A slow machine is not what is looked for here.
             answer_within_ms=60_000,
+            graph=cast(Graph, _GraphOf(lambda: self._state.graph)),
         )
+
+
+class _GraphOf:
+    """The graph of the state that the request at hand meets."""
+
+    def __init__(self, current: Callable[[], IdentityGraph]) -> None:
+        self._current = current
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._current(), name)
 
 
 class _State:
@@ -127,6 +140,9 @@ class _State:
         self.admission = Admission(
             engine, store, self.drain, clock_ms=lambda: NOON_MS, load_timeout_ms=60_000
         )
+        self.graph = IdentityGraph(
+            engine, store, self.drain, self.admission, clock_ms=lambda: NOON_MS
+        )
         self._seeds = (seed.to_bytes(16, "big") for seed in itertools.count(1))
 
     def entropy(self, count: int) -> bytes:
@@ -138,6 +154,8 @@ def _copy(database: MemoryDatabase) -> MemoryDatabase:
         database,
         profiles=dict(database.profiles),
         events={key: dict(events) for key, events in database.events.items()},
+        arrivals={key: dict(arrivals) for key, arrivals in database.arrivals.items()},
+        links=dict(database.links),
         consents=dict(database.consents),
         notices=list(database.notices),
     )

@@ -1,0 +1,96 @@
+"""A server says which identities, and whose device, are one person's: they become one profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from perso_core.decision.consent import Consent, refused
+from perso_core.decision.graph import OF_DEVICES, canonical_first
+from perso_core.decision.identity import Identity
+from perso_core.edge.call import Call
+from perso_core.edge.consult import carried, moved_in
+from perso_core.edge.named_person import Person, is_namespace, person_key
+from perso_core.edge.services import EdgeServices
+from perso_core.engine.engine import Answer, Interaction
+
+
+async def as_one(
+    call: Call,
+    person: Person,
+    primary: Identity | None,
+    authenticated: Sequence[Identity],
+    *,
+    keeps: bool,
+    services: EdgeServices,
+) -> Person:
+    """The person, by the profile that all of the identities lead to. authenticated: those that the
+    server's own word says are the person's. keeps: the call tells something that is kept; who only
+    asks changes nothing. Raises what deciding raises.
+    """
+    if primary is None or primary.namespace == "ECID":
+        return person
+    keys = _keys(call, primary, authenticated)
+    consents = [(await _asked(call, key, services)).consent for key in keys if len(keys) > 1]
+    if any(refused(one) for one in consents):
+        return structs.replace(person, device_out=True)
+    profile_key = await services.graph.canonical(person.profile_key)
+    if keeps and keys:
+        profile_key = await _joined(call, person, keys, consents, services)
+    return structs.replace(person, profile_key=profile_key)
+
+
+def _keys(call: Call, primary: Identity, authenticated: Sequence[Identity]) -> list[str]:
+    """Of the person's identities, the canonical one first; none where the primary one itself is not
+    said to be authenticated."""
+    people = [
+        one
+        for one in authenticated
+        if one.namespace.upper() not in OF_DEVICES and is_namespace(one.namespace)
+    ]
+    if primary not in people:
+        return []
+    first = canonical_first(people, primary, call.datastream.identity_priority)
+    return [person_key(one, call) for one in first]
+
+
+async def _joined(
+    call: Call,
+    person: Person,
+    keys: Sequence[str],
+    consents: Sequence[Consent | None],
+    services: EdgeServices,
+) -> str:
+    """The key of the profile that everything of the person is in by now; where consent does not
+    permit that, what there is stays where it is."""
+    graph, priority = services.graph, call.datastream.identity_priority
+    target = await graph.canonical(keys[0])
+    says = tuple(
+        change for one in (person.of_device, *consents) for change in carried(one, keeps=True)
+    )
+    if len(keys) > 1 and not await _linked_already(keys, target, services):
+        answer = await services.decide(
+            Interaction(profile_key=target, datastream_id=call.datastream.id, changes=says)
+        )
+        await services.durable(answer.sequence)
+        if not answer.permitted:
+            return await graph.canonical(person.profile_key)
+        target = await graph.link(keys, priority)
+    if person.device_key is not None:
+        await moved_in(call, person.device_key, target, says, person.of_device, services)
+    return target
+
+
+async def _linked_already(keys: Sequence[str], target: str, services: EdgeServices) -> bool:
+    graph = services.graph
+    for key in keys:
+        if await graph.canonical(key) != target:
+            return False
+        if key != target and graph.holds_something(key):
+            return False
+    return True
+
+
+async def _asked(call: Call, key: str, services: EdgeServices) -> Answer:
+    return await services.decide(Interaction(profile_key=key, datastream_id=call.datastream.id))

@@ -1,0 +1,321 @@
+"""A server says which identities are one person's: they are one profile from then on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from perso_core.decision.graph import MAX_IDENTITIES, canonical_first, rank
+from perso_core.decision.identity import Identity, server_key
+from perso_core.definitions.document import Definitions
+from perso_core.engine.engine import OPERATOR, Interaction
+from perso_core.engine.journal import Change, ConsentChosen, Forgotten
+from tests.building import ORG
+from tests.edge.running import RunningEdge, Told, running_edge
+from tests.edge.servers import (
+    JSON,
+    api_key,
+    asking,
+    batch,
+    server_call,
+    shown_key,
+    telling,
+    with_attributes,
+    written_key,
+)
+from tests.edge.test_identity_assertions import assertion, defined, known, saying, two_processes
+
+ADDED = "commerce.productListAdds"
+
+
+@pytest.fixture
+async def edge() -> AsyncIterator[RunningEdge]:
+    async with running_edge(defined()) as running:
+        yield running
+
+
+def key(namespace: str, name: str, datastream: str = "demo") -> str:
+    return server_key(Identity(namespace, name), org=ORG, datastream_id=datastream)
+
+
+def event(*identities: str, event_type: str = "page", **more: Any) -> dict[str, Any]:
+    """Of somebody who has all of these identities (`CRMID:1`), the first one flagged as primary,
+    by the word of the server all authenticated."""
+    identity_map: dict[str, list[dict[str, Any]]] = {}
+    for index, identity in enumerate(identities):
+        namespace, _, name = identity.partition(":")
+        entry = {"id": name, "authenticatedState": "authenticated", "primary": not index}
+        identity_map.setdefault(namespace, []).append(entry)
+    return {"event": {"xdm": {"eventType": event_type, "identityMap": identity_map, **more}}}
+
+
+async def told_of(edge: RunningEdge, identity: str) -> list[str]:
+    """The audiences of one identity alone."""
+    namespace, _, name = identity.partition(":")
+    told = await server_call(edge, asking(**{namespace: name}))
+    return told.audiences if told.payload("activation:pull") else []
+
+
+async def count(edge: RunningEdge, namespace: str, name: str) -> int:
+    profile = await edge.profile(key(namespace, name))
+    return len(profile.events) if profile else 0
+
+
+async def leads_to(edge: RunningEdge, namespace: str, name: str) -> str:
+    return (await edge.store.load(key(namespace, name))).linked_to
+
+
+async def said(edge: RunningEdge, profile_key: str, change: Change) -> None:
+    asked = Interaction(profile_key=profile_key, datastream_id=OPERATOR, changes=(change,))
+    await edge.drain.durable((await edge.admission.decide(asked)).sequence)
+
+
+async def test_two_identities_are_one_profile_whichever_is_named_later(edge: RunningEdge) -> None:
+    await server_call(edge, telling(ADDED, Email="anna@shop.test"))
+    await server_call(edge, telling("page", CRMID="1"))
+
+    told = await server_call(edge, event("CRMID:1", "Email:anna@shop.test"))
+
+    assert told.audiences == ["basket"]
+    assert (
+        await told_of(edge, "Email:anna@shop.test") == ["basket"] == await told_of(edge, "CRMID:1")
+    )
+    assert await count(edge, "CRMID", "1") == 3
+    await server_call(edge, telling("page", Email="anna@shop.test"))
+    assert await count(edge, "CRMID", "1") == 4
+    assert await count(edge, "Email", "anna@shop.test") == 0
+
+
+async def test_the_profile_is_kept_under_the_customers_id_whichever_is_flagged(
+    edge: RunningEdge,
+) -> None:
+    await server_call(edge, event("Email:a", "CRMID:1"))
+
+    assert await leads_to(edge, "Email", "a") == key("CRMID", "1")
+    assert await leads_to(edge, "CRMID", "1") == ""
+
+
+async def test_a_datastream_says_which_namespaces_come_first() -> None:
+    whole = defined()
+    first = structs.replace(whole.datastreams[0], identity_priority=("Loyalty", "CRMID"))
+    async with running_edge(structs.replace(whole, datastreams=(first,))) as edge:
+        await server_call(edge, event("CRMID:1", "Loyalty:7"))
+
+        assert await leads_to(edge, "CRMID", "1") == key("Loyalty", "7")
+
+
+async def test_identities_that_nobody_authenticated_stay_claims(edge: RunningEdge) -> None:
+    await server_call(edge, telling(ADDED, CRMID="1"))
+    sure_of_one = event("CRMID:1", "Email:a")
+    del sure_of_one["event"]["xdm"]["identityMap"]["Email"][0]["authenticatedState"]
+    unsure_of_the_primary = event("CRMID:1", "Email:a")
+    entry = unsure_of_the_primary["event"]["xdm"]["identityMap"]["CRMID"][0]
+    entry["authenticatedState"] = "loggedOut"
+
+    for body in (sure_of_one, unsure_of_the_primary, asking(CRMID="1", Email="a")):
+        await server_call(edge, body)
+
+    assert await leads_to(edge, "Email", "a") == ""
+    assert await told_of(edge, "Email:a") == []
+
+
+async def test_a_browsers_word_links_nobody(edge: RunningEdge) -> None:
+    body = event("CRMID:1", "Email:a")
+
+    await edge.call(body={"events": [body["event"]]})
+    await edge.call(body=body, version="v2", headers=JSON)
+
+    assert await leads_to(edge, "Email", "a") == ""
+
+
+async def test_an_address_that_is_another_customers_by_now_leads_there_and_mixes_nobody(
+    edge: RunningEdge,
+) -> None:
+    await server_call(edge, event("Email:a", event_type=ADDED))
+    await server_call(edge, event("CRMID:1", "Email:a"))
+
+    told = await server_call(edge, event("CRMID:2", "Email:a"))
+
+    assert told.payload("activation:pull")[0]["segments"] == []
+    assert await leads_to(edge, "Email", "a") == key("CRMID", "2")
+    assert await told_of(edge, "CRMID:1") == ["basket"], "what was merged stays"
+
+
+async def test_identities_that_were_one_already_come_along(edge: RunningEdge) -> None:
+    await server_call(edge, event("Email:a", "Phone:17", event_type=ADDED))
+    await server_call(edge, event("CRMID:1", "Email:a"))
+
+    assert await leads_to(edge, "Phone", "17") == key("CRMID", "1")
+    assert await told_of(edge, "Phone:17") == ["basket"]
+
+
+async def test_a_graph_never_goes_round(edge: RunningEdge) -> None:
+    names = ["CRMID:1", "Email:a", "Phone:17"]
+    for first in names:
+        for second in names:
+            await server_call(edge, event(first, second))
+
+    leads = [await leads_to(edge, *name.split(":")) for name in names]
+    assert leads == ["", key("CRMID", "1"), key("CRMID", "1")]
+    assert await count(edge, "CRMID", "1") == 9
+
+
+async def test_what_is_said_again_costs_one_write_and_no_link() -> None:
+    async with running_edge(defined()) as edge:
+        for _ in range(3):
+            await server_call(edge, event("CRMID:1", "Email:a"))
+
+        (link,) = await edge.store.links(key("CRMID", "1"))
+        assert link.key == key("Email", "a")
+        assert await count(edge, "CRMID", "1") == 3
+
+
+async def test_an_event_that_is_retried_after_its_identity_was_linked_counts_once(
+    edge: RunningEdge,
+) -> None:
+    alone: dict[str, Any] = {"body": telling(ADDED, Email="a"), "request_id": "r1"}
+    await server_call(edge, **alone)
+    await server_call(edge, event("CRMID:1", "Email:a"))
+    await server_call(edge, **alone)
+
+    assert await count(edge, "CRMID", "1") == 2
+
+
+async def test_in_one_batch_an_identity_that_was_linked_by_an_earlier_event_is_the_persons(
+    edge: RunningEdge,
+) -> None:
+    await server_call(
+        edge, batch(event("CRMID:1", "Email:a"), telling("page", Email="a")), "collect"
+    )
+
+    assert await count(edge, "CRMID", "1") == 2
+
+
+async def test_who_refused_under_one_identity_is_kept_under_none_of_them(
+    edge: RunningEdge,
+) -> None:
+    await server_call(edge, telling("page", CRMID="1"))
+    await said(edge, key("Email", "a"), ConsentChosen("out"))
+
+    told = await server_call(edge, event("CRMID:1", "Email:a"))
+
+    assert told.warnings == ["EXEG-0301-200"]
+    assert await leads_to(edge, "Email", "a") == ""
+    assert await count(edge, "CRMID", "1") == 1
+
+
+async def test_whoever_agreed_under_one_identity_is_in_under_the_other() -> None:
+    async with running_edge(defined(default_consent="pending")) as edge:
+        await said(edge, key("Email", "a"), ConsentChosen("in"))
+
+        told = await server_call(edge, event("CRMID:1", "Email:a"))
+        elsewhere = await server_call(edge, telling("page", CRMID="1"))
+
+    assert "EXEG-0301-200" not in [*told.warnings, *elsewhere.warnings]
+
+
+async def test_where_nobody_agreed_nothing_is_linked() -> None:
+    async with running_edge(defined(default_consent="pending")) as edge:
+        told = await server_call(edge, event("CRMID:1", "Email:a"))
+
+        assert told.warnings == ["EXEG-0301-200"]
+        assert await leads_to(edge, "Email", "a") == ""
+
+
+async def test_more_identities_than_a_graph_holds_push_the_oldest_out(edge: RunningEdge) -> None:
+    for number in range(MAX_IDENTITIES + 1):
+        edge.now_ms += 1
+        await server_call(edge, event("CRMID:1", f"Email:{number:02}"))
+
+    assert len(await edge.store.links(key("CRMID", "1"))) == MAX_IDENTITIES - 1
+    assert await leads_to(edge, "Email", "00") == await leads_to(edge, "Email", "01") == ""
+    assert await edge.graph.canonical(key("Email", "01")) == key("Email", "01")
+
+
+async def test_a_page_may_name_the_linked_identity(edge: RunningEdge) -> None:
+    await server_call(edge, event("CRMID:1", "Email:a", event_type=ADDED))
+    browser, ecid = await known(edge)
+    named = assertion(ecid, identity={"namespace": "Email", "id": "a"})
+
+    told = await browser.send(body=saying(named))
+
+    assert told.audiences == ["basket"]
+    assert await count(edge, "CRMID", "1") == 3
+
+
+async def test_whoever_is_erased_is_linked_to_nobody(edge: RunningEdge) -> None:
+    await server_call(edge, event("CRMID:1", "Email:a", event_type=ADDED))
+    for profile_key in (key("Email", "a"), key("CRMID", "1")):
+        await said(edge, profile_key, Forgotten())
+
+    assert await told_of(edge, "Email:a") == []
+    await server_call(edge, telling("page", Email="a"))
+    assert await count(edge, "Email", "a") == 1
+
+
+# ---- tenants and processes -------------------------------------------------------
+
+
+def two_tenants() -> Definitions:
+    keys = (api_key("b" * 12, datastreams=("shop",)),)
+    return with_attributes(datastreams=("demo", "shop"), issuers=defined().issuers, api_keys=keys)
+
+
+async def test_what_one_datastream_links_is_nothing_to_another() -> None:
+    async with running_edge(two_tenants()) as edge:
+
+        async def at_shop(body: dict[str, Any]) -> Told:
+            headers = shown_key(written_key("b" * 12))
+            return await server_call(edge, body, headers=headers, config="shop")
+
+        await server_call(edge, event("CRMID:1", "Email:a", event_type=ADDED))
+        await at_shop(telling("page", Email="a"))
+        told = await at_shop(asking(Email="a"))
+
+        assert (await edge.store.load(key("Email", "a", "shop"))).linked_to == ""
+        assert told.payload("activation:pull")[0]["segments"] == []
+        assert await count(edge, "CRMID", "1") == 1
+
+
+async def test_another_process_follows_a_link_once_it_hears_of_it_and_loses_nothing() -> None:
+    async with two_processes(defined()) as (one, other):
+        await server_call(other, telling("page", Email="a"), request_id="r1")
+        await server_call(one, event("CRMID:1", "Email:a"), request_id="r2")
+        # It has not heard of the link yet.
+        await server_call(other, telling(ADDED, Email="a"), request_id="r3")
+        for linked in (key("Email", "a"), key("CRMID", "1")):
+            await other.admission.take_over(linked)
+
+        told = await server_call(other, event("Email:a", "CRMID:1"), request_id="r4")
+
+        assert told.audiences == ["basket"]
+        assert await count(one, "CRMID", "1") == 4
+        assert await count(one, "Email", "a") == 0
+
+
+# ---- which one names the profile -------------------------------------------------
+
+
+def test_namespaces_have_an_order() -> None:
+    names = ["ECID", "Phone", "Email_LC_SHA256", "Email", "email", "zeta", "alpha", "CRMID"]
+
+    assert sorted(names, key=rank) == [
+        *("CRMID", "alpha", "zeta"),
+        *("Email", "Email_LC_SHA256", "Phone", "email"),
+        "ECID",
+    ]
+    assert sorted(names, key=lambda one: rank(one, ("zeta", "Email")))[:3] == [
+        "zeta",
+        "Email",
+        "CRMID",
+    ]
+
+
+def test_of_two_in_one_namespace_the_flagged_one_names_the_profile_then_the_first() -> None:
+    one, two, mail = Identity("CRMID", "1"), Identity("CRMID", "2"), Identity("Email", "a")
+
+    assert canonical_first((one, mail, two, one), two) == (two, one, mail)
+    assert canonical_first((mail, one, two), mail) == (one, two, mail)
