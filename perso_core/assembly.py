@@ -42,16 +42,17 @@ from perso_core.settings import Settings
 from perso_core.stores.clock import system_clock_ms as system_clock_ms  # for whoever moves it
 from perso_core.stores.compiled_file import CompiledFile
 from perso_core.stores.presence import Presence
-from perso_core.stores.protocol import Store, Stored, StoredDefinitions
+from perso_core.stores.protocol import Retaining, Store, Stored, StoredDefinitions
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.sqlite_reader import Reader
-from perso_core.stores.turn import turn
+from perso_core.stores.turn import OnlyOne, turn
 from perso_core.worker.admit import Admission
 from perso_core.worker.collection import old_left_alone
 from perso_core.worker.drain import Drain
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.identity_graph import IdentityGraph
 from perso_core.worker.refresh import Refresh, log_off, told_to_nobody
+from perso_core.worker.sweeping import Sweeper, retention_clock
 from perso_core.worker.warm import keeping, warming
 
 DATABASE = "perso.sqlite"
@@ -209,6 +210,7 @@ class Perso(InProcessSite):
                     profile_key=key,
                     datastream_id=OPERATOR,
                     changes=(AttributesPatched(attributes),),
+                    visits=True,
                 )
             )
             await self._drain.durable(answer.sequence)
@@ -363,7 +365,25 @@ def _engine(snapshot: Snapshot, settings: Settings) -> Engine:
         hot_profiles=settings.hot_profiles,
         max_events=settings.max_events_per_profile,
         journal_limit=settings.journal_limit,
+        first_visit_ms=settings.first_visit_retention_s * 1_000,
     )
+
+
+async def _sweeper(
+    engine: Engine,
+    store: Retaining,
+    clock_ms: Callable[[], int],
+    data_dir: Path,
+    opened: contextlib.AsyncExitStack,
+    *,
+    sweeps: bool,
+) -> Sweeper:
+    """Where time is moved, that time is believed."""
+    clock = await retention_clock(store, clock_ms()) if clock_ms is system_clock_ms else None
+    only = OnlyOne(data_dir)
+    opened.callback(only.close)
+    mine = only.mine if sweeps else lambda: False
+    return Sweeper(engine, store, wall_ms=clock_ms, clock=clock, mine=mine)
 
 
 @asynccontextmanager
@@ -420,6 +440,9 @@ async def open_perso(
         )
         refresh.start()
         opened.push_async_callback(refresh.close)
+        sweeper = await _sweeper(engine, store, clock_ms, data_dir, opened, sweeps=not announce)
+        sweeper.start()
+        opened.push_async_callback(sweeper.close)
         issuer_keys = IssuerKeys()
         opened.push_async_callback(issuer_keys.close)
         await opened.enter_async_context(keeping(compiled, snapshot))

@@ -34,6 +34,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     hot_profiles: int = 50_000  # more than journal_limit
     max_events_per_profile: int = 5_000
     event_window_days: int = 35
+    # How long a visitor is kept who came once and whose cookie no later call brought; 0: as others.
+    first_visit_retention_s: int = 1_800
     journal_limit: int = 10_000  # changes that may wait for the store
     keep_compiled: int = 1  # 0: rules are compiled at each start, and no file is kept
     commit_batch: int = 512  # changes in one transaction, at most
@@ -67,6 +69,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "hot_profiles": (1, 10_000_000),
     "max_events_per_profile": (1, 100_000),
     "event_window_days": (1, 3_650),
+    "first_visit_retention_s": (0, 10_000_000),
     "journal_limit": (1, 1_000_000),
     "keep_compiled": (0, 1),
     "commit_batch": (1, 100_000),

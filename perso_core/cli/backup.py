@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from perso_core.cli.definitions import has_store
@@ -59,14 +60,30 @@ def restore(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_beside_servers(settings: Settings) -> None:
+def compact(arguments: argparse.Namespace) -> int:
+    """Make the database as small as what it holds. Raises BadBackup, StoreUnavailable."""
+    from perso_core.assembly import DATABASE
+    from perso_core.stores.sqlite_compact import compact_store
+
+    settings = settings_of(arguments)
+    if not has_store(settings):
+        raise BadBackup(f"{settings.data_dir} holds no database.", fix="Check --data-dir.")
+    _refuse_beside_servers(settings, then="compact")
+    if sys.stderr.isatty():
+        print("The database is written anew …", file=sys.stderr)
+    before, after = compact_store(Path(settings.data_dir) / DATABASE)
+    print(f"{shown(settings.data_dir)}: {before:,} bytes before, {after:,} now.")
+    return 0
+
+
+def _refuse_beside_servers(settings: Settings, *, then: str = "restore") -> None:
     from perso_core.stores.presence import serving
 
     found = serving(Path(settings.data_dir))
     if found:
         ids = ", ".join(str(one.pid) for one in found)
         raise BadBackup(
-            f"{settings.data_dir} is served by process {ids}.", fix="Stop it, then restore."
+            f"{settings.data_dir} is served by process {ids}.", fix=f"Stop it, then {then}."
         )
 
 

@@ -50,6 +50,12 @@ def backup(arguments: argparse.Namespace) -> int:
     return run(arguments)
 
 
+def compact(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.backup import compact as run
+
+    return run(arguments)
+
+
 def restore(arguments: argparse.Namespace) -> int:
     from perso_core.cli.backup import restore as run
 

@@ -381,6 +381,17 @@ def _add_backup(commands: _Commands[_Parser]) -> None:
         "erased since the backup was made, in the last 400 days, stays erased.",
         example="perso restore /backups/monday",
     )
+    _takes_settings(
+        _command(
+            commands,
+            "compact",
+            running.compact,
+            does="Make the database as small as what it holds; one that an earlier Perso made "
+            "gets smaller by itself from then on. No server may run on it, and there has to be "
+            "room for a second one.",
+            example="perso compact",
+        )
+    )
     for verb in (backup, restore):
         verb.add_argument("directory", metavar="DIRECTORY", help="where the backup is kept")
         _takes_settings(verb)

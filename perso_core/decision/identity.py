@@ -49,6 +49,16 @@ def identity_of(profile_key: str) -> Identity:
     return Identity(namespace, named)
 
 
+def datastream_of(profile_key: str, *, org: str) -> str | None:
+    """The datastream whose servers alone name this profile; None: a device's, the operator's, or
+    another organisation's."""
+    head, _, _ = profile_key.partition(":")
+    if " " not in head:
+        return None
+    of_org, datastream_id, _ = profile_key.split(" ", 2)
+    return datastream_id if of_org == org else None
+
+
 class Device(Struct, frozen=True):
     """A browser as its cookies prove it, or as it was just named.
 

@@ -43,6 +43,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     datastreams: those that reported an event of it, so that another's server cannot ask for it.
     brought: attributes of the profiles that became part of it (union.py), by the namespace of their
     identity, the one that is read first first; they fill gaps. moved: what was taken out of it.
+    touched_ms: when it was last changed or its visitor looked (retention.py); 0: not known.
     evaluated_ms, snapshot_id: the instant and the definitions for which memberships hold.
     """
 
@@ -57,6 +58,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     datastreams: tuple[str, ...] = ()
     brought: Mapping[str, Mapping[str, Any]] = {}
     moved: tuple[Moved, ...] = ()
+    touched_ms: int = 0
 
 
 Outcome = Literal["added", "completed", "duplicate"]

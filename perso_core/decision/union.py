@@ -79,6 +79,7 @@ def united(
             brought=_brought(into, other, priority),
             evaluated_ms=max(into.evaluated_ms, other.evaluated_ms),
             snapshot_id=into.snapshot_id or other.snapshot_id,
+            touched_ms=max(into.touched_ms, other.touched_ms),
         ),
         rest=_rest(other, to=into.key, version=version, now_ms=now_ms),
     )

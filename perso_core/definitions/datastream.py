@@ -27,6 +27,7 @@ class Datastream(Struct, frozen=True, kw_only=True):
     has the order of these).
     consent_strings_opt_in: a consent string on an event may also opt in a visitor who has not
     chosen; it always opts out.
+    retention_days: for how long a profile is kept that nobody touches; None: for ever.
     """
 
     id: str
@@ -44,3 +45,4 @@ class Datastream(Struct, frozen=True, kw_only=True):
     tcf_purposes: tuple[int, ...] = (1,)
     consent_strings_opt_in: bool = False
     identity_priority: tuple[str, ...] = ()
+    retention_days: int | None = None

@@ -42,6 +42,7 @@ class Key(Struct, frozen=True):
 
 
 MAX_TCF_VENDOR = 65_535  # a vendor's number has 16 bits in a TC string
+MAX_RETENTION_DAYS = 3_650
 MAX_TCF_PURPOSE = 24  # so many purposes there is room for
 
 # Table -> its keys; "" is the top of the file. A key of kind "table" or "tables" names
@@ -76,6 +77,7 @@ TABLES: Mapping[str, tuple[Key, ...]] = {
         Key("tcf_purposes", "wholes", most=MAX_TCF_PURPOSE),
         Key("consent_strings_opt_in", "flag"),
         Key("identity_priority", "texts"),
+        Key("retention_days", "whole", most=MAX_RETENTION_DAYS),
     ),
     "destination": (
         Key("id", "text", required=True),

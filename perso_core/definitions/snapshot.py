@@ -260,7 +260,8 @@ def _event_paths(audiences: Sequence[CompiledAudience]) -> frozenset[tuple[str, 
 
 def _decided_by(definitions: Definitions) -> Definitions:
     """The definitions without what no audience depends on."""
-    return structs.replace(definitions, api_keys=(), issuers=())
+    streams = tuple(structs.replace(one, retention_days=None) for one in definitions.datastreams)
+    return structs.replace(definitions, api_keys=(), issuers=(), datastreams=streams)
 
 
 def dependency_order(reads: Mapping[str, frozenset[str]]) -> list[str]:

@@ -157,6 +157,7 @@ async def _kept(
             datastream_id=call.datastream.id,
             changes=changes,
             new=device.new and profile_key == device.profile_key,
+            visits=not device.new or profile_key != device.profile_key,
             seen=seen,
         ),
         services,
@@ -204,10 +205,12 @@ async def _carried_consent(
 async def _consent_of(
     call: Call, caller: Caller, profile_key: str, services: EdgeServices
 ) -> Consent | None:
-    """What was chosen on another profile than the one that the call is about."""
+    """What was chosen on another profile than the one that the call is about: a device that is
+    proved."""
     asked = Interaction(
         profile_key=profile_key,
         datastream_id=call.datastream.id,
+        visits=True,
         seen=seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys),
     )
     return (await _decided(caller, asked, services)).consent

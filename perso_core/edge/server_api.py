@@ -199,6 +199,7 @@ async def _decided(
             profile_key=person.profile_key,
             datastream_id=call.datastream.id,
             changes=tuple(changes),
+            visits=True,
         )
     )
 

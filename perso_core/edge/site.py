@@ -181,6 +181,7 @@ class InProcessSite:
                 profile_key=proof.device.profile_key,
                 datastream_id=request.datastream_id,
                 changes=(ConsentChosen("out", stated=heard.stated),),
+                visits=True,
             )
             async with asyncio.timeout(request.wait_ms / 1000):
                 answer = await self._services.decide(said)
@@ -222,6 +223,7 @@ class InProcessSite:
             datastream_id=request.datastream_id,
             changes=tuple(changes),
             new=device.new,
+            visits=not device.new,
             seen=seen,
         )
         deadline = asyncio.get_running_loop().time() + request.wait_ms / 1000

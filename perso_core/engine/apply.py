@@ -25,6 +25,7 @@ from perso_core.decision.qualification import (
     qualify_all,
     resumed,
 )
+from perso_core.decision.retention import outlives
 from perso_core.decision.union import MOVED_KNOWN_MS
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.hot_profiles import State
@@ -33,8 +34,10 @@ from perso_core.engine.journal import (
     Change,
     ConsentChosen,
     EventArrived,
+    Expired,
     Forgotten,
     PrivacySignalled,
+    Visited,
 )
 
 
@@ -63,14 +66,22 @@ def current(state: State, snapshot: Snapshot, *, now_ms: int) -> State:
 
 
 def apply(
-    before: State, change: Change, *, key: str, snapshot: Snapshot, now_ms: int, max_events: int
+    before: State,
+    change: Change,
+    *,
+    key: str,
+    snapshot: Snapshot,
+    now_ms: int,
+    touched_ms: int,
+    max_events: int,
 ) -> Applied:
-    """The state after a change. The version grows by one wherever a profile changed."""
+    """The state after a change. The version grows by one wherever a profile changed. touched_ms:
+    now, by the clock that retention goes by."""
     match change:
         case EventArrived():
-            return _event_arrived(before, change, key, snapshot, now_ms, max_events)
+            return _event_arrived(before, change, key, snapshot, now_ms, touched_ms, max_events)
         case AttributesPatched(patch):
-            return Applied(_attributes_patched(before, patch, key, snapshot, now_ms))
+            return Applied(_attributes_patched(before, patch, key, snapshot, now_ms, touched_ms))
         case ConsentChosen():
             return Applied(_consent_chosen(before, change, now_ms))
         case PrivacySignalled():
@@ -81,6 +92,32 @@ def apply(
         case Forgotten():
             # Also where nothing is known here: another process may be about to keep something.
             return Applied(State())
+        case Visited():
+            return Applied(_visited(before, touched_ms))
+        case Expired():
+            return Applied(_expired(before, change))
+
+
+def _visited(before: State, touched_ms: int) -> State:
+    """Touched, and proved by now."""
+    after = structs.replace(before, first_visit_ms=0)
+    if before.qualified is None:
+        return after
+    profile = before.qualified.profile
+    touched = structs.replace(
+        profile,
+        version=profile.version + 1,
+        touched_ms=touched_ms,
+    )
+    return structs.replace(after, qualified=structs.replace(before.qualified, profile=touched))
+
+
+def _expired(before: State, change: Expired) -> State:
+    if (before.version, before.first_visit_ms) != (change.version, change.first_visit_ms):
+        return before  # another process heard of the visitor in the meantime
+    first_visit = bool(change.first_visit_ms)
+    consent = before.consent if outlives(before.consent, first_visit=first_visit) else None
+    return State(consent=consent)
 
 
 def _event_arrived(
@@ -89,6 +126,7 @@ def _event_arrived(
     key: str,
     snapshot: Snapshot,
     now_ms: int,
+    touched_ms: int,
     max_events: int,
 ) -> Applied:
     profile = before.qualified.profile if before.qualified else Profile(key=key)
@@ -99,7 +137,9 @@ def _event_arrived(
     merged = merge(recent, change.event, max_events=max_events)
     if merged.event is None and known is profile and before.qualified:
         return Applied(before)
-    after = structs.replace(merged.profile, version=_version_after(profile, now_ms))
+    after = structs.replace(
+        merged.profile, version=_version_after(profile, now_ms), touched_ms=touched_ms
+    )
     if not change.segmentation:
         # Not run now: the next answer that needs memberships runs every rule.
         return Applied(
@@ -141,13 +181,18 @@ def _not_before(state: State, now_ms: int) -> int:
 
 
 def _attributes_patched(
-    before: State, patch: Mapping[str, object], key: str, snapshot: Snapshot, now_ms: int
+    before: State,
+    patch: Mapping[str, object],
+    key: str,
+    snapshot: Snapshot,
+    now_ms: int,
+    touched_ms: int,
 ) -> State:
     profile = before.qualified.profile if before.qualified else Profile(key=key)
     said = said_of(profile, patch)
     if said is profile and before.qualified:
         return before
-    after = structs.replace(said, version=_version_after(profile, now_ms))
+    after = structs.replace(said, version=_version_after(profile, now_ms), touched_ms=touched_ms)
     if before.qualified is None or not before.complete:
         qualified = qualify_all(after, snapshot, now_ms=_not_before(before, now_ms))
     else:

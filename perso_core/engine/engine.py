@@ -33,7 +33,9 @@ from perso_core.engine.journal import (
     EventArrived,
     Forgotten,
     PrivacySignalled,
+    Visited,
 )
+from perso_core.engine.keeping import Keeping
 from perso_core.errors import Overloaded, UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation, explain_rule
 
@@ -61,6 +63,7 @@ class Interaction(Struct, frozen=True, kw_only=True):
 
     datastream_id: OPERATOR for the operator's own writes. changes: applied in order.
     new: no cookie proved this key, it was made for this request: nothing can be stored under it.
+    visits: whoever proved to be this visitor, or to speak of them, is here.
     seen: what the caller was told before, perhaps by another process; no answer is older.
     """
 
@@ -68,6 +71,7 @@ class Interaction(Struct, frozen=True, kw_only=True):
     datastream_id: str
     changes: tuple[Change, ...] = ()
     new: bool = False
+    visits: bool = False
     seen: Seen = NOTHING_SEEN
 
 
@@ -104,6 +108,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 class Engine:
     """See the module. hot_profiles: profiles in memory. max_events: events kept per profile
     (Adobe's guardrail: 5,000). journal_limit: entries that may wait for the store.
+    first_visit_ms: how long a device is kept that no later request proved; 0: as any other.
     """
 
     def __init__(
@@ -113,6 +118,7 @@ class Engine:
         hot_profiles: int = 50_000,
         max_events: int = 5_000,
         journal_limit: int = 10_000,
+        first_visit_ms: int = 0,
     ) -> None:
         assert journal_limit < hot_profiles, "a journal of pinned profiles must fit in memory"
         self._snapshot = snapshot
@@ -122,6 +128,7 @@ class Engine:
         self._by_key = self._hot.by_key
         self._max_events = max_events
         self._journal_limit = journal_limit
+        self.keeping = Keeping(first_visit_ms, snapshot)
         self._sequence = 0
         # By sequence, oldest first: the entry, its profile, the state it leads to.
         self._journal: dict[int, tuple[Entry, Hot, State]] = {}
@@ -139,6 +146,7 @@ class Engine:
         projection = Projection(snapshot.event_paths)
         if projection.paths != self._projection.paths:
             self._projection = projection
+        self.keeping.follow(snapshot)
 
     def __len__(self) -> int:
         """Profiles in memory."""
@@ -173,15 +181,18 @@ class Engine:
         if hot is None:
             if not interaction.new:
                 return NeedProfile(key)
-            hot = self._hot[key] = Hot(key, State())
+            hot = self._hot[key] = Hot(key, self.keeping.begun(now_ms))
         if interaction.seen is not NOTHING_SEEN and interaction.seen.beyond(_seen(hot.committed)):
             return NeedProfile(key, behind=True)
         lacking = self._lacking(hot, interaction.changes)
         if lacking is not None:
             return lacking
         if not interaction.changes:
+            if interaction.visits and self.keeping.visit_due(hot.latest, now_ms):
+                self._note_visit(hot, now_ms)
             found = self._committed(hot, interaction.datastream_id, now_ms)
-            return self._answer(hot.committed, (found,), 0, interaction.datastream_id)
+            state = self.keeping.living(hot.committed, now_ms)
+            return self._answer(state, (found,), 0, interaction.datastream_id)
         if len(self._journal) + len(interaction.changes) > self._journal_limit:
             raise Overloaded(
                 f"{len(self._journal):,} writes wait, the limit is {self._journal_limit:,}.",
@@ -198,7 +209,8 @@ class Engine:
         hot = self._by_key.get(key)
         if hot is None or self._lacking(hot):
             return None
-        hot.committed = state = self._brought(hot.committed, now_ms)
+        hot.committed = self._brought(hot.committed, now_ms)
+        state = self.keeping.living(hot.committed, now_ms)
         profile = state.qualified.profile if state.qualified else Profile(key=key)
         realized = {
             member.audience_id: {"status": "realized"}
@@ -216,8 +228,13 @@ class Engine:
         lacking = self._lacking(hot)
         if lacking is not None:
             return lacking
-        state = self._brought(hot.committed, now_ms)
+        state = self.keeping.living(self._brought(hot.committed, now_ms), now_ms)
         return state.qualified.profile if state.qualified else None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything waits for the store."""
+        return bool(self._journal)
 
     def held(self, key: str) -> Hot | None:
         """The profile as it is in memory, to be read alone; None: it is not there."""
@@ -243,13 +260,13 @@ class Engine:
         *,
         now_ms: int,
         linked_to: str = "",
+        first_visit_ms: int = 0,
     ) -> None:
         """Take in what the store holds under a key. What is hot already stays: another request
         may have admitted it meanwhile, and written since."""
         if key not in self._by_key:
-            self._hot[key] = Hot(
-                key, self._packed(self._state(profile, consent, linked_to, now_ms))
-            )
+            state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
+            self._hot[key] = Hot(key, self._packed(state))
 
     def renew(
         self,
@@ -261,6 +278,7 @@ class Engine:
         erased_ms: int = 0,
         whole: bool = False,
         linked_to: str = "",
+        first_visit_ms: int = 0,
     ) -> None:
         """Another process wrote this profile: take it, and decide again, on top of it, what of
         ours waits for its commit; nothing that was decided before the profile was erased. A
@@ -269,7 +287,8 @@ class Engine:
         if hot is None:
             return
         hot.answers.clear()
-        hot.committed = hot.latest = self._state(profile, consent, linked_to, now_ms)
+        state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
+        hot.committed = hot.latest = state
         for sequence, (entry, owner, _) in list(self._journal.items()):
             if owner is not hot:
                 continue
@@ -321,6 +340,9 @@ class Engine:
         datastream_id = interaction.datastream_id
         lookups: list[Lookup] = []
         state = self._brought(hot.latest, now_ms)
+        due = self.keeping.due(state, now_ms, visits=interaction.visits)
+        if due is not None:
+            state = self._applied(hot, state, due, now_ms)
         for change in interaction.changes:
             if self._may_apply(change, state, datastream_id):
                 state = self._applied(hot, state, change, now_ms)
@@ -332,6 +354,11 @@ class Engine:
         # Also where nothing changed: an earlier report of this very event may still wait.
         waits_for = hot.last_sequence if hot.pending else 0
         return self._answer(state, tuple(lookups), waits_for, datastream_id)
+
+    def _note_visit(self, hot: Hot, now_ms: int) -> None:
+        """Nobody waits for it to be stored: where it is not, the next visit is noted."""
+        if len(self._journal) < self._journal_limit:
+            hot.latest = self._applied(hot, self._brought(hot.latest, now_ms), Visited(), now_ms)
 
     def _applied(self, hot: Hot, state: State, change: Change, now_ms: int) -> State:
         applied = self._apply(hot.key, state, change, now_ms)
@@ -351,6 +378,7 @@ class Engine:
             key=key,
             snapshot=self._snapshot,
             now_ms=now_ms,
+            touched_ms=self.keeping.now_ms(now_ms),
             max_events=self._max_events,
         )
 
@@ -394,12 +422,15 @@ class Engine:
         return current(state, self._snapshot, now_ms=now_ms)
 
     def _state(
-        self, profile: Profile | None, consent: Consent | None, linked_to: str, now_ms: int
+        self,
+        profile: Profile | None,
+        consent: Consent | None,
+        linked_to: str,
+        first_visit_ms: int,
+        now_ms: int,
     ) -> State:
-        if profile is None:
-            return State(None, consent, linked_to=linked_to)
-        qualified = resumed(profile, self._snapshot, now_ms=now_ms)
-        return State(qualified, consent, linked_to=linked_to)
+        qualified = resumed(profile, self._snapshot, now_ms=now_ms) if profile else None
+        return State(qualified, consent, linked_to=linked_to, first_visit_ms=first_visit_ms)
 
     def _may_apply(self, change: Change, state: State, datastream_id: str) -> bool:
         if isinstance(change, (ConsentChosen, Forgotten)):
@@ -422,6 +453,8 @@ class Engine:
         hot.committed = self._brought(hot.committed, now_ms)
         if alone:
             hot.latest = hot.committed
+        if self.keeping.expired(hot.committed, now_ms):
+            return EMPTY
         return self._found(hot, hot.committed, datastream_id, now_ms)
 
     def _found(self, hot: Hot, state: State, datastream_id: str, now_ms: int) -> Lookup:
@@ -430,7 +463,8 @@ class Engine:
         if not self._permitted(state, datastream_id) or qualified is None:
             return EMPTY
         found = self._looked_up(qualified, datastream_id, now_ms, state.consent)
-        hot.answers[datastream_id] = Kept(state, self._snapshot, found.until_ms, found)
+        until_ms = min(found.until_ms, self.keeping.until_ms(state, now_ms))
+        hot.answers[datastream_id] = Kept(state, self._snapshot, until_ms, found)
         return found
 
     def _looked_up(
@@ -488,6 +522,7 @@ class Engine:
             event=applied.event,
             consent=applied.state.consent,
             events_from_ms=now_ms - self._snapshot.event_window_ms,
+            first_visit_ms=applied.state.first_visit_ms,
         )
 
 

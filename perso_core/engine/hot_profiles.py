@@ -16,13 +16,15 @@ class State(Struct, frozen=True):
 
     complete: every audience was run after the last event; False after an event of a datastream
     without edge segmentation. linked_to: the key of the profile that this identity is part of; "":
-    of none.
+    of none. first_visit_ms: when it began by a request that no cookie proved, where none has since;
+    0: one has, or proved it at once.
     """
 
     qualified: Qualified | None = None
     consent: Consent | None = None
     complete: bool = True
     linked_to: str = ""
+    first_visit_ms: int = 0
 
     @property
     def version(self) -> int:

@@ -42,7 +42,27 @@ class Forgotten(Struct, frozen=True):
     """The visitor asked to be forgotten: profile, events and consent go."""
 
 
-Change = EventArrived | AttributesPatched | ConsentChosen | PrivacySignalled | Forgotten
+class Visited(Struct, frozen=True):
+    """Whoever proved to be the visitor, or to speak of them, is here: no first visit any more."""
+
+
+class Expired(Struct, frozen=True):
+    """Nobody touched the profile within its retention: it goes, and refusals stay. version,
+    first_visit_ms: of the state that was so old; another one is not."""
+
+    version: int
+    first_visit_ms: int
+
+
+Change = (
+    EventArrived
+    | AttributesPatched
+    | ConsentChosen
+    | PrivacySignalled
+    | Forgotten
+    | Visited
+    | Expired
+)
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -53,7 +73,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     profile: after the change; None when there is none (forgotten, or consent alone).
     event: the event to append, or to replace under the same id; None when there is none.
     consent: the visitor's choice after the change; None when none was made. events_from_ms:
-    events older than that count for no audience, and need not be kept.
+    events older than that count for no audience, and need not be kept. first_visit_ms: as of the
+    state after the change.
     """
 
     sequence: int
@@ -65,3 +86,4 @@ class Entry(Struct, frozen=True, kw_only=True):
     event: Event | None = None
     consent: Consent | None = None
     events_from_ms: int = 0
+    first_visit_ms: int = 0

@@ -10,13 +10,22 @@ from msgspec import Struct
 from perso_core.decision.consent import Consent, after_signal, refused
 from perso_core.decision.event import Event
 from perso_core.decision.profile import Profile
-from perso_core.engine.journal import ConsentChosen, Entry, Forgotten, PrivacySignalled
+from perso_core.engine.journal import (
+    ConsentChosen,
+    Entry,
+    Expired,
+    Forgotten,
+    PrivacySignalled,
+    Visited,
+)
 
 # Events past the window or the cap go once in so many versions of a profile, not at each write:
 # finding them reads all of the profile's events.
 SWEPT_EVERY_VERSIONS = 16
 # So long it is known that a profile was erased: no backup that is older is restored.
 ERASED_KNOWN_MS = 400 * 24 * 60 * 60 * 1000
+# Clocks of two processes on one machine, and a request under way: no more than that lies ahead.
+AHEAD_MS = 60_000
 # Announcements kept for those who poll; who sleeps through more hears `missed`.
 KEPT_NOTICES = 100_000
 
@@ -41,7 +50,9 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     so does the consent, but for signalled_ms, at which the browser's signal against sharing came.
     consent_yields: to a choice that is stored. events_from_ms: older events need not be kept.
     decided_ms: when the first of it was decided. erased_ms: when the visitor asked to be forgotten;
-    None: nobody did.
+    None: nobody did. expired: first remove what is past its retention, where it is the state of
+    this very version. first_visit_ms: when a device came that no later request has proved; 0: one
+    has. returned: this is the one.
     """
 
     key: str
@@ -55,6 +66,9 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     signalled_ms: int | None = None
     decided_ms: int = 0
     erased_ms: int | None = None
+    expired: Expired | None = None
+    first_visit_ms: int = 0
+    returned: bool = False
 
     @property
     def told_at_once(self) -> bool:
@@ -90,14 +104,16 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         # What came before the visitor was forgotten is forgotten too.
         last = max((n for n, entry in enumerate(entries) if _erases(entry)), default=0)
         entries = entries[last:]
-    forgotten = _erases(entries[0])
+    # Whatever was stored is gone before the rest is kept.
+    anew = _erases(entries[0])
+    expired = entries[0].change if isinstance(entries[0].change, Expired) and anew else None
     writes = [entry for entry in entries if entry.profile is not None]
     chosen = _chosen(entries)
     return KeyChange(
         key=key,
         events_from_ms=entries[-1].events_from_ms,
-        forgotten=forgotten,
-        base_version=writes[0].base_version if writes and not forgotten else None,
+        forgotten=anew and expired is None,
+        base_version=writes[0].base_version if writes and not anew else None,
         profile=writes[-1].profile if writes else None,
         events=_arrived(writes),
         consent=chosen.consent if chosen else None,
@@ -105,6 +121,9 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         signalled_ms=_signalled(entries),
         decided_ms=writes[0].now_ms if writes else 0,
         erased_ms=entries[0].now_ms if isinstance(entries[0].change, Forgotten) else None,
+        expired=expired,
+        first_visit_ms=entries[-1].first_visit_ms,
+        returned=any(isinstance(entry.change, Visited) for entry in entries),
     )
 
 
@@ -120,9 +139,12 @@ def consent_after(change: KeyChange, stored: Consent | None) -> Consent | None:
 
 
 def _erases(entry: Entry) -> bool:
-    """What came before is gone: the visitor asked for that, or refused to be kept."""
+    """What came before is gone: the visitor asked for that, refused to be kept, or did not come
+    for so long."""
     if isinstance(entry.change, ConsentChosen):
         return refused(entry.consent)
+    if isinstance(entry.change, Expired):
+        return entry.profile is None
     return isinstance(entry.change, Forgotten)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct, field, structs
 
@@ -11,10 +12,12 @@ from perso_core.decision.event import Event
 from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.profile import Profile
+from perso_core.decision.retention import Retention, expires_ms, outlives
 from perso_core.decision.union import United, event_of_both
 from perso_core.definitions.document import Definitions
-from perso_core.engine.journal import Entry
+from perso_core.engine.journal import Entry, Expired
 from perso_core.stores.batch import (
+    AHEAD_MS,
     KEPT_NOTICES,
     KeyChange,
     changes_by_key,
@@ -23,7 +26,14 @@ from perso_core.stores.batch import (
 )
 from perso_core.stores.clock import Clock, system_clock_ms
 from perso_core.stores.links import NOT_JOINED, Joined, Joining, Link
-from perso_core.stores.protocol import Committed, News, Stored, StoredDefinitions
+from perso_core.stores.protocol import (
+    ClockMark,
+    Committed,
+    News,
+    Stored,
+    StoredDefinitions,
+    Swept,
+)
 
 
 class _Notice(Struct, frozen=True):
@@ -44,6 +54,8 @@ class MemoryDatabase(Struct):
     consents: dict[str, Consent] = field(default_factory=dict)
     erased_ms: dict[str, int] = field(default_factory=dict)
     links: dict[str, tuple[str, int]] = field(default_factory=dict)  # canonical key, linked_ms
+    first_visits: dict[str, int] = field(default_factory=dict)  # when a device came, by key
+    clock: ClockMark | None = None
     definitions: list[StoredDefinitions] = field(default_factory=list)
     notices: list[_Notice] = field(default_factory=list)
     notice_sequence: int = 0
@@ -71,7 +83,13 @@ class MemoryStore:
             profile = structs.replace(profile, events=tuple(events))
         erased_ms = self._database.erased_ms.get(key, 0)
         linked_to, _ = self._database.links.get(key, ("", 0))
-        return Stored(profile, self._database.consents.get(key), erased_ms, linked_to=linked_to)
+        return Stored(
+            profile,
+            self._database.consents.get(key),
+            erased_ms,
+            linked_to=linked_to,
+            first_visit_ms=self._database.first_visits.get(key, 0),
+        )
 
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
         database = self._database
@@ -121,12 +139,75 @@ class MemoryStore:
             missed=missed,
         )
 
+    async def sweep_first_visits(self, retention: Retention, *, now_ms: int, at_most: int) -> int:
+        visits = self._database.first_visits
+        for key, begun_ms in visits.items():
+            visits[key] = now_ms if begun_ms > now_ms + AHEAD_MS else begun_ms
+        before_ms = now_ms - retention.first_visit_ms
+        due = [key for key, begun_ms in visits.items() if begun_ms <= before_ms]
+        for key in due[:at_most]:
+            self._remove(key, first_visit=True)
+        return len(due[:at_most])
+
+    async def sweep_profiles(
+        self,
+        retention: Retention,
+        *,
+        now_ms: int,
+        events_from_ms: int,
+        after: int = 0,
+        at_most: int = 200,
+    ) -> Swept:
+        removed = 0
+        for key in list(self._database.profiles):  # it is small: all of them in one step
+            if now_ms >= expires_ms(self._database.profiles[key], 0, retention):
+                self._remove(key, first_visit=False)
+                removed += 1
+                continue
+            kept = self._database.events.get(key, {})
+            self._database.events[key] = {
+                id: event for id, event in kept.items() if event.timestamp_ms >= events_from_ms
+            }
+        return Swept(removed, 0)
+
+    async def shrink(self) -> bool:
+        return False
+
+    async def clock_mark(self) -> ClockMark | None:
+        return self._database.clock
+
+    async def keep_clock_mark(self, mark: ClockMark) -> None:
+        self._database.clock = mark
+
     async def close(self) -> None:
         pass
+
+    def _version(self, key: str) -> int:
+        profile = self._database.profiles.get(key)
+        return profile.version if profile else 0
+
+    def _expire(self, key: str, state: Expired) -> bool:
+        """False: it is in another state than that, and stays."""
+        first_visit = bool(state.first_visit_ms)
+        if self._version(key) != state.version:
+            return False
+        if first_visit and key not in self._database.first_visits:
+            return False
+        self._remove(key, first_visit=first_visit)
+        return True
+
+    def _remove(self, key: str, *, first_visit: bool) -> None:
+        database = self._database
+        stays = outlives(database.consents.get(key), first_visit=first_visit)
+        gone: list[dict[str, Any]] = [database.profiles, database.events, database.first_visits]
+        for kept in gone if stays else [*gone, database.consents]:
+            kept.pop(key, None)
 
     def _keep(self, change: KeyChange) -> bool:
         """False: the stored version is another one, and nothing was kept."""
         database = self._database
+        if change.expired is not None and not self._expire(change.key, change.expired):
+            return False
         before = database.consents.get(change.key)
         consent = consent_after(change, before)
         if change.begins and refused(consent):
@@ -148,6 +229,7 @@ class MemoryStore:
                 database.arrivals,
                 database.consents,
                 database.links,
+                database.first_visits,
             ):
                 kept.pop(change.key, None)
         if change.profile is not None:
@@ -158,6 +240,10 @@ class MemoryStore:
             self._keep_events(change)
         if consent is not None:
             database.consents[change.key] = consent
+        if change.first_visit_ms:
+            database.first_visits.setdefault(change.key, change.first_visit_ms)
+        elif change.returned or change.profile is not None:
+            database.first_visits.pop(change.key, None)
         return True
 
     def _keep_events(self, change: KeyChange) -> None:

@@ -82,6 +82,21 @@ CREATE INDEX link_by_canonical ON link (canonical, linked_ms, key);
 """,
         undone="DROP TABLE link;",
     ),
+    # Whom to look at whether they returned, and the clock that says when. Who does not know them
+    # forgets nobody, and writes records that say of everybody that they returned. A key of somebody
+    # it erases stays in the queue until a newer one looks.
+    Step(
+        number=4,
+        oldest=3,
+        made="""
+CREATE TABLE first_visit (
+    sequence INTEGER PRIMARY KEY, key TEXT NOT NULL, begun_ms INTEGER NOT NULL);
+CREATE TABLE retention_clock (
+    one INTEGER PRIMARY KEY CHECK (one = 1), boot TEXT NOT NULL, running_ms INTEGER NOT NULL,
+    clock_ms INTEGER NOT NULL, owed_ms INTEGER NOT NULL);
+""",
+        undone="DROP TABLE first_visit; DROP TABLE retention_clock;",
+    ),
 )
 
 # What was taken, and who may use the file since. It is there before any step is.

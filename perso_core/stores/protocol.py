@@ -10,6 +10,7 @@ from msgspec import Struct
 from perso_core.decision.consent import Consent
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
+from perso_core.decision.retention import Retention
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
 from perso_core.stores.links import Joined, Joining, Link
@@ -19,13 +20,15 @@ class Stored(Struct, frozen=True):
     """What is kept under one profile key. profile None: nothing (or unreadable: quarantined).
     erased_ms: when all that was here was erased last; 0: never, or so long ago that nothing from
     before can still come. set_aside: something of it could not be read just now. linked_to: the key
-    of the profile that this identity is part of; "": of none."""
+    of the profile that this identity is part of; "": of none. first_visit_ms: when it began by a
+    request that no cookie proved, where none has since; 0: one has."""
 
     profile: Profile | None = None
     consent: Consent | None = None
     erased_ms: int = 0
     set_aside: bool = False
     linked_to: str = ""
+    first_visit_ms: int = 0
 
 
 class StoredDefinitions(Struct, frozen=True):
@@ -56,6 +59,59 @@ class News(Struct, frozen=True):
     missed: bool = False
 
 
+class ClockMark(Struct, frozen=True):
+    """What the retention's clock showed at an instant (worker/running.py). boot: of the machine,
+    as running_ms counts from there. clock_ms: what the clock showed. owed_ms: time the machine was
+    off that is still to be made up for."""
+
+    boot: str
+    running_ms: int
+    clock_ms: int
+    owed_ms: int = 0
+
+
+class Swept(Struct, frozen=True):
+    """One step over the profiles. removed: profiles that were past their retention. after: where
+    the next step begins; 0: that was the last of them."""
+
+    removed: int
+    after: int
+
+
+class Retaining(Protocol):
+    """A store that forgets what nobody touched. Each step is short: others write in between. All
+    methods raise StoreUnavailable."""
+
+    async def sweep_first_visits(self, retention: Retention, *, now_ms: int, at_most: int) -> int:
+        """Remove devices that came and were not proved by any request within the retention: what
+        is kept of them but refusals. Returns how many were looked at; fewer than at_most: none is
+        left."""
+        ...
+
+    async def sweep_profiles(
+        self,
+        retention: Retention,
+        *,
+        now_ms: int,
+        events_from_ms: int,
+        after: int = 0,
+        at_most: int = 200,
+    ) -> Swept:
+        """Remove, of the next at_most profiles, those that nobody touched within their retention,
+        and of the others events from before events_from_ms. Consent stays."""
+        ...
+
+    async def shrink(self) -> bool:
+        """Give back some of the room that was made. True: there is more."""
+        ...
+
+    async def clock_mark(self) -> ClockMark | None:
+        """What was noted of the retention's clock; None: nothing yet."""
+        ...
+
+    async def keep_clock_mark(self, mark: ClockMark) -> None: ...
+
+
 class Store(Protocol):
     """All methods raise StoreUnavailable when the store cannot be read or written."""
 
@@ -76,7 +132,9 @@ class Store(Protocol):
         profile is kept only where the stored version equals the base_version of that key's first
         entry (0: no row). Forgotten removes what is stored at any version, and what came before
         it in the batch; so does a ConsentChosen that refuses, which is kept itself. After Forgotten
-        no profile begins from an entry that was decided before it: that is a conflict. Consent is
+        no profile begins from an entry that was decided before it: that is a conflict. Expired
+        removes what is stored at the very version it names, and is a conflict with any other; the
+        consent that outlives it stays. Consent is
         last write wins, and only ConsentChosen entries write it, and a PrivacySignalled its
         instant. No profile begins where the stored consent refuses: that is a conflict.
         announce: tell other processes of the changed keys (they hear it in `news`). Of what was

@@ -55,6 +55,8 @@ class _ProfileRecord(Struct, frozen=True, array_like=True):
     evaluated_ms: int
     snapshot_id: str
     datastreams: tuple[str, ...] = ()
+    touched_ms: int = 0
+    first_visit_ms: int = 0
     brought: dict[str, dict[str, Any]] = {}
     moved: tuple[tuple[int, bytes, int, bytes], ...] = ()
 
@@ -75,6 +77,7 @@ class _ConsentRecord(Struct, frozen=True, array_like=True):
     share_since_ms: int = 0
     gpc_since_ms: int | None = None
     stated: str = ""
+    first_visit_ms: int = 0
 
 
 class _DefinitionsRecord(Definitions, frozen=True, kw_only=True):
@@ -83,8 +86,8 @@ class _DefinitionsRecord(Definitions, frozen=True, kw_only=True):
     saved_ms: int = 0
 
 
-def profile_record(profile: Profile) -> bytes:
-    """Everything of a profile but its key, version and events."""
+def profile_record(profile: Profile, first_visit_ms: int = 0) -> bytes:
+    """Everything of a profile but its key, version and events. first_visit_ms: see Stored."""
     realized: dict[str, int] = {}
     exited: dict[str, int] = {}
     for audience_id, membership in profile.memberships.items():
@@ -100,6 +103,8 @@ def profile_record(profile: Profile) -> bytes:
             profile.evaluated_ms,
             profile.snapshot_id,
             profile.datastreams,
+            profile.touched_ms,
+            first_visit_ms,
             *_fields_of_moves(profile),
         ),
     )
@@ -115,8 +120,15 @@ def _fields_of_moves(profile: Profile) -> tuple[Any, ...]:
 
 def profile_from(key: str, version: int, record: bytes, events: Sequence[Event]) -> Profile:
     """The profile of a record, with the parts that are kept beside it. Raises UnreadableRecord."""
+    return profile_and_visit_from(key, version, record, events)[0]
+
+
+def profile_and_visit_from(
+    key: str, version: int, record: bytes, events: Sequence[Event]
+) -> tuple[Profile, int]:
+    """The same, and its first_visit_ms. Raises UnreadableRecord."""
     kept = _opened("profile", record, _profile_decoder)
-    return Profile(
+    profile = Profile(
         key=key,
         version=version,
         attributes=kept.attributes,
@@ -131,7 +143,9 @@ def profile_from(key: str, version: int, record: bytes, events: Sequence[Event])
         datastreams=kept.datastreams,
         brought=kept.brought,
         moved=tuple(_moved(*fields) for fields in kept.moved),
+        touched_ms=kept.touched_ms,
     )
+    return profile, kept.first_visit_ms
 
 
 def _moved(at_ms: int, to: bytes, version: int, marks: bytes) -> Moved:
@@ -164,14 +178,20 @@ def event_from_record(record: bytes) -> Event:
     )
 
 
-def consent_record(consent: Consent) -> bytes:
-    return _sealed("consent", structs.astuple(consent))
+def consent_record(consent: Consent, first_visit_ms: int = 0) -> bytes:
+    return _sealed("consent", (*structs.astuple(consent), first_visit_ms))
 
 
 def consent_from_record(record: bytes) -> Consent:
     """Raises UnreadableRecord."""
+    return consent_and_visit_from(record)[0]
+
+
+def consent_and_visit_from(record: bytes) -> tuple[Consent, int]:
+    """The same, and its first_visit_ms. Raises UnreadableRecord."""
     kept = _opened("consent", record, _consent_decoder)
-    return Consent(*structs.astuple(kept))
+    *fields, first_visit_ms = structs.astuple(kept)
+    return Consent(*fields), first_visit_ms
 
 
 def definitions_record(definitions: Definitions, saved_ms: int = 0) -> bytes:

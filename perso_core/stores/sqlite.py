@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from perso_core.decision.identity import Identity
+from perso_core.decision.retention import Retention
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
@@ -22,7 +23,14 @@ from perso_core.stores.forking import (
     refuse_after_fork,
 )
 from perso_core.stores.links import Joined, Joining, Link
-from perso_core.stores.protocol import Committed, News, Stored, StoredDefinitions
+from perso_core.stores.protocol import (
+    ClockMark,
+    Committed,
+    News,
+    Stored,
+    StoredDefinitions,
+    Swept,
+)
 from perso_core.stores.soundness import refuse_damaged
 from perso_core.stores.sqlite_file import create_file
 from perso_core.stores.sqlite_reader import Reader
@@ -91,6 +99,43 @@ class SqliteStore:
 
     async def news(self) -> News:
         return await self._read(lambda: self._reader.news())
+
+    async def sweep_first_visits(self, retention: Retention, *, now_ms: int, at_most: int) -> int:
+        return await self._write(
+            lambda: self._writer.sweep_first_visits(retention, now_ms, at_most)
+        )
+
+    async def sweep_profiles(
+        self,
+        retention: Retention,
+        *,
+        now_ms: int,
+        events_from_ms: int,
+        after: int = 0,
+        at_most: int = 200,
+    ) -> Swept:
+        found = await self._read(
+            lambda: self._reader.aged(
+                retention,
+                now_ms=now_ms,
+                events_from_ms=events_from_ms,
+                after=after,
+                at_most=at_most,
+            )
+        )
+        if not found.profiles and not found.old_events:
+            return Swept(0, found.after)
+        removed = await self._write(lambda: self._writer.remove_aged(found, events_from_ms))
+        return Swept(removed, found.after)
+
+    async def shrink(self) -> bool:
+        return await self._write(lambda: self._writer.shrink())
+
+    async def clock_mark(self) -> ClockMark | None:
+        return await self._read(lambda: self._reader.clock_mark())
+
+    async def keep_clock_mark(self, mark: ClockMark) -> None:
+        await self._write(lambda: self._writer.keep_clock_mark(mark))
 
     async def close(self) -> None:
         """Finish what was asked for, checkpoint, close. A second call does nothing."""

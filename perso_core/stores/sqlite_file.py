@@ -57,6 +57,8 @@ def writing_connection(path: Path) -> apsw.Connection:
     """
     connection = _connection(path)
     with unavailable(path):
+        # Only a file that is made now takes it: then what is removed makes the file smaller.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         # The first change of a new file has a rollback journal, which is then deleted. Should that
         # come back after a power cut, SQLite would undo all that the write-ahead log holds: EXTRA
         # syncs the directory, so it cannot.

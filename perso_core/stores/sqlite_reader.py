@@ -14,18 +14,20 @@ from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.profile import Profile
+from perso_core.decision.retention import Retention
 from perso_core.errors import StoreTooNew, UnreadableRecord
 from perso_core.stores.batch import erasure_mark
 from perso_core.stores.forking import never_closed
 from perso_core.stores.links import Link
 from perso_core.stores.migrations import refuse_newer
-from perso_core.stores.protocol import News, Stored, StoredDefinitions
+from perso_core.stores.protocol import ClockMark, News, Stored, StoredDefinitions
 from perso_core.stores.record import (
-    consent_from_record,
+    consent_and_visit_from,
     definitions_from_record,
     event_from_record,
-    profile_from,
+    profile_and_visit_from,
 )
+from perso_core.stores.sqlite_expiry import Aged, aged
 from perso_core.stores.sqlite_file import bring_up_to_date, reading_connection, unavailable
 from perso_core.stores.sqlite_writer import REFUSED, Unreadable
 
@@ -72,6 +74,27 @@ class Reader:
     def _erased_ms(connection: apsw.Connection, key: str) -> int:
         mark = (erasure_mark(key),)
         return connection.execute("SELECT erased_ms FROM erased WHERE mark = ?", mark).get or 0
+
+    def clock_mark(self) -> ClockMark | None:
+        with self._opened() as connection:
+            row = connection.execute(
+                "SELECT boot, running_ms, clock_ms, owed_ms FROM retention_clock"
+            ).get
+        return ClockMark(*row) if row else None
+
+    def aged(
+        self, retention: Retention, *, now_ms: int, events_from_ms: int, after: int, at_most: int
+    ) -> Aged:
+        """Looks at the next profiles. Raises StoreUnavailable."""
+        with self._opened() as connection:
+            return aged(
+                connection,
+                retention,
+                now_ms=now_ms,
+                events_from_ms=events_from_ms,
+                after=after,
+                at_most=at_most,
+            )
 
     def keys_of(self, identity: Identity) -> tuple[str, ...]:
         """See Store. Looks through the index of keys."""
@@ -172,11 +195,14 @@ def _loaded(
     linked_to: str,
 ) -> Loaded:
     unreadable: list[Unreadable] = []
+    kept, begun_ms = _profile(key, *profile, events, unreadable) if profile else (None, 0)
+    said, said_ms = _consent(key, consent, unreadable) if consent is not None else (None, 0)
     stored = Stored(
-        _profile(key, *profile, events, unreadable) if profile else None,
-        _consent(key, consent, unreadable) if consent is not None else None,
+        kept,
+        said,
         erased_ms,
         linked_to=linked_to,
+        first_visit_ms=begun_ms if kept is not None else said_ms,
     )
     if unreadable:
         stored = structs.replace(stored, set_aside=True)
@@ -185,12 +211,13 @@ def _loaded(
 
 def _profile(
     key: str, version: int, record: bytes, events: list[bytes], unreadable: list[Unreadable]
-) -> Profile | None:
+) -> tuple[Profile | None, int]:
+    """The profile, and its first_visit_ms."""
     try:
-        return profile_from(key, version, record, _events(key, events, unreadable))
+        return profile_and_visit_from(key, version, record, _events(key, events, unreadable))
     except UnreadableRecord as error:
         unreadable.append(Unreadable(kind="profile", key=key, record=record, reason=error.detail))
-        return None
+        return None, 0
 
 
 def _events(key: str, records: list[bytes], unreadable: list[Unreadable]) -> tuple[Event, ...]:
@@ -203,9 +230,10 @@ def _events(key: str, records: list[bytes], unreadable: list[Unreadable]) -> tup
     return tuple(events)
 
 
-def _consent(key: str, record: bytes, unreadable: list[Unreadable]) -> Consent:
+def _consent(key: str, record: bytes, unreadable: list[Unreadable]) -> tuple[Consent, int]:
+    """The consent, and its first_visit_ms."""
     try:
-        return consent_from_record(record)
+        return consent_and_visit_from(record)
     except UnreadableRecord as error:
         unreadable.append(Unreadable(kind="consent", key=key, record=record, reason=error.detail))
-        return REFUSED
+        return REFUSED, 0

@@ -10,8 +10,9 @@ import apsw
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent, refused
+from perso_core.decision.retention import Retention
 from perso_core.definitions.document import Definitions
-from perso_core.engine.journal import Entry
+from perso_core.engine.journal import Entry, Expired
 from perso_core.errors import UnreadableRecord
 from perso_core.stores import sqlite_links
 from perso_core.stores.batch import (
@@ -27,12 +28,20 @@ from perso_core.stores.clock import Clock, system_clock_ms
 from perso_core.stores.forking import never_closed
 from perso_core.stores.links import NOT_JOINED, Joined, Joining
 from perso_core.stores.migrations import refuse_newer
+from perso_core.stores.protocol import ClockMark
 from perso_core.stores.record import (
     consent_from_record,
     consent_record,
     definitions_record,
     event_record,
     profile_record,
+)
+from perso_core.stores.sqlite_expiry import (
+    Aged,
+    expire,
+    note_first_visit,
+    remove_first_visits,
+    shrink,
 )
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
@@ -139,6 +148,43 @@ class Writer:
             never_closed(self._connection)
             self._connection = None
 
+    def sweep_first_visits(self, retention: Retention, now_ms: int, at_most: int) -> int:
+        """See Retaining."""
+
+        def sweep(connection: apsw.Connection) -> int:
+            before_ms = now_ms - retention.first_visit_ms
+            return remove_first_visits(
+                connection, before_ms=before_ms, now_ms=now_ms, at_most=at_most
+            )
+
+        return self._in_transaction(sweep)
+
+    def remove_aged(self, aged: Aged, events_from_ms: int) -> int:
+        """Remove what a look found, unless it was written meanwhile. Returns how many profiles."""
+
+        def remove(connection: apsw.Connection) -> int:
+            for key in aged.old_events:
+                connection.execute(
+                    "DELETE FROM event WHERE key = ? AND timestamp_ms < ?", (key, events_from_ms)
+                )
+            return sum(
+                expire(connection, key, Expired(version, 0)) for key, version in aged.profiles
+            )
+
+        return self._in_transaction(remove)
+
+    def keep_clock_mark(self, mark: ClockMark) -> None:
+        row = (mark.boot, mark.running_ms, mark.clock_ms, mark.owed_ms)
+        self._in_transaction(
+            lambda connection: connection.execute(
+                "REPLACE INTO retention_clock VALUES (1, ?, ?, ?, ?)", row
+            )
+        )
+
+    def shrink(self) -> bool:
+        """See Retaining."""
+        return self._in_transaction(shrink)
+
     def close(self) -> None:
         """Checkpoint as far as other processes' readers let us, and close."""
         if self._connection is not None:
@@ -170,6 +216,8 @@ class Writer:
     def _keep(self, connection: apsw.Connection, row: _Rows) -> bool:
         """False: the stored version is another one, and nothing was kept."""
         change = row.change
+        if change.expired is not None and not expire(connection, change.key, change.expired):
+            return False
         before = _stored_consent(connection, change)
         consent = consent_after(change, before)
         if change.begins and refused(consent):
@@ -194,9 +242,11 @@ class Writer:
             )
         if change.sweep:
             self._sweep(connection, change)
-        if consent is not None and (consent is not before or change.forgotten):
-            record = consent_record(consent)
+        if consent is not None and (consent is not before or change.forgotten or change.returned):
+            record = consent_record(consent, change.first_visit_ms)
             connection.execute("REPLACE INTO consent VALUES (?, ?)", (change.key, record))
+        if change.first_visit_ms and (change.begins or change.profile is None):
+            note_first_visit(connection, change.key, change.first_visit_ms)
         return True
 
     def _erased_since(self, connection: apsw.Connection, key: str, decided_ms: int) -> bool:
@@ -236,7 +286,9 @@ def _encoded(change: KeyChange) -> _Rows:
     key = change.key
     return _Rows(
         change,
-        profile_record(change.profile) if change.profile is not None else None,
+        profile_record(change.profile, change.first_visit_ms)
+        if change.profile is not None
+        else None,
         [(key, event.id, event.timestamp_ms, event_record(event)) for event in change.events],
     )
 
@@ -265,7 +317,8 @@ def _mark_erased(connection: apsw.Connection, key: str, erased_ms: int) -> None:
 
 def _stored_consent(connection: apsw.Connection, change: KeyChange) -> Consent | None:
     """Where the change asks for it; it costs a search of the table."""
-    if not change.begins and change.consent is None and change.signalled_ms is None:
+    says = change.consent is not None or change.signalled_ms is not None
+    if not change.begins and not says and not change.returned:
         return None
     return _consent_of(connection, change.key)
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 FILE = "definitions.lock"
+SWEEPING_FILE = "retention.lock"
 
 
 @asynccontextmanager
@@ -25,3 +26,26 @@ async def turn(data_dir: Path) -> AsyncIterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+class OnlyOne:
+    """Which process of a data directory removes what is past its retention: the first to ask, as
+    long as it runs. Its methods block for a system call. Raises OSError."""
+
+    def __init__(self, data_dir: Path) -> None:
+        path = data_dir / SWEEPING_FILE
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._mine = False
+
+    def mine(self) -> bool:
+        """Whether it is this one, from now on."""
+        if not self._mine:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            self._mine = True
+        return True
+
+    def close(self) -> None:
+        os.close(self._descriptor)

@@ -71,10 +71,11 @@ class Admission:
                     stored.consent,
                     now_ms=now_ms,
                     linked_to=stored.linked_to,
+                    first_visit_ms=stored.first_visit_ms,
                 )
             # No await between admitting and deciding: nothing can evict what was just admitted.
             answer = self._engine.decide(interaction, now_ms=self._clock_ms())
-        if answer.sequence:
+        if answer.sequence or self._engine.waiting:
             self._drain.wake()
         return structs.replace(answer, set_aside=True) if set_aside else answer
 

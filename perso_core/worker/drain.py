@@ -40,6 +40,7 @@ def renew(engine: Engine, key: str, stored: Stored, *, now_ms: int, whole: bool 
         erased_ms=stored.erased_ms,
         whole=whole,
         linked_to=stored.linked_to,
+        first_visit_ms=stored.first_visit_ms,
     )
 
 

@@ -114,3 +114,18 @@ def test_a_backup_needs_a_new_directory_and_something_to_copy(tmp_path: Path) ->
     assert "holds no database" in nothing.stderr
     assert "is there already" in there.stderr
     assert "is no backup" in none.stderr
+
+
+def test_a_database_is_compacted_with_its_servers_stopped(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+    anna = Visitor("anna")
+    with serving(tmp_path / ".perso") as server:
+        asyncio.run(visit(anna, server.url, 2))
+        beside = perso(tmp_path, "compact")
+    done = perso(tmp_path, "compact")
+
+    assert beside.returncode == 1
+    assert "Stop it, then compact." in beside.stderr
+    assert done.returncode == 0
+    assert "bytes before" in done.stdout
+    assert events_of(tmp_path, anna) == anna.acknowledged

@@ -1,0 +1,73 @@
+"""For how long a profile is kept that nobody touches: the store and the engine agree by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from perso_core.decision.consent import Consent, refused
+from perso_core.decision.identity import datastream_of
+from perso_core.decision.profile import Profile
+
+DAY_MS = 24 * 60 * 60 * 1000
+# An instant that never comes.
+NEVER_MS = 2**63 - 1
+# Of those who only look a twentieth of the retention is noted anew, a day at most: else every
+# look-up would be a write.
+TOUCHES_PER_RETENTION = 20
+
+
+class Retention(Struct, frozen=True):
+    """first_visit_ms: how long a device is kept that was seen once and never again; 0: as any
+    other. by_datastream: id -> how long a profile is kept untouched; none there: for ever. org:
+    whose datastreams these are.
+    """
+
+    first_visit_ms: int = 0
+    by_datastream: Mapping[str, int] = {}
+    org: str = ""
+
+    def kept_ms(self, profile: Profile) -> int | None:
+        """How long a profile is kept untouched; None: for ever. A device that several datastreams
+        had events of is kept for the shortest time: a promise to forget is kept."""
+        if not self.by_datastream:
+            return None
+        own = datastream_of(profile.key, org=self.org)
+        known = profile.datastreams if own is None else (own,)
+        limits = [self.by_datastream[one] for one in known if one in self.by_datastream]
+        return min(limits, default=None)
+
+
+def touched_ms(profile: Profile) -> int:
+    """When it was last touched. Records of an earlier Perso say when memberships were decided,
+    which was then as well."""
+    return profile.touched_ms or profile.evaluated_ms
+
+
+def expires_ms(profile: Profile | None, first_visit_ms: int, retention: Retention) -> int:
+    """From when on nothing is answered from a profile, and it is removed. first_visit_ms: when it
+    began by a request that no cookie proved, where none has since; 0: one has."""
+    due_ms = NEVER_MS
+    if first_visit_ms and retention.first_visit_ms:
+        due_ms = first_visit_ms + retention.first_visit_ms
+    kept_ms = retention.kept_ms(profile) if profile is not None else None
+    if profile is not None and kept_ms is not None:
+        due_ms = min(due_ms, touched_ms(profile) + kept_ms)
+    return due_ms
+
+
+def touch_due(profile: Profile, retention: Retention, *, now_ms: int) -> bool:
+    """Whether it is to be noted that somebody looked who changes nothing."""
+    kept_ms = retention.kept_ms(profile)
+    if kept_ms is None:
+        return False
+    return now_ms - touched_ms(profile) >= min(kept_ms // TOUCHES_PER_RETENTION, DAY_MS)
+
+
+def outlives(consent: Consent | None, *, first_visit: bool) -> bool:
+    """Whether a consent stays where its profile goes: what a visitor chose does, whom nobody asks
+    again. Of a first visit only a refusal does; a browser's signal comes with every request."""
+    if consent is None:
+        return False
+    return not first_visit or refused(consent) or consent.share == "n"

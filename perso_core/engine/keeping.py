@@ -1,0 +1,97 @@
+"""How long a profile in memory is answered from: past its retention it is as if it were gone."""
+
+from __future__ import annotations
+
+from perso_core.decision.retention import (
+    DAY_MS,
+    NEVER_MS,
+    Retention,
+    expires_ms,
+    outlives,
+    touch_due,
+)
+from perso_core.definitions.snapshot import Snapshot
+from perso_core.engine.hot_profiles import State
+from perso_core.engine.journal import Expired, Visited
+
+
+def retention_of(snapshot: Snapshot, first_visit_ms: int) -> Retention:
+    """What the definitions in force say of retention."""
+    limits = {
+        one.id: one.retention_days * DAY_MS
+        for one in snapshot.datastreams.values()
+        if one.retention_days
+    }
+    return Retention(first_visit_ms, limits, snapshot.org)
+
+
+class Keeping:
+    """retention: what is in force. clock_ms: now, by a clock that nobody can set (worker/running);
+    None: there is none, and the time of each request is believed. Set by the worker as it goes.
+    """
+
+    def __init__(self, first_visit_ms: int, snapshot: Snapshot) -> None:
+        self._first_visit_ms = first_visit_ms
+        self.clock_ms: int | None = None
+        self.follow(snapshot)
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """These definitions are in force now."""
+        self.retention = retention_of(snapshot, self._first_visit_ms)
+
+    def now_ms(self, now_ms: int) -> int:
+        """The instant that retention goes by. now_ms: the request's."""
+        return now_ms if self.clock_ms is None else self.clock_ms
+
+    def begun(self, now_ms: int) -> State:
+        """Of a device that no cookie proves."""
+        return State(first_visit_ms=self.now_ms(now_ms) if self._first_visit_ms else 0)
+
+    def expired(self, state: State, now_ms: int) -> bool:
+        """Whether it is past its retention."""
+        # Most states have none: that must cost next to nothing.
+        if not state.first_visit_ms and not self.retention.by_datastream:
+            return False
+        return self.now_ms(now_ms) >= self._expires_ms(state)
+
+    def until_ms(self, state: State, now_ms: int) -> int:
+        """Until when a kept answer may be told, by the clock of requests."""
+        if not state.first_visit_ms and not self.retention.by_datastream:
+            return NEVER_MS
+        return now_ms + self._expires_ms(state) - self.now_ms(now_ms)
+
+    def living(self, state: State, now_ms: int) -> State:
+        """The state; what outlives it where it is past its retention."""
+        if not self.expired(state, now_ms):
+            return state
+        lasting = outlives(state.consent, first_visit=bool(state.first_visit_ms))
+        return State(consent=state.consent if lasting else None)
+
+    def due(self, state: State, now_ms: int, *, visits: bool) -> Visited | Expired | None:
+        """What is to be noted before a change: that nobody came in time, or that somebody did."""
+        if self.expired(state, now_ms):
+            return Expired(state.version, state.first_visit_ms)
+        return Visited() if visits and self._first(state) else None
+
+    def visit_due(self, state: State, now_ms: int) -> bool:
+        """Whether it is to be noted that the visitor looked, who changes nothing."""
+        if not state.first_visit_ms and not self.retention.by_datastream:
+            return False
+        if self.expired(state, now_ms):
+            return False
+        if self._first(state):
+            return True
+        profile = state.qualified.profile if state.qualified else None
+        instant = self.now_ms(now_ms)
+        return profile is not None and touch_due(profile, self.retention, now_ms=instant)
+
+    def _first(self, state: State) -> bool:
+        """Whether something is stored of a visit that nobody came back from yet."""
+        kept = state.qualified is not None or state.consent is not None
+        return bool(state.first_visit_ms) and kept
+
+    def _expires_ms(self, state: State) -> int:
+        profile = state.qualified.profile if state.qualified else None
+        if profile is None and state.consent is None:
+            return NEVER_MS
+        return expires_ms(profile, state.first_visit_ms, self.retention)

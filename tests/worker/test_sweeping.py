@@ -1,0 +1,152 @@
+"""The worker removes what is due by itself, in small steps, from one process of several."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from perso_core.decision.retention import Retention
+from perso_core.definitions.snapshot import compile_snapshot
+from perso_core.engine.engine import Engine
+from perso_core.errors import StoreUnavailable
+from perso_core.stores.memory import MemoryStore
+from perso_core.stores.protocol import ClockMark, Swept
+from perso_core.stores.turn import OnlyOne
+from perso_core.worker import sweeping
+from perso_core.worker.running import RetentionClock
+from perso_core.worker.sweeping import FIRST_VISITS_AT_ONCE, Sweeper
+from tests.building import DAY_MS, HOUR_MS, NOON_MS, definitions, event
+from tests.stores.building import ANNA, arrived
+from tests.stores.test_forgetting import first_visit, touched
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MIN_PAUSE_S", "PROFILES_PAUSE_S", "TICK_S"):
+        monkeypatch.setattr(sweeping, name, 0.0)
+
+
+def engine(days: int | None = 7) -> Engine:
+    ordinary = definitions()
+    demo = structs.replace(ordinary.datastreams[0], retention_days=days)
+    return Engine(
+        compile_snapshot(structs.replace(ordinary, datastreams=(demo,))), first_visit_ms=HOUR_MS
+    )
+
+
+def sweeper(store: MemoryStore, one: Engine, now_ms: int) -> Sweeper:
+    return Sweeper(one, store, wall_ms=lambda: now_ms, mine=lambda: True)
+
+
+async def test_one_round_removes_every_first_visit_that_is_due() -> None:
+    store, number = MemoryStore(), 2 * FIRST_VISITS_AT_ONCE + 3
+    await store.commit([first_visit(key=f"ECID:{n}") for n in range(number)])
+    sweeping_up = sweeper(store, engine(), NOON_MS + HOUR_MS)
+
+    await sweeping_up.round()
+
+    assert sweeping_up.removed == number
+    assert (await store.load("ECID:0")).profile is None
+
+
+async def test_a_round_removes_what_is_past_the_retention_of_its_datastream() -> None:
+    store = MemoryStore()
+    await store.commit([touched(ANNA, NOON_MS)])
+
+    await sweeper(store, engine(None), NOON_MS + 8 * DAY_MS).round()
+    assert (await store.load(ANNA)).profile is not None
+    await sweeper(store, engine(7), NOON_MS + 8 * DAY_MS).round()
+
+    assert (await store.load(ANNA)).profile is None
+
+
+async def test_a_retention_that_was_changed_is_swept_by_at_once() -> None:
+    store, one = MemoryStore(), engine(None)
+    await store.commit([touched(ANNA, NOON_MS)])
+    sweeping_up = sweeper(store, one, NOON_MS + 8 * DAY_MS)
+    await sweeping_up.round()
+
+    one.swap(engine(7).snapshot)
+    await sweeping_up.round()
+
+    assert (await store.load(ANNA)).profile is None
+
+
+async def test_events_that_no_audience_counts_go_by_the_calendar_where_that_is_behind() -> None:
+    store = MemoryStore()
+    await store.commit([arrived(event())])
+    ahead = RetentionClock(ClockMark("a", 0, NOON_MS + 99 * DAY_MS), running_ms=lambda: 0)
+    behind = Sweeper(
+        engine(None), store, wall_ms=lambda: NOON_MS + DAY_MS, clock=ahead, mine=lambda: True
+    )
+
+    await behind.round()
+
+    kept = (await store.load(ANNA)).profile
+    assert kept is not None
+    assert len(kept.events) == 1
+
+
+async def test_where_another_process_sweeps_nothing_is_done_here() -> None:
+    store = MemoryStore()
+    await store.commit([first_visit()])
+    idle = Sweeper(engine(), store, wall_ms=lambda: NOON_MS + DAY_MS, mine=lambda: False)
+
+    idle.start()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await idle.close()
+
+    assert (await store.load(ANNA)).profile is not None
+
+
+class Failing(MemoryStore):
+    """Fails three times."""
+
+    left = 3
+
+    async def sweep_profiles(
+        self,
+        retention: Retention,
+        *,
+        now_ms: int,
+        events_from_ms: int,
+        after: int = 0,
+        at_most: int = 200,
+    ) -> Swept:
+        self.left -= 1
+        if self.left >= 0:
+            raise StoreUnavailable("the disk is full.", fix="Make room.")
+        return await super().sweep_profiles(
+            retention, now_ms=now_ms, events_from_ms=events_from_ms, after=after, at_most=at_most
+        )
+
+
+async def test_a_store_that_fails_is_told_of_once_and_swept_when_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = Failing()
+    await store.commit([touched(ANNA, NOON_MS)])
+    sweeping_up = sweeper(store, engine(), NOON_MS + 8 * DAY_MS)
+
+    sweeping_up.start()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await sweeping_up.close()
+
+    assert (await store.load(ANNA)).profile is None
+    assert caplog.text.count("Nothing is removed for now.") == 1
+
+
+def test_of_several_processes_one_sweeps_and_another_when_that_has_ended(tmp_path: Path) -> None:
+    one, other = OnlyOne(tmp_path), OnlyOne(tmp_path)
+
+    assert one.mine()
+    assert not other.mine()
+    one.close()
+
+    assert other.mine()
+    other.close()
