@@ -52,13 +52,27 @@ class Draft(Alone):
 
     def replay(self) -> None:
         """What is known of events anew from the log; every judged rule is due."""
-        rules = self.rules
         self.count_anew()
+        self._answer_anew()
+        self.queue(judge.position for judge in self.rules.judges)
+
+    def happen_late(self, matched: int) -> None:
+        """A late event, which is in the log: what it counts in anew; judged rules it counts in are
+        due."""
+        rules, conditions = self.rules, matched >> self.rules.shift
+        self.count_again(conditions)
+        self._answer_anew()
+        self.queue(
+            judge.position
+            for judge, reach in zip(rules.judges, rules.reach, strict=True)
+            if reach & conditions
+        )
+
+    def _answer_anew(self) -> None:
         self.recount_alone()
         self.answer_alone()
         self.recount_ends()
-        self.alert = (1 << len(rules.effects)) - 1
-        self.queue(judge.position for judge in rules.judges)
+        self.alert = (1 << len(self.rules.effects)) - 1
 
     # ---- one event
 

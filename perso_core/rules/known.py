@@ -6,7 +6,7 @@ from __future__ import annotations
 from perso_core.pql.windows import NEVER_MS
 from perso_core.rules.making import Making
 from perso_core.rules.program import Told
-from perso_core.rules.recount import counted, extended
+from perso_core.rules.recount import counted, counted_of, extended
 from perso_core.rules.standing import Reached, Times
 
 
@@ -17,6 +17,10 @@ class Known(Making):
         """Everything from the log."""
         self.old_times, self.old_runs = counted(self.rules, self.log)
         self.times, self.runs = {}, {}
+
+    def count_again(self, conditions: int) -> None:
+        """What events of these conditions (one bit each) count in, from the log."""
+        self.times, self.runs = counted_of(self.rules, self.log, conditions)
 
     def carry_on(self, steps: tuple[tuple[int, int, int], ...], at_ms: int) -> None:
         """Chains of which the newest event completes these steps."""

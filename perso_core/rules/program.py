@@ -198,6 +198,9 @@ class Program:
             )
             for one in building.effects
         )
+        # By chain and by place among the judged: the conditions whose events count in it.
+        self.chain_bits = tuple(sum({1 << one for one in steps}) for steps, _ in self.chains)
+        self.reach = self._reach()
         # Every event of these has a rule run.
         self.running = sum(
             1 << condition
@@ -221,6 +224,17 @@ class Program:
         if not members:
             return []
         return [self.ids_by_position[place] for place in bits_of(members)]
+
+    def _reach(self) -> tuple[int, ...]:
+        reach = [0] * len(self.judges)
+        for condition, one in enumerate(self.effects):
+            for look in one.looks:
+                reach[look.place] |= 1 << condition
+        for place, judge in enumerate(self.judges):
+            for literal in judge.literals:
+                if literal.chain is not None:
+                    reach[place] |= self.chain_bits[literal.chain]
+        return tuple(reach)
 
     def shared(self, value: T) -> T:
         """An equal value that is there already, where there is one: what many visitors' standings

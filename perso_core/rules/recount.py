@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from bisect import insort_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from perso_core.rules.layered import Layered, layered
 from perso_core.rules.matcher import bits_of
 from perso_core.rules.program import Program
 from perso_core.rules.standing import (
     NEVER_HAPPENED,
+    NOTHING_ENDS,
     Ends,
     Log,
     Reached,
     Times,
     happened,
-    holders_of,
     log_of,
+    logged,
     newest_first,
     reached,
     run_up_to,
@@ -39,10 +40,53 @@ def inserted(
     return log_of(last), not late and len(last) == len(counting)
 
 
+def placed(log: Log | None, at_ms: int, matched: int) -> Log:
+    """The log with a late event. O(events after it)."""
+    newer: list[tuple[int, int]] = []
+    while log is not None and log.at_ms > at_ms:
+        newer.append((log.at_ms, log.matched))
+        log = log.older
+    whole = logged(log, at_ms, matched)
+    for one_ms, one in reversed(newer):
+        whole = logged(whole, one_ms, one)
+    return whole
+
+
+def counted_of(
+    rules: Program, log: Log | None, conditions: int
+) -> tuple[dict[int, Times], dict[int, tuple[Reached, ...]]]:
+    """`counted` of these conditions (one bit each) and of the chains with a step among them."""
+    chains = {chain for chain, bits in enumerate(rules.chain_bits) if bits & conditions}
+    for chain in chains:
+        conditions |= rules.chain_bits[chain]
+    happenings: list[tuple[int, int]] = []
+    wanted = conditions << rules.shift
+    while log is not None:
+        at, matched, log, _ = log
+        if matched & wanted:
+            happenings.append((at, matched))
+    times = dict.fromkeys(bits_of(conditions), NEVER_HAPPENED)
+    runs = {chain: nowhere(len(rules.chains[chain][0])) for chain in chains}
+    for at, matched in reversed(happenings):
+        found = bits_of(matched >> rules.shift & conditions)
+        for condition in found:
+            times[condition] = happened(times[condition], at, rules.effects[condition].kept)
+        for condition in found:
+            for step, chain, first in rules.effects[condition].steps:
+                if chain in chains:
+                    runs[chain] = extended(runs[chain], step, times[first], at)
+    return times, runs
+
+
+def nowhere(steps: int) -> tuple[Reached, ...]:
+    """How far a chain of so many steps has come where nothing happened yet."""
+    return (((), ()),) * (steps - 1)
+
+
 def counted(rules: Program, log: Log | None) -> tuple[Layered[Times], Layered[tuple[Reached, ...]]]:
     """When each condition was satisfied, and how far each chain came."""
     times = [NEVER_HAPPENED] * len(rules.effects)
-    runs: list[tuple[Reached, ...]] = [(((), ()),) * (len(steps) - 1) for steps, _ in rules.chains]
+    runs = [nowhere(len(steps)) for steps, _ in rules.chains]
     for at, matched in [*newest_first(log)][::-1]:
         conditions = bits_of(matched >> rules.shift)
         for condition in conditions:
@@ -71,14 +115,33 @@ def living(log: Log | None, bits: int, end: Callable[[int], int], now_ms: int) -
     return found
 
 
+def lasts(log: Log | None, bits: int) -> Iterator[tuple[int, int]]:
+    """The times of last events, newest first, each with the bits whose last event that was."""
+    while bits and log is not None:
+        at, matched, log, _ = log
+        found = matched & bits
+        if found:
+            bits ^= found
+            yield at, found
+
+
 def all_living(rules: Program, log: Log | None, now_ms: int) -> int:
     """The simple rules whose event counts."""
-    found = 0
-    for one in rules.classes:
-        found |= living(log, one.bits, one.lasting.end, now_ms)
-    return found
+    living = 0
+    for at, found in lasts(log, rules.simple):
+        for one in rules.classes:
+            some = found & one.bits
+            if some and one.lasting.end(at) > now_ms:
+                living |= some
+    return living
 
 
 def all_ends(rules: Program, log: Log | None, deciding: int) -> list[Ends]:
     """What ends first in each class. deciding: the sensitive live bits."""
-    return [holders_of(log, deciding & one.bits, one.lasting.end) for one in rules.classes]
+    ends = [NOTHING_ENDS] * len(rules.classes)
+    for at, found in lasts(log, deciding):  # the last one of a class is its oldest
+        for number, one in enumerate(rules.classes):
+            some = found & one.bits
+            if some:
+                ends[number] = Ends(some, one.lasting.end(at))
+    return ends

@@ -12,7 +12,7 @@ from perso_core.pql.windows import FOREVER_MS, NEVER_MS
 from perso_core.rules.draft import Draft
 from perso_core.rules.making import View
 from perso_core.rules.program import Program
-from perso_core.rules.recount import inserted
+from perso_core.rules.recount import inserted, placed
 from perso_core.rules.standing import Standing, log_of, logged
 
 __all__ = ["RuleSet", "Standing", "View"]
@@ -68,11 +68,15 @@ class RuleSet(Program):
             draft.expire()
         log = before.log
         newest_ms, number = (NEVER_MS, 0) if log is None else (log.at_ms, log.length)
-        if at >= newest_ms and (kept is None or number < kept):
+        oldest_ms = now_ms - self.longest_ms
+        room = kept is None or number < kept
+        if at >= newest_ms and room:
             draft.log = logged(log, at, matched)
             draft.happen(at, matched)
+        elif at >= oldest_ms and room:
+            draft.log = placed(log, at, matched)
+            draft.happen_late(matched)
         else:
-            oldest_ms = now_ms - self.longest_ms
             draft.log, right = inserted(log, at, matched, oldest_ms=oldest_ms, kept=kept)
             if right:
                 draft.happen(at, matched)
