@@ -16,6 +16,9 @@ from perso_core.decision.projection import Projection
 
 # Adobe's guardrail: 50 identities in one graph (product.md, 19). More claims are not kept.
 MAX_CLAIMS = 50
+# Where there is one event too many, so large a part of the oldest goes at once: what rules know of
+# the others is counted anew then, and not for each event that comes.
+EVICTED_PART = 16
 MARK_BYTES = 8
 
 
@@ -67,7 +70,7 @@ Outcome = Literal["added", "completed", "duplicate"]
 class Merged(Struct, frozen=True):
     """profile after the event. event: as kept (None when nothing changed).
 
-    evicted: an older event made room or a stored event grew, so every rule that reads events
+    evicted: older events made room or a stored event grew, so every rule that reads events
     must run again, not only those the new event can touch.
     """
 
@@ -93,7 +96,9 @@ def merge(profile: Profile, event: Event, *, max_events: int) -> Merged:
         after = structs.replace(profile, events=events.replaced(place, whole))
         return Merged(after, "completed", whole, evicted=True)
     more = events.with_event(event)
-    kept = more.newest(max_events)
+    kept = more
+    if len(more) > max_events:
+        kept = more.newest(max_events - max_events // EVICTED_PART)
     return Merged(structs.replace(profile, events=kept), "added", event, evicted=kept is not more)
 
 

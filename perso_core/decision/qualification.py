@@ -54,9 +54,16 @@ def qualify_all(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualifi
 
 
 def after_event(
-    before: Qualified, profile: Profile, event: Event, snapshot: Snapshot, *, now_ms: int
+    before: Qualified,
+    profile: Profile,
+    event: Event,
+    snapshot: Snapshot,
+    *,
+    now_ms: int,
+    evicted: bool = False,
 ) -> Qualified:
-    """After one event that profile holds already. `before` has been brought to now_ms.
+    """After one event that profile holds already. `before` has been brought to now_ms. evicted:
+    older ones that still counted made room for it.
 
     O(audiences that change), a few integers for the others.
     """
@@ -68,6 +75,7 @@ def after_event(
         _seen(profile),
         now_ms=max(now_ms, standing.now_ms),
         kept=len(profile.events),
+        evicted=evicted,
     )
     return _qualified(profile, after, after.members ^ standing.members, snapshot)
 

@@ -42,10 +42,12 @@ from perso_core.engine.journal import (
 
 
 class Applied(Struct, frozen=True):
-    """state after the change; `before` itself when it changed nothing. event: to be stored."""
+    """state after the change; `before` itself when it changed nothing. event: to be stored.
+    evicted: older events made room for it."""
 
     state: State
     event: Event | None = None
+    evicted: bool = False
 
 
 def current(state: State, snapshot: Snapshot, *, now_ms: int) -> State:
@@ -137,25 +139,28 @@ def _event_arrived(
     merged = merge(recent, change.event, max_events=max_events)
     if merged.event is None and known is profile and before.qualified:
         return Applied(before)
+    evicted = merged.outcome == "added" and merged.evicted
     after = structs.replace(
         merged.profile, version=_version_after(profile, now_ms), touched_ms=touched_ms
     )
     if not change.segmentation:
         # Not run now: the next answer that needs memberships runs every rule.
-        return Applied(
-            structs.replace(before, qualified=Qualified(after), complete=False), merged.event
-        )
+        undecided = structs.replace(before, qualified=Qualified(after), complete=False)
+        return Applied(undecided, merged.event, evicted)
     if before.qualified is None or not before.complete or merged.outcome == "completed":
         qualified = qualify_all(after, snapshot, now_ms=_not_before(before, now_ms))
-        return Applied(structs.replace(before, qualified=qualified, complete=True), merged.event)
+        state = structs.replace(before, qualified=qualified, complete=True)
+        return Applied(state, merged.event, evicted)
     qualified = structs.replace(before.qualified, profile=after)
     if merged.event:
-        qualified = after_event(qualified, after, merged.event, snapshot, now_ms=now_ms)
+        qualified = after_event(
+            qualified, after, merged.event, snapshot, now_ms=now_ms, evicted=evicted
+        )
     if claimed is not profile:
         qualified = after_attributes(
             qualified, qualified.profile, ("identityMap",), snapshot, now_ms=now_ms
         )
-    return Applied(structs.replace(before, qualified=qualified), merged.event)
+    return Applied(structs.replace(before, qualified=qualified), merged.event, evicted)
 
 
 def _consent_chosen(before: State, said: ConsentChosen, now_ms: int) -> State:

@@ -520,6 +520,7 @@ class Engine:
             base_version=before.version,
             profile=None if isinstance(change, (ConsentChosen, PrivacySignalled)) else profile,
             event=applied.event,
+            evicted=applied.evicted,
             consent=applied.state.consent,
             events_from_ms=now_ms - self._snapshot.event_window_ms,
             first_visit_ms=applied.state.first_visit_ms,

@@ -72,6 +72,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     base_version: the profile version it was decided on, 0 for none; profile.version is the next.
     profile: after the change; None when there is none (forgotten, or consent alone).
     event: the event to append, or to replace under the same id; None when there is none.
+    evicted: older events made room: as many are kept as the profile has.
     consent: the visitor's choice after the change; None when none was made. events_from_ms:
     events older than that count for no audience, and need not be kept. first_visit_ms: as of the
     state after the change.
@@ -86,4 +87,5 @@ class Entry(Struct, frozen=True, kw_only=True):
     event: Event | None = None
     consent: Consent | None = None
     events_from_ms: int = 0
+    evicted: bool = False
     first_visit_ms: int = 0

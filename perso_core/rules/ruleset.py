@@ -15,6 +15,9 @@ from perso_core.rules.program import Program
 from perso_core.rules.recount import inserted, placed
 from perso_core.rules.standing import Standing, log_of, logged
 
+# So many events that count no more may be in a visitor's log: a part of those that do, and some.
+SPARE_PART, SPARE_LEAST = 8, 8
+
 __all__ = ["RuleSet", "Standing", "View"]
 
 
@@ -49,11 +52,13 @@ class RuleSet(Program):
         *,
         now_ms: int,
         kept: int | None = None,
+        evicted: bool = True,
     ) -> Standing:
         """After one event arrived.
 
-        view: with the event. kept: how many events the profile holds now, where the oldest may
-        have had to make room; None: all. Call advance for each until_ms before now_ms first to
+        view: with the event. kept: how many events the profile holds now; None: all. evicted:
+        of those that are gone some still counted; else they are older than any that does. Call
+        advance for each until_ms before now_ms first to
         have every change at its own instant.
         O(rules the event changes), a few integers for the others; a late event costs a walk over
         the visitor's events.
@@ -69,7 +74,9 @@ class RuleSet(Program):
         log = before.log
         newest_ms, number = (NEVER_MS, 0) if log is None else (log.at_ms, log.length)
         oldest_ms = now_ms - self.longest_ms
-        room = kept is None or number < kept
+        # Events that count no more stay for a while: each time they go, all is counted anew.
+        spare = 0 if evicted or kept is None else kept // SPARE_PART + SPARE_LEAST
+        room = kept is None or number < kept + spare
         if at >= newest_ms and room:
             draft.log = logged(log, at, matched)
             draft.happen(at, matched)

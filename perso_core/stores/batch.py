@@ -48,7 +48,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     for that, or refused to be kept. base_version: the version that must be stored for the rest to
     be kept (0: no row; None: no matter). profile None: the profile stays as it is. consent None:
     so does the consent, but for signalled_ms, at which the browser's signal against sharing came.
-    consent_yields: to a choice that is stored. events_from_ms: older events need not be kept.
+    evicted: older events made room for these. consent_yields: to a choice that is stored.
+    events_from_ms: older events need not be kept.
     decided_ms: when the first of it was decided. erased_ms: when the visitor asked to be forgotten;
     None: nobody did. expired: first remove what is past its retention, where it is the state of
     this very version. first_visit_ms: when a device came that no later request has proved; 0: one
@@ -61,6 +62,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     base_version: int | None = None
     profile: Profile | None = None
     events: tuple[Event, ...] = ()  # in order of arrival
+    evicted: bool = False
     consent: Consent | None = None
     consent_yields: bool = False
     signalled_ms: int | None = None
@@ -87,8 +89,16 @@ class KeyChange(Struct, frozen=True, kw_only=True):
         """Whether this write is the one that also removes old events."""
         if self.profile is None or not self.base_version:
             return False
+        if self.evicted:
+            return True
         before = self.base_version // SWEPT_EVERY_VERSIONS
         return self.profile.version // SWEPT_EVERY_VERSIONS != before
+
+    def events_kept(self, at_most: int) -> int:
+        """How many events stay, the newest; at_most: those of any profile."""
+        if self.profile is None or not self.evicted:
+            return at_most
+        return min(at_most, len(self.profile.events))
 
 
 def changes_by_key(entries: Iterable[Entry]) -> list[KeyChange]:
@@ -116,6 +126,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         base_version=writes[0].base_version if writes and not anew else None,
         profile=writes[-1].profile if writes else None,
         events=_arrived(writes),
+        evicted=any(entry.evicted for entry in writes),
         consent=chosen.consent if chosen else None,
         consent_yields=chosen is not None and _yields(chosen),
         signalled_ms=_signalled(entries),

@@ -254,7 +254,7 @@ class MemoryStore:
             self._database.arrived += 1
             arrivals.setdefault(event.id, self._database.arrived)
         if change.sweep:
-            newest = self._ordered(change.key)[-self._max_events :]
+            newest = self._ordered(change.key)[-change.events_kept(self._max_events) :]
             from_ms = change.events_from_ms
             stay = {event.id for event in newest if event.timestamp_ms >= from_ms}
             self._database.events[change.key] = {

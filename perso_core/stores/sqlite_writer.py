@@ -263,7 +263,12 @@ class Writer:
             "DELETE FROM event WHERE key = ? AND (timestamp_ms < ? OR sequence IN"
             " (SELECT sequence FROM event WHERE key = ?"
             "  ORDER BY timestamp_ms DESC, sequence DESC LIMIT -1 OFFSET ?))",
-            (change.key, change.events_from_ms, change.key, self._max_events),
+            (
+                change.key,
+                change.events_from_ms,
+                change.key,
+                change.events_kept(self._max_events),
+            ),
         )
 
     def _unlink(self, connection: apsw.Connection, key: str) -> None:

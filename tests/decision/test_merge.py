@@ -138,3 +138,13 @@ def test_patching_twice_is_patching_once(attributes: dict[str, Any], patch: dict
 @given(st.binary(min_size=16, max_size=16))
 def test_every_ecid_has_38_digits(entropy: bytes) -> None:
     assert is_ecid(ecid_from(entropy))
+
+
+def test_where_there_is_one_event_too_many_a_sixteenth_of_them_goes_at_once() -> None:
+    profile = Profile(key="ECID:1")
+    for number in range(65):
+        merged = merge(profile, event(event_id=f"e{number}"), max_events=64)
+        profile = merged.profile
+
+    assert merged.evicted
+    assert [one.id for one in profile.events] == [f"e{number}" for number in range(5, 65)]

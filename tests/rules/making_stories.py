@@ -267,6 +267,7 @@ class Story:
         self.chance = chance
         window_ms = chance.choice((3 * HOUR_MS, 2 * DAY_MS, 35 * DAY_MS))
         self.rules = rules(chance, rules_count, window_ms)
+        self.window_ms = window_ms
         self.set = RuleSet(self.rules)
         self.now_ms = START_MS + chance.randrange(10 * DAY_MS)
         self.attributes: dict[str, Any] = {}
@@ -314,12 +315,21 @@ class Story:
             assert self.standing.until_ms > at_ms, "time has to go on"
 
     def arrive(self, sent: dict[str, Any]) -> None:
+        if self.chance.random() < 0.7:  # what counts for no rule any more is gone
+            oldest_ms = self.now_ms - self.window_ms
+            self.events = [one for one in self.events if int(one["timestamp"]) >= oldest_ms]
         self.events.append(sent)
         self.events.sort(key=lambda one: int(one["timestamp"]))
-        if self.chance.random() < 0.05:  # the oldest makes room
+        evicted = self.chance.random() < 0.05
+        if evicted:  # the oldest makes room
             del self.events[0]
         self.standing = self.set.after_event(
-            self.standing, sent, self.view, now_ms=self.now_ms, kept=len(self.events)
+            self.standing,
+            sent,
+            self.view,
+            now_ms=self.now_ms,
+            kept=len(self.events),
+            evicted=evicted,
         )
 
     def tell(self, name: str, value: Any) -> None:

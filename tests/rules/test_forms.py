@@ -53,7 +53,7 @@ def test_the_members_after_every_step_are_those_of_running_every_rule(chance: Ra
     texts = chance.sample(RUN + TOLD + SILENT, 8)
     compiled = [compile_rule(text, event_window_ms=WINDOW_MS) for text in texts]
     story.rules = [(f"s{number}", one) for number, one in enumerate(compiled)]
-    story.set = RuleSet(story.rules)
+    story.set, story.window_ms = RuleSet(story.rules), WINDOW_MS
     story.standing = story.set.standing(story.view, now_ms=story.now_ms)
 
     for standing in story.told(20):

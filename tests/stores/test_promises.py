@@ -150,6 +150,23 @@ async def test_events_older_than_the_window_are_removed_as_the_profile_is_writte
     assert [one.id for one in kept.events] == [f"e{n}" for n in range(1, 20)]
 
 
+async def test_events_that_made_room_are_removed_with_the_write_that_says_so(
+    open_store: OpenStore,
+) -> None:
+    store = await open_store()
+    events = [event(event_id=f"e{n}", at_ms=NOON_MS + n) for n in range(5)]
+    await store.commit([arrived(one, base=base) for base, one in enumerate(events[:4])])
+    last = arrived(events[4], base=4)
+    assert last.profile is not None
+    kept = structs.replace(last.profile, events=tuple(events[3:]))
+
+    await store.commit([structs.replace(last, evicted=True, profile=kept)])
+
+    stored = (await store.load(ANNA)).profile
+    assert stored is not None
+    assert stored.events == tuple(events[3:])
+
+
 async def test_the_events_of_another_profile_are_not_removed_with_them(
     open_store: OpenStore,
 ) -> None:
