@@ -11,6 +11,7 @@ export PORT AD_PORT DATA_DIR
 FUZZ_SECONDS ?= 600
 # Of pql, tcf, body, cookies, jwt; without any all of them share the time.
 FUZZ_TARGET ?=
+SOAK ?=
 
 .PHONY: help demo setup tools test check format bench fuzz mutants soak clean
 
@@ -20,6 +21,7 @@ help:
 	@echo "make check   format, lint, types, imports"
 	@echo "make bench   what one lookup, rule set and request cost; kept in bench/results.jsonl"
 	@echo "make mutants small breaks of the code, each of which a test has to notice"
+	@echo "make soak    for an hour: kills, power cuts, revocations, histories (SOAK=kills for one)"
 	@echo "make fuzz    random inputs for FUZZ_SECONDS (600), for FUZZ_TARGET: pql, tcf, body, cookies, jwt"
 	@echo "make setup   the development environment in $(VENV)"
 
@@ -79,8 +81,9 @@ fuzz: $(VENV)/.fuzz
 mutants: tools
 	$(BIN)/python -m tests.mutants
 
+# Those tests that can go on for longer, each within its time, for SOAK: names; without any all.
 soak: tools
-	PERSO_SOAK=1 $(BIN)/python -m pytest -m soak
+	$(BIN)/python -m tests.soak $(SOAK)
 
 clean:
 	rm -rf $(VENV) node_modules .data build dist

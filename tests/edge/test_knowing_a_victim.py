@@ -15,7 +15,6 @@ from random import Random
 from typing import Any
 
 import msgspec
-import pytest
 from msgspec import Struct
 
 from perso_core.edge.cookies import StoredIdentity, identity_bytes
@@ -34,8 +33,6 @@ from tests.edge.running import (
     state,
 )
 from tests.soaking import times
-
-pytestmark = pytest.mark.soak
 
 ACTIONS = ("interact", "collect", "identity/acquire", "privacy/set-consent")
 # What an answer or a stored event has that follows from an ECID by a MAC or a hash.

@@ -19,7 +19,7 @@ from perso_core.stores.sqlite import open_sqlite
 from tests.journeys.history import Kept, Read, Visitor, counting, violations, visit
 from tests.journeys.server import prepare
 from tests.journeys.test_workers import Running, supervised
-from tests.soaking import times
+from tests.soaking import Progress, times
 
 VISITORS = 200
 AT_ONCE = 24
@@ -61,13 +61,14 @@ async def visited(
     """steps: of each visitor's way."""
     everyone: list[Visitor] = []
     found: list[Read] = []
-    numbers = count()
+    numbers, progress = count(), Progress("reads")
 
     async def one_after_the_other(http: aiohttp.ClientSession) -> None:
         while len(found) < reads:
             number = next(numbers)
             visitor = Visitor(f"v{number}", Random(SEED + number), keeps_token)
             everyone.append(visitor)
+            progress.tell(len(found), reads)
             found.extend(await visit(visitor, http, url, steps=steps, tabs=1 + number % 3))
 
     connector = aiohttp.TCPConnector(limit=0)

@@ -15,7 +15,7 @@ from perso_core.assembly import DATABASE
 from perso_core.stores.protocol import Store
 from perso_core.stores.sqlite import open_sqlite
 from tests.journeys.server import Server, Visitor, prepare, serving, session
-from tests.soaking import times
+from tests.soaking import Progress, times
 
 RUNS = times(20, 200)
 # In each run at least so many events are acknowledged, and so many sent and not answered.
@@ -33,7 +33,9 @@ async def test_every_acknowledged_event_is_in_its_profile_after_kill_9(tmp_path:
     everyone: list[Visitor] = []
     visitors: list[Visitor] = []
     trials = 0
+    progress = Progress("kills")
     for run in range(RUNS + 10):
+        progress.tell(trials, RUNS)
         with serving(tmp_path) as server:  # from the second on: the restart
             await _check(tmp_path, visitors)
             await _answered_as_before(server, visitors)

@@ -16,7 +16,7 @@ from perso_core.stores.sqlite_file import create_file
 from perso_core.stores.sqlite_reader import Reader
 from perso_core.stores.sqlite_writer import Writer
 from tests.building import definitions, event
-from tests.soaking import times
+from tests.soaking import Progress, times
 from tests.stores.building import arrived, forgot
 from tests.stores.killing import Acknowledge, Point, killed_at, operations_of
 from tests.stores.test_power_cut import kept_in
@@ -144,8 +144,9 @@ def test_a_kill_anywhere_loses_nothing_and_doubles_nothing(tmp_path: Path) -> No
     seen = operations_of(worked, tmp_path / "whole")
     chance = Random(SEED)
     points = [(kind, file, nth) for (kind, file), many in seen.items() for nth in range(1, many)]
-    done = 0
+    done, progress = 0, Progress("kills")
     for number in range(KILLS):
+        progress.tell(number, KILLS)
         point = Point(*chance.choice(points), chance.random() < 0.5)
         done += killed(point, tmp_path / f"{number}")
     assert done >= KILLS * 0.9

@@ -15,7 +15,7 @@ from perso_core.stores.sqlite_file import create_file
 from perso_core.stores.sqlite_reader import Reader
 from perso_core.stores.sqlite_writer import Writer
 from tests.building import event
-from tests.soaking import times
+from tests.soaking import Progress, times
 from tests.stores.building import arrived
 from tests.stores.power import Acknowledged, Record, after_cut, recorded
 from tests.stores.watched_disk import Operation
@@ -56,7 +56,9 @@ def found_after_cuts(directory: Path, record: Record, states: int) -> Found:
     chance = Random(SEED)
     found = Found()
     first = record.operations.index(Acknowledged(1))
+    progress = Progress("states")
     while found.states < states:
+        progress.tell(found.states, states)
         cut = chance.randint(first, len(record.operations))
         place = directory / "cut"
         place.mkdir()
