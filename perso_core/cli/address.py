@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Sequence
 
 Sockets = tuple[socket.socket, ...]
@@ -57,6 +58,25 @@ def refuse_taken(host: str, port: int) -> None:
     and visitors would be split between two stores."""
     if port:
         close(bound(host, port, shared=False))
+
+
+def claimed(sockets: Sockets) -> Sockets:
+    """The addresses of these sockets for this process alone, among those that share them, for as
+    long as what is returned is open. Two that begin in the same moment both find nobody listening.
+    Raises OSError where another one has the claim."""
+    if not sys.platform.startswith("linux"):  # no other system has names that end with a process
+        return ()
+    claims: list[socket.socket] = []
+    try:
+        for one in sockets:
+            address, port = one.getsockname()[:2]
+            claim = socket.socket(socket.AF_UNIX)
+            claims.append(claim)
+            claim.bind(f"\0perso serve {address} {port}")
+    except OSError:
+        close(claims)
+        raise
+    return tuple(claims)
 
 
 def close(sockets: Sequence[socket.socket]) -> None:

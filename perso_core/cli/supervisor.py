@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from perso_core.cli.address import Sockets, bound, close, refuse_taken
+from perso_core.cli.address import Sockets, bound, claimed, close, refuse_taken
 from perso_core.cli.worker_pipe import SILENT_AFTER_S
 from perso_core.cli.worker_process import WorkerProcess
 
@@ -76,6 +76,11 @@ class Supervisor:
         self._tell = tell
         refuse_taken(host, port)
         first = bound(host, port, shared=True)
+        try:
+            self._claims = claimed(first)
+        except OSError:
+            close(first)
+            raise
         self.port = first[0].getsockname()[1]
         self._slots = [Slot(0, first)]
         self._slots += [
@@ -264,6 +269,7 @@ class Supervisor:
         await asyncio.gather(*(worker.stop(self._stop_within_s) for worker in self._running))
         for slot in self._slots:
             close(slot.sockets)
+        close(self._claims)
 
 
 def _named(slot: Slot, worker: WorkerProcess) -> str:

@@ -145,6 +145,23 @@ async def test_workers_that_are_well_stop_when_told_to() -> None:
     assert (told.lines, told.status) == (["ready"], [0])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the claim is Linux's")
+async def test_of_two_that_begin_in_the_same_moment_one_has_the_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both find that nobody listens there yet."""
+    monkeypatch.setattr("perso_core.cli.supervisor.refuse_taken", lambda host, port: None)
+
+    def begun(port: int) -> Supervisor:
+        return Supervisor([], host="127.0.0.1", port=port, count=1, stop_within_s=1, tell=print)
+
+    first = begun(0)
+    with pytest.raises(OSError, match="in use"):
+        begun(first.port)
+    await first._stop_all()
+    await begun(first.port)._stop_all()
+
+
 async def test_a_worker_that_hangs_is_killed_and_replaced() -> None:
     async with supervising(HANGING, silent_after_s=0.3) as told:
         await told.until(lambda text: "was ended by SIGKILL. Another one starts." in text)
