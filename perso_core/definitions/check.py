@@ -27,6 +27,8 @@ MAX_ATTRIBUTES_PER_DESTINATION = 30
 MAX_NAME_LENGTH = 256
 
 ORG = re.compile(r"[A-Za-z0-9._@-]{1,128}")  # cookie names are made of it
+# Devices are no people; no key of a profile can hold the others.
+NO_PERSONS_NAMESPACE = re.compile(r"(?i:ECID|FPID)|.*[ :].*|")
 COOKIE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 INTEGRATION_ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 AUDIENCE_ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,39}")
@@ -54,6 +56,7 @@ def check_definitions(
     yield from _ids_and_names("issuer", definitions.issuers)
     yield from _origins(definitions.datastreams)
     yield from _fpid_cookies(definitions.datastreams)
+    yield from _priorities(definitions.datastreams)
     yield from _destinations(definitions)
     yield from _attributes(definitions.destinations)
     yield from _audience_aliases(definitions.audiences)
@@ -129,6 +132,17 @@ def _fpid_cookies(datastreams: Sequence[Datastream]) -> Iterator[Finding]:
                 detail="There is no cookie to trust.",
                 fix="Name it in fpid_cookie.",
             )
+
+
+def _priorities(datastreams: Sequence[Datastream]) -> Iterator[Finding]:
+    for index, datastream in enumerate(datastreams):
+        for place, namespace in enumerate(datastream.identity_priority):
+            if NO_PERSONS_NAMESPACE.fullmatch(namespace):
+                yield Finding(
+                    path=("datastream", index, "identity_priority", place),
+                    detail=f"{shown(namespace)} is no namespace of a person's identity.",
+                    fix='Write one as servers send it, e.g. "CRMID".',
+                )
 
 
 def _origins(datastreams: Sequence[Datastream]) -> Iterator[Finding]:

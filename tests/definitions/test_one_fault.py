@@ -150,6 +150,13 @@ ONE_FAULT = {
         "tcf_purposes is a list",
         "from 1 to 24",
     ),
+    "a device before all people": (
+        'default_consent = "in"',
+        'default_consent = "in"\nidentity_priority = ["Loyalty", "ECID"]',
+        'identity_priority = ["Loyalty", "ECID"]',
+        "ECID",
+        "CRMID",
+    ),
     "an empty id": ('id = "d-server"', 'id = ""', 'id = ""', "id", ""),
     "an id with a space": (
         'id = "d-server"',
