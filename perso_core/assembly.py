@@ -35,7 +35,7 @@ from perso_core.edge.keys import keys_from
 from perso_core.edge.limits import Rate
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
-from perso_core.engine.journal import AttributesPatched, Forgotten
+from perso_core.engine.journal import AttributesPatched
 from perso_core.errors import NothingDefined, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
@@ -51,6 +51,7 @@ from perso_core.worker.collection import old_left_alone
 from perso_core.worker.drain import Drain
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.identity_graph import IdentityGraph
+from perso_core.worker.people import People
 from perso_core.worker.refresh import Refresh, log_off, told_to_nobody
 from perso_core.worker.sweeping import Sweeper, retention_clock
 from perso_core.worker.warm import keeping, warming
@@ -94,6 +95,7 @@ class Perso(InProcessSite):
         self._refresh = refresh
         self._keys = keys
         self._graph = graph
+        self.people = People(store, drain, admission)
         self._issuer_keys = issuer_keys
         self._compiled = compiled
         self._clock_ms = clock_ms
@@ -207,7 +209,7 @@ class Perso(InProcessSite):
         for key in self._keys_of(identity):
             answer = await self._admission.decide(
                 Interaction(
-                    profile_key=key,
+                    profile_key=await self._graph.canonical(key),
                     datastream_id=OPERATOR,
                     changes=(AttributesPatched(attributes),),
                     visits=True,
@@ -218,21 +220,15 @@ class Perso(InProcessSite):
         return permitted
 
     async def everything(self, identity: Identity) -> Mapping[str, Stored]:
-        """All that is stored of an identity, by key. Raises StoreUnavailable."""
-        return {key: await self._store.load(key) for key in await self._store.keys_of(identity)}
+        """All that is stored of an identity and of those that are one person with it, by key.
+        Raises StoreUnavailable."""
+        return await self.people.everything(identity)
 
     async def erase(self, identity: Identity) -> int:
-        """Erase all that is kept of an identity, durably; nothing that was decided before comes
-        back. Other processes are told at once. Returns under how many keys something was stored.
-        Raises StoreUnavailable."""
-        found = await self._store.keys_of(identity)
-        # Also where nothing is yet: another process may be about to keep something.
-        for key in dict.fromkeys((*found, *self._keys_of(identity))):
-            answer = await self._admission.decide(
-                Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Forgotten(),))
-            )
-            await self._drain.durable(answer.sequence)
-        return len(found)
+        """Erase all that is kept of an identity and of those that are one person with it, durably;
+        nothing that was decided before comes back. Other processes are told at once. Returns under
+        how many keys something was stored. Raises StoreUnavailable."""
+        return await self.people.erase(identity, self._keys_of(identity))
 
     def _keys_of(self, identity: Identity) -> list[str]:
         keys = [identity.profile_key]
@@ -253,6 +249,7 @@ class Perso(InProcessSite):
         if datastream_id is not None and identity.namespace != "ECID":
             org = self._engine.snapshot.org
             key = server_key(identity, org=org, datastream_id=datastream_id)
+        key = await self._graph.canonical(key)
         stored = (await self._store.load(key)).profile
         await self._admission.decide(Interaction(profile_key=key, datastream_id=OPERATOR))
         found = self._engine.profile(key, now_ms=self._clock_ms())

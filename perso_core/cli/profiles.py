@@ -17,14 +17,15 @@ from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.profile_file import ProfilePatch, identity_problem, patches_from_json
 from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
-from perso_core.decision.identity import Identity
-from perso_core.decision.profile import Profile
+from perso_core.decision.identity import Identity, identity_of
+from perso_core.decision.profile import Profile, attributes_of
 from perso_core.errors import BadProfileFile, PersoError
 from perso_core.pql.instants import iso_exact
 from perso_core.settings import Settings
 
 if TYPE_CHECKING:
     from perso_core.assembly import Perso
+    from perso_core.stores.links import Link
     from perso_core.stores.protocol import Stored
 
 # The whole file is checked before anything is written, so it is held in memory.
@@ -101,10 +102,10 @@ def get(arguments: argparse.Namespace) -> int:
     identity = _identity(arguments)
     if identity is None:
         return 2
-    profile = asyncio.run(_profile(identity, arguments.datastream, settings))
-    if profile is None:
+    told = asyncio.run(_profile(identity, arguments.datastream, settings))
+    if told is None:
         return _nothing_kept(identity, settings)
-    _print_json(_shown(identity, profile))
+    _print_json(told)
     return 0
 
 
@@ -147,7 +148,10 @@ async def _exported(identity: Identity, perso: Perso) -> bool:
     if found:
         told = {
             "identity": {"namespace": identity.namespace, "id": identity.id},
-            "profiles": [_everything(key, stored) for key, stored in found.items()],
+            "profiles": [
+                _everything(key, stored, await perso.people.links(key))
+                for key, stored in found.items()
+            ],
         }
         _print_json(told)
     return bool(found)
@@ -186,7 +190,7 @@ def _print_json(told: dict[str, Any]) -> None:
     print(json.dumps(told, indent=2, ensure_ascii=escapes))
 
 
-def _everything(key: str, stored: Stored) -> dict[str, Any]:
+def _everything(key: str, stored: Stored, links: Sequence[Link]) -> dict[str, Any]:
     """One profile, whole. Instants as the store has them, epoch milliseconds."""
     profile = stored.profile
     return {
@@ -197,26 +201,40 @@ def _everything(key: str, stored: Stored) -> dict[str, Any]:
         "memberships": msgspec.to_builtins(list(profile.memberships.values())) if profile else [],
         "datastreams": list(profile.datastreams) if profile else [],
         "events": msgspec.to_builtins(profile.events) if profile else [],
+        # Of whom it is part, what is part of it, and what became part of another one lately.
+        "linked_to": stored.linked_to or None,
+        "links": msgspec.to_builtins(links),
+        "brought": profile.brought if profile else {},
+        "moved": [{"at_ms": one.at_ms, "events": len(one.marks)} for one in profile.moved]
+        if profile
+        else [],
     }
 
 
 async def _profile(
     identity: Identity, datastream_id: str | None, settings: Settings
-) -> Profile | None:
+) -> dict[str, Any] | None:
+    """As it is printed; None: nothing is kept."""
     from perso_core.assembly import open_perso
 
     if not has_store(settings):
         return None
     async with open_perso(settings, announce=True) as perso:
-        return await perso.profile(identity, datastream_id=datastream_id)
+        profile = await perso.profile(identity, datastream_id=datastream_id)
+        if profile is None:
+            return None
+        return _shown(identity, profile, await perso.people.links(profile.key))
 
 
-def _shown(identity: Identity, profile: Profile) -> dict[str, Any]:
+def _shown(identity: Identity, profile: Profile, links: Sequence[Link]) -> dict[str, Any]:
+    graph = [identity_of(profile.key), *(identity_of(link.key) for link in links)]
     return {
-        "identity": {"namespace": identity.namespace, "id": identity.id},
+        "identity": msgspec.to_builtins(identity),
+        # The one that names the profile first.
+        **({"one_person": msgspec.to_builtins(graph)} if links else {}),
         "version": profile.version,
         "events": len(profile.events),
-        "attributes": profile.attributes,
+        "attributes": attributes_of(profile),
         "memberships": {
             audience_id: {"status": membership.status, "since": iso_exact(membership.since_ms)}
             for audience_id, membership in profile.memberships.items()

@@ -180,15 +180,16 @@ def _add_profile_rights(verbs: _Commands[_Parser]) -> None:
         "export",
         running.profile_export,
         does="Print all that is kept of an identity as JSON: attributes, claims, events, "
-        "memberships, consent; on every datastream, and of every device that named it.",
+        "memberships, consent, and which identities are one person's; on every datastream, and of "
+        "every device that named it.",
         example="perso profile export CRMID 4711 > 4711.json",
     )
     erase = _command(
         verbs,
         "erase",
         running.profile_erase,
-        does="Erase all that is kept of an identity. When it returns no running server answers "
-        "by it, and nothing that was under way brings it back.",
+        does="Erase all that is kept of an identity and of the person whose it is. When it returns "
+        "no running server answers by it, and nothing that was under way brings it back.",
         example="perso profile erase CRMID 4711",
     )
     for verb in (export, erase):

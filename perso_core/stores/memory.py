@@ -286,7 +286,10 @@ class MemoryStore:
 
     def _move(self, joining: Joining, united: United) -> None:
         database, source, target = self._database, joining.source, joining.target
-        database.profiles[source] = united.rest
+        if joining.linked:
+            del database.profiles[source]
+        else:
+            database.profiles[source] = united.rest
         database.profiles[target] = structs.replace(united.profile, events=())
         events, arrivals = database.events.setdefault(target, {}), database.arrivals
         for id, event in database.events.pop(source, {}).items():

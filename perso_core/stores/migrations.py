@@ -70,11 +70,12 @@ CREATE TABLE IF NOT EXISTS erased (
 """,
         undone="DROP TABLE erased;",
     ),
-    # Identities that are part of another one's profile. Who does not know them would keep and
-    # answer from a profile that is another one's by now.
+    # Identities that are part of another one's profile. A worker that does not know them keeps what
+    # it hears of one under its own key, from where its next call takes it along; it erases nobody,
+    # which is done by commands, and they are new.
     Step(
         number=3,
-        oldest=3,
+        oldest=1,
         made="""
 CREATE TABLE link (
     key TEXT PRIMARY KEY, canonical TEXT NOT NULL, linked_ms INTEGER NOT NULL) WITHOUT ROWID;

@@ -55,13 +55,16 @@ def _version(connection: apsw.Connection, key: str) -> int:
 def _move(connection: apsw.Connection, joining: Joining, records: Encoded, max_events: int) -> None:
     united = joining.united
     assert united is not None, "there is something to move"
+    # Of an identity that leads elsewhere from now on the link is all that stays.
+    rows = [(joining.target, united.profile.version, records.target)]
+    if joining.linked:
+        connection.execute("DELETE FROM profile WHERE key = ?", (joining.source,))
+    else:
+        rows.append((joining.source, united.rest.version, records.source))
     connection.executemany(
         "INSERT INTO profile (key, version, record) VALUES (?, ?, ?)"
         " ON CONFLICT DO UPDATE SET version = excluded.version, record = excluded.record",
-        [
-            (joining.source, united.rest.version, records.source),
-            (joining.target, united.profile.version, records.target),
-        ],
+        rows,
     )
     both = (joining.source, joining.target)
     whole = _known_to_both(connection, *both)

@@ -16,9 +16,10 @@ from perso_core.assembly import DATABASE
 from perso_core.cli import definitions as command
 from perso_core.cli import profiles
 from perso_core.errors import NotInForceEverywhere
+from perso_core.stores.links import Joining
 from perso_core.stores.presence import Presence
 from perso_core.stores.sqlite import open_sqlite
-from tests.building import event
+from tests.building import definitions, event
 from tests.cli.test_commands import ECID, perso, write
 from tests.journeys.server import Visitor, prepare, serving, session
 from tests.stores.building import arrived
@@ -147,3 +148,59 @@ def test_erasing_waits_for_a_server_that_is_late_and_names_it(
     with pytest.raises(NotInForceEverywhere, match=str(os.getpid())):
         profiles.erase(arguments)
     presence.close()
+
+
+def one_person(directory: Path) -> None:
+    """A customer of the datastream `demo` whose address leads to her, as a server said."""
+    prepare(directory / ".perso")
+    write(directory, lines(customer("4711", loyalty={"tier": "gold"})), "customers.jsonl")
+    perso(directory, "profile", "put", "customers.jsonl")
+    linked = Joining(source=MAIL, target=ANNA, decided_ms=1, linked=True)
+
+    async def stored() -> None:
+        store = await open_sqlite(directory / ".perso" / DATABASE)
+        assert (await store.join(linked)).kept
+        await store.close()
+
+    asyncio.run(stored())
+
+
+ANNA = f"{definitions().org} demo CRMID:4711"
+MAIL = f"{definitions().org} demo Email:anna@shop.test"
+
+
+def test_one_person_is_shown_and_exported_by_whichever_identity(tmp_path: Path) -> None:
+    one_person(tmp_path)
+
+    got = perso(tmp_path, "profile", "get", "Email", "anna@shop.test", "--datastream", "demo")
+    exported = perso(tmp_path, "profile", "export", "Email", "anna@shop.test")
+
+    shown = json.loads(got.stdout)
+    assert shown["identity"] == {"namespace": "Email", "id": "anna@shop.test"}
+    assert shown["attributes"] == {"loyalty": {"tier": "gold"}}
+    assert [one["namespace"] for one in shown["one_person"]] == ["CRMID", "Email"]
+    by_key = {one["key"]: one for one in json.loads(exported.stdout)["profiles"]}
+    assert by_key[MAIL]["linked_to"] == ANNA
+    assert by_key[ANNA]["links"] == [{"key": MAIL, "linked_ms": 1}]
+    assert by_key[ANNA]["attributes"] == {"loyalty": {"tier": "gold"}}
+
+
+def test_what_is_said_of_a_linked_identity_is_said_of_the_person(tmp_path: Path) -> None:
+    one_person(tmp_path)
+    said = {"identity": {"namespace": "Email", "id": "anna@shop.test"}, "attributes": {"a": 1}}
+    perso(tmp_path, "profile", "put", "-", stdin=json.dumps(said))
+
+    got = perso(tmp_path, "profile", "get", "CRMID", "4711", "--datastream", "demo")
+
+    assert json.loads(got.stdout)["attributes"] == {"a": 1, "loyalty": {"tier": "gold"}}
+
+
+def test_who_is_erased_by_one_identity_is_erased_by_all(tmp_path: Path) -> None:
+    one_person(tmp_path)
+
+    told = perso(tmp_path, "profile", "erase", "Email", "anna@shop.test")
+
+    assert told.stdout == "2 profiles of Email anna@shop.test erased.\n"
+    assert perso(tmp_path, "profile", "export", "Email", "anna@shop.test").returncode == 1
+    left = json.loads(perso(tmp_path, "profile", "export", "CRMID", "4711").stdout)
+    assert [one["key"] for one in left["profiles"]] == ["CRMID:4711"], "the operator's own"

@@ -147,6 +147,17 @@ async def test_a_linked_identity_is_told_where_its_profile_is(store: Store) -> N
     assert await store.links(ANNA) == (Link(MAIL, NOON_MS),)
 
 
+async def test_of_a_linked_identity_nothing_else_stays(store: Store) -> None:
+    await reported(store, MAIL, page("mail"))
+    await store.commit([chose("in", MAIL)])
+
+    await join(store, MAIL, ANNA, linked=True)
+
+    kept = await store.load(MAIL)
+    assert (kept.profile, kept.linked_to) == (None, ANNA)
+    assert kept.consent is not None
+
+
 async def test_no_link_leads_to_a_link(store: Store) -> None:
     await join(store, TELEPHONE, MAIL, linked=True)
 
