@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 
 from bench import (
+    cold_load,
     decision,
     event,
+    growth,
     interact,
     lookup,
     pql_answers,
@@ -48,6 +50,8 @@ FIGURES: Mapping[str, Figure] = {
     "compile": Figure("10,000 rules compiled", pql_compile.measure),
     "decision": Figure("one event from the body's bytes to the answer's", decision.measure),
     "ready": Figure("perso serve, until its port answers", ready.measure),
+    "growth": Figure("an event and a load, with more audiences and more events", growth.measure),
+    "cold": Figure("a profile not in memory, of ten thousand and of a million", cold_load.measure),
     "parts": Figure(
         "what proof, consent, limits and warnings add to a request", request_parts.measure
     ),

@@ -4,6 +4,7 @@ would have made, in one go."""
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle, islice
@@ -15,7 +16,7 @@ import apsw
 from bench.audiences import DATASTREAM, ORG
 from bench.audiences_mixed import mixed
 from bench.audiences_parts import pql
-from bench.audiences_stream import START_MS, Visitor, visitors
+from bench.audiences_stream import MINUTE_MS, START_MS, Visitor, visitors
 from perso_core.assembly import DATABASE, open_perso
 from perso_core.decision.event import Event
 from perso_core.decision.profile import Profile
@@ -91,6 +92,9 @@ def fill(data_dir: Path, profiles: int, *, events: int) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
+    # What is still to be written would disturb what is measured.
+    with (data_dir / DATABASE).open("rb") as file:
+        os.fsync(file.fileno())
 
 
 # A profile's record, and those of its events with their ids and times.
@@ -104,7 +108,10 @@ def _records(everybody: Iterable[Visitor], events: int) -> Iterator[Records]:
 
 def _record(visitor: Visitor, events: int) -> Records:
     profile = Profile(
-        key="", attributes=visitor.attributes, evaluated_ms=START_MS, datastreams=(DATASTREAM,)
+        key="",
+        attributes=visitor.attributes,
+        evaluated_ms=NOW_MS - MINUTE_MS,  # with the last event
+        datastreams=(DATASTREAM,),
     )
     kept = [
         Event(id=f"e{number}", timestamp_ms=at, xdm={**one, "timestamp": at})
@@ -117,7 +124,7 @@ def _dated(visitor: Visitor, events: int) -> Iterator[tuple[int, int, dict[str, 
     """So many of the visitor's events, over and over where there are not as many: each with a
     number, and a time a minute and more before NOW_MS."""
     for number, one in enumerate(islice(cycle(visitor.events), events)):
-        yield number, NOW_MS - 60_000 * (events - number), one
+        yield number, NOW_MS - MINUTE_MS * (events - number), one
 
 
 def _insert(connection: apsw.Connection, rows: Sequence[tuple[str, Records]]) -> None:
