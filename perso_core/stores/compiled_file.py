@@ -81,6 +81,10 @@ class CompiledFile:
             return rules_from(self._content())
         except FileNotFoundError:
             return {}
+        except _OfAnother:
+            # So it is after every upgrade: nothing is wrong.
+            _log.info("%s is another Perso's or Python's: the rules are compiled.", self.path)
+            return {}
         except OSError as error:
             why = error.strerror or str(error)
         except (_Doubtful, UnreadableRules) as error:
@@ -99,7 +103,7 @@ class CompiledFile:
             _log.warning("%s cannot be written: %s.", self.path, error.strerror or error)
 
     def _content(self) -> bytes:
-        """Raises OSError, _Doubtful."""
+        """Raises OSError, _OfAnother, _Doubtful."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with os.fdopen(os.open(self.path, flags), "rb") as file:
             found = os.fstat(file.fileno())
@@ -111,8 +115,10 @@ class CompiledFile:
                 raise _Doubtful(f"it has {found.st_size:,} bytes")
             whole = file.read(MAX_BYTES)
         head = FORMAT + self._origin
+        if not whole.startswith(FORMAT):
+            raise _Doubtful("it is nothing that Perso writes")
         if not whole.startswith(head):
-            raise _Doubtful("another Perso or Python wrote it")
+            raise _OfAnother
         content = memoryview(whole)[len(head) + _DIGEST_BYTES :]
         if whole[len(head) : len(head) + _DIGEST_BYTES] != _digest(content):
             raise _Doubtful("it is damaged")
@@ -142,6 +148,10 @@ class CompiledFile:
 
 class _Doubtful(Exception):
     """Why the file is not believed."""
+
+
+class _OfAnother(Exception):
+    """Another Perso or Python wrote it."""
 
 
 def _digest(content: bytes | memoryview) -> bytes:

@@ -182,14 +182,18 @@ def test_a_file_of_another_python_is_not_believed(
     assert CompiledFile(kept.path.parent).read() == {}
 
 
-def test_a_file_of_another_perso_is_not_believed(
-    kept: CompiledFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_of_another_perso_is_not_believed_and_no_warning(
+    kept: CompiledFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     (tmp_path / "newer").mkdir()
     (tmp_path / "newer" / "compiler.py").write_text("# compiles better\n")
     monkeypatch.setattr(pql, "__path__", [str(tmp_path / "newer")])
 
     assert CompiledFile(kept.path.parent).read() == {}
+    assert caplog.text == "", "so it is after every upgrade"
 
 
 def test_where_our_own_modules_cannot_be_seen_nothing_is_kept(
