@@ -52,7 +52,8 @@ def _segment_references(
     names = {audience.id: audience.name for audience in audiences}
     ids = {word: one.id for one in audiences for word in (one.name, one.alias) if word}
     for index, audience in enumerate(audiences):
-        for read in sorted(reads.get(audience.id, frozenset()) - names.keys()):
+        # `- names.keys()` would go through all audiences for each of them.
+        for read in sorted(one for one in reads.get(audience.id, ()) if one not in names):
             nowhere = unknown(("audience", index, "pql"), "audience", read, names)
             yield Finding(
                 path=nowhere.path,
