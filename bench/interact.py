@@ -1,4 +1,5 @@
-"""interact_100_durable/bare_aiohttp: requests per second, against the framework alone."""
+"""interact_100_durable/bare_aiohttp and others: requests per second, with so many audiences of the
+mix, against the framework alone. behind: answered before the disk."""
 
 from __future__ import annotations
 
@@ -23,7 +24,13 @@ from bench.visitor import interact_body
 ROUNDS = 4
 SECONDS = 3
 CONNECTIONS = 32
-AUDIENCES = 100
+# By name: how many audiences, and whether answers go before the disk.
+SERVERS = {
+    "interact_100_durable": (100, 0),
+    "interact_1000_durable": (1_000, 0),
+    "interact_1000_behind": (1_000, 1),
+}
+FIRST, BARE = "interact_100_durable", "bare_aiohttp"
 # Enough that a visitor's events stay few while the rounds last.
 VISITORS = 1_000
 # Of all requests, at most so many may be answered late or not at all; else there is no figure.
@@ -62,57 +69,55 @@ def measure() -> None:
     if shutil.which("wrk") is None:
         raise MissingWrk
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as scratch, ExitStack() as running:
-        data_dir = str(Path(scratch) / "perso")
-        perso = running.enter_context(server("perso_server", data_dir, str(AUDIENCES)))
-        bodies = Path(scratch) / "bodies"
-        body_bytes, answer_bytes = write_bodies(perso, bodies)
-        bare = running.enter_context(server("bare_server", str(answer_bytes)))
-        of_perso: list[Load] = []
-        of_bare: list[Load] = []
-        load(bare, bodies, "warm", seconds=1)
-        load(perso, bodies, "warm", seconds=1)
-        for turn in range(ROUNDS):
-            of_perso.append(load(perso, bodies, f"p{turn}", seconds=SECONDS))
-            of_bare.append(load(bare, bodies, f"b{turn}", seconds=SECONDS))
-    _record(of_perso, of_bare, body_bytes=body_bytes, answer_bytes=answer_bytes)
+        ports: dict[str, int] = {}
+        bodies: dict[str, Path] = {}
+        sizes: dict[str, tuple[int, int]] = {}
+        for name, (audiences, behind) in SERVERS.items():
+            data_dir = str(Path(scratch) / name)
+            words = (data_dir, str(audiences), "mixed", str(behind))
+            ports[name] = running.enter_context(server("perso_server", *words))
+            bodies[name] = Path(scratch) / f"{name}.bodies"
+            sizes[name] = write_bodies(ports[name], bodies[name])
+        _, answer_bytes = sizes[FIRST]
+        ports[BARE] = running.enter_context(server("bare_server", str(answer_bytes)))
+        bodies[BARE] = bodies[FIRST]
+        loads: dict[str, list[Load]] = {name: [] for name in ports}
+        for turn in range(ROUNDS + 1):
+            for name, port in ports.items():
+                one = load(port, bodies[name], f"{name}{turn}", seconds=SECONDS if turn else 1)
+                if turn:  # the first one warms up
+                    loads[name].append(one)
+    _record(loads, sizes)
 
 
-def _record(of_perso: list[Load], of_bare: list[Load], **sizes: int) -> None:
-    perso_rps, bare_rps = (median(load.rps for load in loads) for loads in (of_perso, of_bare))
-    perso_failed, bare_failed = (
-        [round(load.failed, 5) for load in loads] for loads in (of_perso, of_bare)
-    )
-    print(
-        f"not answered 200, not counted: at most {max(perso_failed + bare_failed):.2%} of a round"
-    )
-    record(
-        "interact_100_durable_rps",
-        perso_rps,
-        unit="requests/s",
-        rounds=[round(load.rps) for load in of_perso],
-        failed=perso_failed,
-    )
-    record(
-        "bare_aiohttp_rps",
-        bare_rps,
-        unit="requests/s",
-        rounds=[round(load.rps) for load in of_bare],
-        failed=bare_failed,
-    )
-    record(
-        "interact_100_durable/bare_aiohttp",
-        perso_rps / bare_rps,
-        unit="ratio",
-        interact_100_durable_rps=round(perso_rps, 1),
-        bare_aiohttp_rps=round(bare_rps, 1),
-        rounds=len(of_perso),
-        seconds=SECONDS,
-        connections=CONNECTIONS,
-        failed=max(perso_failed + bare_failed),
-        visitors=VISITORS,
-        events_per_visitor=round(sum(load.requests for load in of_perso) / VISITORS, 1),
-        **sizes,
-    )
+def _record(loads: dict[str, list[Load]], sizes: dict[str, tuple[int, int]]) -> None:
+    rps = {name: median(load.rps for load in found) for name, found in loads.items()}
+    failed = {name: max(load.failed for load in found) for name, found in loads.items()}
+    print(f"not answered 200, not counted: at most {max(failed.values()):.2%} of a round")
+    for name, found in loads.items():
+        record(
+            f"{name}_rps",
+            rps[name],
+            unit="requests/s",
+            rounds=[round(load.rps) for load in found],
+            failed=[round(load.failed, 5) for load in found],
+        )
+    for name, (body_bytes, answer_bytes) in sizes.items():
+        record(
+            f"{name}/{BARE}",
+            rps[name] / rps[BARE],
+            unit="ratio",
+            rps=round(rps[name], 1),
+            bare_aiohttp_rps=round(rps[BARE], 1),
+            rounds=ROUNDS,
+            seconds=SECONDS,
+            connections=CONNECTIONS,
+            failed=max(failed[name], failed[BARE]),
+            visitors=VISITORS,
+            events_per_visitor=round(sum(load.requests for load in loads[name]) / VISITORS, 1),
+            body_bytes=body_bytes,
+            answer_bytes=answer_bytes,
+        )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from statistics import median
 
 from bench.audiences import definitions
 from bench.figures import ROOT, record
-from bench.interact import AUDIENCES, Load, MissingWrk, load, server, write_bodies
+from bench.interact import Load, MissingWrk, load, server, write_bodies
 from perso_core.assembly import open_perso
 from perso_core.settings import Settings
 
@@ -24,6 +24,7 @@ ROUNDS = 4
 SECONDS = 3
 CONNECTIONS = 64
 COUNTS = (1, 2)
+AUDIENCES = 100
 
 
 def measure() -> None:

@@ -128,6 +128,7 @@ class Perso(InProcessSite):
                 keys=self._keys,
                 max_body_bytes=settings.max_body_bytes,
                 answer_within_ms=settings.answer_within_ms,
+                behind=settings.answer_behind == 1,
                 location_hint=settings.location_hint,
                 region_id=settings.region_id,
                 own_origins=frozenset(settings.own_origins),

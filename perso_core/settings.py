@@ -40,6 +40,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_compiled: int = 1  # 0: rules are compiled at each start, and no file is kept
     commit_batch: int = 512  # changes in one transaction, at most
     load_timeout_ms: int = 200
+    answer_behind: int = 0  # 1: a page's events are answered before they are on disk
     answer_within_ms: int = 250  # then a call is answered with what there is (207)
     news_interval_ms: int = 20  # how often changes by other processes are looked for
     max_body_bytes: int = 65_536
@@ -74,6 +75,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "keep_compiled": (0, 1),
     "commit_batch": (1, 100_000),
     "load_timeout_ms": (1, 60_000),
+    "answer_behind": (0, 1),
     "answer_within_ms": (1, 60_000),
     "news_interval_ms": (1, 10_000),
     "max_body_bytes": (1_024, 16 * 1024 * 1024),

@@ -162,7 +162,9 @@ async def _kept(
         ),
         services,
     )
-    consulted = _consulted(answer, stored=await on_disk(answer.sequence, services))
+    behind = services.behind and all(isinstance(one, EventArrived) for one in changes)
+    stored = behind or await on_disk(answer.sequence, services)
+    consulted = _consulted(answer, stored=stored)
     # What stands against telling anything must not be said before it stands.
     return consulted if consulted.permitted else _all_stored(consulted)
 

@@ -128,6 +128,26 @@ async def test_a_stuck_disk_is_not_waited_for() -> None:
         assert_not_stored(told, *DECIDED)
 
 
+async def test_a_site_may_have_events_answered_before_they_are_on_disk_and_choices_never() -> None:
+    store = FailingStore()
+
+    def behind(edge: RunningEdge) -> EdgeServices:
+        return edge.services(answer_within_ms=50, behind=True)
+
+    async with running_edge(definitions(), store=store, services=behind) as edge:
+        store.stuck = asyncio.Event()
+        told = await edge.call(body=added_to_basket())
+        chosen = await edge.call("privacy/set-consent", CONSENT)
+        store.stuck.set()
+        await edge.call("privacy/set-consent", CONSENT)  # waits for all that was before it
+
+        assert (told.status, told.errors) == (200, [])
+        assert told.audiences == ["basket"]
+        assert_not_stored(chosen)
+        assert told.ecid is not None
+        assert await edge.events(told.ecid) == 1
+
+
 async def test_too_many_waiting_writes_are_a_207() -> None:
     async with running_edge(ordinary()) as edge:
         many = {"events": [{"xdm": {"eventType": "a", "n": n}} for n in range(51)]}
