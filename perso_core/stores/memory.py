@@ -139,6 +139,15 @@ class MemoryStore:
             missed=missed,
         )
 
+    async def sweep_notices(self, through: int) -> int:
+        newest = self._database.notice_sequence
+        if 0 < newest <= through:
+            self._announce(None)
+        self._database.notices[:] = [
+            one for one in self._database.notices if one.sequence > through
+        ]
+        return newest
+
     async def sweep_first_visits(self, retention: Retention, *, now_ms: int, at_most: int) -> int:
         visits = self._database.first_visits
         for key, begun_ms in visits.items():

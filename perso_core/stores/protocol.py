@@ -101,6 +101,11 @@ class Retaining(Protocol):
         and of the others events from before events_from_ms. Consent stays."""
         ...
 
+    async def sweep_notices(self, through: int) -> int:
+        """Forget the announcements up to this one, which name the keys of the erased, too: whoever
+        has not heard them by now hears `missed`. 0: none. Returns the newest, for a later call."""
+        ...
+
     async def shrink(self) -> bool:
         """Give back some of the room that was made. True: there is more."""
         ...

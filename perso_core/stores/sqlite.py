@@ -105,6 +105,9 @@ class SqliteStore:
             lambda: self._writer.sweep_first_visits(retention, now_ms, at_most)
         )
 
+    async def sweep_notices(self, through: int) -> int:
+        return await self._write(lambda: self._writer.sweep_notices(through))
+
     async def sweep_profiles(
         self,
         retention: Retention,

@@ -159,6 +159,19 @@ class Writer:
 
         return self._in_transaction(sweep)
 
+    def sweep_notices(self, through: int) -> int:
+        """See Retaining."""
+
+        def sweep(connection: apsw.Connection) -> int:
+            newest: int = connection.execute("SELECT coalesce(max(sequence), 0) FROM notice").get
+            if 0 < newest <= through:
+                # One has to follow, or nobody would see that those before it are missing.
+                self._announce(connection, [None])
+            connection.execute("DELETE FROM notice WHERE sequence <= ?", (through,))
+            return newest
+
+        return self._in_transaction(sweep)
+
     def remove_aged(self, aged: Aged, events_from_ms: int) -> int:
         """Remove what a look found, unless it was written meanwhile. Returns how many profiles."""
 

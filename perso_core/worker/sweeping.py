@@ -22,6 +22,9 @@ MIN_PAUSE_S = 0.02
 PROFILES_PAUSE_S = 0.25
 PASS_EACH_S = 3_600.0  # how often every profile is looked at
 MARK_EACH_S = 60.0
+# An announcement is kept for so long, and as much again at most. Whoever does not hear for far less
+# answers nothing any more (hearing.py).
+NOTICES_KEPT_S = 300.0
 # So far the calendar and the machine's own clock may differ before it is worth a word.
 APART_MS = 60 * 60 * 1000
 
@@ -72,6 +75,8 @@ class Sweeper:
         self._after = 0  # how far the pass over the profiles is
         self._swept: Retention | None = None  # by what the last whole pass went
         self._pass_s = self._mark_s = float("-inf")  # when it began, and the clock was noted
+        self._notices_s = time.monotonic()
+        self._noticed = 0  # the announcements that there were then
         self._may_shrink = True
         self._task: asyncio.Task[None] | None = None
 
@@ -106,6 +111,9 @@ class Sweeper:
     async def round(self) -> None:
         """All that is due now. Raises StoreUnavailable."""
         await self._note_clock()
+        if time.monotonic() >= self._notices_s + NOTICES_KEPT_S:
+            self._notices_s = time.monotonic()
+            self._noticed = await self._store.sweep_notices(self._noticed)
         await self._sweep_first_visits()
         await self._sweep_profiles()
         while self._may_shrink:

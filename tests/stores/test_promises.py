@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from msgspec import structs
 
 from perso_core.decision.consent import Consent
-from perso_core.stores.protocol import News, Store, Stored, StoredDefinitions
+from perso_core.stores.protocol import News, Retaining, Store, Stored, StoredDefinitions
 from tests.building import DAY_MS, NOON_MS, definitions, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile
 from tests.stores.conftest import OpenStore
@@ -331,3 +333,24 @@ async def test_who_did_not_listen_for_too_long_hears_that_something_was_missed(
 
     assert await reader.news() == News(keys=frozenset({ANNA}), missed=True)
     assert await reader.news() == News()
+
+
+async def test_announcements_that_were_heard_are_forgotten_with_the_keys_in_them(
+    open_store: OpenStore,
+) -> None:
+    writer, listener, sleeper = [await open_store() for _ in range(3)]
+    for key in (ANNA, BERT):
+        await writer.commit([arrived(event(), key)], announce=True)
+    assert (await listener.news()).keys == {ANNA, BERT}
+    retaining = cast(Retaining, writer)
+    through = await retaining.sweep_notices(0)
+    assert not (await listener.news()).keys
+
+    assert through == 2
+    await retaining.sweep_notices(through)
+
+    # What follows them names nobody, and has the others look at the definitions.
+    assert await listener.news() == News(definitions=True)
+    assert await sleeper.news() == News(definitions=True, missed=True)
+    await writer.commit([arrived(event(), "ECID:later")], announce=True)
+    assert (await listener.news()) == News(keys=frozenset({"ECID:later"}))

@@ -14,13 +14,15 @@ from perso_core.engine.engine import Engine
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import ClockMark, Swept
+from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.turn import OnlyOne
 from perso_core.worker import sweeping
 from perso_core.worker.running import RetentionClock
 from perso_core.worker.sweeping import FIRST_VISITS_AT_ONCE, Sweeper
 from tests.building import DAY_MS, HOUR_MS, NOON_MS, definitions, event
-from tests.stores.building import ANNA, arrived
+from tests.stores.building import ANNA, arrived, forgot
 from tests.stores.test_forgetting import first_visit, touched
+from tests.stores.test_sqlite import sql
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +90,26 @@ async def test_events_that_no_audience_counts_go_by_the_calendar_where_that_is_b
     kept = (await store.load(ANNA)).profile
     assert kept is not None
     assert len(kept.events) == 1
+
+
+async def test_the_key_of_whoever_was_erased_is_soon_in_no_announcement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "perso.sqlite"
+    store = await open_sqlite(path)
+    await store.commit([forgot(ANNA)])
+    sweeping_up = Sweeper(engine(), store, wall_ms=lambda: NOON_MS, mine=lambda: True)
+    monkeypatch.setattr(sweeping, "NOTICES_KEPT_S", 1_000.0)
+    await sweeping_up.round()
+    assert sql(path, "SELECT key FROM notice") == [(ANNA,)]
+    monkeypatch.setattr(sweeping, "NOTICES_KEPT_S", -1.0)
+
+    await sweeping_up.round()  # notes which there are
+    assert sql(path, "SELECT key FROM notice") == [(ANNA,)]
+    await sweeping_up.round()
+
+    assert sql(path, "SELECT key FROM notice") == [(None,)]
+    await store.close()
 
 
 async def test_where_another_process_sweeps_nothing_is_done_here() -> None:
