@@ -77,6 +77,12 @@ SOAKS = (
         15,
     ),
     Soak(
+        "retention",
+        "visitors who come and go over days: whoever is due is forgotten, nobody else is",
+        ("tests/stores/test_forgetting.py",),
+        15,
+    ),
+    Soak(
         "victim",
         "10,000 calls by somebody who knows a victim's identities tell nothing of them",
         ("tests/edge/test_knowing_a_victim.py",),
