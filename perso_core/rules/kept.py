@@ -148,7 +148,7 @@ class _Keeping:
         try:
             outline = None if one.outline is None else self._outline(one.outline)
             yield _encode(_Prepared(self._rule(one.rule), outline))
-        except (CannotKeep, OverflowError, UnicodeEncodeError):
+        except (CannotKeep, OverflowError, UnicodeEncodeError, RecursionError):
             return
 
     def _rule(self, rule: CompiledRule) -> _Rule:
@@ -214,7 +214,7 @@ def rules_from(content: bytes) -> Known:
     try:
         file = _file.decode(content)
         return _Reading(file).known(file.blocks)
-    except (msgspec.DecodeError, ValueError, IndexError) as error:
+    except (msgspec.DecodeError, ValueError, IndexError, RecursionError) as error:
         raise UnreadableRules(str(error)) from error
 
 

@@ -121,6 +121,17 @@ def test_a_number_too_large_for_a_fraction_stays_the_number_it_is() -> None:
     assert again.standing(lambda: {"xEvent": [event]}, now_ms=2).members == 0
 
 
+def test_where_the_callers_stack_has_no_room_left_rules_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_deep(*_: object) -> bytes:
+        raise RecursionError
+
+    monkeypatch.setattr(Packing, "packed", too_deep)
+
+    assert rules_from(kept_rules([Prepared(compile_rule('tier = "gold"'), None)])) == {}
+
+
 def test_code_that_many_rules_share_is_kept_once() -> None:
     texts = [f'tier = "t{number}"' for number in range(50)]
     packing = Packing(())
