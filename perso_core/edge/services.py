@@ -66,7 +66,8 @@ class EdgeServices:
             told = token_cookies(sent, beside, self.seen(beside), org=org, keys=self.keys)
             sent = told[-1].value.split(APART) if told else sent
         seen = self.seen(profile_key)
-        return token_cookies(sent, profile_key, seen, org=org, keys=self.keys) or told
+        keys = self.keys
+        return token_cookies(sent, profile_key, seen, org=org, keys=keys, beside=beside) or told
 
     def _newer(self, sent: Sequence[str], profile_key: str, org: str) -> bool:
         """Whether more is known here of a profile than its browser was told."""

@@ -48,16 +48,24 @@ def seen_in(tokens: Sequence[str], profile_key: str, *, org: str, keys: CookieKe
 
 
 def token_cookies(
-    tokens: Sequence[str], profile_key: str, now: Seen, *, org: str, keys: CookieKeys
+    tokens: Sequence[str],
+    profile_key: str,
+    now: Seen,
+    *,
+    org: str,
+    keys: CookieKeys,
+    beside: str | None = None,
 ) -> tuple[SetCookie, ...]:
     """The cookie to be set once a profile is committed so far, beside the token of another profile
     that the browser has: a device and the person who holds it. (): it says so already. tokens:
-    those that the browser sent."""
+    those that the browser sent. beside: the key of the other one; None: whose it was last."""
     if seen_in(tokens, profile_key, org=org, keys=keys) == now:
         return ()
     others = [
         one for one in tokens if len(one) == _CHARS and _seen(one, profile_key, org, keys) is None
     ]
+    if beside is not None:
+        others = [one for one in others if _seen(one, beside, org, keys) is not None]
     value = APART.join((_token(profile_key, now, org, keys), *others[-1:]))
     return (SetCookie(cookie_names(org).version, value, MAX_AGE_S),)
 

@@ -280,6 +280,14 @@ def test_a_cookie_keeps_the_tokens_of_two_profiles_and_no_more() -> None:
     assert not token_cookies(held, stranger, Seen(4), org=ORG, keys=KEYS), "it says so already"
 
 
+def test_beside_a_persons_token_the_one_of_the_device_is_kept_whoever_held_it_before() -> None:
+    before, person = "org demo CRMID:1", "org demo CRMID:2"
+    device = set_to(Seen(1), ())
+    for held in ((device, set_to(Seen(2), (), before)), (set_to(Seen(2), (), before), device)):
+        (cookie,) = token_cookies(held, person, Seen(3), org=ORG, keys=KEYS, beside=KEY)
+        assert (read(cookie.value), read(cookie.value, person)) == (Seen(1), Seen(3))
+
+
 def test_a_clock_that_went_back_makes_nobody_see_less() -> None:
     older, newer = Seen(5, NOON_MS), Seen(6, NOON_MS - HOUR_MS)
 
