@@ -2,25 +2,33 @@
 
 Every answer tells how many clicks the visitor's profile has: there is an audience for each number.
 So each answered event is a read of the profile, to be checked against what the browser knew.
+
+Visitors sign in and out, two on one device, and one of them is known by two identities, which the
+site says are one person's: what the device did moves along, and what is told after signing out, or
+to the second one, must know nothing of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
 import aiohttp
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
+from perso_core.decision.identity import Identity
 from perso_core.definitions.document import Definitions
 from tests.building import definitions
 from tests.edge.running import NAMES
+from tests.journeys.signing import account_key, assertion, one_person, server_headers, site
 
 MOST_CLICKS = 24
 EVENTS = 20  # in one request, at most
 TRIES, PAUSE_S = 200, 0.05
+APART = "."  # between two version tokens
 _PULL = "activation:pull"
 
 
@@ -30,12 +38,14 @@ def counting() -> Definitions:
         'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "click") COUNT({}) '
         "WHEN(<= 1 day before now)])"
     )
-    return definitions({f"n{n:02}": rule.format(n) for n in range(1, MOST_CLICKS + 1)})
+    counted = definitions({f"n{n:02}": rule.format(n) for n in range(1, MOST_CLICKS + 1)})
+    return structs.replace(counted, issuers=(site(),))
 
 
 class Read(Struct, frozen=True):
-    """One answered event. least: clicks that the browser knew of, by the token it sent and by the
-    events before it in the request. most: clicks it had sent by the time of the answer."""
+    """One answered event. visitor: also who was signed in. least: clicks that the browser knew of,
+    by the token it sent and by the events before it in the request. most: clicks it had sent by the
+    time of the answer."""
 
     visitor: str
     told: int
@@ -72,25 +82,103 @@ def violations(reads: Sequence[Read], kept: Sequence[Kept] = ()) -> Iterator[str
             yield f"P7 {one.visitor}: {len(strange)} clicks of somebody else"
 
 
+class Account(Struct):
+    """What was sent to one profile: a device's, or a customer's. floors: of each version token that
+    the browser got for it, how many clicks it stands for. carried: of each token for the device,
+    how many of the device's clicks have come with it since the customer signed in. gone: clicks of
+    the device that have moved away, and the tokens from before they did.
+    """
+
+    sent: set[str] = field(default_factory=set)
+    acknowledged: set[str] = field(default_factory=set)
+    floors: dict[str, int] = field(default_factory=dict)
+    carried: dict[str, int] = field(default_factory=dict)
+    gone: int = 0
+    gone_tokens: frozenset[str] = frozenset()
+
+    def least(self, tokens: str) -> int:
+        """Clicks that whoever presents these tokens has to be told of."""
+        each = tokens.split(APART)
+        return max(self.floors.get(one, 0) for one in each) + max(
+            self.carried.get(one, 0) for one in each
+        )
+
+    def beyond(self, tokens: str) -> int:
+        """Clicks that have moved away, and may yet be told to whoever presents these tokens:
+        overlapping replies have set the device's back to one from before (P3)."""
+        return self.gone if self.gone_tokens & set(tokens.split(APART)) else 0
+
+    def take(self, other: Account) -> Account:
+        """All that was sent to the other one is this one's from now on. Returns what is left."""
+        self.sent |= other.sent
+        self.acknowledged |= other.acknowledged
+        self.carried = other.floors
+        gone = other.gone + len(other.sent)
+        return Account(gone=gone, gone_tokens=other.gone_tokens | frozenset(other.floors))
+
+
+class Sent(Struct):
+    """A request as it went out, to be sent again."""
+
+    query: dict[str, str]
+    events: list[dict[str, Any]]
+
+
 class Visitor(Struct):
-    """A browser with tabs. floors: of each version token it got, how many clicks it stands for."""
+    """A browser with tabs. holder: the namespace of who is signed in; "": nobody is."""
 
     name: str
     chance: Random
     keeps_token: bool = True
+    clicks_often: float = 0.15
     ecid: str = ""
     cookies: dict[str, str] = field(default_factory=dict)
-    floors: dict[str, int] = field(default_factory=dict)
-    sent: set[str] = field(default_factory=set)
-    acknowledged: set[str] = field(default_factory=set)
+    accounts: dict[str, Account] = field(default_factory=lambda: {"": Account()})
+    holder: str = ""
+    clicks: int = 0
     requests: int = 0
+    before: Sent | None = None  # what the device sent last with nobody signed in
+
+    @property
+    def account(self) -> Account:
+        """That of the profile which is meant by now."""
+        return self.accounts[self.holder]
+
+    def identity(self, namespace: str) -> Identity:
+        return Identity(namespace, f"{self.name}-{namespace}")
+
+    def key(self, holder: str) -> str:
+        """Of the profile in the store."""
+        return account_key(self.identity(holder)) if holder else f"ECID:{self.ecid}"
+
+    def sign_in(self, namespace: str) -> None:
+        """While nothing is under way."""
+        self.holder = namespace
+        account = self.accounts.setdefault(namespace, Account())
+        self.accounts[""] = account.take(self.accounts[""])
+
+    def sign_out(self) -> None:
+        self.holder = ""
+
+    async def become_one(
+        self, http: aiohttp.ClientSession, url: str, first: str, other: str
+    ) -> None:
+        """The site's server says that two identities are one person's."""
+        body = one_person(self.identity(first), self.identity(other))
+        query = {"configId": "demo", "requestId": f"{self.name}-one"}
+        headers = server_headers(int(time.time() // 60))
+        await self._answered(http, f"{url}/v2/interact", query, body, headers)
+        kept, gone = self.accounts.setdefault(first, Account()), self.accounts.pop(other)
+        kept.sent |= gone.sent
+        kept.acknowledged |= gone.acknowledged
 
     def _events(self) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = []
         for _ in range(self.chance.randint(1, EVENTS)):
-            if self.chance.random() < 0.15 and len(self.sent) < MOST_CLICKS:
-                click = f"{self.name}-{len(self.sent)}"
-                self.sent.add(click)
+            if self.chance.random() < self.clicks_often and self.clicks < MOST_CLICKS:
+                click = f"{self.name}-{self.clicks}"
+                self.clicks += 1
+                self.account.sent.add(click)
                 events.append({"xdm": {"eventType": "click", "_id": click}})
             else:
                 events.append({"xdm": {"eventType": "view"}})
@@ -99,56 +187,89 @@ class Visitor(Struct):
     async def step(self, http: aiohttp.ClientSession, url: str) -> list[Read]:
         """One request, sent again until it is answered; now and then twice at once."""
         self.requests += 1
-        events = self._events()
+        query = {"configId": "demo", "requestId": f"{self.name}-{self.requests}"}
+        sent = Sent(query, self._events())
+        if not self.holder:
+            self.before = sent
+        # Not the first one twice: that would make two visitors.
+        twice = bool(self.ecid) and self.chance.random() < 0.1
+        return await self._told(http, url, sent, times=1 + twice)
+
+    async def again(self, http: aiohttp.ClientSession, url: str) -> list[Read]:
+        """What was sent before signing in arrives once more, as of nobody who is signed in."""
+        holder, self.holder = self.holder, ""
+        assert self.before is not None, "something was sent"
+        reads = await self._told(http, url, self.before, times=1)
+        self.holder = holder
+        return reads
+
+    async def _told(
+        self, http: aiohttp.ClientSession, url: str, sent: Sent, *, times: int
+    ) -> list[Read]:
         cookies = dict(self.cookies)
-        token = cookies.get(NAMES.version, "")
+        floor = self.account.least(cookies.get(NAMES.version, ""))
+        beyond = self.account.beyond(cookies.get(NAMES.version, ""))
         if not self.keeps_token:
             cookies.pop(NAMES.version, None)
+        events = sent.events
+        if self.holder:
+            said = {"identityAssertion": assertion(self.ecid, self.identity(self.holder))}
+            events = [{**event, "data": {"__perso": said}} for event in events]
         body = {
             "events": events,
             "meta": {"state": {"entries": [{"key": k, "value": v} for k, v in cookies.items()]}},
         }
-        query = {"configId": "demo", "requestId": f"{self.name}-{self.requests}"}
-        asking = [self._answered(http, url, query, body)]
-        # Not the first one: that would make two visitors.
-        if self.ecid and self.chance.random() < 0.1:
-            asking.append(self._answered(http, url, query, body))
+        asking = [
+            self._answered(http, f"{url}/v1/interact", sent.query, body) for _ in range(times)
+        ]
         reads: list[Read] = []
         for told in await asyncio.gather(*asking):
-            reads += self._heard(told, events, self.floors.get(token, 0))
+            reads += self._heard(told, sent.events, floor, beyond)
         return reads
 
     async def _answered(
-        self, http: aiohttp.ClientSession, url: str, query: dict[str, str], body: dict[str, Any]
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        query: dict[str, str],
+        body: dict[str, Any],
+        headers: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         for _ in range(TRIES):
             try:
-                async with http.post(f"{url}/v1/interact", params=query, json=body) as answer:
+                async with http.post(url, params=query, json=body, headers=headers) as answer:
                     told: dict[str, Any] = await answer.json()
                     if answer.status == 200 and not told.get("errors"):
                         return told
             except aiohttp.ClientError:
                 pass  # a worker was killed
             await asyncio.sleep(PAUSE_S)
-        raise AssertionError(f"{self.name} was not answered {TRIES} times")
+        raise AssertionError(f"{self.name} was not answered {TRIES} times: {told}")
 
-    def _heard(self, told: dict[str, Any], events: list[dict[str, Any]], floor: int) -> list[Read]:
-        handles = told["handle"]
+    def _heard(
+        self, told: dict[str, Any], events: list[dict[str, Any]], floor: int, beyond: int
+    ) -> list[Read]:
+        assert not told.get("warnings"), told["warnings"]
+        handles, account = told["handle"], self.account
         ecid = next(h["payload"][0]["id"] for h in handles if h["type"] == "identity:result")
         self.ecid = self.ecid or ecid
         counts = [len(h["payload"][0]["segments"]) for h in handles if h["type"] == _PULL]
         reads, least = [], floor
         for event, count in zip(events, counts, strict=True):
             click = event["xdm"].get("_id")
-            if click is not None:
-                self.acknowledged.add(click)
+            if click in account.sent:
+                account.acknowledged.add(click)
                 least += 1
-            reads.append(Read(self.name, count, least, len(self.sent), ecid == self.ecid))
+            most = len(account.sent) + beyond
+            who = f"{self.name} {self.holder}"
+            reads.append(Read(who, count, least, most, ecid == self.ecid))
         for handle in handles:
             if handle["type"] == "state:store":
-                self.cookies |= {item["key"]: item["value"] for item in handle["payload"]}
-                token = self.cookies.get(NAMES.version, "")
-                self.floors[token] = max(self.floors.get(token, 0), counts[-1])
+                set_now = {item["key"]: item["value"] for item in handle["payload"]}
+                self.cookies |= set_now
+                # Of the tokens in it the first is for the profile that this call was about.
+                token = set_now.get(NAMES.version, "").split(APART)[0]
+                account.floors[token] = max(account.floors.get(token, 0), counts[-1])
         return reads
 
 
@@ -156,11 +277,46 @@ async def visit(
     visitor: Visitor, http: aiohttp.ClientSession, url: str, *, steps: int, tabs: int
 ) -> list[Read]:
     """The first page alone, as it makes the visitor; then some tabs at once."""
-    reads = await visitor.step(http, url)
+    return [
+        *await visitor.step(http, url),
+        *await _in_tabs(visitor, http, url, steps=steps, tabs=tabs),
+    ]
+
+
+async def _in_tabs(
+    visitor: Visitor, http: aiohttp.ClientSession, url: str, *, steps: int, tabs: int
+) -> list[Read]:
+    reads: list[Read] = []
 
     async def tab() -> None:
         for _ in range(steps // tabs):
             reads.extend(await visitor.step(http, url))
 
     await asyncio.gather(*(tab() for _ in range(tabs)))
+    return reads
+
+
+# Who is signed in, one after the other: nobody, Anna by her address, Anna by her customer number,
+# Bert on the same device. After her second time the site says that both identities are Anna's.
+STAYS = ("Email", "", "CRMID", "", "CRMID", "", "Bert", "", "Bert")
+BECOME_ONE_AFTER = 4
+
+
+async def visit_and_sign_in(
+    visitor: Visitor, http: aiohttp.ClientSession, url: str, *, steps: int, tabs: int
+) -> list[Read]:
+    """As visit, with people who sign in and out. Nobody signs in while an answer is under way."""
+    visitor.clicks_often = 0.05  # so that some are left for the last
+    each = max(tabs, steps // (len(STAYS) + 1))
+    reads = await visit(visitor, http, url, steps=each, tabs=tabs)
+    for number, holder in enumerate(STAYS):
+        if holder:
+            visitor.sign_in(holder)
+        else:
+            visitor.sign_out()
+        reads += await _in_tabs(visitor, http, url, steps=each, tabs=tabs)
+        if holder:
+            reads += await visitor.again(http, url)
+        if number == BECOME_ONE_AFTER:
+            await visitor.become_one(http, url, "CRMID", "Email")
     return reads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -16,11 +16,20 @@ import pytest
 
 from perso_core.assembly import DATABASE
 from perso_core.stores.sqlite import open_sqlite
-from tests.journeys.history import Kept, Read, Visitor, counting, violations, visit
+from tests.journeys.history import (
+    Kept,
+    Read,
+    Visitor,
+    counting,
+    violations,
+    visit,
+    visit_and_sign_in,
+)
 from tests.journeys.server import prepare
 from tests.journeys.test_workers import Running, supervised
 from tests.soaking import Progress, times
 
+Visits = Callable[..., Awaitable[list[Read]]]
 VISITORS = 200
 AT_ONCE = 24
 # An answered event is a read.
@@ -56,7 +65,7 @@ async def killing(running: Running, chance: Random) -> AsyncIterator[list[int]]:
 
 
 async def visited(
-    url: str, *, reads: int, steps: int = 40, keeps_token: bool = True
+    url: str, *, reads: int, steps: int = 40, keeps_token: bool = True, visits: Visits = visit
 ) -> tuple[list[Read], list[Visitor]]:
     """steps: of each visitor's way."""
     everyone: list[Visitor] = []
@@ -69,7 +78,7 @@ async def visited(
             visitor = Visitor(f"v{number}", Random(SEED + number), keeps_token)
             everyone.append(visitor)
             progress.tell(len(found), reads)
-            found.extend(await visit(visitor, http, url, steps=steps, tabs=1 + number % 3))
+            found.extend(await visits(visitor, http, url, steps=steps, tabs=1 + number % 3))
 
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(
@@ -83,20 +92,21 @@ async def kept_of(data_dir: Path, everyone: list[Visitor]) -> list[Kept]:
     store = await open_sqlite(data_dir / DATABASE)
     found = []
     for visitor in everyone:
-        profile = (await store.load(f"ECID:{visitor.ecid}")).profile
-        clicks = [
-            event.id
-            for event in (profile.events if profile else ())
-            if event.xdm["eventType"] == "click"
-        ]
-        found.append(
-            Kept(
-                visitor.name,
-                frozenset(visitor.acknowledged),
-                frozenset(visitor.sent),
-                tuple(clicks),
+        for holder, account in visitor.accounts.items():
+            profile = (await store.load(visitor.key(holder))).profile
+            clicks = [
+                event.id
+                for event in (profile.events if profile else ())
+                if event.xdm["eventType"] == "click"
+            ]
+            found.append(
+                Kept(
+                    f"{visitor.name} {holder}",
+                    frozenset(account.acknowledged),
+                    frozenset(account.sent),
+                    tuple(clicks),
+                )
             )
-        )
     await store.close()
     return found
 
@@ -107,13 +117,13 @@ async def test_whatever_workers_die_nothing_is_lost_stale_doubled_or_anothers(
 ) -> None:
     with supervised(directory, workers=4, settings="answer_within_ms = 5000") as running:
         async with killing(running, Random(SEED)) as killed:
-            reads, everyone = await visited(running.url, reads=READS)
+            reads, everyone = await visited(running.url, reads=READS, visits=visit_and_sign_in)
     kept = await kept_of(directory / "data", everyone)
 
     assert list(violations(reads, kept)) == []
     assert len(reads) >= READS
     assert len(killed) >= 3
-    clicks = sum(len(one.acknowledged) for one in everyone)
+    clicks = sum(len(one.acknowledged) for who in everyone for one in who.accounts.values())
     print(
         f"{len(reads):,} reads of {len(everyone)} visitors, {clicks:,} clicks, {len(killed)} kills"
     )
@@ -125,8 +135,13 @@ async def test_without_the_token_the_same_check_finds_stale_answers(directory: P
     settings = "answer_within_ms = 5000\nnews_interval_ms = 2000"
     with supervised(directory, workers=4, settings=settings) as running:
         reads, _ = await visited(running.url, reads=5_000, keeps_token=False)
+        signing, _ = await visited(
+            running.url, reads=3_000, keeps_token=False, visits=visit_and_sign_in
+        )
 
     assert {line[:2] for line in violations(reads)} == {"P2"}
+    # A device is answered by what has moved away from it, too.
+    assert {line[:2] for line in violations(signing)} == {"P2", "P5"}
 
 
 @pytest.mark.parametrize(
