@@ -28,6 +28,8 @@ ERASED_KNOWN_MS = 400 * 24 * 60 * 60 * 1000
 AHEAD_MS = 60_000
 # Announcements kept for those who poll; who sleeps through more hears `missed`.
 KEPT_NOTICES = 100_000
+# The origin of one that nobody passes over as its own.
+NOBODY = 0
 
 
 def erasure_mark(key: str) -> bytes:

@@ -19,6 +19,7 @@ from perso_core.engine.journal import Entry, Expired
 from perso_core.stores.batch import (
     AHEAD_MS,
     KEPT_NOTICES,
+    NOBODY,
     KeyChange,
     changes_by_key,
     consent_after,
@@ -209,8 +210,13 @@ class MemoryStore:
         database = self._database
         stays = outlives(database.consents.get(key), first_visit=first_visit)
         gone: list[dict[str, Any]] = [database.profiles, database.events, database.first_visits]
+        gone.append(database.arrivals)
         for kept in gone if stays else [*gone, database.consents]:
             kept.pop(key, None)
+        # No identity leads to a profile that is gone. Each process hears of it, this one as well.
+        for link in self._linked_to(key):
+            del database.links[link.key]
+            self._announce(link.key, origin=NOBODY)
 
     def _keep(self, change: KeyChange) -> bool:
         """False: the stored version is another one, and nothing was kept."""
@@ -328,8 +334,9 @@ class MemoryStore:
         ]
         return sorted(found, key=lambda link: (link.linked_ms, link.key))
 
-    def _announce(self, key: str | None) -> None:
+    def _announce(self, key: str | None, *, origin: int | None = None) -> None:
         self._database.notice_sequence += 1
-        notice = _Notice(self._database.notice_sequence, id(self), key)
+        origin = id(self) if origin is None else origin
+        notice = _Notice(self._database.notice_sequence, origin, key)
         self._database.notices.append(notice)
         del self._database.notices[:-KEPT_NOTICES]

@@ -11,7 +11,7 @@ from msgspec import Struct
 from perso_core.decision.retention import Retention, expires_ms, outlives
 from perso_core.engine.journal import Expired
 from perso_core.errors import UnreadableRecord
-from perso_core.stores.batch import AHEAD_MS
+from perso_core.stores.batch import AHEAD_MS, NOBODY
 from perso_core.stores.record import (
     consent_and_visit_from,
     consent_from_record,
@@ -151,6 +151,12 @@ def _consent(connection: apsw.Connection, key: str) -> bytes | None:
 def _remove(connection: apsw.Connection, key: str, *, first_visit: bool) -> None:
     for table in ("profile", "event", "quarantine"):
         connection.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
+    # No identity leads to a profile that is gone. Each process hears of it, this one as well.
+    unlinked = connection.execute("DELETE FROM link WHERE canonical = ? RETURNING key", (key,))
+    connection.executemany(
+        "INSERT INTO notice (origin, key) VALUES (?, ?)",
+        [(NOBODY, row[0]) for row in unlinked.fetchall()],
+    )
     record = _consent(connection, key)
     if record is None:
         return

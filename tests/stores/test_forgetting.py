@@ -28,17 +28,19 @@ from perso_core.engine.journal import (
     PrivacySignalled,
     Visited,
 )
+from perso_core.stores.links import Joining
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import Retaining, Store
 from perso_core.stores.sqlite import open_sqlite
-from tests.building import DAY_MS, MINUTE_MS, NOON_MS, definitions, event
+from tests.building import DAY_MS, MINUTE_MS, NOON_MS, ORG, definitions, event
 from tests.soaking import times
 from tests.stores.building import ANNA, BERT, arrived, forgot
 from tests.stores.conftest import OpenStore
 
+CUSTOMER, ADDRESS = f"{ORG} demo CRMID:4711", f"{ORG} demo Email:anna@shop.test"
 HALF_HOUR_MS = 30 * MINUTE_MS
 FIRST_VISITS = Retention(first_visit_ms=HALF_HOUR_MS)
-A_WEEK = Retention(by_datastream={"demo": 7 * DAY_MS})
+A_WEEK = Retention(by_datastream={"demo": 7 * DAY_MS}, org=ORG)
 
 
 class Both(Store, Retaining, Protocol):
@@ -195,6 +197,22 @@ async def test_profiles_that_nobody_touched_are_removed_and_the_others_stay(kept
     left = [key for key in keys if (await kept.load(key)).profile is not None]
     assert removed == 5
     assert left == keys[5:]
+
+
+async def test_no_identity_leads_to_a_profile_that_is_gone_and_everybody_hears(
+    open_store: OpenStore,
+) -> None:
+    kept, other = cast(Both, await open_store()), await open_store()
+    await kept.commit([touched(CUSTOMER, NOON_MS)])
+    linked = Joining(source=ADDRESS, target=CUSTOMER, decided_ms=NOON_MS, linked=True)
+    assert (await kept.join(linked)).kept
+    await other.news()
+
+    assert await passed(kept, NOON_MS + 7 * DAY_MS) == 1
+
+    assert (await kept.load(ADDRESS)).linked_to == ""
+    assert ADDRESS in (await kept.news()).keys
+    assert ADDRESS in (await other.news()).keys
 
 
 async def test_a_consent_stays_where_its_profile_goes(kept: Both) -> None:
