@@ -79,7 +79,7 @@ def told(profile: Profile) -> dict[str, Any]:
         "version": 0,
         "claims": set(profile.claims),
         "datastreams": set(profile.datastreams),
-        "events": {one.id: one for one in profile.events},
+        "events": sorted(profile.events, key=lambda one: one.id),
     }
 
 
