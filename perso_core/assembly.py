@@ -33,6 +33,7 @@ from perso_core.edge.guard import GuardedRunner as GuardedRunner  # for whoever 
 from perso_core.edge.issuer_keys import IssuerKeys
 from perso_core.edge.keys import keys_from
 from perso_core.edge.limits import Rate
+from perso_core.edge.services import PrivacyServices
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import AttributesPatched
@@ -42,13 +43,14 @@ from perso_core.settings import Settings
 from perso_core.stores.clock import system_clock_ms as system_clock_ms  # for whoever moves it
 from perso_core.stores.compiled_file import CompiledFile
 from perso_core.stores.presence import Presence
-from perso_core.stores.protocol import Retaining, Store, Stored, StoredDefinitions
-from perso_core.stores.sqlite import open_sqlite
+from perso_core.stores.protocol import Retaining, Store, StoredDefinitions, Whole
+from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_reader import Reader
 from perso_core.stores.turn import OnlyOne, turn
 from perso_core.worker.admit import Admission
 from perso_core.worker.collection import old_left_alone
 from perso_core.worker.drain import Drain
+from perso_core.worker.everywhere import Everywhere
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.identity_graph import IdentityGraph
 from perso_core.worker.people import People
@@ -76,7 +78,7 @@ class Perso(InProcessSite):
         self,
         settings: Settings,
         *,
-        store: Store,
+        store: SqliteStore,
         engine: Engine,
         drain: Drain,
         admission: Admission,
@@ -100,6 +102,7 @@ class Perso(InProcessSite):
         self._compiled = compiled
         self._clock_ms = clock_ms
         self._entropy = entropy = Entropy()
+        self._everywhere = Everywhere(Path(settings.data_dir), self._announced)
         # Alone, this process knows what every browser was told.
         self._seen = engine.seen if settings.workers > 1 else None
         super().__init__(
@@ -136,6 +139,12 @@ class Perso(InProcessSite):
                 issuer_key=self._issuer_keys,
                 seen=self._seen,
                 graph=self._graph,
+                privacy=PrivacyServices(
+                    whole=self.people.everything_under,
+                    devices=self._store.devices_of,
+                    current=self.profile_at,
+                    forget=self.forget_everywhere,
+                ),
             )
         )
 
@@ -220,7 +229,7 @@ class Perso(InProcessSite):
             permitted &= answer.permitted
         return permitted
 
-    async def everything(self, identity: Identity) -> Mapping[str, Stored]:
+    async def everything(self, identity: Identity) -> Mapping[str, Whole]:
         """All that is stored of an identity and of those that are one person with it, by key.
         Raises StoreUnavailable."""
         return await self.people.everything(identity)
@@ -230,6 +239,17 @@ class Perso(InProcessSite):
         nothing that was decided before comes back. Other processes are told at once. Returns under
         how many keys something was stored. Raises StoreUnavailable."""
         return await self.people.erase(identity, self._keys_of(identity))
+
+    async def forget_everywhere(self, keys: Sequence[str]) -> None:
+        """Erase what is kept under keys, durably; returns once every server knows. Raises
+        StoreUnavailable, NotInForceEverywhere."""
+        await self.people.forget(keys)
+        await self._everywhere.heard()
+
+    async def _announced(self) -> int | None:
+        version = await self.announce_again()
+        self._refresh.look_again()
+        return version
 
     def _keys_of(self, identity: Identity) -> list[str]:
         keys = [identity.profile_key]
@@ -250,7 +270,10 @@ class Perso(InProcessSite):
         if datastream_id is not None and identity.namespace != "ECID":
             org = self._engine.snapshot.org
             key = server_key(identity, org=org, datastream_id=datastream_id)
-        key = await self._graph.canonical(key)
+        return await self.profile_at(await self._graph.canonical(key))
+
+    async def profile_at(self, key: str) -> Profile | None:
+        """What is kept under a key, as of now; None: nothing. Raises StoreUnavailable."""
         stored = (await self._store.load(key)).profile
         await self._admission.decide(Interaction(profile_key=key, datastream_id=OPERATOR))
         found = self._engine.profile(key, now_ms=self._clock_ms())

@@ -15,7 +15,7 @@ import asyncio
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -26,7 +26,10 @@ from perso_core.errors import PersoError
 # Worth another try: Adobe's list, in which the call was not done.
 RETRIED = frozenset({429, 502, 503, 504})
 FIRST_PAUSE_S = 0.05
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
+# An export has every event of a profile.
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+# An erasure returns once every server has heard of it, at the latest after that.
+PRIVACY_TIMEOUT_S = 45.0
 
 
 class EdgeRefused(PersoError):
@@ -99,6 +102,28 @@ class Collected(Struct, frozen=True):
     request_id: str
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+
+
+class Kept(Struct, frozen=True):
+    """What is kept of somebody: a profile for each key, as the edge tells it (docs/server-api.md).
+    errors: what failed."""
+
+    request_id: str
+    profiles: tuple[Mapping[str, Any], ...] = ()
+    errors: tuple[Problem, ...] = ()
+
+
+class Erased(Struct, frozen=True):
+    """What was erased: how many profiles, events, consents, records that could not be read. errors:
+    with `edge.not-heard` it is erased, and a server has yet to hear of it; with any other, erase
+    again."""
+
+    request_id: str
+    profiles: int = 0
+    events: int = 0
+    consents: int = 0
+    quarantined: int = 0
+    errors: tuple[Problem, ...] = ()
 
 
 class Client:
@@ -176,16 +201,55 @@ class Client:
         request_id, told = await self._post("collect", body, request_id)
         return Collected(request_id, told.errors, told.warnings)
 
+    # ---- what a visitor may ask for ---------------------------------------------
+
+    async def show(self, namespace: str, identity_id: str) -> Kept:
+        """What is kept of somebody on the datastream, in short, as of now. Raises EdgeRefused,
+        EdgeUnreachable."""
+        return await self._kept("show", namespace, identity_id)
+
+    async def export(self, namespace: str, identity_id: str) -> Kept:
+        """All that is kept of somebody on the datastream. Raises EdgeRefused, EdgeUnreachable."""
+        return await self._kept("export", namespace, identity_id)
+
+    async def erase(self, namespace: str, identity_id: str) -> Erased:
+        """Erase it, in every server. Raises EdgeRefused, EdgeUnreachable: ask again."""
+        request_id, told = await self._asked("erase", namespace, identity_id)
+        counts = told.erased or {}
+        return Erased(request_id, **counts, errors=told.errors)
+
+    async def _kept(self, verb: str, namespace: str, identity_id: str) -> Kept:
+        request_id, told = await self._asked(verb, namespace, identity_id)
+        return Kept(request_id, told.profiles, told.errors)
+
+    async def _asked(
+        self, verb: str, namespace: str, identity_id: str
+    ) -> tuple[str, _PrivacyAnswer]:
+        body = {"identity": {"namespace": namespace, "id": identity_id}}
+        request_id, status, answer = await self._called(
+            f"privacy/{verb}", body, None, timeout_s=max(self._timeout_s, PRIVACY_TIMEOUT_S)
+        )
+        return request_id, _decoded(status, answer, _PrivacyAnswer)
+
     # ---- inside -----------------------------------------------------------------
 
     async def _post(
         self, action: str, body: Mapping[str, Any], request_id: str | None
     ) -> tuple[str, _Told]:
+        request_id, status, answer = await self._called(
+            action, body, request_id, timeout_s=self._timeout_s
+        )
+        return request_id, _read(status, answer)
+
+    async def _called(
+        self, action: str, body: Mapping[str, Any], request_id: str | None, *, timeout_s: float
+    ) -> tuple[str, int, bytes]:
+        """The request's id, the status and the body of the answer."""
         request_id = request_id or secrets.token_hex(16)
         sent = msgspec.json.encode(body)
         last = "nothing came"
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 for pause_s in _pauses():
                     try:
                         status, answer, after_s = await self._sent(action, sent, request_id)
@@ -193,13 +257,13 @@ class Client:
                         last = str(fault) or type(fault).__name__
                     else:
                         if status not in RETRIED:
-                            return request_id, _read(status, answer)
+                            return request_id, status, answer
                         last, pause_s = f"it answered {status}", max(pause_s, after_s)
                     await asyncio.sleep(pause_s)
         except TimeoutError:
             pass
         raise EdgeUnreachable(
-            f"{self._url}: {last}, and {self._timeout_s:g} s were over.",
+            f"{self._url}: {last}, and {timeout_s:g} s were over.",
             fix=f"Send it again later under the request id {request_id}.",
         )
 
@@ -239,6 +303,9 @@ def _event(identities: Mapping[str, str], xdm: Mapping[str, Any]) -> dict[str, A
 # ---- the wire, as far as it is read here --------------------------------------
 
 
+Told = TypeVar("Told")
+
+
 class _Identity(Struct):
     id: str
 
@@ -265,6 +332,12 @@ class _Envelope(Struct):
     warnings: tuple[Problem, ...] = ()
 
 
+class _PrivacyAnswer(Struct, frozen=True):
+    profiles: tuple[dict[str, Any], ...] = ()
+    erased: dict[str, int] | None = None
+    errors: tuple[Problem, ...] = ()
+
+
 class _Told(Struct, frozen=True):
     """An answer as it is read here."""
 
@@ -275,14 +348,29 @@ class _Told(Struct, frozen=True):
 
 
 def _read(status: int, body: bytes) -> _Told:
+    if status < 300 and not body:
+        return _Told()
+    envelope = _decoded(status, body, _Envelope)
+    try:
+        return _told(envelope)
+    except msgspec.DecodeError as fault:
+        raise _no_edge(status, fault) from fault
+
+
+def _decoded(status: int, body: bytes, kind: type[Told]) -> Told:
+    """Raises EdgeRefused, EdgeUnreachable."""
     try:
         if status >= 300:
             raise EdgeRefused(msgspec.json.decode(body, type=Problem))
-        return _told(msgspec.json.decode(body, type=_Envelope)) if body else _Told()
+        return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as fault:
-        raise EdgeUnreachable(
-            f"what answered with {status} is no edge: {fault}.", fix="Correct the address."
-        ) from fault
+        raise _no_edge(status, fault) from fault
+
+
+def _no_edge(status: int, fault: Exception) -> EdgeUnreachable:
+    return EdgeUnreachable(
+        f"what answered with {status} is no edge: {fault}.", fix="Correct the address."
+    )
 
 
 def _told(sent: _Envelope) -> _Told:

@@ -23,7 +23,7 @@ from perso_core.definitions.api_key import (
 )
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.key_ring import key_of, with_key
-from perso_core.definitions.permission import OF_A_SERVER, Permission
+from perso_core.definitions.permission import OF_A_KEY, Permission
 from perso_core.errors import BadApiKey
 from perso_core.settings import Settings
 
@@ -115,11 +115,9 @@ async def _change(change: Callable[[Definitions], Keys], settings: Settings) -> 
 
 def _may(words: str) -> tuple[Permission, ...]:
     given = [word.strip() for word in words.split(",") if word.strip()]
-    may = tuple(one for one in OF_A_SERVER if one in given)
+    may = tuple(one for one in OF_A_KEY if one in given)
     if len(may) != len(given):
-        raise BadApiKey(
-            f"--may is {words!r}.", fix=f"Write one or more of {','.join(OF_A_SERVER)}."
-        )
+        raise BadApiKey(f"--may is {words!r}.", fix=f"Write one or more of {','.join(OF_A_KEY)}.")
     return may
 
 

@@ -18,15 +18,14 @@ from perso_core.cli.profile_file import ProfilePatch, identity_problem, patches_
 from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
 from perso_core.decision.identity import Identity, identity_of
-from perso_core.decision.profile import Profile, attributes_of
+from perso_core.decision.profile import Profile
 from perso_core.errors import BadProfileFile, PersoError
-from perso_core.pql.instants import iso_exact
 from perso_core.settings import Settings
+from perso_core.stores.telling import exported, told
 
 if TYPE_CHECKING:
     from perso_core.assembly import Perso
     from perso_core.stores.links import Link
-    from perso_core.stores.protocol import Stored
 
 # The whole file is checked before anything is written, so it is held in memory.
 MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -146,14 +145,7 @@ async def _where_kept(
 async def _exported(identity: Identity, perso: Perso) -> bool:
     found = await perso.everything(identity)
     if found:
-        told = {
-            "identity": {"namespace": identity.namespace, "id": identity.id},
-            "profiles": [
-                _everything(key, stored, await perso.people.links(key))
-                for key, stored in found.items()
-            ],
-        }
-        _print_json(told)
+        _print_json(exported(identity, found))
     return bool(found)
 
 
@@ -190,27 +182,6 @@ def _print_json(told: dict[str, Any]) -> None:
     print(json.dumps(told, indent=2, ensure_ascii=escapes))
 
 
-def _everything(key: str, stored: Stored, links: Sequence[Link]) -> dict[str, Any]:
-    """One profile, whole. Instants as the store has them, epoch milliseconds."""
-    profile = stored.profile
-    return {
-        "key": key,
-        "consent": msgspec.to_builtins(stored.consent),
-        "attributes": profile.attributes if profile else {},
-        "claims": msgspec.to_builtins(profile.claims) if profile else [],
-        "memberships": msgspec.to_builtins(list(profile.memberships.values())) if profile else [],
-        "datastreams": list(profile.datastreams) if profile else [],
-        "events": msgspec.to_builtins(profile.events) if profile else [],
-        # Of whom it is part, what is part of it, and what became part of another one lately.
-        "linked_to": stored.linked_to or None,
-        "links": msgspec.to_builtins(links),
-        "brought": profile.brought if profile else {},
-        "moved": [{"at_ms": one.at_ms, "events": len(one.marks)} for one in profile.moved]
-        if profile
-        else [],
-    }
-
-
 async def _profile(
     identity: Identity, datastream_id: str | None, settings: Settings
 ) -> dict[str, Any] | None:
@@ -232,13 +203,7 @@ def _shown(identity: Identity, profile: Profile, links: Sequence[Link]) -> dict[
         "identity": msgspec.to_builtins(identity),
         # The one that names the profile first.
         **({"one_person": msgspec.to_builtins(graph)} if links else {}),
-        "version": profile.version,
-        "events": len(profile.events),
-        "attributes": attributes_of(profile),
-        "memberships": {
-            audience_id: {"status": membership.status, "since": iso_exact(membership.since_ms)}
-            for audience_id, membership in profile.memberships.items()
-        },
+        **told(profile),
     }
 
 

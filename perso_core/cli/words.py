@@ -157,19 +157,20 @@ def _add_profile(commands: _Commands[_Parser]) -> None:
     )
     put.add_argument("file", metavar="FILE", help="a JSON file, or - for stdin")
     _takes_settings(put)
-    get = _command(
-        verbs,
-        "get",
-        running.profile_get,
-        does="Print what is kept of one profile, as JSON.",
-        example="perso profile get ECID 38407190248302938471029384710293847102",
-    )
-    get.add_argument("namespace", metavar="NAMESPACE", help="of the identity, e.g. ECID")
-    get.add_argument("id", metavar="ID", help="the id in that namespace")
-    get.add_argument(
-        "--datastream", metavar="ID", help="as the servers of this datastream know the identity"
-    )
-    _takes_settings(get)
+    for name, says in (("show", ""), ("get", " The same as show.")):
+        get = _command(
+            verbs,
+            name,
+            running.profile_get,
+            does=f"Print what is kept of one profile, as of now, as JSON.{says}",
+            example=f"perso profile {name} ECID 38407190248302938471029384710293847102",
+        )
+        get.add_argument("namespace", metavar="NAMESPACE", help="of the identity, e.g. ECID")
+        get.add_argument("id", metavar="ID", help="the id in that namespace")
+        get.add_argument(
+            "--datastream", metavar="ID", help="as the servers of this datastream know the identity"
+        )
+        _takes_settings(get)
     _add_profile_rights(verbs)
 
 

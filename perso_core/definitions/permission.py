@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 # events: send events that are kept. attributes: receive mapped attributes. Asking for audiences
-# needs neither. identities, of an issuer alone: say in a page whom a device belongs to.
-Permission = Literal["events", "attributes", "identities"]
+# needs neither. identities, of an issuer alone: say in a page whom a device belongs to. privacy:
+# show, export and erase what is kept of a visitor; nobody has it who is not given it.
+Permission = Literal["events", "attributes", "identities", "privacy"]
+OF_A_KEY: tuple[Permission, ...] = ("events", "attributes", "privacy")
 OF_A_SERVER: tuple[Permission, ...] = ("events", "attributes")

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from aiohttp import web
 from multidict import CIMultiDict
 
-from perso_core.edge import openapi
+from perso_core.edge import openapi, privacy
 from perso_core.edge.acquire import acquire
 from perso_core.edge.arrival import Arrival, arrival_of, call_of, unknown_datastream
 from perso_core.edge.call import Call, Reply
@@ -52,8 +52,16 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
 )
 # What servers call: a credential makes a context there, and there alone.
 SERVER_ACTIONS: Mapping[str, Action] = MappingProxyType(
-    {"interact": server_interact, "collect": server_collect}
+    {
+        "interact": server_interact,
+        "collect": server_collect,
+        "privacy/show": privacy.show,
+        "privacy/export": privacy.export,
+        "privacy/erase": privacy.erase,
+    }
 )
+# These may wait longer than a page does.
+PATIENT = frozenset({privacy.show, privacy.export, privacy.erase})
 # Those that tell a page who its visitor is, also where nothing else can be told.
 TELLING = (interact, server_interact, acquire)
 OPENAPI_PAGE = files("perso_core").joinpath("edge", "static", "openapi.html").read_bytes()
@@ -144,7 +152,8 @@ async def _answer(
 async def _reply(call: Call, action: Action, services: EdgeServices) -> Reply:
     """Raises EdgeError for what the caller did wrong, and nothing for what we did (P4)."""
     try:
-        async with asyncio.timeout(services.answer_within_ms / 1000) as timeout:
+        within_ms = privacy.WITHIN_MS if action in PATIENT else services.answer_within_ms
+        async with asyncio.timeout(within_ms / 1000) as timeout:
             with within(timeout):
                 return await action(call, services)
     except EdgeError:

@@ -103,6 +103,13 @@ def claims_of(*maps: Claimed) -> tuple[Identity, ...]:
     return claims
 
 
+def checked_identity(namespace: str, text: str, path: str) -> Identity:
+    """An identity that stands by itself. Raises FieldBad, IdentityBad."""
+    if not _is_name(namespace, MAX_NAMESPACE_CHARS):
+        raise FieldBad(f"'{path}.namespace' is no namespace.", fix="Send a short printable name.")
+    return _identity(namespace, {"id": text}, path)
+
+
 def _identities(identity_map: Any, path: str) -> Iterator[Identity]:
     if not isinstance(identity_map, dict):
         raise _expected("an object of lists, by namespace", path)

@@ -14,6 +14,7 @@ from perso_core.edge.wire import (
     AcquireRequest,
     ConsentRequest,
     InteractRequest,
+    PrivacyRequest,
     ServerRequest,
 )
 
@@ -21,7 +22,8 @@ from perso_core.edge.wire import (
 class Operation(Struct, frozen=True, kw_only=True):
     """One POST. path: below the edge's prefix. answers: by status, in words, beside the refusals
     that every call may meet. examples: bodies that are answered with the first status, by what
-    they show.
+    they show. body, failed: schemas of its answers with 200 and 207. proven: a call without a
+    credential is refused.
     """
 
     path: str
@@ -30,6 +32,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     request: type[Struct]
     answers: Mapping[int, str]
     examples: Mapping[str, Schema]
+    body: str = "Answer"
+    failed: str = "Failed"
+    proven: bool = False
 
 
 _STORED_NOT = (
@@ -149,11 +154,49 @@ OPERATIONS: Sequence[Operation] = (
     ),
 )
 
+_OF_PRIVACY: Mapping[str, tuple[str, str, str, Mapping[int, str]]] = {
+    "show": (
+        "showProfile",
+        "What is kept of somebody, in short, as of now",
+        "Shown",
+        {200: "A profile for each key; none where nothing is kept."},
+    ),
+    "export": (
+        "exportProfile",
+        "All that is kept of somebody",
+        "Exported",
+        {200: "Everything under each key; none where nothing is kept."},
+    ),
+    "erase": (
+        "eraseProfile",
+        "Erase all that is kept of somebody",
+        "Erased",
+        {200: "It is erased in the store and in every running server; so much it was."},
+    ),
+}
+OPERATIONS = (
+    *OPERATIONS,
+    *(
+        Operation(
+            path=f"/v2/privacy/{verb}",
+            name=name,
+            summary=summary,
+            request=PrivacyRequest,
+            answers={**answers, 207: "It failed, or not every server knows: `errors` says what."},
+            examples={"a customer": {"identity": {"namespace": "CRMID", "id": "4711"}}},
+            body=body,
+            failed="PrivacyFailed",
+            proven=True,
+        )
+        for verb, (name, summary, body, answers) in _OF_PRIVACY.items()
+    ),
+)
+
 # What any call may be refused with.
 REFUSALS: Mapping[int, str] = {
     400: "Something in the call is wrong; `detail` names it.",
     401: "A credential is missing or not good; `type` says which way.",
-    403: "The page's origin may not call this datastream.",
+    403: "The page's origin may not call this datastream, or the credential may not do this.",
     404: "There is no such path: the edge is mounted elsewhere.",
     405: "Another method than `Allow` names.",
     408: "The body is empty or did not arrive in time.",
@@ -229,7 +272,10 @@ def document() -> bytes:
 
 
 def _post(one: Operation) -> Schema:
-    answered = {str(status): _answer(status, words) for status, words in one.answers.items()}
+    bodies = {**_BODIES, 200: one.body, 207: one.failed}
+    answered = {
+        str(status): _answer(status, words, bodies) for status, words in one.answers.items()
+    }
     body = {
         "schema": at(one.request.__name__),
         "examples": {name: {"value": example} for name, example in one.examples.items()},
@@ -238,7 +284,7 @@ def _post(one: Operation) -> Schema:
         "operationId": one.name,
         "summary": one.summary,
         # A datastream whose access_type is `authenticated` answers no call without a credential.
-        "security": [{}, {"token": []}, {"key": []}],
+        "security": [*([] if one.proven else [{}]), {"token": []}, {"key": []}],
         "parameters": [
             *_PARAMETERS,
             *(_OF_SERVERS if one.path.startswith("/v2/") else ()),
@@ -344,10 +390,10 @@ def _headers(status: int) -> Schema:
     return {name: {"$ref": f"#/components/headers/{header}"} for name, header in names.items()}
 
 
-def _answer(status: int, words: str) -> Schema:
+def _answer(status: int, words: str, bodies: Mapping[int, str]) -> Schema:
     told: Schema = {"description": words, "headers": _headers(status)}
-    if status in _BODIES:
-        told["content"] = {"application/json": {"schema": at(_BODIES[status])}}
+    if status in bodies:
+        told["content"] = {"application/json": {"schema": at(bodies[status])}}
     return told
 
 

@@ -53,6 +53,8 @@ _WORDS: Mapping[str, str] = {
     "RequestMeta": "About the call itself.",
     "PageState": "Cookies of the page, where the browser sends none by itself.",
     "StateEntry": "One cookie by name and value, as `state:store` told it.",
+    "PrivacyRequest": "Whose data is to be shown, exported or erased.",
+    "NamedIdentity": "An identity of this datastream.",
     "Problem": "One problem (RFC 9457). `type` is stable: match on it. `detail` is for people.",
     "Report": "Which call it belongs to, as far as that is known.",
 }
@@ -92,6 +94,12 @@ def schemas(requests: Iterable[type[Struct]]) -> dict[str, Schema]:
     _narrow(plain, "ConsentRequest", identityMap=at("IdentityMap"), consent=_consents(plain))
     _narrow(plain, "SentEvent", xdm=at("EventXdm"), data=_FREE)
     _narrow(plain, "RequestMeta", configOverrides=at("ConfigOverrides"))
+    _narrow(
+        plain,
+        "NamedIdentity",
+        namespace={"type": "string", "pattern": f"^[^{UNSEEN} :]{{1,{MAX_NAMESPACE_CHARS}}}$"},
+        id={"type": "string", "pattern": name_pattern(MAX_ID_CHARS)},
+    )
     _narrow(plain, "RequestMeta", queueTimeMillis={"type": "number"})
     return {
         **plain,
@@ -100,6 +108,7 @@ def schemas(requests: Iterable[type[Struct]]) -> dict[str, Schema]:
         **_overrides(),
         **_handles(),
         **_answers(),
+        **_privacy(),
     }
 
 
@@ -340,6 +349,24 @@ def _answers() -> dict[str, Schema]:
         "Accepted": _object(
             {"requestId": REQUEST_ID, "warnings": problems}, optional=("warnings",)
         ),
+    }
+
+
+def _privacy() -> dict[str, Schema]:
+    told = {"requestId": REQUEST_ID, "identity": at("NamedIdentity")}
+    text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
+    of_key = {**_FREE, "required": ["key"], "properties": {"key": text}}
+    number: Schema = _object(
+        {"profiles": count, "events": count, "consents": count, "quarantined": count}
+    )
+    profiles: Schema = {"type": "array", "items": of_key}
+    problems: Schema = {"type": "array", "minItems": 1, "items": at("Problem")}
+    failed = {"requestId": REQUEST_ID, "errors": problems}
+    return {
+        "Shown": _object({**told, "profiles": profiles}),
+        "Exported": _object({**told, "profiles": profiles}),
+        "Erased": _object({**told, "erased": number}),
+        "PrivacyFailed": {**_object(failed), "additionalProperties": True},
     }
 
 

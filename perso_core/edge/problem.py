@@ -130,6 +130,18 @@ class WriteRefused(EdgeError):
     status = 401
 
 
+class PrivacyRefused(EdgeError):
+    code = "edge.privacy-refused"
+    title = "The credential may not show, export or erase profiles"
+    status = 403
+
+
+class NotHeard(EdgeError):
+    code = "edge.not-heard"
+    title = "Not every server has heard of it"
+    status = 504
+
+
 # ---- the request as HTTP -----------------------------------------------------
 
 

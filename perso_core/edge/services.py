@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.abuse import NO_LIMITS, Limits
 from perso_core.edge.cookies import CookieKeys
@@ -12,7 +13,21 @@ from perso_core.edge.graph import Apart, Graph
 from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
 from perso_core.edge.version_token import APART, seen_in, token_cookies
 from perso_core.engine.engine import Answer, Interaction, Seen
+from perso_core.stores.protocol import Whole
 from perso_core.visitor import SetCookie
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivacyServices:
+    """What stands behind show, export and erase. whole: all that is kept under keys and those that
+    are one person with them, by key. devices: keys of an ECID's devices, by the key of its own.
+    current: a profile as of now; None: there is none. forget: erase keys, durably and in every
+    process. All raise StoreUnavailable, forget also NotInForceEverywhere."""
+
+    whole: Callable[[Iterable[str]], Awaitable[Mapping[str, Whole]]]
+    devices: Callable[[str], Awaitable[tuple[str, ...]]]
+    current: Callable[[str], Awaitable[Profile | None]]
+    forget: Callable[[Sequence[str]], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +47,7 @@ class EdgeServices:
     network or datastream may call. issuer_key: finds the keys that servers' tokens are verified
     with. seen: how far a profile is committed here; None: there is no other process, so browsers
     need no version token. graph: which profiles are one person's.
+    privacy: what stands behind show, export and erase; None: nobody may ask.
     """
 
     decide: Callable[[Interaction], Awaitable[Answer]]
@@ -50,6 +66,7 @@ class EdgeServices:
     limits: Limits = NO_LIMITS
     issuer_key: KeyOf = field(default_factory=IssuerKeys)
     seen: Callable[[str], Seen] | None = None
+    privacy: PrivacyServices | None = None
     graph: Graph = field(default_factory=Apart)
 
     def tokens(

@@ -115,7 +115,22 @@ class ConsentRequest(Struct, frozen=True, kw_only=True, rename="camel"):
     meta: RequestMeta = RequestMeta()
 
 
-Request = TypeVar("Request", AcquireRequest, InteractRequest, ServerRequest, ConsentRequest)
+class NamedIdentity(Struct, frozen=True):
+    """Whose data is meant."""
+
+    namespace: str
+    id: str
+
+
+class PrivacyRequest(Struct, frozen=True):
+    """What is to be done is in the path."""
+
+    identity: NamedIdentity
+
+
+Request = TypeVar(
+    "Request", AcquireRequest, InteractRequest, ServerRequest, ConsentRequest, PrivacyRequest
+)
 
 
 def decode_request(body: bytes, kind: type[Request]) -> Request:

@@ -34,6 +34,7 @@ from perso_core.stores.protocol import (
     Stored,
     StoredDefinitions,
     Swept,
+    Whole,
 )
 
 
@@ -179,6 +180,18 @@ class MemoryStore:
                 id: event for id, event in kept.items() if event.timestamp_ms >= events_from_ms
             }
         return Swept(removed, 0)
+
+    async def whole(self, key: str) -> Whole:
+        stored = await self.load(key)
+        if stored.profile is not None:
+            every = structs.replace(stored.profile, events=tuple(self._ordered(key)))
+            stored = structs.replace(stored, profile=every)
+        return Whole(stored, links=await self.links(key))
+
+    async def devices_of(self, device_key: str) -> tuple[str, ...]:
+        first = f"{device_key}~"
+        kept = self._database.profiles
+        return tuple(sorted(key for key in kept if key == device_key or key.startswith(first)))
 
     async def shrink(self) -> bool:
         return False

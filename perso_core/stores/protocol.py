@@ -31,6 +31,30 @@ class Stored(Struct, frozen=True):
     first_visit_ms: int = 0
 
 
+class Quarantined(Struct, frozen=True):
+    """A record that could not be read and was set aside."""
+
+    kind: str
+    record: bytes
+    reason: str
+
+
+class Whole(Struct, frozen=True):
+    """All that is kept under a key: with every event, also those that no audience counts. links:
+    the identities that are part of its profile."""
+
+    stored: Stored
+    quarantined: tuple[Quarantined, ...] = ()
+    links: tuple[Link, ...] = ()
+
+    @property
+    def holds_something(self) -> bool:
+        """Whether there is anything but a mark of an erasure."""
+        stored = self.stored
+        kept = stored.profile is not None or stored.consent is not None
+        return kept or bool(stored.linked_to or self.quarantined)
+
+
 class StoredDefinitions(Struct, frozen=True):
     """version: 1, 2, 3 …, given by the store at each save. saved_ms: when; 0: not known."""
 
@@ -115,6 +139,19 @@ class Retaining(Protocol):
         ...
 
     async def keep_clock_mark(self, mark: ClockMark) -> None: ...
+
+
+class Telling(Protocol):
+    """A store that tells all it keeps. All methods raise StoreUnavailable."""
+
+    async def whole(self, key: str) -> Whole:
+        """All that is kept under a key."""
+        ...
+
+    async def devices_of(self, device_key: str) -> tuple[str, ...]:
+        """Keys with a profile of an ECID's devices, ascending: the device's own, and those of
+        devices that merely named it. device_key: the former. O(those keys)."""
+        ...
 
 
 class Store(Protocol):

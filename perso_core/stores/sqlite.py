@@ -30,6 +30,7 @@ from perso_core.stores.protocol import (
     Stored,
     StoredDefinitions,
     Swept,
+    Whole,
 )
 from perso_core.stores.soundness import refuse_damaged
 from perso_core.stores.sqlite_file import create_file
@@ -130,6 +131,12 @@ class SqliteStore:
             return Swept(0, found.after)
         removed = await self._write(lambda: self._writer.remove_aged(found, events_from_ms))
         return Swept(removed, found.after)
+
+    async def whole(self, key: str) -> Whole:
+        return await self._read(lambda: self._reader.whole(key))
+
+    async def devices_of(self, device_key: str) -> tuple[str, ...]:
+        return await self._read(lambda: self._reader.devices_of(device_key))
 
     async def shrink(self) -> bool:
         return await self._write(lambda: self._writer.shrink())

@@ -20,7 +20,14 @@ from perso_core.stores.batch import erasure_mark
 from perso_core.stores.forking import never_closed
 from perso_core.stores.links import Link
 from perso_core.stores.migrations import refuse_newer
-from perso_core.stores.protocol import ClockMark, News, Stored, StoredDefinitions
+from perso_core.stores.protocol import (
+    ClockMark,
+    News,
+    Quarantined,
+    Stored,
+    StoredDefinitions,
+    Whole,
+)
 from perso_core.stores.record import (
     consent_and_visit_from,
     definitions_from_record,
@@ -57,17 +64,40 @@ class Reader:
 
     def load(self, key: str) -> Loaded:
         with self._opened() as connection:
-            # One transaction, so that the profile and its events are of one commit.
-            connection.execute("BEGIN")
-            refuse_newer(connection, self._path)
-            profile = connection.execute(
-                "SELECT version, record FROM profile WHERE key = ?", (key,)
-            ).get
-            events = _newest_events(connection, key, self._max_events) if profile else []
-            consent = connection.execute("SELECT record FROM consent WHERE key = ?", (key,)).get
-            erased_ms = self._erased_ms(connection, key)
-            linked = connection.execute("SELECT canonical FROM link WHERE key = ?", (key,)).get
-            connection.execute("COMMIT")
+            return self._load(connection, key, self._max_events)
+
+    def whole(self, key: str) -> Whole:
+        with self._opened() as connection:
+            stored = self._load(connection, key, -1).stored
+            rows = connection.execute(
+                "SELECT kind, record, reason FROM quarantine WHERE key = ? ORDER BY sequence",
+                (key,),
+            ).fetchall()
+        aside = (Quarantined(*row) for row in cast(list[tuple[str, bytes, str]], rows))
+        return Whole(stored, tuple(aside), self.links(key))
+
+    def devices_of(self, device_key: str) -> tuple[str, ...]:
+        first = f"{device_key}~"
+        with self._opened() as connection:
+            rows = connection.execute(
+                "SELECT key FROM profile WHERE key = ? OR (key >= ? AND key < ?) ORDER BY key",
+                (device_key, first, f"{first}\U0010ffff"),
+            ).fetchall()
+        return tuple(row[0] for row in cast(list[tuple[str]], rows))
+
+    def _load(self, connection: apsw.Connection, key: str, max_events: int) -> Loaded:
+        """max_events: -1: all of them."""
+        # One transaction, so that the profile and its events are of one commit.
+        connection.execute("BEGIN")
+        refuse_newer(connection, self._path)
+        profile = connection.execute(
+            "SELECT version, record FROM profile WHERE key = ?", (key,)
+        ).get
+        events = _newest_events(connection, key, max_events) if profile else []
+        consent = connection.execute("SELECT record FROM consent WHERE key = ?", (key,)).get
+        erased_ms = self._erased_ms(connection, key)
+        linked = connection.execute("SELECT canonical FROM link WHERE key = ?", (key,)).get
+        connection.execute("COMMIT")
         return _loaded(key, profile, events, consent, erased_ms, linked or "")
 
     @staticmethod

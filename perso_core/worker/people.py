@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from perso_core.decision.identity import Identity
 from perso_core.engine.engine import OPERATOR, Interaction
 from perso_core.engine.journal import Forgotten
 from perso_core.stores.links import Link
-from perso_core.stores.protocol import Store, Stored
+from perso_core.stores.protocol import Store, Telling, Whole
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
+
+
+class TellingStore(Store, Telling, Protocol):
+    """A store that also tells all it keeps."""
 
 
 class People:
     """Methods raise StoreUnavailable."""
 
-    def __init__(self, store: Store, drain: Drain, admission: Admission) -> None:
+    def __init__(self, store: TellingStore, drain: Drain, admission: Admission) -> None:
         self._store = store
         self._drain = drain
         self._admission = admission
 
-    async def everything(self, identity: Identity) -> Mapping[str, Stored]:
+    async def everything(self, identity: Identity) -> Mapping[str, Whole]:
         """What is stored of an identity and of all that are one person with it, by key."""
-        found = await self._store.keys_of(identity)
-        return {key: await self._store.load(key) for key in await self._of_one_person(found)}
+        return await self.everything_under(await self._store.keys_of(identity))
+
+    async def everything_under(self, keys: Iterable[str]) -> Mapping[str, Whole]:
+        """What is stored under some keys and those that are one person with them, by key."""
+        return {key: await self._store.whole(key) for key in await self._of_one_person(keys)}
 
     async def links(self, key: str) -> tuple[Link, ...]:
         """The identities that are part of the profile of this key."""
@@ -35,12 +43,16 @@ class People:
         to be erased also where nothing is yet: another process may be about to keep something.
         Returns under how many keys something was stored."""
         found = await self._of_one_person(await self._store.keys_of(identity))
-        for key in dict.fromkeys((*found, *more)):
+        await self.forget(dict.fromkeys((*found, *more)))
+        return len(found)
+
+    async def forget(self, keys: Iterable[str]) -> None:
+        """Erase what is kept under some keys, in their order."""
+        for key in keys:
             answer = await self._admission.decide(
                 Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Forgotten(),))
             )
             await self._drain.durable(answer.sequence)
-        return len(found)
 
     async def _of_one_person(self, keys: Iterable[str]) -> list[str]:
         """The keys with all that they lead to and all that lead there; those that lead first, so

@@ -123,6 +123,10 @@ class Refresh:
         await self._tell_version()
         self._hearing.caught_up()
 
+    def look_again(self) -> None:
+        """This very process saved definitions: what it announces it does not hear."""
+        self._definitions_due = True
+
     def put_in_force(self, version: int, snapshot: Snapshot) -> None:
         """From the next event on, unless a later version is in force already."""
         if version > self._version:

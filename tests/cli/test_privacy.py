@@ -15,6 +15,7 @@ import pytest
 from perso_core.assembly import DATABASE
 from perso_core.cli import definitions as command
 from perso_core.cli import profiles
+from perso_core.client import Client
 from perso_core.errors import NotInForceEverywhere
 from perso_core.stores.links import Joining
 from perso_core.stores.presence import Presence
@@ -204,3 +205,28 @@ def test_who_is_erased_by_one_identity_is_erased_by_all(tmp_path: Path) -> None:
     assert perso(tmp_path, "profile", "export", "Email", "anna@shop.test").returncode == 1
     left = json.loads(perso(tmp_path, "profile", "export", "CRMID", "4711").stdout)
     assert [one["key"] for one in left["profiles"]] == ["CRMID:4711"], "the operator's own"
+
+
+def test_what_is_erased_over_http_is_gone_from_every_process_when_that_is_answered(
+    tmp_path: Path,
+) -> None:
+    prepare(tmp_path / ".perso")
+    made = perso(
+        tmp_path, "key", "create", "--name", "Rights", "--datastream", "demo", "--may", "privacy"
+    )
+    key = made.stdout.split()[0]
+
+    async def visit_and_erase(url: str) -> tuple[list[Any], list[Any], Any]:
+        async with session() as http, Client(url, "demo", api_key=key) as rights:
+            anna = await visited(http, url, "anna")
+            before = await rights.export("ECID", anna.ecid)
+            erased = await rights.erase("ECID", anna.ecid)
+            after = [await rights.show("ECID", anna.ecid) for _ in range(20)]
+            return [*before.profiles], [one for each in after for one in each.profiles], erased
+
+    with serving(tmp_path / ".perso", settings={"workers": 2}) as server:
+        before, after, erased = asyncio.run(visit_and_erase(server.url.split(",")[0]))
+
+    assert len(before[0]["events"]) == 3
+    assert (erased.profiles, erased.events, erased.errors) == (1, 3, ())
+    assert after == []

@@ -21,12 +21,14 @@ from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.edge.app import EdgeServices, build_edge
 from perso_core.edge.cookies import CookieKeys, cookie_names
+from perso_core.edge.services import PrivacyServices
 from perso_core.engine.engine import Engine
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import Store
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
 from perso_core.worker.identity_graph import IdentityGraph
+from perso_core.worker.people import People
 from tests.building import NOON_MS, ORG, definitions
 from tests.edge.as_documented import assert_documented
 
@@ -112,8 +114,25 @@ class RunningEdge:
             "graph": self.graph,
             # A slow test machine is not what is tested here.
             "answer_within_ms": 10_000,
+            "privacy": self._privacy(),
         }
         return EdgeServices(**{**own, **more})
+
+    def _privacy(self) -> PrivacyServices | None:
+        store = self.store
+        if not isinstance(store, MemoryStore):
+            return None
+
+        async def current(key: str) -> Profile | None:
+            return (await store.load(key)).profile
+
+        people = People(store, self.drain, self.admission)
+        return PrivacyServices(
+            whole=people.everything_under,
+            devices=store.devices_of,
+            current=current,
+            forget=people.forget,
+        )
 
     async def call(
         self,

@@ -14,9 +14,10 @@ from perso_core.edge.abuse import Limits
 from perso_core.edge.issuer_keys import IssuerKeys
 from perso_core.edge.limits import Rate
 from perso_core.edge.problem import EdgeError, HttpBad
-from perso_core.errors import StoreUnavailable
+from perso_core.edge.services import PrivacyServices
+from perso_core.errors import NotInForceEverywhere, StoreUnavailable
 from perso_core.stores.memory import MemoryStore
-from perso_core.stores.protocol import Stored
+from perso_core.stores.protocol import Stored, Whole
 from tests.edge.raw import connected, request
 from tests.edge.running import Browser, Told, ordinary, page_view, running_edge
 from tests.edge.servers import (
@@ -143,6 +144,37 @@ def two_primaries() -> dict[str, Any]:
     return {"event": {"xdm": {"identityMap": both}}}
 
 
+SOMEBODY = {"identity": {"namespace": "CRMID", "id": "a"}}
+
+
+async def by_a_key_without_privacy() -> Told:
+    async with server_edge(with_attributes(api_keys=(api_key(),))) as edge:
+        return await server_call(
+            edge, SOMEBODY, "privacy/export", headers=shown_key(), request_id="r-1"
+        )
+
+
+async def with_a_server_that_is_late() -> Told:
+    async def none(_: str) -> tuple[str, ...]:
+        return ()
+
+    async def nothing(_: str) -> None:
+        return None
+
+    async def nothing_whole(_: object) -> dict[str, Whole]:
+        return {}
+
+    async def late(_: object) -> None:
+        raise NotInForceEverywhere("process 7 has not heard.", fix="Restart it.")
+
+    privacy = PrivacyServices(whole=nothing_whole, devices=none, current=nothing, forget=late)
+    keys = (api_key(may=("privacy",)),)
+    async with server_edge(with_attributes(api_keys=keys), privacy=privacy) as edge:
+        return await server_call(
+            edge, SOMEBODY, "privacy/erase", headers=shown_key(), request_id="r-1"
+        )
+
+
 # Answered alone, as problem+json.
 REFUSALS: dict[str, Ask] = {
     "EXEG-0002-400": asked(config=None),
@@ -166,6 +198,7 @@ REFUSALS: dict[str, Ask] = {
     "EXEG-0504-401": shown(lambda: bearer(token(aud="another"))),
     "EXEG-0505-401": lambda: by_a_key_for(datastreams=("another",)),
     "EXEG-0506-401": lambda: by_a_key_for(may=("attributes",)),
+    "edge.privacy-refused": by_a_key_without_privacy,
     "edge.too-many-requests": too_often,
     "edge.origin-refused": asked(origin="https://evil.test"),
     "edge.no-such-path": asked("bogus"),
@@ -177,6 +210,7 @@ ERRORS: dict[str, Ask] = {
     "EXEG-0201-503": lambda: with_a_fault(StoreUnavailable("full.", fix="Make room.")),
     "EXEG-0203-502": without_the_issuers_keys,
     "edge.profile-set-aside": of_a_damaged_profile,
+    "edge.not-heard": with_a_server_that_is_late,
 }
 WARNINGS: dict[str, Ask] = {
     "EXEG-0301-200": before_consent,

@@ -130,3 +130,13 @@ def test_the_warning_of_the_page_is_one_that_is_given() -> None:
 
     assert warning["type"] == f"urn:perso:{AttributeWithheld.code}"
     assert (warning["status"], warning["title"]) == (200, AttributeWithheld.title)
+
+
+def test_the_export_holds_what_was_put_and_what_was_told(answers: list[str]) -> None:
+    (profile,) = json.loads(answers[3])["profiles"]
+
+    assert profile["attributes"]["loyalty"]["tier"] == "gold"
+    assert [event["xdm"]["eventType"] for event in profile["events"]] == [
+        "commerce.productListAdds",
+        "commerce.purchases",
+    ]

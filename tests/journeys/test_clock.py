@@ -49,7 +49,7 @@ async def served(data_dir: Path, clock: Clock) -> AsyncIterator[tuple[Perso, str
 
 async def events_of(perso: Perso, visitor: Visitor) -> list[str]:
     kept = await perso.everything(Identity("ECID", visitor.ecid))
-    profile = kept[visitor.profile_key].profile
+    profile = kept[visitor.profile_key].stored.profile
     assert profile is not None
     return [event.id for event in profile.events]
 

@@ -1,0 +1,193 @@
+"""Show, export and erase over HTTP: a server that may asks for its own datastream's visitors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from perso_core.client import Client, EdgeRefused
+from perso_core.decision.identity import Identity, server_key
+from perso_core.definitions.permission import Permission
+from perso_core.worker.everywhere import Everywhere
+from tests.building import NOON_MS, ORG
+from tests.canaries.planting import without_canaries
+from tests.edge.running import Browser, RunningEdge, Told
+from tests.edge.servers import (
+    api_key,
+    asking,
+    server_call,
+    server_edge,
+    shown_key,
+    telling,
+    with_attributes,
+    written_key,
+)
+
+ANNA = {"identity": {"namespace": "CRMID", "id": "anna"}}
+
+
+def may(*permissions: Permission) -> Any:
+    return with_attributes(api_keys=(api_key(may=permissions),))
+
+
+@pytest.fixture
+async def edge() -> AsyncIterator[RunningEdge]:
+    async with server_edge(may("events", "attributes", "privacy")) as running:
+        yield running
+
+
+async def asked(edge: RunningEdge, verb: str, body: Any = ANNA, **more: Any) -> Told:
+    return await server_call(edge, body, f"privacy/{verb}", headers=shown_key(), **more)
+
+
+async def bought(edge: RunningEdge, name: str = "anna") -> None:
+    await server_call(edge, telling("commerce.purchases", CRMID=name), headers=shown_key())
+
+
+def ecid(of: str) -> dict[str, Any]:
+    return {"identity": {"namespace": "ECID", "id": of}}
+
+
+def own_key(name: str) -> str:
+    return server_key(Identity("CRMID", name), org=ORG, datastream_id="demo")
+
+
+async def test_an_export_holds_all_that_is_kept_of_a_customer(edge: RunningEdge) -> None:
+    await bought(edge)
+
+    (kept,) = (await asked(edge, "export")).sent["profiles"]
+
+    assert kept["key"] == own_key("anna")
+    assert [event["xdm"]["eventType"] for event in kept["events"]] == ["commerce.purchases"]
+    assert kept["claims"] == [{"namespace": "CRMID", "id": "anna"}]
+    assert kept["datastreams"] == ["demo"]
+    assert without_canaries(kept["attributes"]) == {}
+    assert kept["touched_ms"] == NOON_MS
+    assert kept["quarantine"] == []
+
+
+async def test_what_is_shown_is_short(edge: RunningEdge) -> None:
+    await bought(edge)
+
+    told = await asked(edge, "show")
+
+    (kept,) = told.sent["profiles"]
+    assert told.sent["identity"] == ANNA["identity"]
+    assert kept["events"] == 1
+
+
+async def test_an_erasure_says_what_it_took_and_leaves_a_stranger(edge: RunningEdge) -> None:
+    await bought(edge)
+    await bought(edge, "bert")
+
+    told = await asked(edge, "erase")
+
+    counts = {"profiles": 1, "events": 1, "consents": 0, "quarantined": 0}
+    assert told.sent["erased"] == counts
+    assert (await asked(edge, "export")).sent["profiles"] == []
+    assert (await edge.store.load(own_key("anna"))).erased_ms == NOON_MS
+    assert (await edge.store.load(own_key("bert"))).profile is not None
+    again = await asked(edge, "erase")
+    assert again.sent["erased"] == dict.fromkeys(counts, 0)
+
+
+async def test_the_visitor_of_a_device_is_found_by_its_ecid(edge: RunningEdge) -> None:
+    browser = Browser(edge)
+    visitor = (await browser.send()).ecid
+    assert visitor is not None
+
+    (kept,) = (await asked(edge, "export", ecid(visitor))).sent["profiles"]
+    await asked(edge, "erase", ecid(visitor))
+
+    assert kept["key"] == f"ECID:{visitor}"
+    assert (await edge.profile(f"ECID:{visitor}")) is None
+
+
+async def test_a_device_of_another_datastream_is_nobody_here_and_stays() -> None:
+    keys = (api_key(datastreams=("another",), may=("privacy",)),)
+    both = with_attributes(datastreams=("demo", "another"), api_keys=keys)
+    async with server_edge(both) as edge:
+        visitor = (await Browser(edge).send()).ecid
+        assert visitor is not None
+
+        told = await asked(edge, "export", ecid(visitor), config="another")
+        erased = await asked(edge, "erase", ecid(visitor), config="another")
+
+        assert told.sent["profiles"] == []
+        assert erased.sent["erased"]["profiles"] == 0
+        assert await edge.profile(f"ECID:{visitor}") is not None
+
+
+@pytest.mark.parametrize("verb", ["show", "export", "erase"])
+async def test_nobody_asks_without_a_credential_nor_without_the_permission(verb: str) -> None:
+    async with server_edge(may("events", "attributes")) as edge:
+        await bought(edge)
+
+        nobody = await edge.call(f"privacy/{verb}", ANNA, version="v2")
+        refused = await asked(edge, verb)
+
+        assert (nobody.status, nobody.code) == (401, "EXEG-0500-401")
+        assert (refused.status, refused.code) == (403, "urn:perso:edge.privacy-refused")
+        assert (await edge.store.load(own_key("anna"))).profile is not None
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "code"),
+    [
+        ("ECID", "17", "EXEG-0305-400"),
+        ("CRM ID", "anna", "EXEG-0102-400"),
+        ("CRM:ID", "anna", "EXEG-0102-400"),
+        ("", "anna", "EXEG-0102-400"),
+        ("CRMID", "", "EXEG-0305-400"),
+        ("CRMID", "a" * 257, "EXEG-0305-400"),
+    ],
+)
+async def test_an_identity_that_is_none_is_told(
+    edge: RunningEdge, namespace: str, name: str, code: str
+) -> None:
+    told = await asked(edge, "erase", {"identity": {"namespace": namespace, "id": name}})
+
+    assert (told.status, told.code) == (400, code)
+
+
+async def test_a_typed_client_shows_exports_and_erases(edge: RunningEdge) -> None:
+    await bought(edge)
+    url = f"{edge.url}/ee"
+
+    async with Client(url, "demo", api_key=written_key()) as perso:
+        shown = await perso.show("CRMID", "anna")
+        exported = await perso.export("CRMID", "anna")
+        erased = await perso.erase("CRMID", "anna")
+        after = await perso.export("CRMID", "anna")
+        with pytest.raises(EdgeRefused, match="400"):
+            await perso.erase("ECID", "17")
+
+    assert shown.profiles[0]["events"] == 1
+    assert len(exported.profiles[0]["events"]) == 1
+    assert (erased.profiles, erased.events, erased.errors) == (1, 1, ())
+    assert after.profiles == ()
+    assert (await server_call(edge, asking(CRMID="anna"), headers=shown_key())).status == 200
+
+
+async def test_erasures_at_the_same_time_share_an_announcement(tmp_path: Any) -> None:
+    told, going_on = [], asyncio.Event()
+
+    async def announce() -> int | None:
+        told.append(1)
+        await going_on.wait()
+        return len(told)
+
+    everywhere = Everywhere(tmp_path, announce)
+    first = asyncio.create_task(everywhere.heard())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    # Each of these wrote after the first was announced: that says nothing of them.
+    later = [asyncio.create_task(everywhere.heard()) for _ in range(5)]
+    await asyncio.sleep(0)
+    going_on.set()
+    await asyncio.gather(first, *later)
+
+    assert len(told) == 2
