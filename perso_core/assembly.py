@@ -35,6 +35,7 @@ from perso_core.edge.keys import keys_from
 from perso_core.edge.limits import Rate
 from perso_core.edge.services import PrivacyServices
 from perso_core.edge.site import InProcessServices, InProcessSite
+from perso_core.engine.caps import Caps
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import AttributesPatched
 from perso_core.errors import NothingDefined, UnreadableRecord
@@ -384,7 +385,11 @@ def _engine(snapshot: Snapshot, settings: Settings) -> Engine:
     return Engine(
         snapshot,
         hot_profiles=settings.hot_profiles,
-        max_events=settings.max_events_per_profile,
+        caps=Caps(
+            settings.max_events_per_profile,
+            settings.max_identities_per_profile,
+            settings.max_record_bytes,
+        ),
         journal_limit=settings.journal_limit,
         first_visit_ms=settings.first_visit_retention_s * 1_000,
     )

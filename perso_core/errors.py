@@ -196,6 +196,11 @@ class BadAttributes(PersoError):
     title = "The attributes cannot be kept"
 
 
+class RecordTooLarge(BadAttributes):
+    code = "profile.too-large"
+    title = "The profile would be larger than one may be"
+
+
 class UnknownDatastream(PersoError):
     code = "datastream.unknown"
     title = "No such datastream"

@@ -33,6 +33,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     workers: int = 1  # processes that serve the address
     hot_profiles: int = 50_000  # more than journal_limit
     max_events_per_profile: int = 5_000
+    max_identities_per_profile: int = 50
+    max_record_bytes: int = 102_400  # of a profile's attributes, as JSON
     event_window_days: int = 35
     # How long a visitor is kept who came once and whose cookie no later call brought; 0: as others.
     first_visit_retention_s: int = 1_800
@@ -69,6 +71,8 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "workers": (1, 64),
     "hot_profiles": (1, 10_000_000),
     "max_events_per_profile": (1, 100_000),
+    "max_identities_per_profile": (1, 1_000),
+    "max_record_bytes": (1_024, 10_485_760),
     "event_window_days": (1, 3_650),
     "first_visit_retention_s": (0, 10_000_000),
     "journal_limit": (1, 1_000_000),

@@ -14,7 +14,7 @@ from perso_core.decision.kept_events import KeptEvents
 from perso_core.decision.membership import Membership
 from perso_core.decision.projection import Projection
 
-# Adobe's guardrail: 50 identities in one graph (product.md, 19). More claims are not kept.
+# Adobe's guardrail: 50 identities in one graph (product.md, 19), of which the oldest makes room.
 MAX_CLAIMS = 50
 # Where there is one event too many, so large a part of the oldest goes at once: what rules know of
 # the others is counted anew then, and not for each event that comes.
@@ -47,6 +47,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     brought: attributes of the profiles that became part of it (union.py), by the namespace of their
     identity, the one that is read first first; they fill gaps. moved: what was taken out of it.
     touched_ms: when it was last changed or its visitor looked (retention.py); 0: not known.
+    dropped_events, dropped_claims: how many made room for younger ones, ever.
     evaluated_ms, snapshot_id: the instant and the definitions for which memberships hold.
     """
 
@@ -62,6 +63,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     brought: Mapping[str, Mapping[str, Any]] = {}
     moved: tuple[Moved, ...] = ()
     touched_ms: int = 0
+    dropped_events: int = 0
+    dropped_claims: int = 0
 
 
 Outcome = Literal["added", "completed", "duplicate"]
@@ -99,7 +102,9 @@ def merge(profile: Profile, event: Event, *, max_events: int) -> Merged:
     kept = more
     if len(more) > max_events:
         kept = more.newest(max_events - max_events // EVICTED_PART)
-    return Merged(structs.replace(profile, events=kept), "added", event, evicted=kept is not more)
+    dropped = profile.dropped_events + len(more) - len(kept)
+    after = structs.replace(profile, events=kept, dropped_events=dropped)
+    return Merged(after, "added", event, evicted=kept is not more)
 
 
 def lacks_whole(profile: Profile, event_id: str) -> bool:
@@ -155,12 +160,17 @@ def without_events_before(profile: Profile, oldest_ms: int) -> Profile:
     return profile if kept is events else structs.replace(profile, events=kept)
 
 
-def with_claims(profile: Profile, claims: tuple[Identity, ...]) -> Profile:
-    """The profile with identities that a browser claimed. Itself when all are known."""
+def with_claims(
+    profile: Profile, claims: tuple[Identity, ...], *, max_claims: int = MAX_CLAIMS
+) -> Profile:
+    """The profile with identities that a browser claimed; of too many those claimed first make
+    room. Itself when all are known."""
     new = tuple(dict.fromkeys(claim for claim in claims if claim not in profile.claims))
     if not new:
         return profile
-    return structs.replace(profile, claims=(*profile.claims, *new)[:MAX_CLAIMS])
+    every = (*profile.claims, *new)
+    dropped = profile.dropped_claims + max(len(every) - max_claims, 0)
+    return structs.replace(profile, claims=every[-max_claims:], dropped_claims=dropped)
 
 
 def seen_on(profile: Profile, datastream_id: str) -> Profile:

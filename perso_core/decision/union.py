@@ -80,6 +80,10 @@ def united(
             evaluated_ms=max(into.evaluated_ms, other.evaluated_ms),
             snapshot_id=into.snapshot_id or other.snapshot_id,
             touched_ms=max(into.touched_ms, other.touched_ms),
+            dropped_events=known.dropped_events
+            + other.dropped_events
+            + max(len(events) - max_events, 0),
+            dropped_claims=known.dropped_claims + other.dropped_claims,
         ),
         rest=_rest(other, to=into.key, version=version, now_ms=now_ms),
     )

@@ -28,6 +28,7 @@ from perso_core.decision.qualification import (
 from perso_core.decision.retention import outlives
 from perso_core.decision.union import MOVED_KNOWN_MS
 from perso_core.definitions.snapshot import Snapshot
+from perso_core.engine.caps import Caps
 from perso_core.engine.hot_profiles import State
 from perso_core.engine.journal import (
     AttributesPatched,
@@ -75,13 +76,13 @@ def apply(
     snapshot: Snapshot,
     now_ms: int,
     touched_ms: int,
-    max_events: int,
+    caps: Caps,
 ) -> Applied:
     """The state after a change. The version grows by one wherever a profile changed. touched_ms:
     now, by the clock that retention goes by."""
     match change:
         case EventArrived():
-            return _event_arrived(before, change, key, snapshot, now_ms, touched_ms, max_events)
+            return _event_arrived(before, change, key, snapshot, now_ms, touched_ms, caps)
         case AttributesPatched(patch):
             return Applied(_attributes_patched(before, patch, key, snapshot, now_ms, touched_ms))
         case ConsentChosen():
@@ -129,14 +130,14 @@ def _event_arrived(
     snapshot: Snapshot,
     now_ms: int,
     touched_ms: int,
-    max_events: int,
+    caps: Caps,
 ) -> Applied:
     profile = before.qualified.profile if before.qualified else Profile(key=key)
-    claimed = with_claims(profile, change.claims)
+    claimed = with_claims(profile, change.claims, max_claims=caps.identities)
     known = seen_on(claimed, change.datastream_id)
     oldest_ms = now_ms - snapshot.event_window_ms
     recent = without_moves_before(without_events_before(known, oldest_ms), now_ms - MOVED_KNOWN_MS)
-    merged = merge(recent, change.event, max_events=max_events)
+    merged = merge(recent, change.event, max_events=caps.events)
     if merged.event is None and known is profile and before.qualified:
         return Applied(before)
     evicted = merged.outcome == "added" and merged.evicted

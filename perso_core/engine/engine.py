@@ -25,8 +25,10 @@ from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import Qualified, resumed
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.apply import Applied, apply, current
+from perso_core.engine.caps import Caps, refuse_too_large
 from perso_core.engine.hot_profiles import Hot, HotProfiles, Kept, State
 from perso_core.engine.journal import (
+    AttributesPatched,
     Change,
     ConsentChosen,
     Entry,
@@ -41,6 +43,7 @@ from perso_core.pql.explain import Explanation, explain_rule
 
 # The operator's own writes belong to no datastream: only a visitor's `out` stands against them.
 OPERATOR = ""
+DEFAULT_CAPS = Caps()
 
 
 class Seen(Struct, frozen=True):
@@ -106,8 +109,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Engine:
-    """See the module. hot_profiles: profiles in memory. max_events: events kept per profile
-    (Adobe's guardrail: 5,000). journal_limit: entries that may wait for the store.
+    """See the module. hot_profiles: profiles in memory. caps: what one profile may hold
+    (Adobe's guardrails). journal_limit: entries that may wait for the store.
     first_visit_ms: how long a device is kept that no later request proved; 0: as any other.
     """
 
@@ -116,7 +119,7 @@ class Engine:
         snapshot: Snapshot,
         *,
         hot_profiles: int = 50_000,
-        max_events: int = 5_000,
+        caps: Caps = DEFAULT_CAPS,
         journal_limit: int = 10_000,
         first_visit_ms: int = 0,
     ) -> None:
@@ -126,7 +129,7 @@ class Engine:
         self._lookups = Lookups(snapshot)
         self._hot = HotProfiles(hot_profiles)
         self._by_key = self._hot.by_key
-        self._max_events = max_events
+        self._caps = caps
         self._journal_limit = journal_limit
         self.keeping = Keeping(first_visit_ms, snapshot)
         self._sequence = 0
@@ -175,7 +178,8 @@ class Engine:
         return self._lacking(hot) or self._committed(hot, datastream_id, now_ms)
 
     def decide(self, interaction: Interaction, *, now_ms: int) -> Answer | NeedProfile:
-        """Apply the changes and answer. Raises UnknownDatastream, Overloaded (nothing applied)."""
+        """Apply the changes and answer. Raises UnknownDatastream, and, with nothing applied,
+        Overloaded and RecordTooLarge."""
         key = interaction.profile_key
         hot = self._by_key.get(key)
         if hot is None:
@@ -198,6 +202,9 @@ class Engine:
                 f"{len(self._journal):,} writes wait, the limit is {self._journal_limit:,}.",
                 fix="Find what slows the disk, or raise journal_limit.",
             )
+        for change in interaction.changes:
+            if isinstance(change, AttributesPatched):
+                refuse_too_large(hot.latest, change, self._caps)
         return self._changed(hot, interaction, now_ms)
 
     def explain(self, key: str, audience_id: str, *, now_ms: int) -> Explanation | None:
@@ -379,7 +386,7 @@ class Engine:
             snapshot=self._snapshot,
             now_ms=now_ms,
             touched_ms=self.keeping.now_ms(now_ms),
-            max_events=self._max_events,
+            caps=self._caps,
         )
 
     def _lacking(self, hot: Hot, changes: Sequence[Change] = ()) -> NeedProfile | None:

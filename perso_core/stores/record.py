@@ -57,6 +57,8 @@ class _ProfileRecord(Struct, frozen=True, array_like=True):
     datastreams: tuple[str, ...] = ()
     touched_ms: int = 0
     first_visit_ms: int = 0
+    dropped_events: int = 0
+    dropped_claims: int = 0
     brought: dict[str, dict[str, Any]] = {}
     moved: tuple[tuple[int, bytes, int, bytes], ...] = ()
 
@@ -105,6 +107,8 @@ def profile_record(profile: Profile, first_visit_ms: int = 0) -> bytes:
             profile.datastreams,
             profile.touched_ms,
             first_visit_ms,
+            profile.dropped_events,
+            profile.dropped_claims,
             *_fields_of_moves(profile),
         ),
     )
@@ -144,6 +148,8 @@ def profile_and_visit_from(
         brought=kept.brought,
         moved=tuple(_moved(*fields) for fields in kept.moved),
         touched_ms=kept.touched_ms,
+        dropped_events=kept.dropped_events,
+        dropped_claims=kept.dropped_claims,
     )
     return profile, kept.first_visit_ms
 

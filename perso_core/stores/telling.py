@@ -31,6 +31,7 @@ def everything(key: str, whole: Whole) -> dict[str, Any]:
         "key": key,
         "version": profile.version,
         "touched_ms": profile.touched_ms,
+        "dropped": _dropped(profile),
         "first_visit_ms": stored.first_visit_ms,
         # Of whom it is part, what is part of it, and what became part of another one lately.
         "linked_to": stored.linked_to or None,
@@ -59,12 +60,18 @@ def told(profile: Profile) -> dict[str, Any]:
     return {
         "version": profile.version,
         "events": len(profile.events),
+        "dropped": _dropped(profile),
         "attributes": attributes_of(profile),
         "memberships": {
             audience_id: {"status": membership.status, "since": iso_exact(membership.since_ms)}
             for audience_id, membership in profile.memberships.items()
         },
     }
+
+
+def _dropped(profile: Profile) -> dict[str, int]:
+    """How much made room for younger ones at a cap, ever: so much no rule and nobody sees."""
+    return {"events": profile.dropped_events, "identities": profile.dropped_claims}
 
 
 def counted(found: Mapping[str, Whole]) -> dict[str, int]:
