@@ -182,10 +182,13 @@ class Client:
         xdm: Mapping[str, Any],
         *,
         request_id: str | None = None,
+        authenticated: bool = False,
     ) -> Answer:
         """One event of somebody, and what it decided. request_id: of an earlier try, so that the
-        event counts once. Raises EdgeRefused, EdgeUnreachable."""
-        body = {"event": {"xdm": _event(identities, xdm)}}
+        event counts once. authenticated: the caller has made sure whose identities these are: they
+        become one profile, with what was done on an `ECID` beside them (docs/identity.md). Raises
+        EdgeRefused, EdgeUnreachable."""
+        body = {"event": {"xdm": _event(identities, xdm, authenticated)}}
         request_id, told = await self._post("interact", body, request_id)
         return Answer(request_id, told.ecid, told.destinations, told.errors, told.warnings)
 
@@ -194,10 +197,11 @@ class Client:
         events: Sequence[tuple[Mapping[str, str], Mapping[str, Any]]],
         *,
         request_id: str | None = None,
+        authenticated: bool = False,
     ) -> Collected:
-        """Events of several people: (identities, xdm) of each. Raises EdgeRefused,
-        EdgeUnreachable."""
-        body = {"events": [{"xdm": _event(whose, xdm)} for whose, xdm in events]}
+        """Events of several people: (identities, xdm) of each. authenticated: see interact. Raises
+        EdgeRefused, EdgeUnreachable."""
+        body = {"events": [{"xdm": _event(whose, xdm, authenticated)} for whose, xdm in events]}
         request_id, told = await self._post("collect", body, request_id)
         return Collected(request_id, told.errors, told.warnings)
 
@@ -292,9 +296,12 @@ def _pauses() -> Iterator[float]:
         pause_s = min(2 * pause_s, 1.0)
 
 
-def _event(identities: Mapping[str, str], xdm: Mapping[str, Any]) -> dict[str, Any]:
+def _event(
+    identities: Mapping[str, str], xdm: Mapping[str, Any], authenticated: bool
+) -> dict[str, Any]:
+    state = {"authenticatedState": "authenticated"} if authenticated else {}
     identity_map = {
-        namespace: [{"id": text, "primary": place == 0}]
+        namespace: [{"id": text, "primary": place == 0, **state}]
         for place, (namespace, text) in enumerate(identities.items())
     }
     return {**xdm, "identityMap": identity_map}

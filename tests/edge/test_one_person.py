@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from perso_core.client import Client
 from perso_core.decision.graph import MAX_IDENTITIES, canonical_first, rank
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.document import Definitions
@@ -254,6 +255,23 @@ async def test_whoever_is_erased_is_linked_to_nobody(edge: RunningEdge) -> None:
     assert await told_of(edge, "Email:a") == []
     await server_call(edge, telling("page", Email="a"))
     assert await count(edge, "Email", "a") == 1
+
+
+async def test_the_typed_client_says_that_it_has_authenticated_somebody() -> None:
+    whole = with_attributes(api_keys=(api_key(),))
+    async with running_edge(whole) as edge:
+        async with Client(f"{edge.url}/ee", "demo", api_key=written_key()) as perso:
+            await perso.interact({"Email": "a"}, {"eventType": ADDED})
+            unsure = await perso.interact({"CRMID": "1", "Email": "a"}, {"eventType": "page"})
+            sure = await perso.interact(
+                {"CRMID": "1", "Email": "a"}, {"eventType": "page"}, authenticated=True
+            )
+            mine = [({"CRMID": "1", "Phone": "17"}, {"eventType": "page"})]
+            await perso.collect(mine, authenticated=True)
+
+        assert "basket" not in unsure.audiences("cms")
+        assert "basket" in sure.audiences("cms")
+        assert await leads_to(edge, "Phone", "17") == key("CRMID", "1")
 
 
 # ---- tenants and processes -------------------------------------------------------
