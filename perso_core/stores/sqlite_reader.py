@@ -15,7 +15,7 @@ from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention
-from perso_core.errors import StoreTooNew, UnreadableRecord
+from perso_core.errors import StoreUnavailable, UnreadableRecord
 from perso_core.stores.batch import erasure_mark
 from perso_core.stores.forking import never_closed
 from perso_core.stores.links import Link
@@ -34,6 +34,7 @@ from perso_core.stores.record import (
     event_from_record,
     profile_and_visit_from,
 )
+from perso_core.stores.same_file import SameFile
 from perso_core.stores.sqlite_expiry import Aged, aged
 from perso_core.stores.sqlite_file import bring_up_to_date, reading_connection, unavailable
 from perso_core.stores.sqlite_writer import REFUSED, Unreadable
@@ -56,11 +57,10 @@ class Reader:
         self._max_events = max_events
         self._connection: apsw.Connection | None = None
         self._data_version = -1
+        self._missed = False
         bring_up_to_date(path)
         with self._opened() as connection:
-            self._heard: int = connection.execute(
-                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'notice'"
-            ).get
+            self._heard = _newest_notice(connection)
 
     def load(self, key: str) -> Loaded:
         with self._opened() as connection:
@@ -159,6 +159,11 @@ class Reader:
 
     def news(self) -> News:
         with self._opened() as connection:
+            self._same.check()
+            if self._missed:  # it is another file than the one that was heard so far
+                self._heard = _newest_notice(connection)
+                self._missed = False
+                return News(definitions=True, missed=True)
             # Changes with every commit but this connection's, and costs no page read.
             data_version = connection.pragma("data_version")
             if data_version == self._data_version:
@@ -197,14 +202,25 @@ class Reader:
     def _opened(self) -> Iterator[apsw.Connection]:
         """The connection; one that failed is closed, and the next call opens it anew."""
         with unavailable(self._path):
-            connection = self._connection or reading_connection(self._path)
-            self._connection = connection
+            connection = self._connection
+            if connection is None:
+                connection = self._connection = reading_connection(self._path)
+                self._same = SameFile(self._path)
             try:
                 yield connection
-            except (apsw.Error, StoreTooNew):
+            except (apsw.Error, StoreUnavailable):
                 self._connection = None
+                if self._same.replaced:
+                    self._missed, self._data_version = True, -1
                 connection.close(force=True)
                 raise
+
+
+def _newest_notice(connection: apsw.Connection) -> int:
+    newest: int = connection.execute(
+        "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'notice'"
+    ).get
+    return newest
 
 
 def _newest_events(connection: apsw.Connection, key: str, limit: int) -> list[bytes]:

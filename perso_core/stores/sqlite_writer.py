@@ -13,7 +13,7 @@ from perso_core.decision.consent import Consent, refused
 from perso_core.decision.retention import Retention
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry, Expired
-from perso_core.errors import UnreadableRecord
+from perso_core.errors import StoreUnavailable, UnreadableRecord
 from perso_core.stores import sqlite_links
 from perso_core.stores.batch import (
     ERASED_KNOWN_MS,
@@ -36,6 +36,7 @@ from perso_core.stores.record import (
     event_record,
     profile_record,
 )
+from perso_core.stores.same_file import SameFile
 from perso_core.stores.sqlite_expiry import (
     Aged,
     expire,
@@ -87,6 +88,7 @@ class Writer:
         self._max_events = max_events
         self._clock_ms = clock_ms
         self._connection: apsw.Connection | None = writing_connection(path)
+        self._same = SameFile(path)
 
     def commit(self, entries: Sequence[Entry], announce: bool) -> frozenset[str]:
         """Keep the entries; the keys in conflict. Raises StoreUnavailable: nothing was kept."""
@@ -208,13 +210,25 @@ class Writer:
 
     def _in_transaction(self, work: Callable[[apsw.Connection], Result]) -> Result:
         with unavailable(self._path):
-            connection = self._connection or writing_connection(self._path)
+            connection = self._connection
+            if connection is None:
+                connection = writing_connection(self._path)
+                self._same = SameFile(self._path)
             self._connection = None  # until it has proved itself again
             with transaction(connection):
                 refuse_newer(connection, self._path)
                 outcome = work(connection)
-            self._connection = connection
+            self._connection = self._checked(connection)
             return outcome
+
+    def _checked(self, connection: apsw.Connection) -> apsw.Connection:
+        """It, where somebody will read what was committed. Raises StoreUnavailable."""
+        try:
+            self._same.check()
+        except StoreUnavailable:
+            connection.close(force=True)
+            raise
+        return connection
 
     def _keep_all(
         self, connection: apsw.Connection, rows: list[_Rows], announce: bool

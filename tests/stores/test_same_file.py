@@ -1,0 +1,96 @@
+"""A store whose files are taken away or replaced under it acknowledges nothing that nobody will
+read; once there is one again it goes on by itself."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from perso_core.errors import StoreUnavailable
+from perso_core.stores.protocol import News
+from perso_core.stores.sqlite import open_sqlite
+from perso_core.stores.sqlite_backup import copy_store
+from tests.building import event
+from tests.stores.building import ANNA, BERT, arrived
+from tests.stores.test_sqlite import sql
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "perso.sqlite"
+
+
+@pytest.mark.parametrize("lost", ["", "-wal"])
+async def test_nothing_is_acknowledged_of_a_file_that_is_gone(lost: str, path: Path) -> None:
+    store = await open_sqlite(path)
+    await store.commit([arrived(event(), ANNA)])
+    path.with_name(path.name + lost).unlink()
+
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
+        await store.commit([arrived(event(), BERT)])
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
+        await store.news()
+
+    await store.close()
+
+
+async def test_a_store_whose_directory_is_gone_says_so(path: Path) -> None:
+    store = await open_sqlite(path)
+    shutil.rmtree(path.parent)
+
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await store.commit([arrived(event(), ANNA)])
+
+    await store.close()
+
+
+@pytest.mark.parametrize("notices", [True, False])
+async def test_the_log_of_the_store_in_its_place_is_left_alone(
+    notices: bool, path: Path, tmp_path: Path
+) -> None:
+    """SQLite deletes the log by its name as the last connection closes."""
+    old = await open_sqlite(path)
+    await old.commit([arrived(event(), ANNA)])
+    path.parent.rename(tmp_path / "moved")
+    new = await open_sqlite(path)
+    await new.commit([arrived(event(), BERT)])
+    if notices:
+        with pytest.raises(StoreUnavailable):
+            await old.commit([arrived(event(event_id="e2"), ANNA, base=1)])
+
+    await old.close()
+
+    assert path.with_name("perso.sqlite-wal").stat().st_size > 0
+    assert (await new.load(BERT)).profile is not None
+    await new.close()
+    assert sql(path, "SELECT key FROM profile") == [(BERT,)]
+
+
+async def test_a_store_that_was_put_in_its_place_is_gone_on_with(
+    path: Path, tmp_path: Path
+) -> None:
+    """As by somebody who restores a backup by hand and does not stop the servers."""
+    store = await open_sqlite(path)
+    await store.commit([arrived(event(), ANNA)], announce=True)
+    copy_store(path, tmp_path / "copy", lambda done, of: None)
+    await store.commit([arrived(event(), BERT)], announce=True)
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "copy", path)
+
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
+        await store.commit([arrived(event(event_id="e2"), BERT, base=1)])
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
+        await store.news()
+
+    # All that was heard and held before may be otherwise.
+    assert await store.news() == News(definitions=True, missed=True)
+    assert await store.news() == News()
+    assert (await store.load(ANNA)).profile is not None
+    assert (await store.load(BERT)).profile is None
+    assert not (await store.commit([arrived(event(), BERT)])).conflicts
+    await store.close()
+    assert sql(path, "SELECT count(*) FROM profile") == [(2,)]
