@@ -34,7 +34,7 @@ async def test_every_acknowledged_event_is_in_its_profile_after_kill_9(tmp_path:
     visitors: list[Visitor] = []
     trials = 0
     progress = Progress("kills")
-    for run in range(RUNS + 10):
+    for run in range(RUNS + max(10, RUNS // 4)):
         progress.tell(trials, RUNS)
         with serving(tmp_path) as server:  # from the second on: the restart
             await _check(tmp_path, visitors)
