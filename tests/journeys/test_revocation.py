@@ -25,7 +25,7 @@ from tests.soaking import Progress, times
 
 IN_FORCE_WITHIN_S = 2
 # Of each kind.
-REVOCATIONS = times(20, 1_000)
+REVOCATIONS = times(10, 1_000)
 AT_ONCE = 10
 DAY_MS = 86_400_000
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarn
 
 ROUNDS = 6
 COPY = "copy.sqlite"
-KILLS = times(25, 2_000)
+KILLS = times(15, 2_000)
 SEED = 17
 
 
@@ -132,7 +132,7 @@ def test_a_kill_at_a_named_point_loses_nothing_and_doubles_nothing(
     (tmp_path / "whole").mkdir()
     there_are = operations_of(worked, tmp_path / "whole").get((kind, file), 0)
     assert there_are, f"the work never comes to {name}"
-    step = max(1, there_are // times(2, 40))
+    step = max(1, there_are // times(1, 40))
     for nth in range(1, there_are + 1, step):
         for before in (True, False):
             point = Point(kind, file, nth, before)
