@@ -31,6 +31,7 @@ from perso_core.worker.identity_graph import IdentityGraph
 from perso_core.worker.people import People
 from tests.building import NOON_MS, ORG, definitions
 from tests.edge.as_documented import assert_documented
+from tests.patience import PATIENT_MS
 
 NAMES = cookie_names(ORG)
 KEYS = CookieKeys(1, {1: bytes(range(32)), 2: bytes(range(32, 64))})
@@ -94,7 +95,7 @@ class RunningEdge:
             self.engine, store, clock_ms=lambda: self.now_ms, on_problem=lambda problem: None
         )
         self.admission = Admission(
-            self.engine, store, self.drain, clock_ms=lambda: self.now_ms, load_timeout_ms=100
+            self.engine, store, self.drain, clock_ms=lambda: self.now_ms, load_timeout_ms=PATIENT_MS
         )
         self.graph = IdentityGraph(
             self.engine, store, self.drain, self.admission, clock_ms=lambda: self.now_ms
