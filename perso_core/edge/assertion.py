@@ -33,6 +33,7 @@ from perso_core.edge.problem import (
 )
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import Unread
+from perso_core.edge.version_token import of_another
 from perso_core.edge.wire import InteractRequest, SentEvent
 from perso_core.errors import Overloaded, StoreUnavailable
 
@@ -55,7 +56,8 @@ async def with_person(
         if text is None or snapshot is None:
             return caller, ()
         identity = await asserted(text, call, caller, snapshot, key_of=services.issuer_key)
-        return structs.replace(caller, person=await _profile_of(identity, call, services)), ()
+        person = await _profile_of(identity, call, caller, services)
+        return structs.replace(caller, person=person), ()
     except (StoreUnavailable, Overloaded):
         raise Unread(caller.device.ecid) from None
     except IssuerUnreachable:
@@ -65,9 +67,18 @@ async def with_person(
     return caller, (AssertionIgnored(f"The device alone is known. {why}", fix=fix),)
 
 
-async def _profile_of(identity: Identity, call: Call, services: EdgeServices) -> str:
+async def _profile_of(
+    identity: Identity, call: Call, caller: Caller, services: EdgeServices
+) -> str:
     """The key of the profile that an identity of this datastream leads to."""
-    return await services.graph.canonical(person_key(identity, call))
+    key = person_key(identity, call)
+    profile = await services.graph.canonical(key)
+    if profile == key:
+        known = (key, caller.device.profile_key)
+        if of_another(caller.tokens, known, org=call.org, keys=services.keys):
+            # Told by another process of a profile that the identity may lead to since.
+            profile = await services.graph.canonical(key, anew=True)
+    return profile
 
 
 def assertion_in(events: Sequence[SentEvent]) -> str | None:

@@ -9,8 +9,9 @@ from typing import Protocol
 class Graph(Protocol):
     """Keys are those of profiles. Raises what deciding raises. See worker/identity_graph.py."""
 
-    async def canonical(self, key: str) -> str:
-        """The key of the profile that an identity is part of; its own where it is of none."""
+    async def canonical(self, key: str, *, anew: bool = False) -> str:
+        """The key of the profile that an identity is part of; its own where it is of none. anew:
+        by what is stored, be it known here or not."""
         ...
 
     def holds_something(self, key: str) -> bool:
@@ -33,7 +34,7 @@ class Graph(Protocol):
 class Apart:
     """No two profiles are one person's: for what measures one part of the edge alone."""
 
-    async def canonical(self, key: str) -> str:
+    async def canonical(self, key: str, *, anew: bool = False) -> str:
         return key
 
     def holds_something(self, key: str) -> bool:

@@ -31,7 +31,7 @@ from perso_core.edge.wire import (
     location_hint,
     state_store,
 )
-from perso_core.engine.engine import Answer, Interaction
+from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction, Seen
 from perso_core.engine.journal import Change
 from perso_core.errors import Overloaded, StoreUnavailable
 
@@ -200,8 +200,17 @@ async def _decided(
             datastream_id=call.datastream.id,
             changes=tuple(changes),
             visits=True,
+            seen=_seen_of(person, services),
         )
     )
+
+
+def _seen_of(person: Person, services: EdgeServices) -> Seen:
+    """Whatever has left the device is seen in the person's profile."""
+    if person.device_key is None:
+        return NOTHING_SEEN
+    left = services.graph.version_to_see(person.profile_key, left=person.device_key)
+    return Seen(left) if left else NOTHING_SEEN
 
 
 # ---- answering ---------------------------------------------------------------

@@ -47,6 +47,16 @@ def seen_in(tokens: Sequence[str], profile_key: str, *, org: str, keys: CookieKe
     return found
 
 
+def of_another(
+    tokens: Sequence[str], profile_keys: Sequence[str], *, org: str, keys: CookieKeys
+) -> bool:
+    """Whether some token is of none of these profiles."""
+    return any(
+        len(one) == _CHARS and all(_seen(one, key, org, keys) is None for key in profile_keys)
+        for one in tokens
+    )
+
+
 def token_cookies(
     tokens: Sequence[str],
     profile_key: str,

@@ -48,9 +48,11 @@ class IdentityGraph:
         self._max_events = max_events
         self._joining: dict[tuple[str, str], asyncio.Task[None]] = {}
 
-    async def canonical(self, key: str) -> str:
+    async def canonical(self, key: str, *, anew: bool = False) -> str:
         """The key of the profile that an identity is part of; its own where it is of none. Costs no
-        read where its profile is in memory."""
+        read where its profile is in memory. anew: read it in any case."""
+        if anew:
+            await self._admission.take_over(key)
         hot = self._engine.held(key)
         if hot is None:
             await self._admitted(key)

@@ -15,7 +15,7 @@ from perso_core.definitions.document import Definitions
 from perso_core.engine.engine import OPERATOR, Interaction
 from perso_core.engine.journal import Change, ConsentChosen, Forgotten
 from tests.building import ORG
-from tests.edge.running import RunningEdge, Told, running_edge
+from tests.edge.running import RunningEdge, Told, page_view, running_edge
 from tests.edge.servers import (
     JSON,
     api_key,
@@ -312,6 +312,38 @@ async def test_another_process_follows_a_link_once_it_hears_of_it_and_loses_noth
         assert told.audiences == ["basket"]
         assert await count(one, "CRMID", "1") == 4
         assert await count(one, "Email", "a") == 0
+
+
+async def test_a_browser_that_was_told_of_the_persons_profile_is_told_of_it_everywhere() -> None:
+    async with two_processes(defined()) as (one, other):
+        browser, ecid = await known(one)
+        named = assertion(ecid, identity={"namespace": "Email", "id": "a"})
+        browser.edge = other
+        await browser.send(body=saying(named), request_id="r1")
+        browser.edge = one
+        linked = event("CRMID:1", "Email:a", event_type=ADDED)
+        await server_call(one, linked, request_id="r2")
+        await browser.send(body=saying(named), request_id="r3")
+        browser.edge = other
+
+        told = await browser.send(body=saying(named), request_id="r4")
+
+        assert told.audiences == ["basket"]
+        assert await count(one, "Email", "a") == 0
+
+
+async def test_a_server_sees_what_left_the_device_wherever_it_asks() -> None:
+    async with two_processes(defined()) as (one, other):
+        browser, ecid = await known(one)
+        await browser.send(body=page_view(eventType=ADDED))
+        await server_call(other, telling("page", CRMID="1"), request_id="r1")
+        mine = {**event("CRMID:1")}
+        mine["event"]["xdm"]["identityMap"]["ECID"] = [{"id": ecid}]
+        await server_call(one, mine, request_id="r2")
+
+        told = await server_call(other, asking(CRMID="1", ECID=ecid), request_id="r3")
+
+        assert told.audiences == ["basket"]
 
 
 # ---- which one names the profile -------------------------------------------------
