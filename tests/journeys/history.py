@@ -125,7 +125,8 @@ class Sent(Struct):
 
 
 class Visitor(Struct):
-    """A browser with tabs. holder: the namespace of who is signed in; "": nobody is."""
+    """A browser with tabs. holder: the namespace of who is signed in; "": nobody is. known_as: by
+    which namespaces the site may name one, where they are more than that."""
 
     name: str
     chance: Random
@@ -135,6 +136,7 @@ class Visitor(Struct):
     cookies: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=lambda: {"": Account()})
     holder: str = ""
+    known_as: dict[str, tuple[str, ...]] = field(default_factory=dict)
     clicks: int = 0
     requests: int = 0
     before: Sent | None = None  # what the device sent last with nobody signed in
@@ -171,6 +173,7 @@ class Visitor(Struct):
         kept, gone = self.accounts.setdefault(first, Account()), self.accounts.pop(other)
         kept.sent |= gone.sent
         kept.acknowledged |= gone.acknowledged
+        self.known_as[first] = (first, other)
 
     def _events(self) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = []
@@ -213,7 +216,8 @@ class Visitor(Struct):
             cookies.pop(NAMES.version, None)
         events = sent.events
         if self.holder:
-            said = {"identityAssertion": assertion(self.ecid, self.identity(self.holder))}
+            named = self.chance.choice(self.known_as.get(self.holder, (self.holder,)))
+            said = {"identityAssertion": assertion(self.ecid, self.identity(named))}
             events = [{**event, "data": {"__perso": said}} for event in events]
         body = {
             "events": events,
@@ -297,8 +301,9 @@ async def _in_tabs(
 
 
 # Who is signed in, one after the other: nobody, Anna by her address, Anna by her customer number,
-# Bert on the same device. After her second time the site says that both identities are Anna's.
-STAYS = ("Email", "", "CRMID", "", "CRMID", "", "Bert", "", "Bert")
+# Bert on the same device. After her second time by number the site says that both identities are
+# Anna's, and names either from then on.
+STAYS = ("Email", "", "CRMID", "", "CRMID", "", "CRMID", "", "Bert", "", "Bert")
 BECOME_ONE_AFTER = 4
 
 
