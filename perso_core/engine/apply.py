@@ -37,6 +37,7 @@ from perso_core.engine.journal import (
     EventArrived,
     Expired,
     Forgotten,
+    Nothing,
     PrivacySignalled,
     Visited,
 )
@@ -97,6 +98,8 @@ def apply(
             return Applied(State())
         case Visited():
             return Applied(_visited(before, touched_ms))
+        case Nothing():
+            return Applied(before)
         case Expired():
             return Applied(_expired(before, change))
 

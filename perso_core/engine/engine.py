@@ -33,7 +33,9 @@ from perso_core.engine.journal import (
     ConsentChosen,
     Entry,
     EventArrived,
+    Expired,
     Forgotten,
+    Nothing,
     PrivacySignalled,
     Visited,
 )
@@ -307,7 +309,9 @@ class Engine:
             else:
                 applied = self._apply(key, before, entry.change, entry.now_ms)
             hot.latest = applied.state
-            again = self._entry(sequence, entry.now_ms, key, entry.change, before, applied)
+            stands = not isinstance(entry.change, Expired) or applied.state is not before
+            change = entry.change if stands else Nothing()
+            again = self._entry(sequence, entry.now_ms, key, change, before, applied)
             self._journal[sequence] = (again, hot, applied.state)
         if not whole:
             self._pack(hot)

@@ -54,6 +54,10 @@ class Expired(Struct, frozen=True):
     first_visit_ms: int
 
 
+class Nothing(Struct, frozen=True):
+    """What was decided has come to nothing, as another process was faster."""
+
+
 Change = (
     EventArrived
     | AttributesPatched
@@ -62,6 +66,7 @@ Change = (
     | Forgotten
     | Visited
     | Expired
+    | Nothing
 )
 
 

@@ -212,6 +212,8 @@ class MemoryStore:
     def _expire(self, key: str, state: Expired) -> bool:
         """False: it is in another state than that, and stays."""
         first_visit = bool(state.first_visit_ms)
+        if not self._version(key) and state.version:
+            return True  # somebody removed it before
         if self._version(key) != state.version:
             return False
         if first_visit and key not in self._database.first_visits:

@@ -78,6 +78,8 @@ def _has_events_before(connection: apsw.Connection, key: str, from_ms: int) -> b
 def expire(connection: apsw.Connection, key: str, state: Expired) -> bool:
     """Remove what is past its retention. False: it is in another state than that, and stays."""
     found: int | None = connection.execute("SELECT version FROM profile WHERE key = ?", (key,)).get
+    if found is None and state.version:
+        return True  # somebody removed it before
     if (found or 0) != state.version:
         return False
     if state.first_visit_ms and not first_visit_ms(connection, key):

@@ -14,6 +14,7 @@ from perso_core.engine.journal import (
     Entry,
     EventArrived,
     Expired,
+    Nothing,
     Visited,
 )
 from tests.building import DAY_MS, MINUTE_MS, NOON_MS, definitions, event
@@ -179,6 +180,18 @@ def test_a_visit_that_another_process_heard_of_in_the_meantime_is_not_removed() 
     last = engine.pending(9)[-1]
     assert last.profile is not None
     assert [one.id for one in last.profile.events] == ["e1", "e2"]
+
+
+def test_what_another_process_removed_first_is_not_removed_again() -> None:
+    engine = came_once()
+    late_ms = NOON_MS + HALF_HOUR_MS
+    asked(engine, arrived("e2", late_ms), now_ms=late_ms)
+
+    engine.renew(KEY, None, None, now_ms=late_ms)
+
+    nothing, begun = engine.pending(9)
+    assert nothing.change == Nothing()
+    assert (begun.base_version, begun.profile is None) == (0, False)
 
 
 # ---- retention of a datastream ------------------------------------------------------

@@ -270,6 +270,21 @@ async def test_what_was_decided_to_be_too_old_goes_and_the_next_visit_begins_ane
     assert [one.id for one in profile.events] == ["new"]
 
 
+async def test_what_was_removed_before_the_visitor_came_back_stands_in_nobodys_way(
+    kept: Both,
+) -> None:
+    await kept.commit([first_visit()])
+    await swept(kept, NOON_MS + HALF_HOUR_MS)
+
+    gone = structs.replace(arrived(None, base=1), change=Expired(1, NOON_MS), profile=None)
+    committed = await kept.commit([gone, arrived(event(event_id="new"))])
+
+    profile = (await kept.load(ANNA)).profile
+    assert not committed.conflicts
+    assert profile is not None
+    assert [one.id for one in profile.events] == ["new"]
+
+
 @pytest.mark.parametrize("state", [Expired(1, 0), Expired(2, NOON_MS)])
 async def test_what_was_decided_to_be_too_old_stays_where_somebody_came_meanwhile(
     kept: Both, state: Expired
