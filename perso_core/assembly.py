@@ -21,6 +21,7 @@ from perso_core.decision.attributes import check_attributes
 from perso_core.decision.identity import Identity, server_key
 from perso_core.decision.profile import Profile, with_whole_events
 from perso_core.decision.qualification import resumed
+from perso_core.decision.retention import expires_ms
 from perso_core.definitions.api_key import ApiKey
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot, snapshot_id
@@ -38,6 +39,7 @@ from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.caps import Caps
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import AttributesPatched
+from perso_core.engine.keeping import retention_of
 from perso_core.errors import NothingDefined, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
@@ -343,7 +345,8 @@ def kept_profile(
     nor waited for. Raises StoreUnavailable, StoreTooNew.
     """
     with _reading(settings) as reader:
-        profile = reader.load(identity.profile_key).stored.profile
+        kept = reader.load(identity.profile_key).stored
+    profile = kept.profile
     if profile is None:
         return None
     snapshot = _compiled_file(settings).snapshot(
@@ -352,6 +355,9 @@ def kept_profile(
         in_force_ms=stored.saved_ms,
         tolerant=True,
     )
+    retention = retention_of(snapshot, settings.first_visit_retention_s * 1_000)
+    if now_ms >= expires_ms(profile, kept.first_visit_ms, retention):
+        return None  # as a server answers
     return resumed(profile, snapshot, now_ms=now_ms).profile
 
 

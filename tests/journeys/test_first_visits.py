@@ -8,10 +8,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from perso_core.assembly import Perso
+from perso_core.assembly import Perso, kept_profile
 from perso_core.decision.identity import Identity
+from perso_core.settings import Settings
+from perso_core.stores.protocol import StoredDefinitions
 from perso_core.worker import sweeping
-from tests.building import MINUTE_MS
+from tests.building import MINUTE_MS, definitions
 from tests.journeys.server import Visitor, session
 from tests.journeys.test_clock import Clock, served
 
@@ -64,3 +66,18 @@ async def test_whoever_did_not_come_back_is_forgotten_and_the_others_are_not(
         assert await kept_of(perso, never) == 1
         assert await kept_of(perso, by_an_event) == 2
         assert await kept_of(perso, by_a_look) == 1
+
+
+async def test_an_operator_is_told_no_more_of_them_than_a_page_is(tmp_path: Path) -> None:
+    clock, visitor = Clock(), Visitor("once")
+    async with served(tmp_path, clock) as (_, url), session() as http:
+        await visitor.send(http, url)
+
+    def told(after_ms: int) -> bool:
+        settings = Settings(data_dir=str(tmp_path))
+        identity = Identity("ECID", visitor.ecid)
+        stored = StoredDefinitions(1, definitions())
+        return kept_profile(identity, stored, settings, now_ms=clock.now_ms + after_ms) is not None
+
+    assert told(30 * MINUTE_MS - 1)
+    assert not told(30 * MINUTE_MS)
