@@ -12,6 +12,7 @@ from perso_core.decision.consent import refused
 from perso_core.decision.profile import Profile
 from perso_core.decision.union import holds_something, united, version_to_see
 from perso_core.engine.engine import OPERATOR, Answer, Engine, Interaction, NeedProfile
+from perso_core.engine.journal import Nothing
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.links import Joining
 from perso_core.stores.protocol import Store
@@ -140,6 +141,11 @@ class IdentityGraph:
         """In memory, and all that was decided of it is on disk."""
         await self._admitted(key)
         hot = self._engine.held(key)
+        if hot is not None and self._engine.keeping.expired(hot.latest, self._clock_ms()):
+            # It is still stored, and would stand in the way of what begins anew.
+            gone = Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Nothing(),))
+            await self._admission.decide(gone)
+            hot = self._engine.held(key)
         if hot is not None and hot.pending:
             self._drain.wake()
             await self._drain.durable(hot.last_sequence)

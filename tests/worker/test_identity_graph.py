@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from perso_core.decision.retention import Retention
 from perso_core.engine.engine import Seen
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
@@ -15,7 +16,7 @@ from perso_core.stores.links import NOT_JOINED, Joined, Joining
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import Committed, Stored
 from perso_core.worker.identity_graph import IdentityGraph
-from tests.building import NOON_MS
+from tests.building import DAY_MS, NOON_MS
 from tests.soaking import times
 from tests.worker.stack import ANNA as PHONE
 from tests.worker.stack import BERT as TABLET
@@ -95,6 +96,19 @@ async def test_whoever_is_always_overtaken_hears_that_it_failed() -> None:
             await graph_of(stack).move(PHONE, ANNA)
 
         assert graph_of(stack).holds_something(PHONE)
+
+
+async def test_a_customer_past_the_retention_begins_anew_with_what_the_device_brings() -> None:
+    async with running() as stack:
+        await kept(stack, "old", ANNA)
+        keeping = stack.engine.keeping
+        keeping.retention = Retention(by_datastream={"demo": DAY_MS}, org="o")
+        keeping.clock_ms = NOON_MS + 2 * DAY_MS
+        await kept(stack, "new")
+
+        await graph_of(stack).move(PHONE, ANNA)
+
+        assert (await stack.event_ids(ANNA), await stack.event_ids(PHONE)) == ({"new"}, set())
 
 
 async def test_a_version_from_before_is_older_than_the_one_after() -> None:
