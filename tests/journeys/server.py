@@ -49,16 +49,20 @@ class Server(Struct):
 
 @contextmanager
 def serving(
-    data_dir: Path, *, under: Sequence[str] = (), settings: Mapping[str, object] = NO_SETTINGS
+    data_dir: Path,
+    *,
+    under: Sequence[str] = (),
+    settings: Mapping[str, object] = NO_SETTINGS,
+    module: str = "perso_core",
 ) -> Iterator[Server]:
-    """A server that answers. under: a command that starts it, e.g. strace."""
+    """A server that answers. under: a command that starts it, e.g. strace. module: what is run."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PERSO_")}
     # What is tested here is not how late a busy machine answers.
     kept |= {"PERSO_ANSWER_WITHIN_MS": "10000", "PERSO_LOAD_TIMEOUT_MS": "9000"}
     kept |= {f"PERSO_{name.upper()}": str(value) for name, value in settings.items()}
     words = ["serve", "--data-dir", str(data_dir), "--port", str(_free_port())]
     process = subprocess.Popen(
-        [*under, *python_module("perso_core"), *words],
+        [*under, *python_module(module), *words],
         env={**kept, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
