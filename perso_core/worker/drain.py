@@ -15,6 +15,7 @@ from perso_core.engine.engine import Engine
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
+from perso_core.worker.problems import Logged
 
 # So often may another process be faster with one key before its writers hear that it failed.
 MAX_CONFLICTS = 5
@@ -23,11 +24,6 @@ KEPT_LOST = 20_000
 _RESTART_PAUSE_S = 0.1
 
 _log = logging.getLogger("perso.worker")
-
-
-def logged(problem: Exception) -> None:
-    """What the worker does with a problem where nobody else listens."""
-    _log.warning("%s", problem, exc_info=None if isinstance(problem, StoreUnavailable) else problem)
 
 
 def renew(engine: Engine, key: str, stored: Stored, *, now_ms: int, whole: bool = False) -> None:
@@ -60,14 +56,14 @@ class Drain:
         clock_ms: Callable[[], int],
         commit_batch: int = 512,
         announce: bool = False,
-        on_problem: Callable[[Exception], None] = logged,
+        on_problem: Callable[[Exception], None] | None = None,
     ) -> None:
         self._engine = engine
         self._store = store
         self._clock_ms = clock_ms
         self._commit_batch = commit_batch
         self._announce = announce
-        self._on_problem = on_problem
+        self._on_problem = on_problem or Logged()
         self.commits = self.failures = self.crashes = 0
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

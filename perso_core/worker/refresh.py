@@ -14,8 +14,9 @@ from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.errors import StoreUnavailable
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
 from perso_core.stores.protocol import Store
-from perso_core.worker.drain import logged, renew
+from perso_core.worker.drain import renew
 from perso_core.worker.hearing import Hearing
+from perso_core.worker.problems import Logged
 
 _log = logging.getLogger("perso.worker")
 
@@ -61,7 +62,7 @@ class Refresh:
         tell: Callable[[int], None] = told_to_nobody,
         heard: Callable[[str | None], None] = heard_by_nobody,
         hearing: Hearing | None = None,
-        on_problem: Callable[[Exception], None] = logged,
+        on_problem: Callable[[Exception], None] | None = None,
         compiled: Callable[..., Snapshot] = compile_snapshot,
     ) -> None:
         self._engine = engine
@@ -74,7 +75,7 @@ class Refresh:
         self._heard = heard
         self._hearing = hearing or Hearing()
         self._told: int | None = None  # the version that was told last
-        self._on_problem = on_problem
+        self._on_problem = on_problem or Logged()
         self._compiled = compiled
         self.problems = 0
         self._task: asyncio.Task[None] | None = None
