@@ -31,7 +31,7 @@ from perso_core.engine.journal import (
     Forgotten,
     PrivacySignalled,
 )
-from perso_core.errors import PersoError, UnknownAudience, UnknownDatastream
+from perso_core.errors import PersoError, StoreUnavailable, UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation, reason
 from perso_core.visitor import AudienceReason, PageRequest, SetCookie, Visitor
 
@@ -233,9 +233,9 @@ class InProcessSite:
         visitor = self._visitor(nobody, device, proof, answer, now_ms)
         if not answer.permitted:
             return visitor
-        # A commit that takes longer goes on behind the page: the page's own script reports the
-        # same _id again, so even a crash now loses nothing that the visitor was shown.
-        with contextlib.suppress(TimeoutError):
+        # A commit that takes longer goes on behind the page, or the disk does not take it: the
+        # page's own script reports the same _id again, so that nothing that was shown is lost.
+        with contextlib.suppress(TimeoutError, StoreUnavailable):
             async with asyncio.timeout_at(deadline):
                 await self._services.durable(answer.sequence)
                 visitor = self._with_token(visitor, tokens)

@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from perso_core import PageRequest
-from perso_core.assembly import Perso, open_perso
+from perso_core.assembly import DATABASE, Perso, open_perso
 from perso_core.definitions.document import Definitions
 from perso_core.settings import Settings
 from tests.building import NOON_MS, definitions
@@ -65,6 +65,20 @@ async def test_a_page_hears_a_browsers_own_refusal_where_the_store_has_no_word_o
 
         assert second.state == "no-consent"
         assert (await perso.visit(page(cookies))).state == "no-consent"
+
+
+async def test_a_page_whose_visit_cannot_be_stored_shows_what_was_decided_and_reports_it_again(
+    tmp_path: Path,
+) -> None:
+    """The page's own script reports the visit under the same id."""
+    async with opened(tmp_path, definitions()) as perso:
+        (tmp_path / DATABASE).unlink()
+
+        visitor = await perso.visit(page({}))
+
+        assert "basket" in visitor
+        assert visitor.event_id
+        assert visitor.cookies
 
 
 # ---- consent strings on the visit ------------------------------------------------
