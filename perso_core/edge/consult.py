@@ -158,6 +158,9 @@ async def _kept(
             changes=changes,
             new=device.new and profile_key == device.profile_key,
             visits=not device.new or profile_key != device.profile_key,
+            unsigned=(
+                caller.proof is None and not device.new and profile_key == device.profile_key
+            ),
             seen=seen,
         ),
         services,

@@ -68,7 +68,8 @@ class Interaction(Struct, frozen=True, kw_only=True):
 
     datastream_id: OPERATOR for the operator's own writes. changes: applied in order.
     new: no cookie proved this key, it was made for this request: nothing can be stored under it.
-    visits: whoever proved to be this visitor, or to speak of them, is here.
+    visits: whoever proved to be this visitor, or to speak of them, is here. unsigned: by a cookie
+    that anybody could have made up; where nothing is kept under this key it is a first visit.
     seen: what the caller was told before, perhaps by another process; no answer is older.
     """
 
@@ -77,6 +78,7 @@ class Interaction(Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     new: bool = False
     visits: bool = False
+    unsigned: bool = False
     seen: Seen = NOTHING_SEEN
 
 
@@ -354,6 +356,8 @@ class Engine:
         due = self.keeping.due(state, now_ms, visits=interaction.visits)
         if due is not None:
             state = self._applied(hot, state, due, now_ms)
+        if interaction.unsigned:
+            state = self.keeping.made_up(state, now_ms)
         for change in interaction.changes:
             if self._may_apply(change, state, datastream_id):
                 state = self._applied(hot, state, change, now_ms)

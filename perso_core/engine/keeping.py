@@ -47,6 +47,13 @@ class Keeping:
         """Of a device that no cookie proves."""
         return State(first_visit_ms=self.now_ms(now_ms) if self._first_visit_ms else 0)
 
+    def made_up(self, state: State, now_ms: int) -> State:
+        """The state for somebody whose cookie nobody signed: a first visit where nothing is kept.
+        Else a flood of cookies would leave as many profiles behind."""
+        if state.qualified is not None or state.consent is not None or state.linked_to:
+            return state
+        return self.begun(now_ms)
+
     def expired(self, state: State, now_ms: int) -> bool:
         """Whether it is past its retention."""
         # Most states have none: that must cost next to nothing.

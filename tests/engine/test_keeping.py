@@ -114,6 +114,29 @@ def test_a_visitor_who_sends_an_event_within_the_half_hour_stays() -> None:
     assert known(engine, NOON_MS + DAY_MS)
 
 
+def test_a_cookie_that_nobody_signed_begins_a_first_visit_and_proves_a_return() -> None:
+    engine = opened()
+    engine.admit(KEY, None, None, now_ms=NOON_MS)
+
+    def came(event_id: str, now_ms: int) -> list[Entry]:
+        visit = Interaction(
+            profile_key=KEY,
+            datastream_id="demo",
+            changes=(arrived(event_id, now_ms),),
+            visits=True,
+            unsigned=True,
+        )
+        engine.decide(visit, now_ms=now_ms)
+        return committed(engine)
+
+    (first,) = came("e1", NOON_MS)
+    again = came("e2", NOON_MS + MINUTE_MS)
+
+    assert first.first_visit_ms == NOON_MS
+    assert [type(entry.change) for entry in again] == [Visited, EventArrived]
+    assert known(engine, NOON_MS + DAY_MS)
+
+
 def test_whoever_merely_asks_about_a_device_is_not_its_visitor() -> None:
     engine = came_once()
 
