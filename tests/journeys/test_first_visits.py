@@ -8,13 +8,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from perso_core.assembly import Perso, kept_profile
+from perso_core.assembly import DATABASE, Perso, kept_profile
 from perso_core.decision.identity import Identity
 from perso_core.settings import Settings
 from perso_core.stores.protocol import StoredDefinitions
+from perso_core.stores.sqlite import open_sqlite
 from perso_core.worker import sweeping
 from tests.building import MINUTE_MS, definitions
-from tests.journeys.server import Visitor, session
+from tests.journeys.server import Visitor, prepare, serving, session
 from tests.journeys.test_clock import Clock, served
 
 
@@ -81,3 +82,38 @@ async def test_an_operator_is_told_no_more_of_them_than_a_page_is(tmp_path: Path
 
     assert told(30 * MINUTE_MS - 1)
     assert not told(30 * MINUTE_MS)
+
+
+def test_processes_that_serve_one_store_forget_together(tmp_path: Path) -> None:
+    """By the machine's own clock, from one of them."""
+    prepare(tmp_path)
+    visitors = [Visitor(f"v{number}") for number in range(20)]
+
+    async def come(url: str) -> None:
+        async with session() as http:
+            for visitor in visitors:
+                await visitor.send(http, url)
+
+    async def left() -> int:
+        store = await open_sqlite(tmp_path / DATABASE)
+        try:
+            loaded = [await store.load(visitor.profile_key) for visitor in visitors]
+        finally:
+            await store.close()
+        return sum(one.profile is not None for one in loaded)
+
+    async def forgotten() -> None:
+        for _ in range(600):
+            if not await left():
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError("they were not removed")
+
+    settings = {"workers": 2, "first_visit_retention_s": 1}
+    with serving(tmp_path, settings=settings) as server:
+        url = server.url.split(",")[0]
+        asyncio.run(come(url))
+        asyncio.run(forgotten())
+        asyncio.run(come(url))  # their cookies are good, and they begin anew
+
+        assert all(len(visitor.acknowledged) == 2 for visitor in visitors)
