@@ -31,8 +31,8 @@ SOAKS = (
     Soak(
         "power",
         "no power cut loses what was acknowledged: 10,000 states of the disk",
-        ("tests/stores/test_power_cut.py",),
-        15,
+        ("tests/stores/test_power_cut.py", "tests/stores/test_joining_cut.py"),
+        20,
     ),
     Soak(
         "disk-errors",
@@ -81,6 +81,12 @@ SOAKS = (
         "visitors who come and go over days: whoever is due is forgotten, nobody else is",
         ("tests/stores/test_forgetting.py",),
         15,
+    ),
+    Soak(
+        "flood",
+        "1,000,000 hits without cookies, of which little is left",
+        ("tests/stores/test_floods.py",),
+        20,
     ),
     Soak(
         "victim",
