@@ -72,12 +72,15 @@ def tells_what_was_decided(told: dict[str, Any], visitor: Visitor) -> bool:
 async def assert_kept(data_dir: Path, visitors: list[Visitor]) -> None:
     """All that was acknowledged, each once, and the file is whole."""
     store = await open_sqlite(data_dir / DATABASE, max_events=10 * MOST_EVENTS)
+    kept = {}
     for visitor in visitors:
         profile = (await store.load(visitor.profile_key)).profile
-        kept = [event.id for event in profile.events] if profile else []
-        assert set(visitor.acknowledged) <= set(kept) <= set(visitor.sent)
-        assert len(kept) == len(set(kept))
+        kept[visitor.name] = [event.id for event in profile.events] if profile else []
     await store.close()
+    for visitor in visitors:
+        ids = kept[visitor.name]
+        assert set(visitor.acknowledged) <= set(ids) <= set(visitor.sent)
+        assert len(ids) == len(set(ids))
     connection = apsw.Connection(str(data_dir / DATABASE))
     assert connection.pragma("integrity_check") == "ok"
     connection.close()
