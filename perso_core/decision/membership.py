@@ -21,6 +21,14 @@ class Membership(Struct, frozen=True, kw_only=True):
     since_ms: int  # when this status began; epoch milliseconds, UTC
 
 
+class ImportedMembership(Struct, frozen=True, gc=False):
+    """What an import said of one profile and one external audience: in it from since_ms on, and
+    no more from until_ms on; epoch milliseconds, UTC."""
+
+    since_ms: int
+    until_ms: int
+
+
 # (status before, does the rule hold now) -> status after. None: never qualified.
 TRANSITIONS: Mapping[tuple[Status | None, bool], Status | None] = {
     (None, True): "realized",

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from perso_core.decision.event import Event, completed, filled
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.kept_events import KeptEvents
-from perso_core.decision.membership import Membership
+from perso_core.decision.membership import ImportedMembership, Membership
 from perso_core.decision.projection import Projection
 
 # Adobe's guardrail: 50 identities in one graph (product.md, 19), of which the oldest makes room.
@@ -43,6 +43,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     events: oldest first by time, arrival breaking ties; at most the engine's cap, all of them
     younger than the rules' event window. In memory of each what rules read of it (KeptEvents).
     memberships: by audience id, realized and recently exited.
+    imported: by id of an external audience; kept beside the profile, whose version says nothing
+    of it.
     datastreams: those that reported an event of it, so that another's server cannot ask for it.
     brought: attributes of the profiles that became part of it (union.py), by the namespace of their
     identity, the one that is read first first; they fill gaps. moved: what was taken out of it.
@@ -65,6 +67,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     touched_ms: int = 0
     dropped_events: int = 0
     dropped_claims: int = 0
+    imported: Mapping[str, ImportedMembership] = {}
 
 
 Outcome = Literal["added", "completed", "duplicate"]
@@ -236,6 +239,10 @@ def view(profile: Profile, realized: Mapping[str, Mapping[str, str]]) -> dict[st
         **attributes,
         "identityMap": _identity_map(profile, attributes),
         "segmentMembership": {"ups": realized},
+        "externalAudience": {
+            audience_id: {"since": one.since_ms, "until": one.until_ms}
+            for audience_id, one in profile.imported.items()
+        },
         "xEvent": KeptEvents.of(profile.events).xdm(),
     }
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.decision.consent import Consent, after_signal, refused
 from perso_core.decision.event import Event
+from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import Profile
 from perso_core.engine.journal import (
     ConsentChosen,
@@ -41,6 +42,15 @@ def erased_since(erased_ms: int, *, decided_ms: int, now_ms: int) -> bool:
     """Whether what is written now was decided before the erasure. One that is yet to come was dated
     by a clock that has stepped back since: it is over, and bars nothing."""
     return decided_ms < erased_ms <= now_ms
+
+
+def with_imported(
+    key: str, profile: Profile | None, imported: Mapping[str, ImportedMembership]
+) -> Profile | None:
+    """The profile with what was imported of it; one of version 0 where there is nothing else."""
+    if not imported:
+        return profile
+    return structs.replace(profile or Profile(key=key), imported=imported)
 
 
 class KeyChange(Struct, frozen=True, kw_only=True):

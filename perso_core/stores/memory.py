@@ -11,6 +11,7 @@ from perso_core.decision.consent import Consent, refused
 from perso_core.decision.event import Event
 from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.identity import Identity, identity_of
+from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention, expires_ms, outlives
 from perso_core.decision.union import United, event_of_both
@@ -24,8 +25,10 @@ from perso_core.stores.batch import (
     changes_by_key,
     consent_after,
     erased_since,
+    with_imported,
 )
 from perso_core.stores.clock import Clock, system_clock_ms
+from perso_core.stores.imports import Batch, Progress, without
 from perso_core.stores.links import NOT_JOINED, Joined, Joining, Link
 from perso_core.stores.protocol import (
     ClockMark,
@@ -39,11 +42,13 @@ from perso_core.stores.protocol import (
 
 
 class _Notice(Struct, frozen=True):
-    """key None: definitions were saved. origin: the store object that wrote."""
+    """key None: definitions were saved. origin: the store object that wrote. imported: the key's
+    imported memberships changed."""
 
     sequence: int
     origin: int
     key: str | None
+    imported: bool = False
 
 
 class MemoryDatabase(Struct):
@@ -58,6 +63,8 @@ class MemoryDatabase(Struct):
     links: dict[str, tuple[str, int]] = field(default_factory=dict)  # canonical key, linked_ms
     first_visits: dict[str, int] = field(default_factory=dict)  # when a device came, by key
     clock: ClockMark | None = None
+    imported: dict[str, dict[str, ImportedMembership]] = field(default_factory=dict)
+    files: dict[bytes, Progress] = field(default_factory=dict)
     definitions: list[StoredDefinitions] = field(default_factory=list)
     notices: list[_Notice] = field(default_factory=list)
     notice_sequence: int = 0
@@ -83,6 +90,7 @@ class MemoryStore:
         if profile is not None:
             events = self._ordered(key)[-self._max_events :]
             profile = structs.replace(profile, events=tuple(events))
+        profile = with_imported(key, profile, {**self._database.imported.get(key, {})})
         erased_ms = self._database.erased_ms.get(key, 0)
         linked_to, _ = self._database.links.get(key, ("", 0))
         return Stored(
@@ -96,6 +104,7 @@ class MemoryStore:
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
         database = self._database
         kept = database.profiles.keys() | database.consents.keys() | database.links.keys()
+        kept |= database.imported.keys()
         return tuple(sorted(key for key in kept if identity_of(key) == identity))
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
@@ -134,11 +143,12 @@ class MemoryStore:
         fresh = [notice for notice in self._database.notices if notice.sequence > self._heard]
         missed = self._database.notice_sequence - self._heard > len(fresh)
         self._heard = self._database.notice_sequence
-        others = [notice.key for notice in fresh if notice.origin != id(self)]
+        others = [one.key for one in fresh if one.origin != id(self) and not one.imported]
         return News(
             definitions=None in others,
             keys=frozenset(key for key in others if key is not None),
             missed=missed,
+            imported=frozenset(one.key for one in fresh if one.imported and one.key is not None),
         )
 
     async def sweep_notices(self, through: int) -> int:
@@ -202,6 +212,41 @@ class MemoryStore:
     async def keep_clock_mark(self, mark: ClockMark) -> None:
         self._database.clock = mark
 
+    async def import_memberships(self, batch: Batch) -> frozenset[str]:
+        keys = [key for key, _, _ in batch.rows]
+        withheld = await self.withheld(keys, since_ms=batch.began_ms)
+        for key, audience_id, until_ms in batch.rows:
+            if key not in withheld:
+                self._import(key, audience_id, until_ms, batch.now_ms)
+                self._announce(key, imported=True)
+        if batch.progress is not None:
+            self._database.files[batch.name] = without(batch.progress, batch, withheld)
+        return withheld
+
+    def _import(self, key: str, audience_id: str, until_ms: int, now_ms: int) -> None:
+        kept = self._database.imported.setdefault(key, {})
+        before = kept.get(audience_id)
+        live = before is not None and before.until_ms > now_ms
+        since_ms = before.since_ms if before is not None and live else now_ms
+        if until_ms > now_ms:
+            kept[audience_id] = ImportedMembership(since_ms, until_ms)
+        elif live:
+            kept[audience_id] = ImportedMembership(since_ms, now_ms)
+
+    async def withheld(self, keys: Sequence[str], *, since_ms: int) -> frozenset[str]:
+        database = self._database
+        return frozenset(
+            key
+            for key in keys
+            if refused(database.consents.get(key)) or database.erased_ms.get(key, -1) >= since_ms
+        )
+
+    async def progress(self, name: bytes) -> Progress | None:
+        return self._database.files.get(name)
+
+    async def keep_progress(self, name: bytes, progress: Progress) -> None:
+        self._database.files[name] = progress
+
     async def close(self) -> None:
         pass
 
@@ -260,13 +305,14 @@ class MemoryStore:
                 database.consents,
                 database.links,
                 database.first_visits,
+                database.imported,
             ):
                 kept.pop(change.key, None)
         if change.profile is not None:
             stored = database.profiles.get(change.key)
             if change.base_version not in (None, stored.version if stored else 0):
                 return False
-            database.profiles[change.key] = structs.replace(change.profile, events=())
+            database.profiles[change.key] = structs.replace(change.profile, events=(), imported={})
             self._keep_events(change)
         if consent is not None:
             database.consents[change.key] = consent
@@ -349,9 +395,11 @@ class MemoryStore:
         ]
         return sorted(found, key=lambda link: (link.linked_ms, link.key))
 
-    def _announce(self, key: str | None, *, origin: int | None = None) -> None:
+    def _announce(
+        self, key: str | None, *, origin: int | None = None, imported: bool = False
+    ) -> None:
         self._database.notice_sequence += 1
         origin = id(self) if origin is None else origin
-        notice = _Notice(self._database.notice_sequence, origin, key)
+        notice = _Notice(self._database.notice_sequence, origin, key, imported)
         self._database.notices.append(notice)
         del self._database.notices[:-KEPT_NOTICES]

@@ -98,6 +98,24 @@ CREATE TABLE retention_clock (
 """,
         undone="DROP TABLE first_visit; DROP TABLE retention_clock;",
     ),
+    # What was imported of a visitor: whoever does not know it would leave it when he is erased.
+    Step(
+        number=5,
+        oldest=5,
+        made="""
+CREATE TABLE imported (
+    key TEXT NOT NULL, audience_id TEXT NOT NULL, since_ms INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL, PRIMARY KEY (key, audience_id)) WITHOUT ROWID;
+CREATE TABLE imported_notice (sequence INTEGER PRIMARY KEY AUTOINCREMENT, keys TEXT);
+CREATE TABLE imported_file (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB NOT NULL UNIQUE, record BLOB NOT NULL);
+CREATE INDEX erased_by_time ON erased (erased_ms);
+""",
+        undone="""
+DROP TABLE imported; DROP TABLE imported_notice; DROP TABLE imported_file;
+DROP INDEX erased_by_time;
+""",
+    ),
 )
 
 # What was taken, and who may use the file since. It is there before any step is.

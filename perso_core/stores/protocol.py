@@ -13,6 +13,7 @@ from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
+from perso_core.stores.imports import Batch, Progress
 from perso_core.stores.links import Joined, Joining, Link
 
 
@@ -76,11 +77,15 @@ class News(Struct, frozen=True):
 
     definitions: a new version was saved. keys: profiles written by others. missed: so long was
     not asked that announcements were dropped unheard; any profile may have been written.
+    imported: profiles whose imported memberships changed, also by this process; imported_any: any
+    profile's may have.
     """
 
     definitions: bool = False
     keys: frozenset[str] = frozenset()
     missed: bool = False
+    imported: frozenset[str] = frozenset()
+    imported_any: bool = False
 
 
 class ClockMark(Struct, frozen=True):
@@ -217,3 +222,25 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class ImportStore(Protocol):
+    """What a store promises whoever imports. Raises as Store does."""
+
+    async def import_memberships(self, batch: Batch) -> frozenset[str]:
+        """Keep imported memberships (one transaction, on disk when this returns), and announce
+        them. Whoever refused, or was erased since the import began, gets none: returns their keys.
+        """
+        ...
+
+    async def withheld(self, keys: Sequence[str], *, since_ms: int) -> frozenset[str]:
+        """Of these keys those whose visitors refused to be kept, or were erased since then."""
+        ...
+
+    async def progress(self, name: bytes) -> Progress | None:
+        """How far a file is imported; None: not known. Raises UnreadableRecord."""
+        ...
+
+    async def keep_progress(self, name: bytes, progress: Progress) -> None:
+        """For what is kept by other ways than import_memberships."""
+        ...

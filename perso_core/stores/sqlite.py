@@ -15,6 +15,7 @@ from perso_core.decision.retention import Retention
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
+from perso_core.stores import sqlite_imports as imports
 from perso_core.stores.clock import Clock, system_clock_ms
 from perso_core.stores.forking import (
     leave_to_parent_at_fork,
@@ -22,6 +23,7 @@ from perso_core.stores.forking import (
     opened_before_fork,
     refuse_after_fork,
 )
+from perso_core.stores.imports import Batch, Progress
 from perso_core.stores.links import Joined, Joining, Link
 from perso_core.stores.protocol import (
     ClockMark,
@@ -163,6 +165,24 @@ class SqliteStore:
 
     async def keep_clock_mark(self, mark: ClockMark) -> None:
         await self._write(lambda: self._writer.keep_clock_mark(mark))
+
+    async def import_memberships(self, batch: Batch) -> frozenset[str]:
+        return await self._write(
+            lambda: self._writer.in_transaction(lambda connection: imports.keep(connection, batch))
+        )
+
+    async def withheld(self, keys: Sequence[str], *, since_ms: int) -> frozenset[str]:
+        return await self._read(lambda: self._reader.withheld(keys, since_ms))
+
+    async def progress(self, name: bytes) -> Progress | None:
+        return await self._read(lambda: self._reader.progress(name))
+
+    async def keep_progress(self, name: bytes, progress: Progress) -> None:
+        await self._write(
+            lambda: self._writer.in_transaction(
+                lambda connection: imports.keep_progress(connection, name, progress)
+            )
+        )
 
     async def close(self) -> None:
         """Finish what was asked for, checkpoint, close. A second call does nothing."""

@@ -28,7 +28,7 @@ _DAMAGE = (apsw.NotADBError, apsw.CorruptError)
 _making = threading.Lock()
 
 # What is kept under a key: all that goes with a visitor who is forgotten.
-TABLES_BY_KEY = ("profile", "event", "consent", "quarantine", "link")
+TABLES_BY_KEY = ("profile", "event", "consent", "quarantine", "link", "imported")
 
 
 def create_file(path: Path) -> None:

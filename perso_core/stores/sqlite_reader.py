@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -13,11 +13,13 @@ from msgspec import Struct, structs
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
+from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention
 from perso_core.errors import StoreUnavailable, UnreadableRecord
-from perso_core.stores.batch import erasure_mark
+from perso_core.stores.batch import erasure_mark, with_imported
 from perso_core.stores.forking import never_closed
+from perso_core.stores.imports import Progress
 from perso_core.stores.links import Link
 from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.protocol import (
@@ -37,6 +39,13 @@ from perso_core.stores.record import (
 from perso_core.stores.same_file import SameFile
 from perso_core.stores.sqlite_expiry import Aged, aged
 from perso_core.stores.sqlite_file import bring_up_to_date, reading_connection, unavailable
+from perso_core.stores.sqlite_imports import (
+    announced,
+    imported_of,
+    last_announced,
+    progress_of,
+    withheld_of,
+)
 from perso_core.stores.sqlite_writer import REFUSED, Unreadable
 
 
@@ -61,6 +70,7 @@ class Reader:
         bring_up_to_date(path)
         with self._opened() as connection:
             self._heard = _newest_notice(connection)
+            self._heard_imported = last_announced(connection)
 
     def load(self, key: str) -> Loaded:
         with self._opened() as connection:
@@ -97,8 +107,9 @@ class Reader:
         consent = connection.execute("SELECT record FROM consent WHERE key = ?", (key,)).get
         erased_ms = self._erased_ms(connection, key)
         linked = connection.execute("SELECT canonical FROM link WHERE key = ?", (key,)).get
+        imported = imported_of(connection, key)
         connection.execute("COMMIT")
-        return _loaded(key, profile, events, consent, erased_ms, linked or "")
+        return _loaded(key, profile, events, consent, erased_ms, linked or "", imported)
 
     @staticmethod
     def _erased_ms(connection: apsw.Connection, key: str) -> int:
@@ -134,7 +145,7 @@ class Reader:
         found = " UNION ".join(
             f"SELECT key FROM {table} WHERE key = :own OR (key >= :first AND key < :after)"
             " OR substr(key, -length(:ending)) = :ending"
-            for table in ("profile", "consent", "link")
+            for table in ("profile", "consent", "link", "imported")
         )
         with self._opened() as connection:
             rows = connection.execute(f"{found} ORDER BY key", asked).fetchall()
@@ -162,6 +173,7 @@ class Reader:
             self._same.check()
             if self._missed:  # it is another file than the one that was heard so far
                 self._heard = _newest_notice(connection)
+                self._heard_imported = last_announced(connection)
                 self._missed = False
                 return News(definitions=True, missed=True)
             # Changes with every commit but this connection's, and costs no page read.
@@ -173,8 +185,25 @@ class Reader:
                 "SELECT sequence, origin, key FROM notice WHERE sequence > ? ORDER BY sequence",
                 (self._heard,),
             ).fetchall()
+            imported = self._imported(connection)
         self._data_version = data_version
-        return self._news_from(cast(list[tuple[int, int, str | None]], notices))
+        found = self._news_from(cast(list[tuple[int, int, str | None]], notices))
+        return structs.replace(found, imported=imported[0], imported_any=imported[1])
+
+    def _imported(self, connection: apsw.Connection) -> tuple[frozenset[str], bool]:
+        """Whose imported memberships changed, and whether it may be more. Our own, too."""
+        self._heard_imported, keys, any_key = announced(connection, self._heard_imported)
+        return keys, any_key
+
+    def withheld(self, keys: Sequence[str], since_ms: int) -> frozenset[str]:
+        """See Store."""
+        with self._opened() as connection:
+            return withheld_of(connection, keys, since_ms=since_ms)
+
+    def progress(self, name: bytes) -> Progress | None:
+        """See Store."""
+        with self._opened() as connection:
+            return progress_of(connection, name)
 
     def leave_to_parent(self) -> None:
         if self._connection is not None:
@@ -239,12 +268,13 @@ def _loaded(
     consent: bytes | None,
     erased_ms: int,
     linked_to: str,
+    imported: Mapping[str, ImportedMembership],
 ) -> Loaded:
     unreadable: list[Unreadable] = []
     kept, begun_ms = _profile(key, *profile, events, unreadable) if profile else (None, 0)
     said, said_ms = _consent(key, consent, unreadable) if consent is not None else (None, 0)
     stored = Stored(
-        kept,
+        with_imported(key, kept, imported),
         said,
         erased_ms,
         linked_to=linked_to,

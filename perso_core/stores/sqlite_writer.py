@@ -93,7 +93,7 @@ class Writer:
     def commit(self, entries: Sequence[Entry], announce: bool) -> frozenset[str]:
         """Keep the entries; the keys in conflict. Raises StoreUnavailable: nothing was kept."""
         rows = [_encoded(change) for change in changes_by_key(entries)]
-        return self._in_transaction(lambda connection: self._keep_all(connection, rows, announce))
+        return self.in_transaction(lambda connection: self._keep_all(connection, rows, announce))
 
     def join(self, joining: Joining) -> Joined:
         """See Store. Raises StoreUnavailable: nothing was kept."""
@@ -112,7 +112,7 @@ class Writer:
                 self._announce(connection, [joining.source, joining.target, *joined.links])
             return joined
 
-        return self._in_transaction(join)
+        return self.in_transaction(join)
 
     def save_definitions(self, definitions: Definitions, saved_ms: int) -> int:
         record = definitions_record(definitions, saved_ms)
@@ -129,7 +129,7 @@ class Writer:
             self._announce(connection, [None])
             return version
 
-        return self._in_transaction(save)
+        return self.in_transaction(save)
 
     def quarantine(self, rows: Sequence[Unreadable]) -> None:
         """Move rows that cannot be read out of the way, unless they were rewritten meanwhile."""
@@ -143,7 +143,7 @@ class Writer:
                 (KEPT_QUARANTINED,),
             )
 
-        self._in_transaction(move)
+        self.in_transaction(move)
 
     def leave_to_parent(self) -> None:
         if self._connection is not None:
@@ -159,7 +159,7 @@ class Writer:
                 connection, before_ms=before_ms, now_ms=now_ms, at_most=at_most
             )
 
-        return self._in_transaction(sweep)
+        return self.in_transaction(sweep)
 
     def sweep_notices(self, through: int) -> int:
         """See Retaining."""
@@ -172,7 +172,7 @@ class Writer:
             connection.execute("DELETE FROM notice WHERE sequence <= ?", (through,))
             return newest
 
-        return self._in_transaction(sweep)
+        return self.in_transaction(sweep)
 
     def remove_aged(self, aged: Aged, events_from_ms: int) -> int:
         """Remove what a look found, unless it was written meanwhile. Returns how many profiles."""
@@ -186,11 +186,11 @@ class Writer:
                 expire(connection, key, Expired(version, 0)) for key, version in aged.profiles
             )
 
-        return self._in_transaction(remove)
+        return self.in_transaction(remove)
 
     def keep_clock_mark(self, mark: ClockMark) -> None:
         row = (mark.boot, mark.running_ms, mark.clock_ms, mark.owed_ms)
-        self._in_transaction(
+        self.in_transaction(
             lambda connection: connection.execute(
                 "REPLACE INTO retention_clock VALUES (1, ?, ?, ?, ?)", row
             )
@@ -198,7 +198,7 @@ class Writer:
 
     def shrink(self) -> bool:
         """See Retaining."""
-        return self._in_transaction(shrink)
+        return self.in_transaction(shrink)
 
     def close(self) -> None:
         """Checkpoint as far as other processes' readers let us, and close."""
@@ -208,7 +208,8 @@ class Writer:
                 self._connection.close()
             self._connection = None
 
-    def _in_transaction(self, work: Callable[[apsw.Connection], Result]) -> Result:
+    def in_transaction(self, work: Callable[[apsw.Connection], Result]) -> Result:
+        """What the work gives, once all of it is on disk. Raises StoreUnavailable: nothing is."""
         with unavailable(self._path):
             connection = self._connection
             if connection is None:

@@ -1,0 +1,77 @@
+"""What an import asks of a store, and what it hears back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct, structs
+
+from perso_core.errors import UnreadableRecord
+
+# Profile key, audience id, until when; an instant that is not after the import's ends what is kept.
+Row = tuple[str, str, int]
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far one file is imported; kept in the transaction of the rows that it counts.
+
+    began_ms: when its first run began: who was erased since is passed over, and a row without an
+    expiry counts from then. offset, line: up to where it is read; of Parquet both are rows.
+    checksum: of the bytes up to offset. kept, removed, refused, withheld: rows; withheld are those
+    of visitors who may not be kept. done: to its end.
+    """
+
+    began_ms: int
+    offset: int = 0
+    line: int = 0
+    checksum: int = 0
+    kept: int = 0
+    removed: int = 0
+    refused: int = 0
+    withheld: int = 0
+    done: bool = False
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """Rows to keep in one transaction, no pair of key and audience twice.
+
+    now_ms: from when on they count. began_ms: keys that were erased since are passed over. name,
+    progress: how far the file is, kept with the rows; None: the file is not remembered. tell: the
+    keys to the other processes; False: only that some were written.
+    """
+
+    rows: Sequence[Row]
+    now_ms: int
+    began_ms: int
+    name: bytes = b""
+    progress: Progress | None = None
+    tell: bool = True
+
+
+def progress_record(progress: Progress) -> bytes:
+    return msgspec.json.encode(progress)
+
+
+def progress_from(record: bytes) -> Progress:
+    """Raises UnreadableRecord."""
+    try:
+        return msgspec.json.decode(record, type=Progress)
+    except msgspec.DecodeError as error:
+        raise UnreadableRecord(
+            f"how far an import came: {error}.", fix="Import the file with --from-start."
+        ) from None
+
+
+def without(progress: Progress, batch: Batch, withheld: frozenset[str]) -> Progress:
+    """The progress with the rows of these keys counted as withheld."""
+    if not withheld:
+        return progress
+    held_back = [until_ms for key, _, until_ms in batch.rows if key in withheld]
+    ending = sum(until_ms <= batch.now_ms for until_ms in held_back)
+    return structs.replace(
+        progress,
+        withheld=progress.withheld + len(held_back),
+        removed=progress.removed - ending,
+        kept=progress.kept - (len(held_back) - ending),
+    )

@@ -1,0 +1,164 @@
+"""Imported memberships in the SQLite file: kept in bulk, beside the profiles' own records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import apsw
+import msgspec
+
+from perso_core.decision.consent import refused
+from perso_core.decision.membership import ImportedMembership
+from perso_core.errors import UnreadableRecord
+from perso_core.stores.batch import erasure_mark
+from perso_core.stores.imports import Batch, Progress, progress_from, progress_record, without
+from perso_core.stores.record import consent_from_record
+
+# Announcements kept for those who poll; who sleeps through more reads every profile again.
+KEPT_ANNOUNCEMENTS = 200
+# Files that are remembered, the ones imported last.
+KEPT_FILES = 1_000
+
+# Since when stays what it is for whoever is in still.
+_KEEP = """
+INSERT INTO imported VALUES (?1, ?2, ?4, ?3) ON CONFLICT DO UPDATE SET
+    since_ms = iif(until_ms > excluded.since_ms, since_ms, excluded.since_ms),
+    until_ms = excluded.until_ms
+"""
+# What ended stays, so that its end is an exit at its instant.
+_END = """
+UPDATE imported SET until_ms = ?4 WHERE key = ?1 AND audience_id = ?2 AND until_ms > ?4
+"""
+
+
+def keep(connection: apsw.Connection, batch: Batch) -> frozenset[str]:
+    """Keep a batch, in the caller's transaction. Returns the keys that were passed over, of
+    visitors who refused or were erased meanwhile."""
+    keys = dict.fromkeys(row[0] for row in batch.rows)
+    withheld = withheld_of(connection, [*keys], since_ms=batch.began_ms)
+    rows = [row for row in batch.rows if row[0] not in withheld] if withheld else batch.rows
+    now_ms = batch.now_ms
+    connection.executemany(_KEEP, ((*row, now_ms) for row in rows if row[2] > now_ms))
+    connection.executemany(_END, ((*row, now_ms) for row in rows if row[2] <= now_ms))
+    if rows:
+        told = [key for key in keys if key not in withheld] if batch.tell else None
+        announce(connection, told)
+    if batch.progress is not None:
+        keep_progress(connection, batch.name, without(batch.progress, batch, withheld))
+    return withheld
+
+
+def withheld_of(
+    connection: apsw.Connection, keys: Sequence[str], *, since_ms: int
+) -> frozenset[str]:
+    """Of these keys those whose visitors refused to be kept, or were erased since then."""
+    found = {key for key, record in _consents(connection, keys) if _refuses(record)}
+    marks = connection.execute("SELECT mark FROM erased WHERE erased_ms >= ?", (since_ms,))
+    erased = {bytes(row[0]) for row in cast(list[tuple[bytes]], marks.fetchall())}
+    if erased:
+        found.update(key for key in keys if erasure_mark(key) in erased)
+    return frozenset(found)
+
+
+def _consents(connection: apsw.Connection, keys: Sequence[str]) -> list[tuple[str, bytes]]:
+    if not connection.execute("SELECT EXISTS (SELECT 1 FROM consent)").get:
+        return []
+    rows = connection.execute(
+        "SELECT key, record FROM consent WHERE key IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(keys).decode(),),
+    ).fetchall()
+    return cast(list[tuple[str, bytes]], rows)
+
+
+def _refuses(record: bytes) -> bool:
+    try:
+        return refused(consent_from_record(record))
+    except UnreadableRecord:
+        return True  # it might be a refusal
+
+
+def announce(connection: apsw.Connection, keys: Sequence[str] | None) -> None:
+    """Tell every process, this one too, whose imported memberships changed; None: anybody's."""
+    told = msgspec.json.encode(keys).decode() if keys is not None else None
+    connection.execute("INSERT INTO imported_notice (keys) VALUES (?)", (told,))
+    connection.execute(
+        "DELETE FROM imported_notice WHERE sequence <="
+        " (SELECT max(sequence) FROM imported_notice) - ?",
+        (KEPT_ANNOUNCEMENTS,),
+    )
+
+
+def forget_announcements(connection: apsw.Connection) -> None:
+    """All of them, once everybody heard them: they name people."""
+    connection.execute("DELETE FROM imported_notice")
+
+
+def announced(connection: apsw.Connection, heard: int) -> tuple[int, frozenset[str], bool]:
+    """What was announced after `heard`: the last number, the keys, and whether it may be more."""
+    rows = connection.execute(
+        "SELECT sequence, keys FROM imported_notice WHERE sequence > ? ORDER BY sequence", (heard,)
+    ).fetchall()
+    found = cast(list[tuple[int, str | None]], rows)
+    keys: set[str] = set()
+    any_key = bool(found) and found[0][0] > heard + 1
+    for _, told in found:
+        if told is None:
+            any_key = True
+        else:
+            keys.update(msgspec.json.decode(told, type=list[str]))
+    return (found[-1][0] if found else heard), frozenset(keys), any_key
+
+
+def last_announced(connection: apsw.Connection) -> int:
+    last: int = connection.execute(
+        "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'imported_notice'"
+    ).get
+    return last
+
+
+def imported_of(connection: apsw.Connection, key: str) -> dict[str, ImportedMembership]:
+    rows = connection.execute(
+        "SELECT audience_id, since_ms, until_ms FROM imported WHERE key = ?", (key,)
+    ).fetchall()
+    return {
+        audience_id: ImportedMembership(since_ms, until_ms)
+        for audience_id, since_ms, until_ms in cast(list[tuple[str, int, int]], rows)
+    }
+
+
+def progress_of(connection: apsw.Connection, name: bytes) -> Progress | None:
+    """How far the file is; None: it is not known. Raises UnreadableRecord."""
+    record: bytes | None = connection.execute(
+        "SELECT record FROM imported_file WHERE name = ?", (name,)
+    ).get
+    return None if record is None else progress_from(record)
+
+
+def keep_progress(connection: apsw.Connection, name: bytes, progress: Progress) -> None:
+    """The file is the one imported last."""
+    connection.execute(
+        "REPLACE INTO imported_file (name, record) VALUES (?, ?)",
+        (name, progress_record(progress)),
+    )
+    connection.execute(
+        "DELETE FROM imported_file WHERE sequence <= (SELECT max(sequence) FROM imported_file) - ?",
+        (KEPT_FILES,),
+    )
+
+
+def sweep(
+    connection: apsw.Connection, after: tuple[str, str], *, ended_ms: int, limit: int
+) -> tuple[str, str] | None:
+    """Of the next `limit` rows after one (key, audience) remove those that ended before ended_ms.
+    Returns the last row that was looked at; None: there are no more."""
+    rows = connection.execute(
+        "SELECT key, audience_id, until_ms FROM imported WHERE (key, audience_id) > (?, ?)"
+        " ORDER BY key, audience_id LIMIT ?",
+        (*after, limit),
+    ).fetchall()
+    found = cast(list[tuple[str, str, int]], rows)
+    gone = [(key, audience_id) for key, audience_id, until_ms in found if until_ms < ended_ms]
+    if gone:
+        connection.executemany("DELETE FROM imported WHERE key = ? AND audience_id = ?", gone)
+    return found[-1][:2] if len(found) == limit else None
