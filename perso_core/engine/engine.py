@@ -255,6 +255,10 @@ class Engine:
         """Of the profiles in memory."""
         return frozenset(self._by_key)
 
+    def hot(self, keys: Iterable[str]) -> frozenset[str]:
+        """Those of them that are in memory."""
+        return frozenset(key for key in keys if key in self._by_key)
+
     def seen(self, key: str) -> Seen:
         """How far the profile is committed, as far as is known here; nothing for one not in
         memory."""

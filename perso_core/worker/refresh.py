@@ -13,12 +13,16 @@ from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.errors import StoreUnavailable
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
-from perso_core.stores.protocol import Store
+from perso_core.stores.protocol import News, Store
 from perso_core.worker.drain import renew
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.problems import Logged
 
 _log = logging.getLogger("perso.worker")
+
+# Of profiles with imported memberships so many are read before news is asked for again: no
+# withdrawal waits for an import.
+IMPORTED_AT_ONCE = 200
 
 
 class _Held(Struct, frozen=True):
@@ -83,6 +87,7 @@ class Refresh:
         # saved between their load and our start.
         self._definitions_due = True
         self._keys_due: set[str] = set()
+        self._imported_due: set[str] = set()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="perso-refresh")
@@ -99,11 +104,11 @@ class Refresh:
             except Exception as error:  # the supervisor: counts, reports, goes on
                 self.problems += 1
                 self._on_problem(error)
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(0 if self._imported_due else self._interval_s)
 
     async def poll(self) -> None:
-        """Take over what changed since the last call. Raises what went wrong; the rest is due
-        at the next call."""
+        """Take over what changed since the last call; of many imported memberships a part. Raises
+        what went wrong; the rest is due at the next call."""
         news = await self._store.news()
         self._definitions_due |= news.definitions
         self._keys_due |= news.keys
@@ -114,19 +119,42 @@ class Refresh:
             self._heard(None)
         for key in news.keys:
             self._heard(key)
+        self._note_imported(news)
         if self._definitions_due:
             await self._take_definitions()
         while self._keys_due:
             key = next(iter(self._keys_due))
             await self._renew(key)
             self._keys_due.discard(key)
-        # Whoever waits for a version waits for all that was written before it, too.
-        await self._tell_version()
+        await self._renew_imported()
+        if not self._imported_due:
+            # Whoever waits for a version waits for all that was written before it, too.
+            await self._tell_version()
+        # Nothing that was imported is a revocation.
         self._hearing.caught_up()
 
     def look_again(self) -> None:
         """This very process saved definitions: what it announces it does not hear."""
         self._definitions_due = True
+
+    def _note_imported(self, news: News) -> None:
+        if news.imported_any:
+            self._imported_due |= self._engine.keys()
+            self._heard(None)
+        self._imported_due |= self._engine.hot(news.imported)
+        for key in news.imported:
+            self._heard(key)
+
+    async def _renew_imported(self) -> None:
+        due = [
+            self._imported_due.pop() for _ in range(min(IMPORTED_AT_ONCE, len(self._imported_due)))
+        ]
+        try:
+            while due:
+                await self._renew(due[-1])
+                due.pop()
+        finally:
+            self._imported_due.update(due)
 
     def put_in_force(self, version: int, snapshot: Snapshot) -> None:
         """From the next event on, unless a later version is in force already."""

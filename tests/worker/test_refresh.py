@@ -9,18 +9,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import Interaction
 from perso_core.engine.journal import ConsentChosen
 from perso_core.errors import RuleFaults, StoreUnavailable, UnreadableRecord
+from perso_core.stores.imports import Batch
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import News, Store, Stored
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.refresh import Refresh, heard_by_nobody, told_to_nobody
 from tests.building import NOON_MS, definitions
+from tests.stores.building import chose
 from tests.worker.stack import ANNA, BERT, Stack, WatchedStore, broken, running, settled
 
 BEFORE = definitions()
@@ -66,6 +69,14 @@ async def until(holds: Callable[[], bool], *, within_s: float = 5) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it did not come about in time"
         await asyncio.sleep(0.005)
+
+
+LATER_MS = NOON_MS + 86_400_000
+
+
+def imported(*keys: str, now_ms: int = NOON_MS) -> Batch:
+    rows = [(key, "risk", LATER_MS) for key in keys]
+    return Batch(rows=rows, now_ms=now_ms, began_ms=now_ms)
 
 
 class SlowReader(WatchedStore):
@@ -402,3 +413,101 @@ async def test_a_process_that_cannot_hear_of_revocations_stops_answering() -> No
             await stack.admission.decide(asked)
         await refresh.poll()
         assert (await stack.admission.decide(asked)).known
+
+
+# ---- imported memberships ---------------------------------------------------------
+
+
+def risk_of(stack: Stack, key: str = ANNA) -> int | None:
+    """Until when the profile in memory is in the imported audience."""
+    profile = stack.engine.profile(key, now_ms=NOON_MS)
+    assert isinstance(profile, Profile)
+    found = profile.imported.get("risk")
+    return found.until_ms if found else None
+
+
+async def test_what_is_imported_elsewhere_is_known_of_a_profile_in_memory() -> None:
+    database = MemoryDatabase()
+    async with running(MemoryStore(database)) as stack:
+        await stack.begin_visit()
+        before = risk_of(stack)
+
+        await MemoryStore(database).import_memberships(imported(ANNA, BERT))
+        await refresh_of(stack).poll()
+
+    assert (before, risk_of(stack)) == (None, LATER_MS)
+    assert stack.engine.keys() == {ANNA}
+
+
+async def test_an_import_of_whom_nobody_knows_reads_every_profile_in_memory_again(
+    tmp_path: Path,
+) -> None:
+    importer = await open_sqlite(tmp_path / "perso.sqlite")
+    store = await open_sqlite(tmp_path / "perso.sqlite")
+    async with running(store) as stack:
+        await stack.begin_visit()
+        untold = structs.replace(imported(ANNA), tell=False)
+
+        await importer.import_memberships(untold)
+        await refresh_of(stack).poll()
+
+    await store.close()
+    await importer.close()
+    assert risk_of(stack) == LATER_MS
+
+
+async def test_a_withdrawal_waits_for_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perso_core.worker.refresh.IMPORTED_AT_ONCE", 1)
+    database = MemoryDatabase()
+    others = [f"CRMID:{number}" for number in range(5)]
+    async with running(MemoryStore(database)) as stack:
+        await asyncio.gather(*(stack.begin_visit(key) for key in (ANNA, *others)))
+        await MemoryStore(database).import_memberships(imported(*others))
+        refresh = refresh_of(stack)
+        await refresh.poll()
+        await MemoryStore(database).commit([chose("out", ANNA)])
+
+        await refresh.poll()
+
+        waiting = [key for key in others if risk_of(stack, key) is None]
+        known = stack.engine.profile(ANNA, now_ms=NOON_MS)
+
+    assert known is None
+    assert len(waiting) == 3
+
+
+async def test_nobody_is_told_of_a_version_while_imported_memberships_are_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("perso_core.worker.refresh.IMPORTED_AT_ONCE", 1)
+    database = MemoryDatabase()
+    told: list[int] = []
+    async with running(MemoryStore(database)) as stack:
+        await asyncio.gather(stack.begin_visit(ANNA), stack.begin_visit(BERT))
+        other = MemoryStore(database)
+        await other.import_memberships(imported(ANNA, BERT))
+        await other.save_definitions(AFTER)
+        refresh = refresh_of(stack, tell=told.append)
+
+        await refresh.poll()
+        halfway = list(told)
+        await refresh.poll()
+
+    assert (halfway, told) == ([], [1])
+
+
+async def test_a_store_that_fails_keeps_imported_memberships_due() -> None:
+    database = MemoryDatabase()
+    watched = WatchedStore(MemoryStore(database))
+    async with running(watched) as stack:
+        await stack.begin_visit()
+        await MemoryStore(database).import_memberships(imported(ANNA))
+        refresh = refresh_of(stack)
+        watched.failing = broken()
+        with pytest.raises(StoreUnavailable):
+            await refresh.poll()
+        watched.failing = None
+
+        await refresh.poll()
+
+    assert risk_of(stack) == LATER_MS
