@@ -201,6 +201,13 @@ class RecordTooLarge(BadAttributes):
     title = "The profile would be larger than one may be"
 
 
+class BadImportFile(PersoError):
+    """Nothing of the file can be imported. What is wrong with one row is in the report."""
+
+    code = "import.file"
+    title = "The file cannot be imported"
+
+
 class UnknownDatastream(PersoError):
     code = "datastream.unknown"
     title = "No such datastream"

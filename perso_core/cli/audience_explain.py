@@ -16,7 +16,6 @@ from perso_core.cli.audience_rules import AudienceRules, rules_from, rules_of
 from perso_core.cli.audience_until import REALIZED, changes_at, with_memberships
 from perso_core.cli.definitions import in_force, kept
 from perso_core.cli.files import settings_of, text_of
-from perso_core.cli.profile_file import identity_problem
 from perso_core.cli.terminal import shown
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile, view
@@ -24,6 +23,7 @@ from perso_core.definitions.audience import Audience
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import nearest
 from perso_core.errors import BadAudienceFile, UnknownAudience
+from perso_core.imports.identity import identity_problem
 from perso_core.pql.compiler import CompiledRule
 from perso_core.pql.explain import Explanation, Until, explain_rule, reason
 from perso_core.pql.instants import instant_of, iso_exact

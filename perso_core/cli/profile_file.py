@@ -10,13 +10,11 @@ from typing import Any
 from msgspec import Struct
 
 from perso_core.decision.attributes import check_attributes
-from perso_core.decision.identity import Identity, is_ecid
+from perso_core.decision.identity import Identity
 from perso_core.definitions.finding import nearest, shown
 from perso_core.errors import BadAttributes
+from perso_core.imports.identity import identity_problem
 
-# A namespace ends at the first colon of a profile's key: two identities must never share a key.
-NAMESPACE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-MAX_ID_LENGTH = 256
 _BLANK = re.compile(r"[ \t\r\n]*")
 _SHAPE = '{"identity": {"namespace": "ECID", "id": "…"}, "attributes": {…}}'
 
@@ -177,23 +175,6 @@ def _identity(line: int, identity: Any) -> Iterator[RecordFault]:
         problem = identity_problem(identity["namespace"], identity["id"])
         if problem:
             yield RecordFault(line, *problem)
-
-
-def identity_problem(namespace: str, identity_id: str) -> tuple[str, str] | None:
-    """What is wrong with an identity that an operator wrote, and how to mend it; None: nothing."""
-    if not NAMESPACE.fullmatch(namespace):
-        return (
-            f"The namespace {shown(namespace)} is not a letter followed by letters, digits, _ -.",
-            "Write the namespace's code, e.g. ECID or CRMID.",
-        )
-    if namespace == "ECID" and not is_ecid(identity_id):
-        return (f"The ECID {shown(identity_id)} is not 38 digits.", "Copy it whole, as text.")
-    if not (0 < len(identity_id) <= MAX_ID_LENGTH and identity_id.isprintable()):
-        return (
-            f"The id {shown(identity_id)} is not 1 to {MAX_ID_LENGTH} printable characters.",
-            "Write the id as the namespace's own system has it.",
-        )
-    return None
 
 
 def _keys(

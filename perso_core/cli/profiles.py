@@ -14,12 +14,13 @@ from msgspec import structs
 
 from perso_core.cli.definitions import everywhere, has_store, heard
 from perso_core.cli.files import settings_of, text_of
-from perso_core.cli.profile_file import ProfilePatch, identity_problem, patches_from_json
+from perso_core.cli.profile_file import ProfilePatch, patches_from_json
 from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.profile import Profile
 from perso_core.errors import BadProfileFile, PersoError
+from perso_core.imports.identity import identity_problem
 from perso_core.settings import Settings
 from perso_core.stores.telling import exported, told
 

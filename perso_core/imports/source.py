@@ -1,0 +1,135 @@
+"""A file as it is imported: in parts, from where an earlier run ended."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import IO, Any, Generic, Literal, Protocol, TypeVar, get_args
+
+from msgspec import Struct
+
+from perso_core.errors import BadImportFile
+from perso_core.imports.lines import Lines
+from perso_core.imports.refusal import Refusal, RowRefused
+
+Format = Literal["csv", "ndjson", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+_SUFFIXES: Mapping[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".parquet": "parquet",
+}
+HEAD_BYTES = 64 * 1024
+
+Row = TypeVar("Row")
+
+
+class Part(Struct, Generic[Row]):
+    """Some lines: rows, refusals and blank ones, together as many as there were."""
+
+    rows: list[Row]
+    refusals: list[Refusal]
+    blank: int = 0
+
+
+class Place(Struct, frozen=True):
+    """Up to where a file was read. Of Parquet offset and line are rows."""
+
+    offset: int
+    line: int
+    checksum: int = 0
+
+
+class Source(Protocol[Row]):
+    """A file that is read in parts."""
+
+    @property
+    def place(self) -> Place: ...
+
+    def resume(self, place: Place) -> bool:
+        """Go on from there. False: up to there it is another file."""
+        ...
+
+    def next(self, at_most: int) -> Part[Row] | None:
+        """The next lines; None: there are no more."""
+        ...
+
+
+class LineSource(Generic[Row]):
+    """CSV or NDJSON. header: whether the first line was read from `lines` already."""
+
+    def __init__(self, lines: Lines, row: Callable[[bytes], Row]) -> None:
+        self._lines = lines
+        self._row = row
+
+    @property
+    def place(self) -> Place:
+        return Place(self._lines.offset, self._lines.line, self._lines.checksum)
+
+    def resume(self, place: Place) -> bool:
+        if not self._lines.skip_to(place.offset) or self._lines.checksum != place.checksum:
+            return False
+        self._lines.line = place.line
+        return True
+
+    def next(self, at_most: int) -> Part[Row] | None:
+        first = self._lines.line + 1
+        lines = self._lines.next(at_most)
+        return read_lines(lines, first, self._row) if lines else None
+
+
+def read_lines(lines: Sequence[bytes | None], first: int, row: Callable[[bytes], Row]) -> Part[Row]:
+    """first: the number of the first of them."""
+    part: Part[Row] = Part([], [])
+    rows = part.rows
+    for number, line in enumerate(lines, first):
+        if line is not None and (not line or line.isspace()):
+            part.blank += 1
+            continue
+        try:
+            if line is None:
+                raise RowRefused("The line is too long for a row.")
+            rows.append(row(line))
+        except RowRefused as refused:
+            part.refusals.append(Refusal(number, str(refused)))
+    return part
+
+
+def read_rows(
+    given: Iterable[Mapping[str, Any]], first: int, row: Callable[[Mapping[str, Any]], Row]
+) -> Part[Row]:
+    """The same of rows that have columns."""
+    part: Part[Row] = Part([], [])
+    for number, columns in enumerate(given, first):
+        try:
+            part.rows.append(row(columns))
+        except RowRefused as refused:
+            part.refusals.append(Refusal(number, str(refused)))
+    return part
+
+
+def format_of(name: str, head: bytes) -> Format:
+    """By the file's name, or else by how it begins. Raises BadImportFile."""
+    if head.startswith(b"\x1f\x8b"):
+        raise BadImportFile(f"{name} is compressed.", fix="Unpack it first.")
+    lower = name.lower()
+    for suffix, found in _SUFFIXES.items():
+        if lower.endswith(suffix):
+            return found
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    return "ndjson" if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" else "csv"
+
+
+def name_of(file: IO[bytes], size: int, said: Sequence[str]) -> bytes:
+    """What a file is remembered by: its size, how it begins and ends, and what the command says of
+    it. `file` is left at its beginning."""
+    digest = hashlib.sha256("\0".join((*said, str(size))).encode())
+    digest.update(file.read(HEAD_BYTES))
+    # Of Parquet the end tells what is in it; the checksum of what was read tells the rest.
+    file.seek(max(0, size - HEAD_BYTES))
+    digest.update(file.read(HEAD_BYTES))
+    file.seek(0)
+    return digest.digest()

@@ -1,0 +1,84 @@
+"""Rows of texts: CSV with a header line. One line is one row, so that a bad one spoils no other."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+
+from perso_core.definitions.finding import nearest
+from perso_core.errors import BadImportFile
+from perso_core.imports.refusal import RowRefused, shown
+
+DELIMITERS = (",", ";", "\t")
+MAX_COLUMNS = 1_000
+
+
+class Header:
+    """The columns of a file, and how its lines are taken apart."""
+
+    def __init__(self, line: bytes | None) -> None:
+        """Raises BadImportFile."""
+        text = _header_text(line)
+        # The delimiter of most columns; of none a comma.
+        self.delimiter = max(DELIMITERS, key=text.count)
+        try:
+            cells = _quoted(text, self.delimiter)
+        except RowRefused as refused:
+            raise BadImportFile(f"line 1: {refused}", fix="Mend the first line.") from None
+        self.columns = [cell.strip() for cell in cells]
+        if len(self.columns) > MAX_COLUMNS:
+            raise BadImportFile(
+                f"line 1 has {len(self.columns):,} columns.", fix=f"Keep at most {MAX_COLUMNS:,}."
+            )
+        twice = [name for name in self.columns if self.columns.count(name) > 1]
+        if twice:
+            raise BadImportFile(f"The column {shown(twice[0])} stands twice.", fix="Keep one.")
+
+    def cells(self, line: bytes) -> list[str]:
+        """One line's cells, as many as there are columns. Raises RowRefused."""
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            byte = line[error.start]
+            raise RowRefused(
+                f"The line is not UTF-8 (byte 0x{byte:02x}). Save the file as UTF-8."
+            ) from None
+        found = _quoted(text, self.delimiter) if '"' in text else text.split(self.delimiter)
+        if len(found) != len(self.columns):
+            raise RowRefused(
+                f"The line has {len(found):,} cells, the first line {len(self.columns):,} columns."
+                " Put cells with a delimiter in them in quotes; a row is one line."
+            )
+        return found
+
+
+def refuse_unknown(columns: Sequence[str], known: Sequence[str]) -> None:
+    """Raises BadImportFile for a column that nobody reads."""
+    for name in columns:
+        if name not in known:
+            near = nearest(name, known)
+            raise BadImportFile(
+                f"There is no column {shown(name)}.",
+                fix=f"Write {near}." if near else f"The columns are {', '.join(known)}.",
+            )
+
+
+def _header_text(line: bytes | None) -> str:
+    if not line:
+        raise BadImportFile(
+            "The first line is empty or too long.", fix="Name the columns there, e.g. namespace,id."
+        )
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise BadImportFile("The first line is not UTF-8.", fix="Save the file as UTF-8.") from None
+
+
+def _quoted(text: str, delimiter: str) -> list[str]:
+    """Raises RowRefused."""
+    try:
+        (cells,) = csv.reader([text], delimiter=delimiter, strict=True)
+    except (csv.Error, ValueError) as error:
+        told = error if isinstance(error, csv.Error) else "it is no one row"
+        raise RowRefused(f'The quotes of the line are amiss: {told}. Write "" for one.') from None
+    return cells

@@ -1,0 +1,96 @@
+"""What a row of an attribute file says, and what is told of one that says it wrongly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perso_core.definitions.schema import Field, Schema, field_types
+from perso_core.errors import BadImportFile
+from perso_core.imports.patches import patch_in_columns, patch_in_csv, patch_in_json
+from perso_core.imports.refusal import RowRefused
+from perso_core.imports.table import Header
+from perso_core.pql.fields import KNOWN, FieldType
+
+HEAD = "namespace,id,loyalty.tier,loyalty.points:number,vip:boolean,tags:json"
+
+
+def csv(header: str, line: str, profile: FieldType = KNOWN.profile) -> Any:
+    return patch_in_csv(Header(header.encode()), profile, "")(line.encode())
+
+
+def test_a_column_is_a_path_and_an_empty_cell_says_nothing() -> None:
+    row = csv(HEAD, 'CRMID,4711,gold,1200,true,"[1, ""a""]"')
+
+    assert row == (
+        "CRMID",
+        "4711",
+        {"loyalty": {"tier": "gold", "points": 1200}, "vip": True, "tags": [1, "a"]},
+    )
+    assert csv(HEAD, "CRMID,4711,,,,") == ("CRMID", "4711", {})
+
+
+def test_null_as_json_removes_an_attribute() -> None:
+    assert csv("namespace,id,tier:json", "CRMID,1,null")[2] == {"tier": None}
+
+
+def test_a_cell_is_text_unless_the_column_or_the_schema_says_otherwise() -> None:
+    schema = Schema(profile=(Field(path="points", type="number"), Field(path="zip", type="text")))
+    typed = field_types(schema).profile
+
+    assert csv("namespace,id,points,zip", "CRMID,1,12,0123")[2] == {"points": "12", "zip": "0123"}
+    assert csv("namespace,id,points,zip", "CRMID,1,12,0123", typed)[2] == {
+        "points": 12,
+        "zip": "0123",
+    }
+
+
+def test_json_is_as_profile_put_takes_it() -> None:
+    line = b'{"identity": {"namespace": "CRMID", "id": "1"}, "attributes": {"a": null, "b": [1]}}'
+
+    assert patch_in_json(line) == ("CRMID", "1", {"a": None, "b": [1]})
+
+
+def test_a_column_of_parquet_has_its_own_kind_and_null_says_nothing() -> None:
+    patch = patch_in_columns(["id", "a.b", "c"], KNOWN.profile, "CRMID")
+
+    assert patch({"id": "1", "a.b": 3, "c": None}) == ("CRMID", "1", {"a": {"b": 3}})
+    with pytest.raises(RowRefused, match="no text"):
+        patch({"id": 4711, "a.b": 3, "c": None})
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("CRMID,1,,12a,,", "loyalty.points is"),
+        ("CRMID,1,,01,,", "which is no number"),
+        ("CRMID,1,,,yes,", "neither true nor false"),
+        ("CRMID,1,,,,[1", "tags is no JSON"),
+        ("CRMID,1,,1e999,,", "loyalty.points is no JSON"),
+        ("CRMID, 1,,,,", "begins or ends with a space"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(line: str, why: str) -> None:
+    with pytest.raises(RowRefused) as refused:
+        csv(HEAD, line)
+
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ("namespace,id", "no column of an attribute"),
+        ("id,a", "give --namespace"),
+        ("namespace,id,a b", "no path of an attribute"),
+        ("namespace,id,externalAudience.risk", "no path of an attribute"),
+        ("namespace,id,a,a.b", "is part of another"),
+        ("namespace,id,a:int", "Write one of text, number, boolean, json"),
+    ],
+)
+def test_columns_that_are_amiss_are_told_before_any_row_is_read(header: str, why: str) -> None:
+    with pytest.raises(BadImportFile) as fault:
+        csv(header, "")
+
+    assert why in str(fault.value)

@@ -1,0 +1,219 @@
+"""What a row of a membership file says, and what is told of one that says it wrongly."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from perso_core.definitions.audience import Audience
+from perso_core.definitions.external import with_membership_rule
+from perso_core.errors import BadImportFile
+from perso_core.imports.expiry import expiry_ms
+from perso_core.imports.memberships import (
+    ENDED,
+    Defaults,
+    Member,
+    Memberships,
+    stated_in_columns,
+    stated_in_csv,
+    stated_in_json,
+)
+from perso_core.imports.refusal import RowRefused
+from perso_core.imports.source import format_of
+from perso_core.imports.table import Header
+from tests.building import DAY_MS, NOON_MS
+
+AUDIENCES = [
+    with_membership_rule(
+        Audience(id="a-risk", name="Risk", pql="", alias="risk", source="external")
+    ),
+    with_membership_rule(
+        Audience(id="a-vip", name="VIP", pql="", source="external", membership_days=7)
+    ),
+    Audience(id="a-gold", name="Gold", pql="a = 1"),
+]
+NOBODY = Defaults()
+
+
+def csv(header: str, line: str, defaults: Defaults = NOBODY) -> Member:
+    checked = Memberships(AUDIENCES, defaults=defaults, now_ms=NOON_MS)
+    return checked.member(stated_in_csv(Header(header.encode()), defaults)(line.encode()))
+
+
+def ndjson(**row: object) -> Member:
+    checked = Memberships(AUDIENCES, defaults=NOBODY, now_ms=NOON_MS)
+    return checked.member(stated_in_json(json.dumps(row).encode()))
+
+
+def test_a_row_names_who_which_audience_and_until_when() -> None:
+    row = csv("namespace,id,audience,expires", "CRMID,4711,a-risk,1890000000000")
+
+    assert row == ("CRMID", "4711", "a-risk", 1_890_000_000_000)
+
+
+@pytest.mark.parametrize("word", ["a-risk", "risk", "Risk"])
+def test_an_audience_is_named_by_id_alias_or_name(word: str) -> None:
+    assert csv("namespace,id,audience", f"CRMID,4711,{word}")[2] == "a-risk"
+
+
+def test_columns_may_stand_in_any_order_and_case_and_have_other_delimiters() -> None:
+    for header, line in (
+        ("Audience;ID;Namespace", "risk;4711;CRMID"),
+        ("audience\tid\tnamespace", "risk\t4711\tCRMID"),
+        ('"audience","id","namespace"', 'risk,"4711",CRMID'),
+    ):
+        assert csv(header, line)[:3] == ("CRMID", "4711", "a-risk")
+
+
+def test_what_rows_leave_out_the_command_may_say() -> None:
+    assert csv("id", "4711", Defaults("CRMID", "risk"))[:3] == ("CRMID", "4711", "a-risk")
+    assert csv("id,audience", "4711,VIP", Defaults("CRMID", "risk"))[2] == "a-vip"
+
+
+def test_without_an_expiry_a_membership_lasts_as_its_audience_says() -> None:
+    assert csv("namespace,id,audience", "CRMID,1,risk")[3] == NOON_MS + 30 * DAY_MS
+    assert csv("namespace,id,audience,expires", "CRMID,1,VIP,")[3] == NOON_MS + 7 * DAY_MS
+    assert ndjson(namespace="CRMID", id="1", audience="VIP")[3] == NOON_MS + 7 * DAY_MS
+
+
+def test_exited_ends_a_membership_whatever_its_expiry() -> None:
+    header = "namespace,id,audience,expires,status"
+
+    assert csv(header, "CRMID,1,risk,1890000000000,exited")[3] == ENDED
+    assert csv(header, "CRMID,1,risk,1890000000000,realized")[3] == 1_890_000_000_000
+
+
+def test_json_has_the_identity_as_profile_put_has_it_or_flat() -> None:
+    flat = ndjson(namespace="CRMID", id="1", audience="risk", expires=1_890_000_000_000)
+    nested = ndjson(
+        identity={"namespace": "CRMID", "id": "1"}, audience="risk", expires="2029-11-22T00:00:00Z"
+    )
+
+    assert flat == nested
+
+
+def test_a_row_of_parquet_has_instants_of_its_own() -> None:
+    from datetime import UTC, datetime
+
+    row = {"namespace": "CRMID", "id": "1", "audience": "risk"}
+
+    stated = stated_in_columns({**row, "expires": datetime(2029, 11, 22, tzinfo=UTC)})
+
+    assert Memberships(AUDIENCES, defaults=NOBODY, now_ms=0).member(stated)[3] == 1_890_000_000_000
+    with pytest.raises(RowRefused, match="no instant"):
+        stated_in_columns({**row, "expires": 1.5})
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("1890000000000", 1_890_000_000_000),
+        ("2029-11-22T00:00:00Z", 1_890_000_000_000),
+        ("2029-11-22t02:00:00.0009+02:00", 1_890_000_000_000),
+        ("2029-11-22 00:00:00.123456789Z", 1_890_000_000_123),
+        ("1970-01-01T00:00:00Z", 0),
+    ],
+)
+def test_an_expiry_is_epoch_milliseconds_or_an_instant_with_its_zone(text: str, ms: int) -> None:
+    assert expiry_ms(text) == ms
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1890000000", "are these seconds?"),
+        ("0", "are these seconds?"),
+        ("999999999999999", "after the year 9999"),
+        ("2029-11-21", "no instant"),
+        ("2029-11-21T10:40:00", "no instant"),
+        ("2029-02-30T10:40:00Z", "on no calendar"),
+        ("tomorrow", "no instant"),
+        ("-1", "no instant"),
+    ],
+)
+def test_an_expiry_that_may_mean_something_else_is_refused(text: str, why: str) -> None:
+    with pytest.raises(RowRefused) as refused:
+        expiry_ms(text)
+
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("CRMID,4711,a-gold", "has a rule, which decides alone"),
+        ("CRMID,4711,a-rsk", "Write a-risk."),
+        ("CRMID,4711,", "names no audience"),
+        ("CRMID, 4711,risk", "begins or ends with a space"),
+        ("CRMID,,risk", "is not 1 to 256 printable"),
+        ("CRM ID,4711,risk", "The namespace"),
+        ("ECID,4711,risk", "is not 38 digits"),
+        ("CRMID,4711", "The line has 2 cells, the first line 3 columns."),
+        ("CRMID,4711,risk,more", "The line has 4 cells"),
+        ('CRMID,"4711,risk', "quotes"),
+    ],
+)
+def test_a_row_that_is_refused_is_told_why_and_what_to_write(line: str, why: str) -> None:
+    with pytest.raises(RowRefused) as refused:
+        csv("namespace,id,audience", line)
+
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"namespace": "CRMID", "id": 4711, "audience": "risk"}, "Expected `str`, got `int`"),
+        ({"namespace": "CRMID", "id": "1", "audience": "risk", "until": 1}, "unknown field"),
+        ({"namespace": "CRMID", "id": "1", "audience": "risk", "status": "x"}, "Invalid enum"),
+    ],
+)
+def test_json_of_another_shape_is_refused(row: dict[str, object], why: str) -> None:
+    with pytest.raises(RowRefused) as refused:
+        ndjson(**row)
+
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ("namespace,id,audiance", "Write audience."),
+        ("namespace,id", "There is no column audience."),
+        ("id,audience", "give --namespace"),
+        ("namespace,id,id,audience", "stands twice"),
+        ("", "first line is empty"),
+    ],
+)
+def test_columns_that_are_amiss_are_told_before_any_row_is_read(header: str, why: str) -> None:
+    with pytest.raises(BadImportFile) as fault:
+        csv(header, "")
+
+    assert why in str(fault.value)
+
+
+def test_where_no_audience_is_external_nothing_can_be_imported() -> None:
+    with pytest.raises(BadImportFile, match="No audience is external"):
+        Memberships(AUDIENCES[2:], defaults=NOBODY, now_ms=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "found"),
+    [
+        ("a.csv", b"{", "csv"),
+        ("a.JSONL", b"", "ndjson"),
+        ("a", b'\xef\xbb\xbf {"id"', "ndjson"),
+        ("a", b"PAR1", "parquet"),
+        ("a.txt", b"namespace,id", "csv"),
+    ],
+)
+def test_a_format_is_told_by_the_name_or_by_how_the_file_begins(
+    name: str, head: bytes, found: str
+) -> None:
+    assert format_of(name, head) == found
+
+
+def test_a_compressed_file_is_to_be_unpacked_first() -> None:
+    with pytest.raises(BadImportFile, match="compressed"):
+        format_of("members.csv.gz", b"\x1f\x8b\x08")
