@@ -218,8 +218,12 @@ class Perso(InProcessSite):
         and on any other identity as every datastream's servers know it. False: the visitor said
         no to being kept, so nothing was. Raises BadAttributes, StoreUnavailable."""
         check_attributes(attributes)
+        return await self.patch(self._keys_of(identity), attributes)
+
+    async def patch(self, keys: Sequence[str], attributes: Mapping[str, Any]) -> bool:
+        """The same under these keys, of attributes that were checked."""
         permitted = True
-        for key in self._keys_of(identity):
+        for key in keys:
             answer = await self._admission.decide(
                 Interaction(
                     profile_key=await self._graph.canonical(key),
@@ -231,6 +235,11 @@ class Perso(InProcessSite):
             await self._drain.durable(answer.sequence)
             permitted &= answer.permitted
         return permitted
+
+    @property
+    def imports(self) -> SqliteStore:
+        """The store, as whoever imports needs it."""
+        return self._store
 
     async def everything(self, identity: Identity) -> Mapping[str, Whole]:
         """All that is stored of an identity and of those that are one person with it, by key.

@@ -126,3 +126,15 @@ def import_segments(arguments: argparse.Namespace) -> int:
     from perso_core.cli.import_segments import segments as run
 
     return run(arguments)
+
+
+def import_audience(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.import_rows import audience as run
+
+    return run(arguments)
+
+
+def import_attributes(arguments: argparse.Namespace) -> int:
+    from perso_core.cli.import_rows import attributes as run
+
+    return run(arguments)

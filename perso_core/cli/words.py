@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from perso_core.cli import running
+from perso_core.cli import running, words_rows
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -414,13 +414,14 @@ def _add_doctor(commands: _Commands[_Parser]) -> None:
 def _add_import(commands: _Commands[_Parser]) -> None:
     group = commands.add_parser(
         "import",
-        help="Bring definitions from elsewhere.",
-        description="Bring definitions from elsewhere.",
-        epilog="Example: perso import segments export.json",
+        help="Bring definitions, memberships or attributes from elsewhere.",
+        description="Bring definitions, memberships or attributes from elsewhere.",
+        epilog="Example: perso import audience members.csv",
         allow_abbrev=False,
     )
+    verbs = group.add_subparsers(metavar="VERB", required=True)
     parser = _command(
-        group.add_subparsers(metavar="VERB", required=True),
+        verbs,
         "segments",
         running.import_segments,
         does="Make audiences of the segment definitions that Adobe's API answered, and report on "
@@ -446,3 +447,20 @@ def _add_import(commands: _Commands[_Parser]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="report as JSON")
     _takes_settings(parser)
+    members = _command(
+        verbs,
+        "audience",
+        running.import_audience,
+        does=words_rows.AUDIENCE,
+        example="perso import audience members.csv --namespace CRMID --audience churn-risk",
+    )
+    attributes = _command(
+        verbs,
+        "attributes",
+        running.import_attributes,
+        does=words_rows.ATTRIBUTES,
+        example="perso import attributes customers.ndjson --report refused.csv",
+    )
+    for rows in (members, attributes):
+        words_rows.takes_rows(rows, memberships=rows is members)
+        _takes_settings(rows)

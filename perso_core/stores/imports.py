@@ -18,8 +18,8 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     began_ms: when its first run began: who was erased since is passed over, and a row without an
     expiry counts from then. offset, line: up to where it is read; of Parquet both are rows.
-    checksum: of the bytes up to offset. kept, removed, refused, withheld: rows; withheld are those
-    of visitors who may not be kept. done: to its end.
+    checksum: of the bytes up to offset. kept, removed, refused: lines. withheld: memberships of
+    visitors who may not be kept, of those lines. done: to its end.
     """
 
     began_ms: int
@@ -63,15 +63,7 @@ def progress_from(record: bytes) -> Progress:
         ) from None
 
 
-def without(progress: Progress, batch: Batch, withheld: frozenset[str]) -> Progress:
-    """The progress with the rows of these keys counted as withheld."""
-    if not withheld:
-        return progress
-    held_back = [until_ms for key, _, until_ms in batch.rows if key in withheld]
-    ending = sum(until_ms <= batch.now_ms for until_ms in held_back)
-    return structs.replace(
-        progress,
-        withheld=progress.withheld + len(held_back),
-        removed=progress.removed - ending,
-        kept=progress.kept - (len(held_back) - ending),
-    )
+def with_withheld(progress: Progress, batch: Batch, withheld: frozenset[str]) -> Progress:
+    """The progress with the rows of these keys counted."""
+    number = sum(key in withheld for key, _, _ in batch.rows) if withheld else 0
+    return structs.replace(progress, withheld=progress.withheld + number)

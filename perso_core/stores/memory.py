@@ -28,7 +28,7 @@ from perso_core.stores.batch import (
     with_imported,
 )
 from perso_core.stores.clock import Clock, system_clock_ms
-from perso_core.stores.imports import Batch, Progress, without
+from perso_core.stores.imports import Batch, Progress, with_withheld
 from perso_core.stores.links import NOT_JOINED, Joined, Joining, Link
 from perso_core.stores.protocol import (
     ClockMark,
@@ -220,7 +220,7 @@ class MemoryStore:
                 self._import(key, audience_id, until_ms, batch.now_ms)
                 self._announce(key, imported=True)
         if batch.progress is not None:
-            self._database.files[batch.name] = without(batch.progress, batch, withheld)
+            self._database.files[batch.name] = with_withheld(batch.progress, batch, withheld)
         return withheld
 
     def _import(self, key: str, audience_id: str, until_ms: int, now_ms: int) -> None:

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import apsw
+
 from perso_core.decision.identity import Identity
 from perso_core.decision.retention import Retention
 from perso_core.definitions.document import Definitions
@@ -44,6 +46,7 @@ from perso_core.stores.surroundings import refuse_unsafe
 _log = logging.getLogger("perso.stores")
 
 Result = TypeVar("Result")
+_SWEPT_AT_ONCE = 2_000
 
 
 class SqliteStore:
@@ -183,6 +186,22 @@ class SqliteStore:
                 lambda connection: imports.keep_progress(connection, name, progress)
             )
         )
+
+    async def sweep_imported(self, ended_ms: int) -> None:
+        """Remove memberships that ended before, a part at a time, so that others get between; and
+        the announcements, which name people: call it once everybody heard them."""
+        after: tuple[str, str] | None = ("", "")
+        if not await self._read(lambda: self._reader.has_ended(ended_ms)):
+            after = None
+        while after is not None:
+            after = await self._swept(after, ended_ms)
+        await self._write(lambda: self._writer.in_transaction(imports.forget_announcements))
+
+    async def _swept(self, after: tuple[str, str], ended_ms: int) -> tuple[str, str] | None:
+        def sweep(connection: apsw.Connection) -> tuple[str, str] | None:
+            return imports.sweep(connection, after, ended_ms=ended_ms, limit=_SWEPT_AT_ONCE)
+
+        return await self._write(lambda: self._writer.in_transaction(sweep))
 
     async def close(self) -> None:
         """Finish what was asked for, checkpoint, close. A second call does nothing."""

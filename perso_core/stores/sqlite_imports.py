@@ -12,7 +12,7 @@ from perso_core.decision.consent import refused
 from perso_core.decision.membership import ImportedMembership
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.batch import erasure_mark
-from perso_core.stores.imports import Batch, Progress, progress_from, progress_record, without
+from perso_core.stores.imports import Batch, Progress, progress_from, progress_record, with_withheld
 from perso_core.stores.record import consent_from_record
 
 # Announcements kept for those who poll; who sleeps through more reads every profile again.
@@ -45,7 +45,7 @@ def keep(connection: apsw.Connection, batch: Batch) -> frozenset[str]:
         told = [key for key in keys if key not in withheld] if batch.tell else None
         announce(connection, told)
     if batch.progress is not None:
-        keep_progress(connection, batch.name, without(batch.progress, batch, withheld))
+        keep_progress(connection, batch.name, with_withheld(batch.progress, batch, withheld))
     return withheld
 
 
@@ -145,6 +145,14 @@ def keep_progress(connection: apsw.Connection, name: bytes, progress: Progress) 
         "DELETE FROM imported_file WHERE sequence <= (SELECT max(sequence) FROM imported_file) - ?",
         (KEPT_FILES,),
     )
+
+
+def has_ended(connection: apsw.Connection, ended_ms: int) -> bool:
+    """Whether sweep would find anything. O(rows), 0.1 s for a million."""
+    found: int = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM imported WHERE until_ms < ?)", (ended_ms,)
+    ).get
+    return found == 1
 
 
 def sweep(

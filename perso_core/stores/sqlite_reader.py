@@ -41,6 +41,7 @@ from perso_core.stores.sqlite_expiry import Aged, aged
 from perso_core.stores.sqlite_file import bring_up_to_date, reading_connection, unavailable
 from perso_core.stores.sqlite_imports import (
     announced,
+    has_ended,
     imported_of,
     last_announced,
     progress_of,
@@ -209,6 +210,11 @@ class Reader:
         if self._connection is not None:
             never_closed(self._connection)
             self._connection = None
+
+    def has_ended(self, ended_ms: int) -> bool:
+        """Whether an imported membership ended before."""
+        with self._opened() as connection:
+            return has_ended(connection, ended_ms)
 
     def close(self) -> None:
         with unavailable(self._path):

@@ -179,7 +179,7 @@ async def test_how_far_a_file_is_is_kept_with_its_rows(importing: ImportingStore
 
     assert await importing.progress(b"another") is None
     assert await importing.progress(b"file") == Progress(
-        began_ms=NOON_MS, offset=9, line=3, kept=1, removed=0, withheld=2
+        began_ms=NOON_MS, offset=9, line=3, kept=2, removed=1, withheld=2
     )
 
 

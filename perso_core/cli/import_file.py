@@ -1,0 +1,184 @@
+"""A file on its way in: opened, resumed where an earlier run ended, its refusals reported."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import fcntl
+import os
+import stat
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Generic, TypeVar
+
+from msgspec import Struct, structs
+
+from perso_core.cli.progress import Progress as Told
+from perso_core.cli.terminal import shown
+from perso_core.errors import BadImportFile
+from perso_core.imports.refusal import Refusal
+from perso_core.imports.source import Format, Place, Source, format_of, name_of
+from perso_core.stores.imports import Progress
+
+Row = TypeVar("Row")
+# Lines that are read, put in order and written together.
+LINES_AT_ONCE = 50_000
+TOLD_REFUSALS = 20
+LOCK = "import.lock"
+
+# Keeps rows and how far the file is; gives back the latter with what only the store knows.
+Keep = Callable[[list[Row], Progress], Awaitable[Progress]]
+
+
+class Opened(Struct, frozen=True):
+    """path: as given. name: what the file is remembered by; empty: it cannot be read again."""
+
+    path: str
+    file: IO[bytes]
+    format: Format
+    size: int
+    name: bytes
+
+
+@contextmanager
+def opened(arguments: argparse.Namespace, said: list[str]) -> Iterator[Opened]:
+    """said: whatever else decides what becomes of the rows. Raises BadImportFile."""
+    path = arguments.file
+    try:
+        file = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115 closed below
+    except OSError as error:
+        raise BadImportFile(
+            f"{path}: {error.strerror}.", fix="Name a file that exists and that you may read."
+        ) from None
+    with file:
+        about = os.fstat(file.fileno())
+        if path == "-" or not stat.S_ISREG(about.st_mode):
+            yield Opened(path, file, arguments.format or "csv", 0, b"")
+            return
+        found = arguments.format or format_of(path, file.read(4_096))
+        file.seek(0)
+        name = name_of(file, about.st_size, [found, *said])
+        yield Opened(path, file, found, about.st_size, name)
+
+
+class Report:
+    """Refusals: the first to standard error, all of them to a file where one is named."""
+
+    def __init__(self, name: str, path: str | None, after_line: int) -> None:
+        """after_line: later refusals of the file are written anew. Raises OSError."""
+        self._name = name
+        self._told = 0
+        self._file = None if path is None else _continued(Path(path), after_line)
+        self._csv = None if self._file is None else csv.writer(self._file)
+
+    def add(self, refusals: list[Refusal]) -> None:
+        for refusal in refusals:
+            if self._told < TOLD_REFUSALS:
+                told = f"{self._name}:{refusal.line}: {refusal.reason}"
+                print(shown(told.replace("\n", " ")), file=sys.stderr)
+            self._told += 1
+            if self._csv is not None:
+                self._csv.writerow((refusal.line, refusal.reason))
+        if self._file is not None and refusals:
+            # Before the file's progress says that these lines are done.
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        more = self._told - TOLD_REFUSALS
+        if more > 0:
+            where = "" if self._file else " --report FILE writes them all."
+            print(f"… and {more:,} more refused.{where}", file=sys.stderr)
+        if self._file is not None:
+            self._file.close()
+
+
+def _continued(path: Path, after_line: int) -> IO[str]:
+    """The report without what it says of lines that are read again."""
+    kept = []
+    if after_line and path.exists():
+        with path.open(encoding="utf-8", newline="") as before:
+            kept = [row for row in csv.reader(before) if row[0].isdecimal()]
+    file = path.open("w", encoding="utf-8", newline="")
+    writer = csv.writer(file)
+    writer.writerow(("line", "reason"))
+    writer.writerows(row for row in kept if int(row[0]) <= after_line)
+    return file
+
+
+class Import(Struct, Generic[Row], frozen=True):
+    """One run. size: what the progress is told in, bytes or rows of Parquet."""
+
+    source: Source[Row]
+    keep: Keep[Row]
+    report: Report
+    size: int
+    # Whether a row ends something rather than giving it.
+    ends: Callable[[Row], bool]
+
+    async def run(self, progress: Progress) -> Progress:
+        """From where it is to the end. Raises what keeping raises."""
+        told = Told("bytes read" if self.size else "read")
+        part = await asyncio.to_thread(self.source.next, LINES_AT_ONCE)
+        while part is not None:
+            self.report.add(part.refusals)
+            ended = sum(map(self.ends, part.rows))
+            place = self.source.place
+            so_far = structs.replace(
+                progress,
+                offset=place.offset,
+                line=place.line,
+                checksum=place.checksum,
+                kept=progress.kept + len(part.rows) - ended,
+                removed=progress.removed + ended,
+                refused=progress.refused + len(part.refusals),
+            )
+            keeping = asyncio.ensure_future(self.keep(part.rows, so_far))
+            # The next lines are read while these are written.
+            part = await asyncio.to_thread(self.source.next, LINES_AT_ONCE)
+            progress = await keeping
+            told.tell(place.offset, max(self.size, place.offset))
+        return await self.keep([], structs.replace(progress, done=True))
+
+
+def started(known: Progress | None, source: Source[Any], *, now_ms: int) -> Progress | None:
+    """Where this run begins; None: `source` cannot go on from there, open it anew."""
+    if known is None:
+        return Progress(began_ms=now_ms)
+    place = Place(known.offset, known.line, known.checksum)
+    return known if source.resume(place) else None
+
+
+def summary(progress: Progress, ended: str) -> str:
+    """One line for people. ended: what becomes of rows that end something, `removed`."""
+    lines = progress.kept + progress.removed + progress.refused
+    told = [f"{progress.kept:,} in"]
+    if progress.removed:
+        told.append(f"{progress.removed:,} {ended}")
+    told.append(f"{progress.refused:,} refused")
+    words = f"{lines:,} row{'s' * (lines != 1)}: {', '.join(told)}."
+    if progress.withheld:
+        words += (
+            f" {progress.withheld:,} were passed over: these visitors refused to be kept, or were"
+            " erased since the import began."
+        )
+    return words
+
+
+@contextmanager
+def alone(data_dir: str) -> Iterator[None]:
+    """One import at a time: two of one file would take turns at saying how far it is."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    descriptor = os.open(Path(data_dir) / LOCK, flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise BadImportFile(
+            f"another import into {data_dir} is under way.", fix="Wait for it, or stop it."
+        ) from None
+    finally:
+        os.close(descriptor)

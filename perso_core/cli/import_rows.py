@@ -1,0 +1,320 @@
+"""`perso import audience` and `perso import attributes`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
+
+from perso_core.cli.definitions import everywhere, kept, nothing_defined
+from perso_core.cli.files import settings_of
+from perso_core.cli.import_file import Import, Opened, Report, alone, opened, started, summary
+from perso_core.decision.membership import EXITED_KEPT_MS
+from perso_core.definitions.document import Definitions
+from perso_core.definitions.finding import nearest, shown
+from perso_core.definitions.schema import field_types
+from perso_core.errors import BadImportFile, UnreadableRecord
+from perso_core.imports.keys import keys_of
+from perso_core.imports.lines import Lines
+from perso_core.imports.memberships import (
+    Defaults,
+    Member,
+    Memberships,
+    Stated,
+    stated_in_columns,
+    stated_in_csv,
+    stated_in_json,
+)
+from perso_core.imports.patches import Patch, patch_in_columns, patch_in_csv, patch_in_json
+from perso_core.imports.source import LineSource, Source
+from perso_core.imports.table import Header
+from perso_core.settings import Settings
+from perso_core.stores.imports import Progress
+
+if TYPE_CHECKING:
+    from perso_core.assembly import Perso
+    from perso_core.stores.protocol import ImportStore
+    from perso_core.stores.sqlite import SqliteStore
+
+# Patches that wait for one commit.
+GROUP = 128
+LOAD_TIMEOUT_MS = 10_000
+# Whether a server is there is looked up so often.
+LOOKED_EACH_S = 0.25
+
+
+def audience(arguments: argparse.Namespace) -> int:
+    """0: every row is in; 1: some were refused. Raises PersoErrors."""
+    settings = settings_of(arguments)
+    definitions = kept(settings).definitions
+    datastreams = _datastreams(arguments, definitions)
+    said = ["audience", arguments.namespace, arguments.audience, *datastreams]
+    with alone(settings.data_dir), opened(arguments, said) as file:
+        return asyncio.run(_memberships(arguments, file, definitions, settings))
+
+
+def attributes(arguments: argparse.Namespace) -> int:
+    """As audience."""
+    settings = settings_of(arguments)
+    definitions = kept(settings).definitions
+    said = ["attributes", arguments.namespace, *_datastreams(arguments, definitions)]
+    with alone(settings.data_dir), opened(arguments, said) as file:
+        return asyncio.run(_attributes(arguments, file, definitions, settings))
+
+
+def _datastreams(arguments: argparse.Namespace, definitions: Definitions) -> list[str]:
+    """Those that were asked for; none: all. Raises BadImportFile."""
+    known = [one.id for one in definitions.datastreams]
+    for datastream_id in arguments.datastream:
+        if datastream_id not in known:
+            near = nearest(datastream_id, known)
+            raise BadImportFile(
+                f"there is no datastream {shown(datastream_id)}.",
+                fix=f"Write {near}." if near else f"There are {', '.join(known)}.",
+            )
+    return sorted(arguments.datastream)
+
+
+# ---- memberships --------------------------------------------------------------
+
+
+async def _memberships(
+    arguments: argparse.Namespace, file: Opened, definitions: Definitions, settings: Settings
+) -> int:
+    from perso_core.assembly import DATABASE, system_clock_ms
+    from perso_core.stores.sqlite import open_sqlite
+    from perso_core.worker.importing import Importer
+
+    store = await open_sqlite(
+        Path(settings.data_dir) / DATABASE, max_events=settings.max_events_per_profile
+    )
+    try:
+        before = await _known(store, file, arguments)
+        now_ms = system_clock_ms()
+        began_ms = before.began_ms if before else now_ms
+
+        def source() -> Source[Member]:
+            return _membership_source(arguments, file, definitions, began_ms)
+
+        start = await _start(source, file, before, now_ms)
+        if start is None:
+            return 0
+        place, reading = start
+        importer = Importer(store, system_clock_ms, _Beside(settings))
+        keys = keys_of(definitions, _datastreams(arguments, definitions))
+
+        async def keep(members: list[Member], progress: Progress) -> Progress:
+            rows = [
+                (key, audience_id, until_ms)
+                for namespace, identity, audience_id, until_ms in members
+                for key in keys(namespace, identity)
+            ]
+            return await importer.keep(
+                rows, began_ms=place.began_ms, name=file.name, progress=progress
+            )
+
+        report = Report(file.path, arguments.report, place.line)
+        try:
+            run = Import(reading, keep, report, file.size, lambda row: row[3] <= system_clock_ms())
+            done = await run.run(place)
+        finally:
+            report.close()
+        await _live(store, settings)
+        await store.sweep_imported(now_ms - EXITED_KEPT_MS)
+    finally:
+        await store.close()
+    print(summary(done, "ended"))
+    return 1 if done.refused else 0
+
+
+def _membership_source(
+    arguments: argparse.Namespace, file: Opened, definitions: Definitions, began_ms: int
+) -> Source[Member]:
+    """Raises BadImportFile."""
+    defaults = Defaults(arguments.namespace, arguments.audience)
+    checked = Memberships(definitions.audiences, defaults=defaults, now_ms=began_ms)
+    if file.format == "parquet":
+        from perso_core.imports.parquet import ParquetSource
+
+        def member(columns: Mapping[str, Any]) -> Member:
+            return checked.member(stated_in_columns(columns))
+
+        return ParquetSource(file.path, lambda names: member)
+    lines = Lines(file.file)
+    stated: Callable[[bytes], Stated] = stated_in_json
+    if file.format == "csv":
+        stated = stated_in_csv(Header(_first(lines)), defaults)
+    return LineSource(lines, lambda line: checked.member(stated(line)))
+
+
+# ---- attributes ---------------------------------------------------------------
+
+
+async def _attributes(
+    arguments: argparse.Namespace, file: Opened, definitions: Definitions, settings: Settings
+) -> int:
+    from perso_core.assembly import open_perso, system_clock_ms
+
+    patient = structs.replace(settings, load_timeout_ms=LOAD_TIMEOUT_MS)
+    async with open_perso(patient, announce=True) as perso:
+        before = await _known(perso.imports, file, arguments)
+        now_ms = system_clock_ms()
+
+        def source() -> Source[Patch]:
+            return _patch_source(arguments, file, definitions)
+
+        start = await _start(source, file, before, now_ms)
+        if start is None:
+            return 0
+        place, reading = start
+        keys = keys_of(definitions, _datastreams(arguments, definitions))
+
+        async def keep(patches: list[Patch], progress: Progress) -> Progress:
+            withheld = 0
+            for group in _groups(patches, min(GROUP, settings.journal_limit)):
+                withheld += await _patched(perso, group, keys, place.began_ms)
+            found = structs.replace(progress, withheld=progress.withheld + withheld)
+            if file.name:
+                await perso.imports.keep_progress(file.name, found)
+            return found
+
+        report = Report(file.path, arguments.report, place.line)
+        try:
+            done = await Import(reading, keep, report, file.size, lambda _: False).run(place)
+        finally:
+            report.close()
+        version = await perso.announce_again()
+    if version is not None:
+        await everywhere(version, settings)
+    print(summary(done, ""))
+    return 1 if done.refused else 0
+
+
+async def _patched(
+    perso: Perso,
+    group: Sequence[Patch],
+    keys: Callable[[str, str], Sequence[str]],
+    began_ms: int,
+) -> int:
+    """Together, so that they share a commit. Returns under how many keys nothing was kept."""
+    all_keys = [keys(namespace, identity) for namespace, identity, _ in group]
+    asked = [key for some in all_keys for key in some]
+    withheld = await perso.imports.withheld(asked, since_ms=began_ms)
+    await asyncio.gather(
+        *(
+            perso.patch([key for key in some if key not in withheld], attributes)
+            for some, (_, _, attributes) in zip(all_keys, group, strict=True)
+        )
+    )
+    return len(withheld)
+
+
+def _groups(patches: Sequence[Patch], at_most: int) -> list[list[Patch]]:
+    """In order, nobody twice in a group: patches of one profile are applied one by one."""
+    groups: list[list[Patch]] = []
+    seen: set[tuple[str, str]] = set()
+    for patch in patches:
+        who = patch[:2]
+        if not groups or len(groups[-1]) == at_most or who in seen:
+            groups.append([])
+            seen = set()
+        groups[-1].append(patch)
+        seen.add(who)
+    return groups
+
+
+def _patch_source(
+    arguments: argparse.Namespace, file: Opened, definitions: Definitions
+) -> Source[Patch]:
+    """Raises BadImportFile."""
+    profile = field_types(definitions.schema).profile
+    if file.format == "parquet":
+        from perso_core.imports.parquet import ParquetSource
+
+        return ParquetSource(
+            file.path, lambda names: patch_in_columns(names, profile, arguments.namespace)
+        )
+    lines = Lines(file.file)
+    if file.format == "ndjson":
+        return LineSource(lines, patch_in_json)
+    return LineSource(lines, patch_in_csv(Header(_first(lines)), profile, arguments.namespace))
+
+
+# ---- of both ------------------------------------------------------------------
+
+
+def _first(lines: Lines) -> bytes | None:
+    found = lines.next(1)
+    return found[0] if found else None
+
+
+async def _known(
+    store: ImportStore, file: Opened, arguments: argparse.Namespace
+) -> Progress | None:
+    """How far an earlier run came with this file; None: there was none, or it does not count."""
+    if not file.name or arguments.from_start:
+        return None
+    try:
+        return await store.progress(file.name)
+    except UnreadableRecord as fault:
+        print(f"{fault}", file=sys.stderr)
+        return None
+
+
+async def _start(
+    source: Callable[[], Source[Any]], file: Opened, before: Progress | None, now_ms: int
+) -> tuple[Progress, Source[Any]] | None:
+    """Where to begin, and the file there; None: it is imported already, and that was said."""
+    reading = source()
+    place = started(before, reading, now_ms=now_ms)
+    if place is None:
+        print("The file was changed since: it is imported from its start.", file=sys.stderr)
+        file.file.seek(0)
+        return Progress(began_ms=now_ms), source()
+    if place.done:
+        print(f"{file.path} is imported already; --from-start imports it again.")
+        print(summary(place, "ended"))
+        return None
+    if place.line and before is not None:
+        print(f"Going on after line {place.line:,}.", file=sys.stderr)
+    return place, reading
+
+
+class _Beside:
+    """Whether a server runs on the data directory, looked up now and then."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._data_dir = Path(settings.data_dir)
+        self._looked_s = float("-inf")
+        self._found = True
+
+    def __call__(self) -> bool:
+        from perso_core.stores.presence import serving
+
+        now_s = time.monotonic()
+        if now_s - self._looked_s > LOOKED_EACH_S:
+            self._looked_s, self._found = now_s, bool(serving(self._data_dir))
+        return self._found
+
+
+async def _live(store: SqliteStore, settings: Settings) -> None:
+    """Wait until every running server has taken over what was imported.
+    Raises NotInForceEverywhere."""
+    from perso_core.stores.presence import serving
+    from perso_core.stores.turn import turn
+
+    data_dir = Path(settings.data_dir)
+    if not serving(data_dir):
+        return
+    async with turn(data_dir):
+        stored = await store.definitions()
+        if stored is None:
+            raise nothing_defined(settings)
+        version = await store.save_definitions(stored.definitions, saved_ms=stored.saved_ms)
+    await everywhere(version, settings)

@@ -1,0 +1,68 @@
+"""Rows of an import on their way into the store, beside servers that write to it, too."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from perso_core.stores.imports import Batch, Progress, Row, with_withheld
+from perso_core.stores.protocol import ImportStore
+
+# Beside servers a transaction holds the writer so long, and as long as that it is let go: their
+# commits get in between.
+HELD_S = 0.008
+_FIRST, _FEWEST, _MOST = 500, 50, 4_000
+
+
+class Importer(Struct):
+    """Writes rows in transactions. beside: whether others write to the store now; alone, all rows
+    given at once are one transaction. rows_at_once: how many fit into HELD_S, as far as is known.
+    """
+
+    store: ImportStore
+    clock_ms: Callable[[], int]
+    beside: Callable[[], bool]
+    rows_at_once: int = _FIRST
+
+    async def keep(
+        self, rows: Sequence[Row], *, began_ms: int, name: bytes = b"", progress: Progress
+    ) -> Progress:
+        """The rows in the order of their keys, of the same key and audience the last. How far the
+        file is, progress, is kept with the last of them. Returns it, with what was withheld.
+        Raises StoreUnavailable: then a part of the rows may be kept, and progress is not.
+        """
+        left = _in_order(rows)
+        while True:
+            beside = self.beside()
+            size = self.rows_at_once if beside else len(left)
+            now, left = left[:size], left[size:]
+            batch = Batch(
+                rows=now,
+                now_ms=self.clock_ms(),
+                began_ms=began_ms,
+                name=name,
+                progress=None if left or not name else progress,
+                tell=beside,
+            )
+            began_s = time.monotonic()
+            withheld = await self.store.import_memberships(batch)
+            taken_s = time.monotonic() - began_s
+            progress = with_withheld(progress, batch, withheld)
+            if not left:
+                return progress
+            if beside:
+                self._learn(len(now), taken_s)
+                await asyncio.sleep(taken_s)
+
+    def _learn(self, rows: int, taken_s: float) -> None:
+        fitting = int(rows * HELD_S / max(taken_s, 0.000_1))
+        self.rows_at_once = min(max(fitting, _FEWEST, rows // 2), _MOST, rows * 2)
+
+
+def _in_order(rows: Sequence[Row]) -> list[Row]:
+    """Neighbours in the table come together, which writes each of its pages once."""
+    last = {(key, audience_id): until_ms for key, audience_id, until_ms in rows}
+    return [(*pair, last[pair]) for pair in sorted(last)]

@@ -1,0 +1,157 @@
+"""`perso import audience | attributes`: rows of a file, whole or going on where it was stopped."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from perso_core.cli import import_file
+from perso_core.cli.import_file import Report, summary
+from perso_core.cli.import_rows import _groups
+from perso_core.definitions.toml_file import definitions_from_toml
+from perso_core.imports.patches import Patch
+from perso_core.imports.refusal import Refusal
+from perso_core.stores.imports import Progress
+from tests.cli.test_commands import ECID, perso, write
+from tests.definitions.whole import WHOLE
+from tests.journeys.server import prepare
+
+EXTERNAL = (
+    WHOLE + '[[audience]]\nid = "a-risk"\nname = "Risk"\nalias = "risk"\nsource = "external"\n'
+)
+HEAD = "namespace,id,audience,expires,status\n"
+LATER = "2100-01-01T00:00:00Z"
+
+
+def applied(directory: Path) -> None:
+    write(directory, EXTERNAL)
+    prepare(directory / ".perso", definitions_from_toml(EXTERNAL))
+
+
+def test_good_rows_are_in_and_the_others_are_told_by_line(tmp_path: Path) -> None:
+    applied(tmp_path)
+    rows = [f"ECID,{ECID},risk,{LATER},", "CRMID,4711,gold,,", "", f"CRMID,4711,risk,{LATER},"]
+    write(tmp_path, HEAD + "\n".join(rows) + "\n", "m.csv")
+
+    done = perso(tmp_path, "import", "audience", "m.csv", "--report", "refused.csv")
+    got = perso(tmp_path, "profile", "get", "ECID", ECID)
+    explained = perso(tmp_path, "audience", "explain", "risk", "--identity", f"ECID:{ECID}")
+
+    assert done.returncode == 1
+    assert done.stdout == "3 rows: 2 in, 1 refused.\n"
+    assert done.stderr == 'm.csv:3: The audience "gold" has a rule, which decides alone.\n'
+    with (tmp_path / "refused.csv").open(newline="") as report:
+        assert [row["line"] for row in csv.DictReader(report)] == ["3"]
+    assert json.loads(got.stdout)["memberships"]["a-risk"]["status"] == "realized"
+    assert "2100-01-01" in explained.stdout
+
+
+def test_a_file_that_is_in_already_changes_nothing(tmp_path: Path) -> None:
+    applied(tmp_path)
+    write(tmp_path, HEAD + f"ECID,{ECID},risk,,\n", "m.csv")
+    first = perso(tmp_path, "import", "audience", "m.csv")
+    before = perso(tmp_path, "profile", "export", "ECID", ECID).stdout
+
+    again = perso(tmp_path, "import", "audience", "m.csv")
+    after = perso(tmp_path, "profile", "export", "ECID", ECID).stdout
+
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert again.stdout.startswith("m.csv is imported already; --from-start imports it again.\n")
+    assert before == after
+    (imported,) = json.loads(after)["profiles"][0]["imported"]
+    assert imported["audience"] == "a-risk"
+    assert imported["until_ms"] - imported["since_ms"] <= 30 * 86_400_000
+
+
+def test_attributes_come_in_row_by_row(tmp_path: Path) -> None:
+    applied(tmp_path)
+    rows = [
+        {"identity": {"namespace": "ECID", "id": ECID}, "attributes": {"loyalty": {"tier": "x"}}},
+        {"identity": {"namespace": "ECID", "id": ECID}, "attributes": {"xEvent": []}},
+        {
+            "identity": {"namespace": "ECID", "id": ECID},
+            "attributes": {"loyalty": {"tier": "gold"}},
+        },
+    ]
+    write(tmp_path, "\n".join(map(json.dumps, rows)), "a.ndjson")
+
+    done = perso(tmp_path, "import", "attributes", "a.ndjson")
+    got = json.loads(perso(tmp_path, "profile", "get", "ECID", ECID).stdout)
+
+    assert (done.returncode, done.stdout) == (1, "3 rows: 2 in, 1 refused.\n")
+    assert "a.ndjson:2: attributes: xEvent is a reserved name." in done.stderr
+    assert got["attributes"] == {"loyalty": {"tier": "gold"}}
+    assert got["memberships"]["a-gold"]["status"] == "realized"
+
+
+def test_whoever_refused_is_passed_over_and_counted() -> None:
+    assert summary(Progress(began_ms=0, kept=2, withheld=1), "ended").startswith(
+        "2 rows: 2 in, 0 refused. 1 were passed over"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["nowhere.csv"], "No such file"),
+        (["."], "Is a directory"),
+        (["perso.toml", "--format", "csv"], "There is no column"),
+        (["perso.toml", "--datastream", "dema"], "Write demo"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_one_sentence(
+    tmp_path: Path, words: list[str], why: str
+) -> None:
+    applied(tmp_path)
+
+    done = perso(tmp_path, "import", "audience", *words)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: The file cannot be imported: ")
+    assert why in done.stderr
+
+
+def test_rows_may_come_by_standard_input(tmp_path: Path) -> None:
+    applied(tmp_path)
+
+    done = perso(
+        tmp_path,
+        *("import", "audience", "-", "--namespace", "ECID", "--audience", "risk"),
+        stdin=f"id\n{ECID}\n",
+    )
+
+    assert (done.returncode, done.stdout) == (0, "1 row: 1 in, 0 refused.\n")
+
+
+def test_a_report_goes_on_without_the_lines_that_are_read_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_file, "TOLD_REFUSALS", 1)
+    path = str(tmp_path / "refused.csv")
+    first = Report("m.csv", path, 0)
+    first.add([Refusal(2, "a"), Refusal(9, "b")])
+    first.close()
+
+    again = Report("m.csv", path, 5)
+    again.add([Refusal(9, "b, again")])
+    again.close()
+
+    with open(path, newline="") as report:
+        assert [tuple(row) for row in csv.reader(report)] == [
+            ("line", "reason"),
+            ("2", "a"),
+            ("9", "b, again"),
+        ]
+    assert "… and 1 more refused." in capsys.readouterr().err
+
+
+def test_patches_of_one_person_are_never_in_one_group() -> None:
+    patches: list[Patch] = [("N", who, {}) for who in "abac"]
+
+    assert [[who for _, who, _ in group] for group in _groups(patches, 2)] == [
+        ["a", "b"],
+        ["a", "c"],
+    ]
