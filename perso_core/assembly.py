@@ -56,6 +56,7 @@ from perso_core.worker.drain import Drain
 from perso_core.worker.everywhere import Everywhere
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.identity_graph import IdentityGraph
+from perso_core.worker.importing import Imports
 from perso_core.worker.people import People
 from perso_core.worker.refresh import Refresh, log_off, told_to_nobody
 from perso_core.worker.sweeping import Sweeper, retention_clock
@@ -108,6 +109,13 @@ class Perso(InProcessSite):
         self._everywhere = Everywhere(Path(settings.data_dir), self._announced)
         # Alone, this process knows what every browser was told.
         self._seen = engine.seen if settings.workers > 1 else None
+        self._imports = Imports(
+            store,
+            refresh,
+            patch=lambda key, attributes: self.patch([key], attributes),
+            clock_ms=clock_ms,
+            settled_s=2 * settings.news_interval_ms / 1_000 if settings.workers > 1 else 0,
+        )
         super().__init__(
             InProcessServices(
                 decide=admission.decide,
@@ -148,6 +156,7 @@ class Perso(InProcessSite):
                     current=self.profile_at,
                     forget=self.forget_everywhere,
                 ),
+                imports=self._imports,
             )
         )
 

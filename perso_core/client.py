@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -30,6 +30,10 @@ FIRST_PAUSE_S = 0.05
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # An erasure returns once every server has heard of it, at the latest after that.
 PRIVACY_TIMEOUT_S = 45.0
+JSON, NDJSON = "application/json", "application/x-ndjson"
+# The edge takes 1 MB of rows at once, and may have to wait for its disk.
+MAX_ROWS_BYTES = 1_000_000
+IMPORT_TIMEOUT_S = 60.0
 
 
 class EdgeRefused(PersoError):
@@ -126,6 +130,26 @@ class Erased(Struct, frozen=True):
     errors: tuple[Problem, ...] = ()
 
 
+class ImportRefusal(Struct, frozen=True):
+    """line: of the rows given, the first is 1. reason: what is wrong, and what to write."""
+
+    line: int
+    reason: str
+
+
+class Imported(Struct, frozen=True):
+    """kept, removed, refused: rows. withheld: of people who may not be kept. refusals: of each
+    body the first 100. errors: what failed; send all rows again, which changes nothing twice.
+    """
+
+    kept: int = 0
+    removed: int = 0
+    withheld: int = 0
+    refused: int = 0
+    refusals: tuple[ImportRefusal, ...] = ()
+    errors: tuple[Problem, ...] = ()
+
+
 class Client:
     """edge_url: where the edge is mounted. api_key, token: one of them, for an authenticated
     context; without either the edge answers as it would a browser. timeout_s: for a call with all
@@ -148,7 +172,7 @@ class Client:
         self._timeout_s = timeout_s
         self._given = session
         self._session: aiohttp.ClientSession | None = session
-        self._headers = {"Content-Type": "application/json"}
+        self._headers: dict[str, str] = {}
         if api_key is not None:
             self._headers["x-api-key"] = api_key
         if token is not None:
@@ -235,6 +259,37 @@ class Client:
         )
         return request_id, _decoded(status, answer, _PrivacyAnswer)
 
+    # ---- bringing ---------------------------------------------------------------
+
+    async def import_audience(self, rows: Iterable[Mapping[str, Any]]) -> Imported:
+        """Memberships of external audiences: `namespace`, `id`, `audience`, and where it is said
+        `expires` (epoch milliseconds, or an instant with its zone) and `status`. Live with the
+        answer. The credential has to have `import`. Raises EdgeRefused, EdgeUnreachable."""
+        return await self._import("import/audience", rows)
+
+    async def import_attributes(
+        self, rows: Iterable[tuple[str, str, Mapping[str, Any]]]
+    ) -> Imported:
+        """Merge patches of attributes: (namespace, id, patch) of each. As import_audience."""
+        return await self._import(
+            "import/attributes",
+            (
+                {"identity": {"namespace": namespace, "id": text}, "attributes": patch}
+                for namespace, text, patch in rows
+            ),
+        )
+
+    async def _import(self, action: str, rows: Iterable[Mapping[str, Any]]) -> Imported:
+        """In as many calls as the edge's limit asks for."""
+        whole, line = Imported(), 0
+        for body, lines in _bodies(rows):
+            _, status, answer = await self._exchanged(
+                action, body, secrets.token_hex(16), NDJSON, max(self._timeout_s, IMPORT_TIMEOUT_S)
+            )
+            whole = _with(whole, _imported(status, answer), line)
+            line += lines
+        return whole
+
     # ---- inside -----------------------------------------------------------------
 
     async def _post(
@@ -249,14 +304,23 @@ class Client:
         self, action: str, body: Mapping[str, Any], request_id: str | None, *, timeout_s: float
     ) -> tuple[str, int, bytes]:
         """The request's id, the status and the body of the answer."""
-        request_id = request_id or secrets.token_hex(16)
         sent = msgspec.json.encode(body)
+        request_id = request_id or secrets.token_hex(16)
+        return await self._exchanged(action, sent, request_id, JSON, timeout_s)
+
+    async def _exchanged(
+        self, action: str, sent: bytes, request_id: str, media_type: str, timeout_s: float
+    ) -> tuple[str, int, bytes]:
+        """The request id, the status, the body. Raises EdgeUnreachable."""
         last = "nothing came"
+        headers = {**self._headers, "Content-Type": media_type}
         try:
             async with asyncio.timeout(timeout_s):
                 for pause_s in _pauses():
                     try:
-                        status, answer, after_s = await self._sent(action, sent, request_id)
+                        status, answer, after_s = await self._sent(
+                            action, sent, request_id, headers
+                        )
                     except (aiohttp.ClientError, OSError) as fault:
                         last = str(fault) or type(fault).__name__
                     else:
@@ -271,13 +335,15 @@ class Client:
             fix=f"Send it again later under the request id {request_id}.",
         )
 
-    async def _sent(self, action: str, body: bytes, request_id: str) -> tuple[int, bytes, float]:
+    async def _sent(
+        self, action: str, body: bytes, request_id: str, headers: Mapping[str, str]
+    ) -> tuple[int, bytes, float]:
         """The status, the body, and how many seconds the edge asks to wait."""
         assert self._session is not None, "use it as `async with Client(…)`"
         asked = {"dataStreamId": self._datastream_id, "requestId": request_id}
         url = f"{self._url}/v2/{action}"
         async with self._session.post(
-            url, params=asked, data=body, headers=self._headers, allow_redirects=False
+            url, params=asked, data=body, headers=headers, allow_redirects=False
         ) as answer:
             told = bytearray()
             while chunk := await answer.content.readany():
@@ -377,6 +443,43 @@ def _decoded(status: int, body: bytes, kind: type[Told]) -> Told:
 def _no_edge(status: int, fault: Exception) -> EdgeUnreachable:
     return EdgeUnreachable(
         f"what answered with {status} is no edge: {fault}.", fix="Correct the address."
+    )
+
+
+def _bodies(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[bytes, int]]:
+    """Bodies of whole lines, and how many lines each has. A row that is too large goes alone."""
+    body, lines = bytearray(), 0
+    for row in rows:
+        line = msgspec.json.encode(row) + b"\n"
+        if body and len(body) + len(line) > MAX_ROWS_BYTES:
+            yield bytes(body), lines
+            body, lines = bytearray(), 0
+        body += line
+        lines += 1
+    if body:
+        yield bytes(body), lines
+
+
+def _imported(status: int, body: bytes) -> Imported:
+    if status >= 300:
+        _read(status, body)
+    try:
+        return msgspec.json.decode(body, type=Imported)
+    except msgspec.DecodeError as fault:
+        raise EdgeUnreachable(
+            f"what answered with {status} is no edge: {fault}.", fix="Correct the address."
+        ) from fault
+
+
+def _with(one: Imported, more: Imported, lines_before: int) -> Imported:
+    moved = tuple(ImportRefusal(lines_before + at.line, at.reason) for at in more.refusals)
+    return Imported(
+        kept=one.kept + more.kept,
+        removed=one.removed + more.removed,
+        withheld=one.withheld + more.withheld,
+        refused=one.refused + more.refused,
+        refusals=one.refusals + moved,
+        errors=one.errors + more.errors,
     )
 
 

@@ -16,6 +16,12 @@ from perso_core.edge import openapi, privacy
 from perso_core.edge.acquire import acquire
 from perso_core.edge.arrival import Arrival, arrival_of, call_of, unknown_datastream
 from perso_core.edge.call import Call, Reply
+from perso_core.edge.import_rows import (
+    MAX_BODY_BYTES,
+    MEDIA_TYPES,
+    import_attributes,
+    import_audience,
+)
 from perso_core.edge.interact import collect, interact
 from perso_core.edge.problem import (
     EdgeError,
@@ -64,6 +70,10 @@ SERVER_ACTIONS: Mapping[str, Action] = MappingProxyType(
 PATIENT = frozenset({privacy.show, privacy.export, privacy.erase})
 # Those that tell a page who its visitor is, also where nothing else can be told.
 TELLING = (interact, server_interact, acquire)
+# What servers bring in bulk: rows, not events.
+IMPORTS: Mapping[str, Action] = MappingProxyType(
+    {"import/audience": import_audience, "import/attributes": import_attributes}
+)
 OPENAPI_PAGE = files("perso_core").joinpath("edge", "static", "openapi.html").read_bytes()
 SCRIPTS = ("perso.js", "alloy-destinations-shim.js")
 CALLED, READ = "POST, OPTIONS", "GET, HEAD"
@@ -78,6 +88,10 @@ def build_edge(services: EdgeServices) -> web.Application:
             handler = partial(_answer, services, action, version == "v2")
             app.router.add_route("*", f"/{version}/{path}", handler)
             app.router.add_route("*", f"/{{hint}}/{version}/{path}", handler)
+    for path, action in IMPORTS.items():
+        handler = partial(_answer, services, action, True, rows=True)
+        app.router.add_route("*", f"/v2/{path}", handler)
+        app.router.add_route("*", f"/{{hint}}/v2/{path}", handler)
     read: dict[str, Handler] = {"/openapi.json": _openapi, "/openapi": _openapi_page}
     read |= {f"/{name}": partial(_script, script(name)) for name in SCRIPTS}
     for path, reading in read.items():
@@ -124,7 +138,12 @@ def _public(body: bytes, content_type: str) -> web.Response:
 
 
 async def _answer(
-    services: EdgeServices, action: Action | None, server: bool, request: web.Request
+    services: EdgeServices,
+    action: Action | None,
+    server: bool,
+    request: web.Request,
+    *,
+    rows: bool = False,
 ) -> web.Response:
     arrival = arrival_of(request, services)
     try:
@@ -134,7 +153,13 @@ async def _answer(
             return _preflight(arrival, services)
         if request.method != "POST":
             raise MethodRefused(f"{shown(request.method)}.", allowed=CALLED)
-        reply = await _reply(await call_of(arrival, services, server=server), action, services)
+        if rows:
+            reply = await _imported(arrival, action, services)
+        else:
+            call = await call_of(arrival, services, server=server)
+            patient = action in PATIENT
+            within_ms = privacy.WITHIN_MS if patient else services.answer_within_ms
+            reply = await _reply(call, action, services, within_ms)
     except IssuerUnreachable as failure:
         problem = failure.problem(arrival.report)
         reply = Reply(207, encode_answer(arrival.request_id, (), errors=(problem,)))
@@ -149,10 +174,16 @@ async def _answer(
     return web.Response(status=reply.status, body=reply.body, headers=headers)
 
 
-async def _reply(call: Call, action: Action, services: EdgeServices) -> Reply:
+async def _imported(arrival: Arrival, action: Action, services: EdgeServices) -> Reply:
+    call = await call_of(
+        arrival, services, server=True, media_types=MEDIA_TYPES, max_body_bytes=MAX_BODY_BYTES
+    )
+    return await _reply(call, action, services, services.import_within_ms)
+
+
+async def _reply(call: Call, action: Action, services: EdgeServices, within_ms: int) -> Reply:
     """Raises EdgeError for what the caller did wrong, and nothing for what we did (P4)."""
     try:
-        within_ms = privacy.WITHIN_MS if action in PATIENT else services.answer_within_ms
         async with asyncio.timeout(within_ms / 1000) as timeout:
             with within(timeout):
                 return await action(call, services)

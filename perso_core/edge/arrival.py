@@ -94,10 +94,18 @@ def _request_id(request: web.Request, query: Mapping[str, str], services: EdgeSe
     return str(uuid.UUID(bytes=services.entropy(16), version=4))
 
 
-async def call_of(arrival: Arrival, services: EdgeServices, *, server: bool) -> Call:
+async def call_of(
+    arrival: Arrival,
+    services: EdgeServices,
+    *,
+    server: bool,
+    media_types: frozenset[str] = MEDIA_TYPES,
+    max_body_bytes: int = 0,
+) -> Call:
     """The call, once its datastream, origin, media type and credential are found good and its body
     is here. server: it came to /v2, where a credential makes a context; a datastream that is
-    `authenticated` asks for one on /v1 as well. Raises EdgeError.
+    `authenticated` asks for one on /v1 as well. max_body_bytes: 0: those of the services. Raises
+    EdgeError.
     """
     request = arrival.request
     datastream = _datastream(arrival)
@@ -105,7 +113,7 @@ async def call_of(arrival: Arrival, services: EdgeServices, *, server: bool) -> 
     now_ms = services.clock_ms()
     forwarded_for = request.headers.getall("X-Forwarded-For", ())
     services.limits.count_call(request.remote, forwarded_for, datastream.id, now_ms)
-    _refuse_other_media(request)
+    media_type = _media_type(request, media_types)
     assert arrival.snapshot, "a datastream was found in it"
     context = None
     if server or datastream.access_type == "authenticated":
@@ -116,7 +124,7 @@ async def call_of(arrival: Arrival, services: EdgeServices, *, server: bool) -> 
             key_of=services.issuer_key,
             now_ms=services.clock_ms(),
         )
-    body = await _body(request, services)
+    body = await _body(request, services, max_body_bytes or services.max_body_bytes)
     return Call(
         request_id=arrival.request_id,
         datastream=datastream,
@@ -135,6 +143,7 @@ async def call_of(arrival: Arrival, services: EdgeServices, *, server: bool) -> 
         silent=arrival.silent,
         gpc=request.headers.get("Sec-GPC") == "1",
         accept_language=request.headers.get("Accept-Language", ""),
+        media_type=media_type,
     )
 
 
@@ -157,24 +166,30 @@ def unknown_datastream(config_id: str) -> DatastreamUnknown:
     )
 
 
-def _refuse_other_media(request: web.Request) -> None:
+def _media_type(request: web.Request, taken: frozenset[str]) -> str:
+    """In small letters. Raises ContentTypeBad, MediaTypeUnsupported."""
     stated = request.headers.get("Content-Type", "")
     found = _MEDIA_TYPE.fullmatch(stated)
     if found is None:
-        raise ContentTypeBad(f"'{shown(stated)}'.", fix="Send text/plain or application/json.")
-    if found[1].lower() not in MEDIA_TYPES:
-        raise MediaTypeUnsupported(
-            f"'{shown(found[1])}'.", fix="Send text/plain or application/json."
-        )
+        raise ContentTypeBad(f"'{shown(stated)}'.", fix=_send(taken))
+    media_type = found[1].lower()
+    if media_type not in taken:
+        raise MediaTypeUnsupported(f"'{shown(found[1])}'.", fix=_send(taken))
     for name, plain in _PLAIN_CODINGS:
         for coding in request.headers.getall(name, ()):
             if coding.lower() != plain:
                 raise MediaTypeUnsupported(f"{name} '{shown(coding)}'.", fix="Do not compress.")
+    return media_type
 
 
-async def _body(request: web.Request, services: EdgeServices) -> bytes:
+def _send(taken: frozenset[str]) -> str:
+    if taken is MEDIA_TYPES:
+        return "Send text/plain or application/json."
+    return f"Send {' or '.join(sorted(taken))}."
+
+
+async def _body(request: web.Request, services: EdgeServices, limit: int) -> bytes:
     """The body, never more than the limit of it in memory, and not waited for beyond its time."""
-    limit = services.max_body_bytes
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     try:

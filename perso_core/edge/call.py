@@ -28,7 +28,7 @@ class Call(Struct, frozen=True, kw_only=True):
     as a browser. silent: no body is wanted where nothing is amiss.
     gpc: the browser sent `Sec-GPC: 1`; its absence says nothing.
     accept_language: the header, "" when absent. first_party: page and edge are of one site; None:
-    they are not, or nothing says so.
+    they are not, or nothing says so. media_type: of the body, in small letters.
     """
 
     request_id: str
@@ -44,6 +44,7 @@ class Call(Struct, frozen=True, kw_only=True):
     gpc: bool = False
     accept_language: str = ""
     first_party: FirstParty | None = None
+    media_type: str = ""
 
     @property
     def report(self) -> Report:

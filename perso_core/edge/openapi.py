@@ -8,6 +8,7 @@ from functools import lru_cache
 import msgspec
 from msgspec import Struct
 
+from perso_core.edge.import_rows import CSV, NDJSON
 from perso_core.edge.openapi_schemas import REQUEST_ID, Schema, at, schemas
 from perso_core.edge.problem import EdgeError, HttpBad
 from perso_core.edge.wire import (
@@ -192,6 +193,40 @@ OPERATIONS = (
     ),
 )
 
+
+class Rows(Struct, frozen=True, kw_only=True):
+    """One POST of rows. examples: bodies by media type."""
+
+    path: str
+    name: str
+    summary: str
+    examples: Mapping[str, str]
+
+
+# What servers bring in bulk.
+IMPORTS: Sequence[Rows] = (
+    Rows(
+        path="/v2/import/audience",
+        name="importAudience",
+        summary="A server brings memberships of external audiences",
+        examples={
+            CSV: "namespace,id,audience,expires,status\n"
+            "CRMID,4711,churn-risk,2100-01-01T00:00:00Z,\nCRMID,4712,churn-risk,,exited\n",
+            NDJSON: '{"namespace": "CRMID", "id": "4711", "audience": "churn-risk"}\n',
+        },
+    ),
+    Rows(
+        path="/v2/import/attributes",
+        name="importAttributes",
+        summary="A server brings attributes of profiles",
+        examples={
+            CSV: "namespace,id,loyalty.tier,loyalty.points:number\nCRMID,4711,gold,1200\n",
+            NDJSON: '{"identity": {"namespace": "CRMID", "id": "4711"}, '
+            '"attributes": {"loyalty": {"tier": "gold"}}}\n',
+        },
+    ),
+)
+
 # What any call may be refused with.
 REFUSALS: Mapping[int, str] = {
     400: "Something in the call is wrong; `detail` names it.",
@@ -254,7 +289,9 @@ def document() -> bytes:
                     "variables": {"hint": {"default": "perso"}},
                 },
             ],
-            "paths": {one.path: {"post": _post(one)} for one in OPERATIONS} | files,
+            "paths": {one.path: {"post": _post(one)} for one in OPERATIONS}
+            | {one.path: {"post": _rows(one)} for one in IMPORTS}
+            | files,
             "components": {
                 "schemas": schemas(dict.fromkeys(one.request for one in OPERATIONS)),
                 "responses": {
@@ -295,6 +332,32 @@ def _post(one: Operation) -> Schema:
             "content": {"application/json": body, "text/plain": body},
         },
         "responses": {**answered, **{str(status): _refused(status) for status in REFUSALS}},
+    }
+
+
+def _rows(one: Rows) -> Schema:
+    return {
+        "operationId": one.name,
+        "summary": one.summary,
+        "description": (
+            "For a credential that may `import`. The body is rows, of at most 1 MB, as "
+            "`perso import` takes them; good rows are on disk and live with the answer, the others "
+            "are told by line. Sending them again changes nothing."
+        ),
+        "security": [{"token": []}, {"key": []}],
+        "parameters": [*_PARAMETERS, *_OF_SERVERS],
+        "requestBody": {
+            "required": True,
+            "content": {
+                kind: {"schema": _TEXT, "examples": {"rows": {"value": example}}}
+                for kind, example in one.examples.items()
+            },
+        },
+        "responses": {
+            "200": _answer(200, "What became of the rows.", {200: "Imported"}),
+            "207": _answer(207, _STORED_NOT, _BODIES),
+            **{str(status): _refused(status) for status in REFUSALS},
+        },
     }
 
 

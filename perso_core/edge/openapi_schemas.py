@@ -37,6 +37,11 @@ _WHEN: Schema = {
         "clocks differ and no older than events are kept. Of anybody else it is not read."
     )
 }
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_REFUSED_ROW: dict[str, Schema] = {
+    "line": {"type": "integer", "minimum": 1},
+    "reason": {"type": "string"},
+}
 _FREE: Schema = {"type": "object", "additionalProperties": True}
 REQUEST_ID: Schema = {"type": "string", "pattern": r"^[\x21-\x7e]{1,128}$"}
 
@@ -348,6 +353,13 @@ def _answers() -> dict[str, Schema]:
         ),
         "Accepted": _object(
             {"requestId": REQUEST_ID, "warnings": problems}, optional=("warnings",)
+        ),
+        "Imported": _object(
+            {
+                "requestId": REQUEST_ID,
+                **dict.fromkeys(("kept", "removed", "withheld", "refused"), _COUNT),
+                "refusals": {"type": "array", "items": _object(_REFUSED_ROW), "maxItems": 100},
+            }
         ),
     }
 

@@ -142,6 +142,12 @@ class NotHeard(EdgeError):
     status = 504
 
 
+class ImportRefused(EdgeError):
+    code = "edge.import-refused"
+    title = "The credential may not import"
+    status = 403
+
+
 # ---- the request as HTTP -----------------------------------------------------
 
 

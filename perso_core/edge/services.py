@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import Snapshot
@@ -15,6 +16,32 @@ from perso_core.edge.version_token import APART, seen_in, token_cookies
 from perso_core.engine.engine import Answer, Interaction, Seen
 from perso_core.stores.protocol import Whole
 from perso_core.visitor import SetCookie
+
+
+class ImportStores(Protocol):
+    """What an import needs of the rest of the process; assembly gives it. All raise
+    StoreUnavailable."""
+
+    async def keep(self, rows: Sequence[tuple[str, str, int]], began_ms: int) -> int:
+        """Keep memberships (key, audience id, until when) of an import that began then, durably.
+        Returns how many were withheld."""
+        ...
+
+    async def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:
+        """Of these keys those with a profile of which the datastream reported an event."""
+        ...
+
+    async def withheld(self, keys: Sequence[str], began_ms: int) -> frozenset[str]:
+        """Of these keys those that may not be kept, or were erased since then."""
+        ...
+
+    def patch(self, key: str, attributes: Mapping[str, Any], /) -> Awaitable[bool]:
+        """Merge checked attributes into a profile, durably. False: it may not be kept."""
+        ...
+
+    async def live(self) -> None:
+        """Returns once every process knows what was written."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +74,8 @@ class EdgeServices:
     network or datastream may call. issuer_key: finds the keys that servers' tokens are verified
     with. seen: how far a profile is committed here; None: there is no other process, so browsers
     need no version token. graph: which profiles are one person's.
-    privacy: what stands behind show, export and erase; None: nobody may ask.
+    privacy: what stands behind show, export and erase; None: nobody may ask. imports:
+    where rows go that servers bring; None: nowhere. import_within_ms: how long that may take.
     """
 
     decide: Callable[[Interaction], Awaitable[Answer]]
@@ -68,6 +96,8 @@ class EdgeServices:
     seen: Callable[[str], Seen] | None = None
     privacy: PrivacyServices | None = None
     graph: Graph = field(default_factory=Apart)
+    imports: ImportStores | None = None
+    import_within_ms: int = 30_000
 
     def tokens(
         self, sent: Sequence[str], profile_key: str, org: str, *, beside: str | None = None

@@ -49,13 +49,14 @@ class ParquetSource(Generic[Row]):
         return True
 
     def next(self, at_most: int) -> Part[Row] | None:
-        part: Part[Row] = Part([], [])
+        part: Part[Row] = Part()
         first = self._done
         try:
             for columns in self._batches:
                 found = read_rows(columns, self._done + 1, self._row)
                 part.rows += found.rows
                 part.refusals += found.refusals
+                part.lines += found.lines
                 self._done += len(columns)
                 if self._done - first >= at_most:
                     break

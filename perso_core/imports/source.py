@@ -27,11 +27,13 @@ Row = TypeVar("Row")
 
 
 class Part(Struct, Generic[Row]):
-    """Some lines: rows, refusals and blank ones, together as many as there were."""
+    """Some lines: rows, refusals and blank ones, together as many as there were. lines: the numbers
+    of the rows."""
 
-    rows: list[Row]
-    refusals: list[Refusal]
+    rows: list[Row] = []
+    refusals: list[Refusal] = []
     blank: int = 0
+    lines: list[int] = []
 
 
 class Place(Struct, frozen=True):
@@ -82,7 +84,7 @@ class LineSource(Generic[Row]):
 
 def read_lines(lines: Sequence[bytes | None], first: int, row: Callable[[bytes], Row]) -> Part[Row]:
     """first: the number of the first of them."""
-    part: Part[Row] = Part([], [])
+    part: Part[Row] = Part()
     rows = part.rows
     for number, line in enumerate(lines, first):
         if line is not None and (not line or line.isspace()):
@@ -92,6 +94,7 @@ def read_lines(lines: Sequence[bytes | None], first: int, row: Callable[[bytes],
             if line is None:
                 raise RowRefused("The line is too long for a row.")
             rows.append(row(line))
+            part.lines.append(number)
         except RowRefused as refused:
             part.refusals.append(Refusal(number, str(refused)))
     return part
@@ -101,10 +104,11 @@ def read_rows(
     given: Iterable[Mapping[str, Any]], first: int, row: Callable[[Mapping[str, Any]], Row]
 ) -> Part[Row]:
     """The same of rows that have columns."""
-    part: Part[Row] = Part([], [])
+    part: Part[Row] = Part()
     for number, columns in enumerate(given, first):
         try:
             part.rows.append(row(columns))
+            part.lines.append(number)
         except RowRefused as refused:
             part.refusals.append(Refusal(number, str(refused)))
     return part

@@ -241,6 +241,12 @@ class MemoryStore:
             if refused(database.consents.get(key)) or database.erased_ms.get(key, -1) >= since_ms
         )
 
+    async def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:
+        profiles = self._database.profiles
+        return frozenset(
+            key for key in keys if key in profiles and datastream_id in profiles[key].datastreams
+        )
+
     async def progress(self, name: bytes) -> Progress | None:
         return self._database.files.get(name)
 

@@ -237,6 +237,10 @@ class ImportStore(Protocol):
         """Of these keys those whose visitors refused to be kept, or were erased since then."""
         ...
 
+    async def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:
+        """Of these keys those with a profile of which the datastream reported an event."""
+        ...
+
     async def progress(self, name: bytes) -> Progress | None:
         """How far a file is imported; None: not known. Raises UnreadableRecord."""
         ...

@@ -177,6 +177,9 @@ class SqliteStore:
     async def withheld(self, keys: Sequence[str], *, since_ms: int) -> frozenset[str]:
         return await self._read(lambda: self._reader.withheld(keys, since_ms))
 
+    async def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:
+        return await self._read(lambda: self._reader.seen_on(keys, datastream_id))
+
     async def progress(self, name: bytes) -> Progress | None:
         return await self._read(lambda: self._reader.progress(name))
 

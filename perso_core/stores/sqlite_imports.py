@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import cast
 
 import apsw
@@ -13,7 +14,7 @@ from perso_core.decision.membership import ImportedMembership
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.batch import erasure_mark
 from perso_core.stores.imports import Batch, Progress, progress_from, progress_record, with_withheld
-from perso_core.stores.record import consent_from_record
+from perso_core.stores.record import consent_from_record, profile_from
 
 # Announcements kept for those who poll; who sleeps through more reads every profile again.
 KEPT_ANNOUNCEMENTS = 200
@@ -76,6 +77,20 @@ def _refuses(record: bytes) -> bool:
         return refused(consent_from_record(record))
     except UnreadableRecord:
         return True  # it might be a refusal
+
+
+def seen_on(connection: apsw.Connection, keys: Sequence[str], datastream_id: str) -> frozenset[str]:
+    """Of these keys those with a profile of which the datastream reported an event."""
+    rows = connection.execute(
+        "SELECT key, version, record FROM profile WHERE key IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(keys).decode(),),
+    ).fetchall()
+    found = set()
+    for key, version, record in cast(list[tuple[str, int, bytes]], rows):
+        with suppress(UnreadableRecord):
+            if datastream_id in profile_from(key, version, record, ()).datastreams:
+                found.add(key)
+    return frozenset(found)
 
 
 def announce(connection: apsw.Connection, keys: Sequence[str] | None) -> None:

@@ -45,6 +45,7 @@ from perso_core.stores.sqlite_imports import (
     imported_of,
     last_announced,
     progress_of,
+    seen_on,
     withheld_of,
 )
 from perso_core.stores.sqlite_writer import REFUSED, Unreadable
@@ -200,6 +201,11 @@ class Reader:
         """See Store."""
         with self._opened() as connection:
             return withheld_of(connection, keys, since_ms=since_ms)
+
+    def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:
+        """See Store."""
+        with self._opened() as connection:
+            return seen_on(connection, keys, datastream_id)
 
     def progress(self, name: bytes) -> Progress | None:
         """See Store."""

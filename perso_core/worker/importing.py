@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 
 from perso_core.stores.imports import Batch, Progress, Row, with_withheld
 from perso_core.stores.protocol import ImportStore
+from perso_core.worker.refresh import Refresh
 
 # Beside servers a transaction holds the writer so long, and as long as that it is let go: their
 # commits get in between.
@@ -66,3 +68,38 @@ def _in_order(rows: Sequence[Row]) -> list[Row]:
     """Neighbours in the table come together, which writes each of its pages once."""
     last = {(key, audience_id): until_ms for key, audience_id, until_ms in rows}
     return [(*pair, last[pair]) for pair in sorted(last)]
+
+
+class Imports:
+    """What servers bring over HTTP, in a process that serves. patch: merges attributes into a
+    profile, durably. settled_s: how long others may take until they know; 0: there are none."""
+
+    def __init__(
+        self,
+        store: ImportStore,
+        refresh: Refresh,
+        *,
+        patch: Callable[[str, Mapping[str, Any]], Awaitable[bool]],
+        clock_ms: Callable[[], int],
+        settled_s: float,
+    ) -> None:
+        self._store = store
+        self._refresh = refresh
+        self.patch = patch
+        self._clock_ms = clock_ms
+        self._settled_s = settled_s
+
+    async def keep(self, rows: Sequence[Row], began_ms: int) -> int:
+        importer = Importer(self._store, self._clock_ms, lambda: True)
+        progress = Progress(began_ms=began_ms)
+        return (await importer.keep(rows, began_ms=began_ms, progress=progress)).withheld
+
+    async def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:
+        return await self._store.seen_on(keys, datastream_id)
+
+    async def withheld(self, keys: Sequence[str], began_ms: int) -> frozenset[str]:
+        return await self._store.withheld(keys, since_ms=began_ms)
+
+    async def live(self) -> None:
+        await self._refresh.up_to_date()
+        await asyncio.sleep(self._settled_s)

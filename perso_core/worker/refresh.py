@@ -88,6 +88,8 @@ class Refresh:
         self._definitions_due = True
         self._keys_due: set[str] = set()
         self._imported_due: set[str] = set()
+        self._polls = 0
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="perso-refresh")
@@ -109,6 +111,8 @@ class Refresh:
     async def poll(self) -> None:
         """Take over what changed since the last call; of many imported memberships a part. Raises
         what went wrong; the rest is due at the next call."""
+        self._polls += 1
+        poll = self._polls
         news = await self._store.news()
         self._definitions_due |= news.definitions
         self._keys_due |= news.keys
@@ -130,6 +134,7 @@ class Refresh:
         if not self._imported_due:
             # Whoever waits for a version waits for all that was written before it, too.
             await self._tell_version()
+            self._let_go(poll)
         # Nothing that was imported is a revocation.
         self._hearing.caught_up()
 
@@ -155,6 +160,19 @@ class Refresh:
                 due.pop()
         finally:
             self._imported_due.update(due)
+
+    async def up_to_date(self) -> None:
+        """Returns once all is taken over here that is written by now. Only while it runs."""
+        future = asyncio.get_running_loop().create_future()
+        # A poll that is under way may have asked for news already.
+        self._waiting.append((self._polls + 1, future))
+        await future
+
+    def _let_go(self, poll: int) -> None:
+        for waits_for, future in self._waiting:
+            if waits_for <= poll and not future.done():
+                future.set_result(None)
+        self._waiting = [one for one in self._waiting if not one[1].done()]
 
     def put_in_force(self, version: int, snapshot: Snapshot) -> None:
         """From the next event on, unless a later version is in force already."""

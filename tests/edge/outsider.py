@@ -13,7 +13,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.schemas import BaseSchema
 
 from perso_core.edge.identity_map import MAX_CLAIMS_PER_REQUEST
-from perso_core.edge.openapi import document
+from perso_core.edge.openapi import IMPORTS, document
 from tests.building import ORG
 
 # Beside those that schemathesis expects: Adobe's statuses for an empty and for a large body.
@@ -38,6 +38,9 @@ class Outsider(Struct, frozen=True, kw_only=True):
     def reads(self) -> BaseSchema:
         """The document, with what he knows, and nothing in an answer but what it names."""
         told = closed_document()
+        # Of rows no schema says which are good: tests/edge/test_import_rows.py sends them.
+        for one in IMPORTS:
+            del told["paths"][one.path]
         for methods in told["paths"].values():
             for operation in methods.values():
                 self._narrow(operation)

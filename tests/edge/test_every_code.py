@@ -121,6 +121,12 @@ async def by_a_key_for(**may: Any) -> Told:
         return await server_call(edge, telling(CRMID="a"), headers=shown_key(), request_id="r-1")
 
 
+async def by_a_key_that_may_not_import() -> Told:
+    async with server_edge(with_attributes(api_keys=(api_key(),))) as edge:
+        headers = {**shown_key(), "Content-Type": "text/csv"}
+        return await server_call(edge, b"id", "import/audience", headers=headers, request_id="r-1")
+
+
 async def of_somebody_held_back() -> Told:
     held = Activation(audience="gold", destination="d-server", end_date=date(2026, 1, 1))
     async with server_edge(with_attributes(activations=(held,))) as edge:
@@ -200,6 +206,7 @@ REFUSALS: dict[str, Ask] = {
     "EXEG-0506-401": lambda: by_a_key_for(may=("attributes",)),
     "edge.privacy-refused": by_a_key_without_privacy,
     "edge.too-many-requests": too_often,
+    "edge.import-refused": by_a_key_that_may_not_import,
     "edge.origin-refused": asked(origin="https://evil.test"),
     "edge.no-such-path": asked("bogus"),
     "edge.method-refused": asked(method="PUT"),
