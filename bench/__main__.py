@@ -14,6 +14,7 @@ from bench import (
     event,
     floods,
     growth,
+    import_rows,
     interact,
     lookup,
     pql_answers,
@@ -56,6 +57,9 @@ FIGURES: Mapping[str, Figure] = {
     "cold": Figure("a profile not in memory, of ten thousand and of a million", cold_load.measure),
     "parts": Figure(
         "what proof, consent, limits and warnings add to a request", request_parts.measure
+    ),
+    "import": Figure(
+        "a million rows of an import, beside the shell of sqlite3", import_rows.measure
     ),
     "interact": Figure("requests per second, beside aiohttp alone", interact.measure),
     "workers": Figure("what a second worker brings, beside aiohttp alone", workers.measure),

@@ -12,6 +12,7 @@ need nginx nginx-light
 need patch patch
 need node nodejs
 need npm npm
+need sqlite3 sqlite3
 
 if [ -n "$missing" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
