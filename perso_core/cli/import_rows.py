@@ -121,7 +121,14 @@ async def _memberships(
 
         report = Report(file.path, arguments.report, place.line)
         try:
-            run = Import(reading, keep, report, file.size, lambda row: row[3] <= system_clock_ms())
+            run = Import(
+                reading,
+                keep,
+                report,
+                file.size,
+                ends=lambda row: row[3] <= system_clock_ms(),
+                rows_each=len(keys("CRMID", "1")),
+            )
             done = await run.run(place)
         finally:
             report.close()

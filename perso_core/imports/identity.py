@@ -29,6 +29,16 @@ def identity_problem(namespace: str, identity_id: str) -> tuple[str, str] | None
     return None
 
 
+def is_plain(identity_id: str) -> bool:
+    """Whether it is an id of any namespace but ECID that row_problem finds nothing wrong with."""
+    return (
+        0 < len(identity_id) <= MAX_ID_LENGTH
+        and identity_id.isprintable()
+        and identity_id[0] != " "
+        and identity_id[-1] != " "
+    )
+
+
 def row_problem(namespace: str, identity_id: str) -> str | None:
     """The same of a row, which a tool wrote: also a space that nobody sees."""
     problem = identity_problem(namespace, identity_id)

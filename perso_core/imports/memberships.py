@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from perso_core.definitions.external import membership_days
 from perso_core.definitions.finding import nearest
 from perso_core.errors import BadImportFile
 from perso_core.imports.expiry import expiry_ms
-from perso_core.imports.identity import row_problem
+from perso_core.imports.identity import is_plain, row_problem
 from perso_core.imports.refusal import RowRefused, shown
 from perso_core.imports.table import Header, refuse_unknown
 from perso_core.pql.instants import DAY_MS
@@ -49,6 +50,7 @@ class Memberships:
         self._audiences = _by_word(audiences)
         self._rules = {word for one in audiences for word in _words(one)} - self._audiences.keys()
         self._expiries: dict[str, int] = {}
+        self._good_namespace = ""  # the one found good last: most files have one
         if not self._audiences:
             raise BadImportFile(
                 "No audience is external.",
@@ -59,9 +61,8 @@ class Memberships:
         """Raises RowRefused."""
         namespace, identity, word, expires, status = stated
         namespace = namespace or self.defaults.namespace
-        problem = row_problem(namespace, identity)
-        if problem:
-            raise RowRefused(problem)
+        if namespace != self._good_namespace or not is_plain(identity):
+            self._good_namespace = _checked(namespace, identity)
         audience = self._audiences.get(word or self.defaults.audience)
         if audience is None:
             raise self._unknown(word or self.defaults.audience)
@@ -93,6 +94,14 @@ class Memberships:
         return RowRefused(f"There is no audience {shown(word)}. {fix}")
 
 
+def _checked(namespace: str, identity: str) -> str:
+    """A namespace of which an id need only be plain; "" for ECID. Raises RowRefused."""
+    problem = row_problem(namespace, identity)
+    if problem:
+        raise RowRefused(problem)
+    return "" if namespace == "ECID" else namespace
+
+
 # ---- CSV and NDJSON -----------------------------------------------------------
 
 
@@ -107,13 +116,15 @@ def stated_in_csv(header: Header, defaults: Defaults) -> Callable[[bytes], State
             raise BadImportFile(
                 f"There is no column {name}.", fix=f"Add it to the first line{option}."
             )
-    places = [columns.index(name) if name in columns else None for name in COLUMNS]
+    # A column that is not there is the empty cell after the last one.
+    picked = itemgetter(*(columns.index(name) if name in columns else -1 for name in COLUMNS))
     cells = header.cells
 
     def stated(line: bytes) -> Stated:
         found = cells(line)
-        a, b, c, d, e = ["" if place is None else found[place] for place in places]
-        return a, b, c, d, e
+        found.append("")
+        row: Stated = picked(found)
+        return row
 
     return stated
 

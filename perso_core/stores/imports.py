@@ -34,7 +34,8 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """Rows to keep in one transaction, no pair of key and audience twice.
+    """Rows to keep in one transaction. Of rows of one key and audience the last counts; if one of
+    them ends the membership, there is only that one.
 
     now_ms: from when on they count. began_ms: keys that were erased since are passed over. name,
     progress: how far the file is, kept with the rows; None: the file is not remembered. tell: the

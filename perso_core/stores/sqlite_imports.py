@@ -21,9 +21,12 @@ KEPT_ANNOUNCEMENTS = 200
 # Files that are remembered, the ones imported last.
 KEPT_FILES = 1_000
 
-# Since when stays what it is for whoever is in still.
+# Rows come as one JSON text: SQLite takes it apart outside Python's lock, so that other threads go
+# on. ?1: [[key, audience id, until], …]. Since when stays what it is for whoever is in still.
 _KEEP = """
-INSERT INTO imported VALUES (?1, ?2, ?4, ?3) ON CONFLICT DO UPDATE SET
+INSERT INTO imported
+SELECT value ->> 0, value ->> 1, ?2, value ->> 2 FROM json_each(?1) WHERE value ->> 2 > ?2
+ON CONFLICT DO UPDATE SET
     since_ms = iif(until_ms > excluded.since_ms, since_ms, excluded.since_ms),
     until_ms = excluded.until_ms
 """
@@ -40,8 +43,9 @@ def keep(connection: apsw.Connection, batch: Batch) -> frozenset[str]:
     withheld = withheld_of(connection, [*keys], since_ms=batch.began_ms)
     rows = [row for row in batch.rows if row[0] not in withheld] if withheld else batch.rows
     now_ms = batch.now_ms
-    connection.executemany(_KEEP, ((*row, now_ms) for row in rows if row[2] > now_ms))
-    connection.executemany(_END, ((*row, now_ms) for row in rows if row[2] <= now_ms))
+    connection.execute(_KEEP, (msgspec.json.encode(rows).decode(), now_ms))
+    ending = [(*row, now_ms) for row in rows if row[2] <= now_ms]
+    connection.executemany(_END, ending)
     if rows:
         told = [key for key in keys if key not in withheld] if batch.tell else None
         announce(connection, told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from msgspec import Struct
@@ -36,7 +37,7 @@ class Importer(Struct):
         file is, progress, is kept with the last of them. Returns it, with what was withheld.
         Raises StoreUnavailable: then a part of the rows may be kept, and progress is not.
         """
-        left = _in_order(rows)
+        left = _in_order(rows, self.clock_ms())
         while True:
             beside = self.beside()
             size = self.rows_at_once if beside else len(left)
@@ -64,10 +65,14 @@ class Importer(Struct):
         self.rows_at_once = min(max(fitting, _FEWEST, rows // 2), _MOST, rows * 2)
 
 
-def _in_order(rows: Sequence[Row]) -> list[Row]:
-    """Neighbours in the table come together, which writes each of its pages once."""
-    last = {(key, audience_id): until_ms for key, audience_id, until_ms in rows}
-    return [(*pair, last[pair]) for pair in sorted(last)]
+def _in_order(rows: Sequence[Row], now_ms: int) -> list[Row]:
+    """Neighbours in the table come together, which writes each of its pages once. Of one key they
+    stay in their order: the store lets the last one count."""
+    if any(until_ms <= now_ms for _, _, until_ms in rows):
+        # What begins is kept before what ends.
+        last = {(key, audience_id): until_ms for key, audience_id, until_ms in rows}
+        rows = [(*pair, until_ms) for pair, until_ms in last.items()]
+    return sorted(rows, key=itemgetter(0))
 
 
 class Imports:

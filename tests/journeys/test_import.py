@@ -28,7 +28,7 @@ ROWS = times(6_000, 1_000_000)
 # Small parts, so that a kill finds the import under way.
 SLOWLY = (
     "import sys; from perso_core import cli; from perso_core.cli import import_file;"
-    f"import_file.LINES_AT_ONCE = {times(200, 20_000)}; sys.exit(cli.main())"
+    f"import_file.ROWS_AT_ONCE = {times(200, 20_000)}; sys.exit(cli.main())"
 )
 UNTIL_MS = 4_000_000_000_000
 LIMIT_S = 60 if ROWS < 100_000 else 600
