@@ -102,10 +102,9 @@ async def _memberships(
         def source() -> Source[Member]:
             return _membership_source(arguments, file, definitions, began_ms)
 
-        start = await _start(source, file, before, now_ms)
-        if start is None:
-            return 0
-        place, reading = start
+        place, reading = await _start(source, file, before, now_ms)
+        if place.done:
+            return _told_again(file, place)
         importer = Importer(store, system_clock_ms, _Beside(settings))
         keys = keys_of(definitions, _datastreams(arguments, definitions))
 
@@ -176,10 +175,9 @@ async def _attributes(
         def source() -> Source[Patch]:
             return _patch_source(arguments, file, definitions)
 
-        start = await _start(source, file, before, now_ms)
-        if start is None:
-            return 0
-        place, reading = start
+        place, reading = await _start(source, file, before, now_ms)
+        if place.done:
+            return _told_again(file, place)
         keys = keys_of(definitions, _datastreams(arguments, definitions))
 
         async def keep(patches: list[Patch], progress: Progress) -> Progress:
@@ -276,21 +274,24 @@ async def _known(
 
 async def _start(
     source: Callable[[], Source[Any]], file: Opened, before: Progress | None, now_ms: int
-) -> tuple[Progress, Source[Any]] | None:
-    """Where to begin, and the file there; None: it is imported already, and that was said."""
+) -> tuple[Progress, Source[Any]]:
+    """Where to begin, and the file there. What is in already is `done`."""
     reading = source()
     place = started(before, reading, now_ms=now_ms)
     if place is None:
         print("The file was changed since: it is imported from its start.", file=sys.stderr)
         file.file.seek(0)
         return Progress(began_ms=now_ms), source()
-    if place.done:
-        print(f"{file.path} is imported already; --from-start imports it again.")
-        print(summary(place, "ended"))
-        return None
-    if place.line and before is not None:
+    if place.line and not place.done:
         print(f"Going on after line {place.line:,}.", file=sys.stderr)
     return place, reading
+
+
+def _told_again(file: Opened, place: Progress) -> int:
+    """The exit code of the run that imported the file."""
+    print(f"{file.path} is imported already; --from-start imports it again.")
+    print(summary(place, "ended"))
+    return 1 if place.refused else 0
 
 
 class _Beside:

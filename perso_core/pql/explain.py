@@ -10,10 +10,12 @@ from typing import Any, Literal
 from msgspec import Struct, structs
 
 from perso_core.pql.compiler import FOREVER_MS, CompiledRule, Verdict, compile_node
+from perso_core.pql.instants import iso
 from perso_core.pql.nodes import (
     And,
     Call,
     Chain,
+    Compare,
     Constant,
     Filter,
     Lambda,
@@ -167,6 +169,10 @@ class _Explainer:
         if isinstance(node, Lambda):
             return self.explain(node.body, wants=wants, decides=decides)
         self.parts += 1
+        until = imported_until(node)
+        if until is not None:
+            says, got = self.imported(until, holds=self.holds(node))
+            return self.part(node, self.holds(node), says, got, decides)
         if isinstance(node, And | Or):
             return self.joined(node, wants=wants, decides=decides)
         if isinstance(node, Not):
@@ -325,6 +331,16 @@ class _Explainer:
             words += ", which the rule excludes"
         return f"{words}.", "in" if holds else "not in"
 
+    def imported(self, until: Node, *, holds: bool) -> tuple[str, str]:
+        """What was imported of an external audience."""
+        ends_ms = self.value(until)
+        if ends_ms is None:
+            return "No import has put the profile into it.", "nothing"
+        at = iso(int(ends_ms))
+        if holds:
+            return f"Imported, until {at}.", f"until {at}"
+        return f"No import counts now: the last one ends at {at}.", f"until {at}"
+
     def quantified(self, node: Node, *, wants: bool) -> tuple[str, str]:
         """exists, forall or a filter: how many elements satisfy the condition."""
         assert isinstance(node, Filter | Method), "nothing else has a condition for elements"
@@ -346,6 +362,25 @@ class _Explainer:
 
 
 QUANTIFIERS = frozenset(("exists", "forall", "filter"))
+
+
+def imported_until(node: Node) -> Node | None:
+    """In the rule that an external audience is made of, where it ends; None of any other node."""
+    match node:
+        case And(
+            operands=(
+                Compare(
+                    op="<=",
+                    left=Path(
+                        base=Method(base=Path(segments=("externalAudience",)), name="get"),
+                        segments=("since",),
+                    ),
+                ),
+                Compare(op=">", left=Path(segments=("until",)) as until),
+            )
+        ):
+            return until
+    return None
 
 
 def _reads_events(node: Node) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from perso_core.definitions.export import definitions_to_toml
 from perso_core.definitions.external import membership_days
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.definitions.toml_file import definitions_from_toml
+from perso_core.pql.explain import explain_rule, reason
+from tests.building import NOON_MS
 from tests.definitions.whole import WHOLE, fault_of
 
 EXTERNAL = (
@@ -107,3 +111,28 @@ def test_imported_instants_are_known_to_rules_and_nothing_else_is() -> None:
 
     definitions_from_toml(soon)
     assert "untill" in fault_of(wrong).detail
+
+
+@pytest.mark.parametrize(
+    ("profile", "sentence"),
+    [
+        ({}, "No import has put the profile into it."),
+        (
+            {ID: {"since": NOON_MS, "until": NOON_MS + 60_000}},
+            "Imported, until 2026-03-15 12:01 UTC.",
+        ),
+        (
+            {ID: {"since": 5, "until": NOON_MS}},
+            "No import counts now: the last one ends at 2026-03-15 12:00 UTC.",
+        ),
+    ],
+)
+def test_an_explanation_says_that_it_was_imported_and_until_when(
+    profile: dict[str, Any], sentence: str
+) -> None:
+    rule = compile_snapshot(definitions_from_toml(EXTERNAL)).audience_by_id[ID].rule
+
+    told = explain_rule(rule, {"externalAudience": profile}, NOON_MS)
+
+    assert reason(told) == sentence
+    assert told.children == ()
