@@ -1,0 +1,111 @@
+"""Imported memberships as the engine answers by them: exact in time, with no event."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from perso_core.decision.lookup import Lookup
+from perso_core.decision.membership import ImportedMembership, Membership
+from perso_core.decision.profile import Profile
+from perso_core.definitions.activation import Activation
+from perso_core.definitions.audience import Audience
+from perso_core.definitions.external import with_membership_rule
+from perso_core.definitions.snapshot import Snapshot, compile_snapshot
+from perso_core.engine.engine import Answer, Engine, Interaction
+from perso_core.engine.journal import EventArrived
+from tests.building import HOUR_MS, NOON_MS, definitions, event
+
+ANNA = "ECID:" + "1" * 38
+UNTIL_MS = NOON_MS + HOUR_MS
+
+
+def in_force() -> Snapshot:
+    """`risk` is external; `calm` is whoever is not in it and has a basket."""
+    rules = {"basket": 'xEvent[eventType = "add"].count() >= 1'}
+    found = definitions({**rules, "calm": 'inSegment("basket") and not inSegment("risk")'})
+    risk = with_membership_rule(Audience(id="risk", name="Risk", pql="", source="external"))
+    return compile_snapshot(
+        structs.replace(
+            found,
+            audiences=(*found.audiences, risk),
+            activations=(*found.activations, Activation(audience="risk", destination="d-cms")),
+        )
+    )
+
+
+def imported(since_ms: int = NOON_MS, until_ms: int = UNTIL_MS) -> Profile:
+    return Profile(key=ANNA, imported={"risk": ImportedMembership(since_ms, until_ms)})
+
+
+def engine_with(profile: Profile | None, *, now_ms: int = NOON_MS) -> Engine:
+    engine = Engine(in_force(), hot_profiles=10, journal_limit=5)
+    engine.admit(ANNA, profile, None, now_ms=now_ms)
+    return engine
+
+
+def audiences(engine: Engine, now_ms: int) -> tuple[set[str], int]:
+    """Those that the page is told of, and until when."""
+    found = engine.lookup(ANNA, "demo", now_ms=now_ms)
+    assert isinstance(found, Lookup)
+    return set(found.destinations[0].audiences) if found.destinations else set(), found.until_ms
+
+
+def membership(engine: Engine, now_ms: int) -> Membership | None:
+    profile = engine.profile(ANNA, now_ms=now_ms)
+    assert isinstance(profile, Profile)
+    return profile.memberships.get("risk")
+
+
+def test_it_holds_until_its_expiry_to_the_millisecond_and_the_answer_says_so() -> None:
+    engine = engine_with(imported())
+
+    assert audiences(engine, NOON_MS) == ({"risk"}, UNTIL_MS)
+    assert audiences(engine, UNTIL_MS - 1)[0] == {"risk"}
+    assert audiences(engine, UNTIL_MS)[0] == set()
+    assert membership(engine, UNTIL_MS + 5) == Membership(
+        audience_id="risk", status="exited", since_ms=UNTIL_MS
+    )
+
+
+def test_a_profile_that_slept_through_entry_and_expiry_has_both_instants() -> None:
+    engine = engine_with(imported(since_ms=NOON_MS + 5, until_ms=NOON_MS + 9))
+
+    assert membership(engine, NOON_MS + HOUR_MS) == Membership(
+        audience_id="risk", status="exited", since_ms=NOON_MS + 9
+    )
+
+
+def test_an_import_into_a_profile_in_memory_counts_from_the_import_on() -> None:
+    engine = engine_with(None)
+    arrived = EventArrived(event=event("add", at_ms=NOON_MS), datastream_id="demo")
+    answer = engine.decide(
+        Interaction(profile_key=ANNA, datastream_id="demo", changes=(arrived,)), now_ms=NOON_MS
+    )
+    assert isinstance(answer, Answer)
+    engine.committed(answer.sequence)
+    before = engine.profile(ANNA, now_ms=NOON_MS)
+    assert isinstance(before, Profile)
+
+    later = structs.replace(before, imported=imported(since_ms=NOON_MS + 7).imported)
+    engine.renew(ANNA, later, None, now_ms=NOON_MS + 20)
+
+    assert audiences(engine, NOON_MS + 20) == ({"basket", "risk"}, UNTIL_MS)
+    assert membership(engine, NOON_MS + 20) == Membership(
+        audience_id="risk", status="realized", since_ms=NOON_MS + 7
+    )
+    # Whoever leaves it is in what asks for that, at the same instant.
+    assert audiences(engine, UNTIL_MS)[0] == {"basket", "calm"}
+
+
+def test_the_first_event_of_whoever_was_only_imported_begins_the_profile() -> None:
+    engine = engine_with(imported())
+    arrived = EventArrived(event=event("add", at_ms=NOON_MS + 1), datastream_id="demo")
+
+    answer = engine.decide(
+        Interaction(profile_key=ANNA, datastream_id="demo", changes=(arrived,)), now_ms=NOON_MS + 1
+    )
+
+    assert isinstance(answer, Answer)
+    (entry,) = engine.pending(5)
+    assert entry.base_version == 0
+    assert set(answer.lookups[0].destinations[0].audiences) == {"basket", "risk"}
