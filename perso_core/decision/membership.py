@@ -29,6 +29,22 @@ class ImportedMembership(Struct, frozen=True, gc=False):
     until_ms: int
 
 
+def imported_of_both(
+    one: Mapping[str, ImportedMembership], other: Mapping[str, ImportedMembership]
+) -> Mapping[str, ImportedMembership]:
+    """By audience id, what was imported of either; of both the first beginning and the last end,
+    whichever comes first."""
+    if not (one and other):
+        return one or other
+    found = dict(one)
+    for audience_id, more in other.items():
+        known = found.get(audience_id, more)
+        found[audience_id] = ImportedMembership(
+            min(known.since_ms, more.since_ms), max(known.until_ms, more.until_ms)
+        )
+    return found
+
+
 # (status before, does the rule hold now) -> status after. None: never qualified.
 TRANSITIONS: Mapping[tuple[Status | None, bool], Status | None] = {
     (None, True): "realized",

@@ -17,7 +17,7 @@ from perso_core.decision.attributes import MAX_RECORD_BYTES
 from perso_core.decision.event import Event
 from perso_core.decision.graph import rank
 from perso_core.decision.identity import identity_of
-from perso_core.decision.membership import Membership
+from perso_core.decision.membership import Membership, imported_of_both
 from perso_core.decision.profile import (
     Moved,
     Profile,
@@ -44,7 +44,13 @@ class United(Struct, frozen=True, kw_only=True):
 
 def holds_something(profile: Profile) -> bool:
     """Whether there is something in it that could become another profile's."""
-    return bool(profile.events or profile.attributes or profile.claims or profile.brought)
+    return bool(
+        profile.events
+        or profile.attributes
+        or profile.claims
+        or profile.brought
+        or profile.imported
+    )
 
 
 def united(
@@ -77,6 +83,7 @@ def united(
             events=events[-max_events:],
             memberships=_memberships_of_both(into.memberships, other.memberships),
             brought=_brought(into, other, priority),
+            imported=imported_of_both(into.imported, other.imported),
             evaluated_ms=max(into.evaluated_ms, other.evaluated_ms),
             snapshot_id=into.snapshot_id or other.snapshot_id,
             touched_ms=max(into.touched_ms, other.touched_ms),

@@ -11,7 +11,7 @@ from perso_core.decision.consent import Consent, refused
 from perso_core.decision.event import Event
 from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.identity import Identity, identity_of
-from perso_core.decision.membership import ImportedMembership
+from perso_core.decision.membership import ImportedMembership, imported_of_both
 from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention, expires_ms, outlives
 from perso_core.decision.union import United, event_of_both
@@ -121,6 +121,8 @@ class MemoryStore:
             return NOT_JOINED
         if joining.united is not None:
             self._move(joining, joining.united)
+        if joining.united is not None or joining.linked:
+            self._move_imported(joining)
         changed = self._link(joining) if joining.linked else ()
         for key in (joining.source, joining.target, *changed):
             self._announce(key)
@@ -213,12 +215,14 @@ class MemoryStore:
         self._database.clock = mark
 
     async def import_memberships(self, batch: Batch) -> frozenset[str]:
-        keys = [key for key, _, _ in batch.rows]
-        withheld = await self.withheld(keys, since_ms=batch.began_ms)
+        links = self._database.links
+        led = {key: links.get(key, (key, 0))[0] for key, _, _ in batch.rows}
+        barred = await self.withheld([*led, *led.values()], since_ms=batch.began_ms)
+        withheld = frozenset(key for key, to in led.items() if {key, to} & barred)
         for key, audience_id, until_ms in batch.rows:
             if key not in withheld:
-                self._import(key, audience_id, until_ms, batch.now_ms)
-                self._announce(key, imported=True)
+                self._import(led[key], audience_id, until_ms, batch.now_ms)
+                self._announce(led[key], imported=True)
         if batch.progress is not None:
             self._database.files[batch.name] = with_withheld(batch.progress, batch, withheld)
         return withheld
@@ -302,6 +306,7 @@ class MemoryStore:
             database.erased_ms[change.key] = change.erased_ms
             for link in self._linked_to(change.key):
                 del database.links[link.key]
+                database.erased_ms[link.key] = change.erased_ms
                 self._announce(link.key)
         if change.forgotten:
             for kept in (
@@ -369,10 +374,11 @@ class MemoryStore:
     def _move(self, joining: Joining, united: United) -> None:
         database, source, target = self._database, joining.source, joining.target
         if joining.linked:
-            del database.profiles[source]
+            # Of whom there was only an import there is none.
+            database.profiles.pop(source, None)
         else:
             database.profiles[source] = united.rest
-        database.profiles[target] = structs.replace(united.profile, events=())
+        database.profiles[target] = structs.replace(united.profile, events=(), imported={})
         events, arrivals = database.events.setdefault(target, {}), database.arrivals
         for id, event in database.events.pop(source, {}).items():
             events[id] = event_of_both(events[id], event) if id in events else event
@@ -380,6 +386,13 @@ class MemoryStore:
         arrivals[target] = {id: min(of_one[id] for of_one in both if id in of_one) for id in events}
         newest = self._ordered(target)[-self._max_events :]
         database.events[target] = {event.id: event for event in newest}
+
+    def _move_imported(self, joining: Joining) -> None:
+        imported = self._database.imported
+        moved = imported.pop(joining.source, {})
+        both = imported_of_both(imported.get(joining.target, {}), moved)
+        if both:
+            imported[joining.target] = {**both}
 
     def _link(self, joining: Joining) -> tuple[str, ...]:
         """Keys of the other identities whose link changed."""

@@ -13,7 +13,14 @@ from perso_core.decision.consent import refused
 from perso_core.decision.membership import ImportedMembership
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.batch import erasure_mark
-from perso_core.stores.imports import Batch, Progress, progress_from, progress_record, with_withheld
+from perso_core.stores.imports import (
+    Batch,
+    Progress,
+    Row,
+    progress_from,
+    progress_record,
+    with_withheld,
+)
 from perso_core.stores.record import consent_from_record, profile_from
 
 # Announcements kept for those who poll; who sleeps through more reads every profile again.
@@ -39,19 +46,36 @@ UPDATE imported SET until_ms = ?4 WHERE key = ?1 AND audience_id = ?2 AND until_
 def keep(connection: apsw.Connection, batch: Batch) -> frozenset[str]:
     """Keep a batch, in the caller's transaction. Returns the keys that were passed over, of
     visitors who refused or were erased meanwhile."""
-    keys = dict.fromkeys(row[0] for row in batch.rows)
-    withheld = withheld_of(connection, [*keys], since_ms=batch.began_ms)
-    rows = [row for row in batch.rows if row[0] not in withheld] if withheld else batch.rows
+    keys = list(dict.fromkeys(row[0] for row in batch.rows))
+    links = _links(connection, keys)
+    barred = withheld_of(connection, [*keys, *links.values()], since_ms=batch.began_ms)
+    withheld = frozenset(
+        key for key in keys if barred and (key in barred or links.get(key) in barred)
+    )
+    rows: Sequence[Row] = batch.rows
+    if withheld or links:
+        rows = [(links.get(row[0], row[0]), *row[1:]) for row in rows if row[0] not in withheld]
     now_ms = batch.now_ms
     connection.execute(_KEEP, (msgspec.json.encode(rows).decode(), now_ms))
     ending = [(*row, now_ms) for row in rows if row[2] <= now_ms]
     connection.executemany(_END, ending)
     if rows:
-        told = [key for key in keys if key not in withheld] if batch.tell else None
+        told = list(dict.fromkeys(row[0] for row in rows)) if batch.tell else None
         announce(connection, told)
     if batch.progress is not None:
         keep_progress(connection, batch.name, with_withheld(batch.progress, batch, withheld))
     return withheld
+
+
+def _links(connection: apsw.Connection, keys: Sequence[str]) -> dict[str, str]:
+    """Of identities that are part of another one's profile: the key of that."""
+    if not connection.execute("SELECT EXISTS (SELECT 1 FROM link)").get:
+        return {}
+    rows = connection.execute(
+        "SELECT key, canonical FROM link WHERE key IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(keys).decode(),),
+    ).fetchall()
+    return dict(cast(list[tuple[str, str]], rows))
 
 
 def withheld_of(

@@ -45,6 +45,8 @@ def join(
             if _version(connection, key) != version:
                 return NOT_JOINED
         _move(connection, joining, records, max_events)
+    if joining.united is not None or joining.linked:
+        _move_imported(connection, joining)
     return Joined(True, _link(connection, joining) if joining.linked else ())
 
 
@@ -84,6 +86,17 @@ def _move(connection: apsw.Connection, joining: Joining, records: Encoded, max_e
         " ORDER BY timestamp_ms DESC, sequence DESC LIMIT -1 OFFSET ?)",
         (joining.target, max_events),
     )
+
+
+def _move_imported(connection: apsw.Connection, joining: Joining) -> None:
+    """As decision/membership.imported_of_both; also what came since that was decided."""
+    connection.execute(
+        "INSERT INTO imported SELECT ?, audience_id, since_ms, until_ms FROM imported WHERE key = ?"
+        " ON CONFLICT DO UPDATE SET since_ms = min(since_ms, excluded.since_ms),"
+        " until_ms = max(until_ms, excluded.until_ms)",
+        (joining.target, joining.source),
+    )
+    connection.execute("DELETE FROM imported WHERE key = ?", (joining.source,))
 
 
 def _known_to_both(connection: apsw.Connection, source: str, target: str) -> list[Event]:

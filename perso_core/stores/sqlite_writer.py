@@ -255,7 +255,7 @@ class Writer:
             return False
         if change.erased_ms is not None:
             _mark_erased(connection, change.key, change.erased_ms)
-            self._unlink(connection, change.key)
+            self._unlink(connection, change.key, change.erased_ms)
         if change.forgotten:
             for table in TABLES_BY_KEY:
                 connection.execute(f"DELETE FROM {table} WHERE key = ?", (change.key,))
@@ -299,10 +299,13 @@ class Writer:
             ),
         )
 
-    def _unlink(self, connection: apsw.Connection, key: str) -> None:
-        """Whose profile this was begins anew under its own key."""
+    def _unlink(self, connection: apsw.Connection, key: str, erased_ms: int) -> None:
+        """Whose profile this was begins anew under its own key; what is under way of it does not
+        come back under that, either."""
         rows = connection.execute("DELETE FROM link WHERE canonical = ? RETURNING key", (key,))
         if unlinked := [row[0] for row in cast(list[tuple[str]], rows.fetchall())]:
+            for one in unlinked:
+                _mark_erased(connection, one, erased_ms)
             self._announce(connection, unlinked)
 
     def _announce(self, connection: apsw.Connection, keys: Sequence[str | None]) -> None:

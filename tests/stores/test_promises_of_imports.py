@@ -8,7 +8,10 @@ import pytest
 
 from perso_core.decision.identity import Identity
 from perso_core.decision.membership import ImportedMembership
+from perso_core.decision.profile import Profile
+from perso_core.decision.union import united
 from perso_core.stores.imports import Batch, Progress, Row
+from perso_core.stores.links import Joining
 from perso_core.stores.protocol import ImportStore, Store
 from tests.building import DAY_MS, NOON_MS, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot
@@ -209,3 +212,74 @@ async def test_every_process_hears_whose_imported_memberships_changed(
             False,
         )
         assert not (await one.news()).imported
+
+
+# ---- one person's identities ------------------------------------------------------
+
+CUSTOMER, MAIL = "o demo CRMID:4711", "o demo Email:anna@shop.test"
+
+
+async def joined(store: Store, source: str, target: str, *, linked: bool) -> None:
+    """The source's profile becomes part of the target's, as both are stored."""
+    other, into = [(await store.load(key)).profile for key in (source, target)]
+    both = None
+    if other is not None:
+        both = united(into or Profile(key=target), other, now_ms=NOON_MS, max_events=9)
+    done = await store.join(
+        Joining(
+            source=source,
+            target=target,
+            decided_ms=NOON_MS,
+            united=both,
+            source_version=other.version if other else 0,
+            target_version=into.version if into else 0,
+            linked=linked,
+        )
+    )
+    assert done.kept
+
+
+async def test_what_was_imported_of_a_device_moves_with_it(importing: ImportingStore) -> None:
+    await importing.import_memberships(
+        batch((ANNA, "risk", LATER_MS), (ANNA, "vip", LATER_MS), (CUSTOMER, "risk", LATER_MS + 5))
+    )
+
+    await joined(importing, ANNA, CUSTOMER, linked=False)
+
+    assert await imported(importing, ANNA) == {}
+    assert await imported(importing, CUSTOMER) == {
+        "risk": (NOON_MS, LATER_MS + 5),
+        "vip": (NOON_MS, LATER_MS),
+    }
+
+
+async def test_an_import_of_a_linked_identity_reaches_the_persons_profile(
+    importing: ImportingStore,
+) -> None:
+    await joined(importing, MAIL, CUSTOMER, linked=True)
+
+    await importing.import_memberships(batch((MAIL, "risk", LATER_MS)))
+
+    assert await imported(importing, CUSTOMER) == {"risk": (NOON_MS, LATER_MS)}
+    assert (await importing.news()).imported == {CUSTOMER}
+
+
+async def test_who_is_erased_by_one_identity_does_not_come_back_by_another(
+    importing: ImportingStore,
+) -> None:
+    await joined(importing, MAIL, CUSTOMER, linked=True)
+    await importing.commit([forgot(CUSTOMER)])
+
+    withheld = await importing.import_memberships(
+        batch((MAIL, "risk", LATER_MS), now_ms=NOON_MS + 9)
+    )
+
+    assert withheld == {MAIL}
+    assert await imported(importing, CUSTOMER) == await imported(importing, MAIL) == {}
+
+
+async def test_whoever_refused_gets_none_by_a_linked_identity(importing: ImportingStore) -> None:
+    await joined(importing, MAIL, CUSTOMER, linked=True)
+    await importing.commit([chose("out", CUSTOMER)])
+
+    assert await importing.import_memberships(batch((MAIL, "risk", LATER_MS))) == {MAIL}
