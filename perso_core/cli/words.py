@@ -416,7 +416,7 @@ def _add_import(commands: _Commands[_Parser]) -> None:
         "import",
         help="Bring definitions, memberships or attributes from elsewhere.",
         description="Bring definitions, memberships or attributes from elsewhere.",
-        epilog="Example: perso import audience members.csv",
+        epilog="Example: perso import segments export.json",
         allow_abbrev=False,
     )
     verbs = group.add_subparsers(metavar="VERB", required=True)

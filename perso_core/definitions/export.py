@@ -46,8 +46,9 @@ def _entries(definitions: Definitions) -> Iterator[tuple[str, Struct]]:
 
 def _table(entry: Struct) -> dict[str, Any]:
     left_out = {"attributes"}  # a destination's have headers of their own
-    if isinstance(entry, Audience) and entry.source == "external":
-        left_out |= {"pql", "edge"}  # its rule is made from its id
+    if isinstance(entry, Audience):
+        # The rule of an external one is made from its id; of any other it says where it comes from.
+        left_out |= {"pql", "edge"} if entry.source == "external" else {"source"}
     return {
         name: value
         for name, value in structs.asdict(entry).items()
