@@ -131,8 +131,9 @@ async def _memberships(
             done = await run.run(place)
         finally:
             report.close()
+        heard = await store.last_announced()
         await _live(store, settings)
-        await store.sweep_imported(now_ms - EXITED_KEPT_MS)
+        await store.sweep_imported(now_ms - EXITED_KEPT_MS, heard=heard)
     finally:
         await store.close()
     print(summary(done, "ended"))

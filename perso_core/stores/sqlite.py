@@ -190,15 +190,23 @@ class SqliteStore:
             )
         )
 
-    async def sweep_imported(self, ended_ms: int) -> None:
+    async def last_announced(self) -> int:
+        """The number of the last announcement of imported memberships; 0: there was none."""
+        return await self._read(lambda: self._reader.last_announced())
+
+    async def sweep_imported(self, ended_ms: int, *, heard: int) -> None:
         """Remove memberships that ended before, a part at a time, so that others get between; and
-        the announcements, which name people: call it once everybody heard them."""
+        the announcements that everybody has heard, which name people."""
         after: tuple[str, str] | None = ("", "")
         if not await self._read(lambda: self._reader.has_ended(ended_ms)):
             after = None
         while after is not None:
             after = await self._swept(after, ended_ms)
-        await self._write(lambda: self._writer.in_transaction(imports.forget_announcements))
+        await self._write(
+            lambda: self._writer.in_transaction(
+                lambda connection: imports.forget_announcements(connection, heard)
+            )
+        )
 
     async def _swept(self, after: tuple[str, str], ended_ms: int) -> tuple[str, str] | None:
         def sweep(connection: apsw.Connection) -> tuple[str, str] | None:

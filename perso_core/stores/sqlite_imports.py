@@ -132,9 +132,9 @@ def announce(connection: apsw.Connection, keys: Sequence[str] | None) -> None:
     )
 
 
-def forget_announcements(connection: apsw.Connection) -> None:
-    """All of them, once everybody heard them: they name people."""
-    connection.execute("DELETE FROM imported_notice")
+def forget_announcements(connection: apsw.Connection, through: int) -> None:
+    """Those up to a number, once everybody heard them: they name people."""
+    connection.execute("DELETE FROM imported_notice WHERE sequence <= ?", (through,))
 
 
 def announced(connection: apsw.Connection, heard: int) -> tuple[int, frozenset[str], bool]:

@@ -217,6 +217,11 @@ class Reader:
             never_closed(self._connection)
             self._connection = None
 
+    def last_announced(self) -> int:
+        """See SqliteStore."""
+        with self._opened() as connection:
+            return last_announced(connection)
+
     def has_ended(self, ended_ms: int) -> bool:
         """Whether an imported membership ended before."""
         with self._opened() as connection:

@@ -81,3 +81,19 @@ async def test_only_the_files_imported_last_are_remembered(
     await store.close()
 
     assert [one is not None for one in known] == [False, True, True]
+
+
+async def test_announcements_that_all_have_heard_go_and_later_ones_stay(tmp_path: Path) -> None:
+    store = await open_sqlite(tmp_path / "perso.sqlite")
+    server = await open_sqlite(tmp_path / "perso.sqlite")
+    await store.import_memberships(batch(ROW))
+    heard = await store.last_announced()
+    await server.news()
+    await store.import_memberships(batch(("CRMID:4711", "risk", LATER_MS)))
+
+    await store.sweep_imported(0, heard=heard)
+    news = await server.news()
+    await store.close()
+    await server.close()
+
+    assert (news.imported, news.imported_any) == (frozenset({"CRMID:4711"}), False)
