@@ -10,7 +10,7 @@ from msgspec import structs
 
 from perso_core.decision.consent import refused
 from perso_core.decision.profile import Profile
-from perso_core.decision.union import holds_something, united, version_to_see
+from perso_core.decision.union import MAX_MARKS, holds_something, united, version_to_see
 from perso_core.engine.engine import OPERATOR, Answer, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import Nothing
 from perso_core.errors import StoreUnavailable
@@ -170,11 +170,13 @@ class IdentityGraph:
             return None
         both = None
         if other is not None and moves:
-            # The store has the events whole, and makes one history of them.
+            # The store has the events whole, and makes one history of them. Here they are asked for
+            # their marks alone: to go through thousands would hold up every request.
             without = structs.replace(into or Profile(key=target), events=())
+            newest = structs.replace(other, events=other.events[-MAX_MARKS:])
             both = united(
                 without,
-                other,
+                newest,
                 now_ms=self._clock_ms(),
                 max_events=self._max_events,
                 priority=priority,
