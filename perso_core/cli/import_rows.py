@@ -15,11 +15,12 @@ from msgspec import structs
 from perso_core.cli.definitions import everywhere, kept, nothing_defined
 from perso_core.cli.files import settings_of
 from perso_core.cli.import_file import Import, Opened, Report, alone, opened, started, summary
+from perso_core.cli.terminal import shown as terminal
 from perso_core.decision.membership import EXITED_KEPT_MS
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import nearest, shown
 from perso_core.definitions.schema import field_types
-from perso_core.errors import BadImportFile, UnreadableRecord
+from perso_core.errors import BadAttributes, BadImportFile, UnreadableRecord
 from perso_core.imports.keys import keys_of
 from perso_core.imports.lines import Lines
 from perso_core.imports.memberships import (
@@ -182,10 +183,17 @@ async def _attributes(
         keys = keys_of(definitions, _datastreams(arguments, definitions))
 
         async def keep(patches: list[Patch], progress: Progress) -> Progress:
-            withheld = 0
+            withheld = too_large = 0
             for group in _groups(patches, min(GROUP, settings.journal_limit)):
-                withheld += await _patched(perso, group, keys, place.began_ms)
-            found = structs.replace(progress, withheld=progress.withheld + withheld)
+                passed_over, refused = await _patched(perso, group, keys, place.began_ms)
+                withheld += passed_over
+                too_large += refused
+            found = structs.replace(
+                progress,
+                withheld=progress.withheld + withheld,
+                kept=progress.kept - too_large,
+                refused=progress.refused + too_large,
+            )
             if file.name:
                 await perso.imports.keep_progress(file.name, found)
             return found
@@ -207,18 +215,27 @@ async def _patched(
     group: Sequence[Patch],
     keys: Callable[[str, str], Sequence[str]],
     began_ms: int,
-) -> int:
-    """Together, so that they share a commit. Returns under how many keys nothing was kept."""
+) -> tuple[int, int]:
+    """Together, so that they share a commit. Returns under how many keys nothing may be kept, and
+    how many patches would have made a profile too large: they are told."""
     all_keys = [keys(namespace, identity) for namespace, identity, _ in group]
     asked = [key for some in all_keys for key in some]
     withheld = await perso.imports.withheld(asked, since_ms=began_ms)
-    await asyncio.gather(
+    outcomes = await asyncio.gather(
         *(
             perso.patch([key for key in some if key not in withheld], attributes)
             for some, (_, _, attributes) in zip(all_keys, group, strict=True)
-        )
+        ),
+        return_exceptions=True,
     )
-    return len(withheld)
+    too_large = 0
+    for outcome, (namespace, identity, _) in zip(outcomes, group, strict=True):
+        if isinstance(outcome, BadAttributes):
+            too_large += 1
+            print(terminal(f"{namespace} {identity}: {outcome}"), file=sys.stderr)
+        elif isinstance(outcome, BaseException):
+            raise outcome
+    return len(withheld), too_large
 
 
 def _groups(patches: Sequence[Patch], at_most: int) -> list[list[Patch]]:

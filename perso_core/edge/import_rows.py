@@ -18,7 +18,7 @@ from perso_core.edge.call import Call, Reply
 from perso_core.edge.named_person import person_key
 from perso_core.edge.problem import BodyEmpty, FieldBad, ImportRefused, TokenBad
 from perso_core.edge.services import EdgeServices, ImportStores
-from perso_core.errors import BadImportFile, StoreUnavailable
+from perso_core.errors import BadAttributes, BadImportFile, StoreUnavailable
 from perso_core.imports.lines import Lines
 from perso_core.imports.memberships import (
     Defaults,
@@ -86,22 +86,31 @@ async def import_attributes(call: Call, services: EdgeServices) -> Reply:
 
     async def keep(patches: list[Patch], lines: list[int]) -> tuple[int, list[Refusal]]:
         keys, refused = await _keys(call, [patch[:2] for patch in patches], lines, stores)
-        of_key: dict[str, list[Mapping[str, Any]]] = {}
-        for key, patch in zip(keys, patches, strict=True):
+        of_key: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+        for key, patch, line in zip(keys, patches, lines, strict=True):
             if key:
-                of_key.setdefault(key, []).append(patch[2])
+                of_key.setdefault(key, []).append((line, patch[2]))
         withheld = await stores.withheld([*of_key], call.now_ms)
-        await asyncio.gather(
+        for late in await asyncio.gather(
             *(_patched(key, some, stores) for key, some in of_key.items() if key not in withheld)
-        )
+        ):
+            refused += late
         return sum(len(of_key[key]) for key in withheld), refused
 
     return await _imported(call, _patches(call, definitions), keep, lambda _: False, stores)
 
 
-async def _patched(key: str, patches: list[Mapping[str, Any]], stores: ImportStores) -> None:
-    for attributes in patches:  # of one profile, in their order
-        await stores.patch(key, attributes)
+async def _patched(
+    key: str, patches: list[tuple[int, Mapping[str, Any]]], stores: ImportStores
+) -> list[Refusal]:
+    """Of one profile, in their order. A patch by which it would become too large is refused."""
+    refused = []
+    for line, attributes in patches:
+        try:
+            await stores.patch(key, attributes)
+        except BadAttributes as error:
+            refused.append(Refusal(line, f"{error.detail} {error.fix}"))
+    return refused
 
 
 async def _imported(

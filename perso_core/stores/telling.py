@@ -42,6 +42,10 @@ def everything(key: str, whole: Whole) -> dict[str, Any]:
         "brought": msgspec.to_builtins(profile.brought),
         "claims": msgspec.to_builtins(profile.claims),
         "memberships": msgspec.to_builtins(list(profile.memberships.values())),
+        "imported": [
+            {"audience": audience_id, **msgspec.to_builtins(one)}
+            for audience_id, one in profile.imported.items()
+        ],
         "datastreams": list(profile.datastreams),
         "events": [msgspec.to_builtins(event) for event in profile.events],
         "quarantine": [

@@ -272,3 +272,13 @@ async def test_the_typed_client_tells_why_it_may_not() -> None:
             await perso.import_audience([{"namespace": "CRMID", "id": "1", "audience": "risk"}])
 
     assert refused.value.problem.code == "edge.import-refused"
+
+
+async def test_a_patch_that_would_make_a_profile_too_large_is_refused_by_line() -> None:
+    long = "x" * 60_000
+    body = f"namespace,id,a,b\nCRMID,a,{long},\nCRMID,a,,{long}\nCRMID,b,1,\n"
+    async with importing_edge() as edge:
+        told = await brought(edge, body, "import/attributes")
+
+    assert (told.status, told.sent["kept"], told.sent["refused"]) == (200, 2, 1)
+    assert [one["line"] for one in told.sent["refusals"]] == [3]
