@@ -5,6 +5,7 @@ The public names. Importing this package loads no server and no store; to run on
 """
 
 from perso_core.decision.governance import Refused
+from perso_core.decision.identity import Identity
 from perso_core.decision.lookup import DestinationLookup, Lookup
 from perso_core.decision.referrer import referrer_type
 from perso_core.errors import (
@@ -22,6 +23,7 @@ __all__ = [
     "AudienceReason",
     "BadAttributes",
     "DestinationLookup",
+    "Identity",
     "Lookup",
     "NoVisitor",
     "NothingDefined",

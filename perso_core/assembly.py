@@ -126,6 +126,7 @@ class Perso(InProcessSite):
                 entropy=entropy,
                 keys=keys,
                 seen=self._seen,
+                graph=graph,
             )
         )
 

@@ -281,6 +281,11 @@ class BadSettings(PersoError):
     title = "A setting has a wrong value"
 
 
+class BadIdentity(PersoError):
+    code = "visitor.identity"
+    title = "This identity names no person"
+
+
 class NoVisitor(PersoError):
     code = "visitor.none"
     title = "This request has no visitor"

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from perso_core.decision.identity import Identity
 from perso_core.decision.lookup import EMPTY, DestinationLookup, Lookup
 
 # known: a profile answered. new: nothing is known of this visitor yet.
@@ -31,6 +32,8 @@ class PageRequest(Struct, frozen=True, kw_only=True):
     as those of a page's own event do.
     accept_language: the Accept-Language header as it came; "" where it is not the browser's.
     gpc: the browser sent `Sec-GPC: 1`; its absence says nothing.
+    customer: who is signed in, by the site's own session; None: nobody. Never a browser's word: the
+    page is told of the customer's profile, and what the device did before becomes part of it.
     wait_ms: how long the answer may wait for its commit (interface.md: 50 ms for HTML).
     """
 
@@ -40,6 +43,7 @@ class PageRequest(Struct, frozen=True, kw_only=True):
     wait_ms: int = 50
     accept_language: str = ""
     gpc: bool = False
+    customer: Identity | None = None
 
 
 class AudienceReason(Struct, frozen=True):
@@ -87,8 +91,9 @@ class Visitor(Struct, frozen=True, kw_only=True):
 
     `"gold" in visitor` is true when the visitor is in that audience (id, alias or name) and it
     may be told to at least one destination, or to `alias` where the plugin bound one.
-    profile_key is empty when there is no profile to speak of. event_id: the `_id` of the visit
-    that was recorded; the page hands it to its script. cookies: to be set on the answer.
+    profile_key is empty when there is no profile to speak of; of a signed-in customer it is the
+    customer's, and device_key that of the device, which is empty otherwise. event_id: the `_id` of
+    the visit that was recorded; the page hands it to its script. cookies: to be set on the answer.
     """
 
     state: VisitorState
@@ -96,6 +101,7 @@ class Visitor(Struct, frozen=True, kw_only=True):
     datastream_id: str
     ecid: str | None = None
     profile_key: str = ""
+    device_key: str = ""
     lookup: Lookup = EMPTY
     alias: str | None = None
     event_id: str | None = None

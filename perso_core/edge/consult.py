@@ -8,6 +8,7 @@ from perso_core.decision.consent import Choice, Consent, may_collect, sharing_re
 from perso_core.decision.lookup import Lookup
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
+from perso_core.edge.graph import moved_in
 from perso_core.edge.problem import EdgeError
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import Unread, failures, finished, on_disk
@@ -72,33 +73,9 @@ async def _consult_of_person(
     if any(isinstance(change, EventArrived) for change in changes):
         said = (*says, *(one for one in changes if not isinstance(one, EventArrived)))
         device = caller.device.profile_key
-        moved = await finished(moved_in(call, device, person, said, of_device, services))
+        moved = await finished(moved_in(call.datastream, device, person, said, of_device, services))
     consulted = await _kept(call, caller, person, (*says, *changes), services)
     return consulted if moved else structs.replace(consulted, stored=False)
-
-
-async def moved_in(
-    call: Call,
-    device: str,
-    person: str,
-    says: tuple[Change, ...],
-    of_device: Consent | None,
-    services: EdgeServices,
-) -> None:
-    """What the device did becomes the person's, durably, where there is something and consent
-    permits it; the device begins anew. device, person: keys; the device's profile was just asked
-    for. says: what the call says of the person's consent: it holds for what moves in, too.
-    """
-    if not services.graph.holds_something(device):
-        return
-    if not may_collect(of_device, call.datastream.default_consent):
-        return
-    asked = Interaction(profile_key=person, datastream_id=call.datastream.id, changes=says)
-    answer = await services.decide(asked)
-    if answer.sequence:
-        await services.durable(answer.sequence)
-    if answer.permitted:
-        await services.graph.move(device, person, call.datastream.identity_priority)
 
 
 def carried(of_device: Consent | None, *, keeps: bool) -> tuple[Change, ...]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
+
+from perso_core.decision.consent import Consent, may_collect
+from perso_core.definitions.datastream import Datastream
+from perso_core.engine.engine import Answer, Interaction
+from perso_core.engine.journal import Change
 
 
 class Graph(Protocol):
@@ -29,6 +34,41 @@ class Graph(Protocol):
     async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> str:
         """These are one person's, the canonical one first. Returns the key of the profile."""
         ...
+
+
+class Moving(Protocol):
+    """What it takes to move a profile: decide and durable are those of EdgeServices."""
+
+    @property
+    def decide(self) -> Callable[[Interaction], Awaitable[Answer]]: ...
+    @property
+    def durable(self) -> Callable[[int], Awaitable[None]]: ...
+    @property
+    def graph(self) -> Graph: ...
+
+
+async def moved_in(
+    datastream: Datastream,
+    device: str,
+    person: str,
+    says: tuple[Change, ...],
+    of_device: Consent | None,
+    services: Moving,
+) -> None:
+    """What the device did becomes the person's, durably, where there is something and consent
+    permits it; the device begins anew. device, person: keys; the device's profile was just asked
+    for. says: what the call says of the person's consent: it holds for what moves in, too.
+    """
+    if not services.graph.holds_something(device):
+        return
+    if not may_collect(of_device, datastream.default_consent):
+        return
+    asked = Interaction(profile_key=person, datastream_id=datastream.id, changes=says)
+    answer = await services.decide(asked)
+    if answer.sequence:
+        await services.durable(answer.sequence)
+    if answer.permitted:
+        await services.graph.move(device, person, datastream.identity_priority)
 
 
 class Apart:

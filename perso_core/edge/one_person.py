@@ -10,7 +10,8 @@ from perso_core.decision.consent import Consent, refused
 from perso_core.decision.graph import OF_DEVICES, canonical_first
 from perso_core.decision.identity import Identity
 from perso_core.edge.call import Call
-from perso_core.edge.consult import carried, moved_in
+from perso_core.edge.consult import carried
+from perso_core.edge.graph import moved_in
 from perso_core.edge.named_person import Person, is_namespace, person_key
 from perso_core.edge.services import EdgeServices
 from perso_core.engine.engine import Answer, Interaction
@@ -78,7 +79,7 @@ async def _joined(
             return await graph.canonical(person.profile_key)
         target = await graph.link(keys, priority)
     if person.device_key is not None:
-        await moved_in(call, person.device_key, target, says, person.of_device, services)
+        await moved_in(call.datastream, person.device_key, target, says, person.of_device, services)
     return target
 
 

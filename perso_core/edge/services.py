@@ -12,7 +12,7 @@ from perso_core.edge.abuse import NO_LIMITS, Limits
 from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.graph import Apart, Graph
 from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
-from perso_core.edge.version_token import APART, seen_in, token_cookies
+from perso_core.edge.version_token import tokens_to_hold
 from perso_core.engine.engine import Answer, Interaction, Seen
 from perso_core.stores.protocol import Whole
 from perso_core.visitor import SetCookie
@@ -102,21 +102,7 @@ class EdgeServices:
     def tokens(
         self, sent: Sequence[str], profile_key: str, org: str, *, beside: str | None = None
     ) -> tuple[SetCookie, ...]:
-        """The version token that a browser is to hold from now on, where it says something else.
-        Call once what was decided is on disk. sent: the tokens that it holds. beside: the key of
-        the device's own profile, where the call is about another one."""
+        """See tokens_to_hold."""
         if self.seen is None:
             return ()
-        told: tuple[SetCookie, ...] = ()
-        if beside is not None and self._newer(sent, beside, org):
-            # What it did has become the person's: no process may answer by what was before.
-            told = token_cookies(sent, beside, self.seen(beside), org=org, keys=self.keys)
-            sent = told[-1].value.split(APART) if told else sent
-        seen = self.seen(profile_key)
-        keys = self.keys
-        return token_cookies(sent, profile_key, seen, org=org, keys=keys, beside=beside) or told
-
-    def _newer(self, sent: Sequence[str], profile_key: str, org: str) -> bool:
-        """Whether more is known here of a profile than its browser was told."""
-        assert self.seen is not None, "there are tokens"
-        return self.seen(profile_key).beyond(seen_in(sent, profile_key, org=org, keys=self.keys))
+        return tokens_to_hold(sent, profile_key, self.seen, org=org, keys=self.keys, beside=beside)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from perso_core.decision.attributes import check_attributes
 from perso_core.decision.event import event_from
@@ -20,8 +20,10 @@ from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge import cookies
 from perso_core.edge.caller import said_out
 from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
+from perso_core.edge.graph import Apart, Graph
 from perso_core.edge.page_facts import with_page_facts
-from perso_core.edge.version_token import presented, seen_in, token_cookies
+from perso_core.edge.page_person import Shown, shown_to
+from perso_core.edge.version_token import presented, seen_in, tokens_to_hold
 from perso_core.engine.engine import Answer, Interaction, Seen
 from perso_core.engine.journal import (
     AttributesPatched,
@@ -40,7 +42,8 @@ _log = logging.getLogger("perso")
 
 class InProcessServices(Struct, frozen=True):
     """What assembly gives. decide and durable as for the HTTP edge; explain from the engine
-    (None: the profile is not in memory). entropy(n): n random bytes. seen: as for the HTTP edge.
+    (None: the profile is not in memory). entropy(n): n random bytes. seen, graph: as for the HTTP
+    edge.
     """
 
     decide: Callable[[Interaction], Awaitable[Answer]]
@@ -51,6 +54,7 @@ class InProcessServices(Struct, frozen=True):
     entropy: Callable[[int], bytes]
     keys: cookies.CookieKeys
     seen: Callable[[str], Seen] | None = None
+    graph: Graph = field(default_factory=Apart)
 
 
 class InProcessSite:
@@ -79,21 +83,17 @@ class InProcessSite:
         return await self._change(visitor, AttributesPatched(attributes))
 
     async def choose_consent(self, visitor: Visitor, general: Literal["in", "out"]) -> Visitor:
-        """See Site."""
+        """See Site. Of a signed-in customer it is the device's choice as well."""
+        if visitor.device_key:
+            await self._durably(visitor, visitor.device_key, ConsentChosen(general))
         chosen = await self._change(visitor, ConsentChosen(general))
         cookie = cookies.consent_cookie(self._org, general)
         return structs.replace(chosen, cookies=(*chosen.cookies, cookie))
 
     async def forget(self, visitor: Visitor) -> Visitor:
-        """See Site."""
-        if visitor.profile_key:
-            interaction = Interaction(
-                profile_key=visitor.profile_key,
-                datastream_id=visitor.datastream_id,
-                changes=(Forgotten(),),
-            )
-            answer = await self._services.decide(interaction)
-            await self._services.durable(answer.sequence)
+        """See Site. Of a signed-in customer the device is forgotten as well."""
+        for key in filter(None, (visitor.profile_key, visitor.device_key)):
+            await self._durably(visitor, key, Forgotten())
         names = cookies.cookie_names(self._org)
         cleared = tuple(
             SetCookie(name, "", 0)
@@ -153,9 +153,11 @@ class InProcessSite:
         if heard.general == "out":
             return await self._refused(request, proof, heard, nobody)
         may_begin = datastream.default_consent == "in" or opted_in(heard, datastream)
+        # A customer may have agreed elsewhere.
+        may_begin |= request.customer is not None
         if heard.unreadable or (proof is None and (not may_begin or self._held_refusal(request))):
             return structs.replace(nobody, state="no-consent")
-        if proof is None and request.xdm is None:
+        if proof is None and request.xdm is None and request.customer is None:
             return structs.replace(nobody, state="new")
         changes: list[Change] = []
         if proof and self._held_refusal(request):
@@ -165,7 +167,7 @@ class InProcessSite:
             changes.append(ConsentChosen("in", stated=heard.stated, unless_chosen=True))
         if request.gpc:
             changes.append(PrivacySignalled())
-        return await self._visited(request, proof, changes, nobody)
+        return await self._visited(request, datastream, proof, tuple(changes), nobody)
 
     async def _refused(
         self,
@@ -202,15 +204,24 @@ class InProcessSite:
     async def _visited(
         self,
         request: PageRequest,
+        datastream: Datastream,
         proof: cookies.Proof | None,
-        changes: Sequence[Change],
+        changes: tuple[Change, ...],
         nobody: Visitor,
     ) -> Visitor:
         """changes: what comes before the visit itself."""
+        deadline = asyncio.get_running_loop().time() + request.wait_ms / 1000
         now_ms = self._services.clock_ms()
         device = proof.device if proof else self._new_device()
         tokens = presented(cookies.received(request.cookie_header), self._org)
-        seen = seen_in(tokens, device.profile_key, org=self._org, keys=self._services.keys)
+        async with asyncio.timeout_at(deadline):
+            shown = await self._shown(request, datastream, device, tokens, changes)
+        if shown.refused:
+            key, of_device = shown.profile_key, shown.device_key
+            return structs.replace(
+                nobody, state="no-consent", profile_key=key, device_key=of_device
+            )
+        changes = (*shown.says, *changes)
         event_id = None
         if request.xdm is not None:
             event_id = self._services.entropy(16).hex()
@@ -218,19 +229,19 @@ class InProcessSite:
             event = event_from(xdm, event_id=event_id, received_ms=now_ms)
             arrived = EventArrived(event=event, datastream_id=request.datastream_id)
             changes = (*changes, arrived)
+        new = device.new and not shown.device_key
         interaction = Interaction(
-            profile_key=device.profile_key,
+            profile_key=shown.profile_key,
             datastream_id=request.datastream_id,
-            changes=tuple(changes),
-            new=device.new,
-            visits=not device.new,
-            seen=seen,
+            changes=changes,
+            new=new,
+            visits=not new,
+            seen=shown.seen,
         )
-        deadline = asyncio.get_running_loop().time() + request.wait_ms / 1000
         async with asyncio.timeout_at(deadline):
             answer = await self._services.decide(interaction)
         self._failing = False
-        visitor = self._visitor(nobody, device, proof, answer, now_ms)
+        visitor = self._visitor(nobody, device, shown, proof, answer, now_ms)
         if not answer.permitted:
             return visitor
         # A commit that takes longer goes on behind the page, or the disk does not take it: the
@@ -241,14 +252,47 @@ class InProcessSite:
                 visitor = self._with_token(visitor, tokens)
         return structs.replace(visitor, event_id=event_id)
 
+    async def _shown(
+        self,
+        request: PageRequest,
+        datastream: Datastream,
+        device: Device,
+        tokens: Sequence[str],
+        changes: tuple[Change, ...],
+    ) -> Shown:
+        if request.customer is None:
+            seen = seen_in(tokens, device.profile_key, org=self._org, keys=self._services.keys)
+            return Shown(profile_key=device.profile_key, seen=seen)
+        return await shown_to(
+            request.customer,
+            device,
+            tokens,
+            changes,
+            keeps=request.xdm is not None,
+            datastream=datastream,
+            org=self._org,
+            keys=self._services.keys,
+            services=self._services,
+        )
+
     def _with_token(self, visitor: Visitor, sent: Sequence[str]) -> Visitor:
         """The visitor with the version token to be set, once what was decided is on disk."""
         if self._services.seen is None:
             return visitor
-        now = self._services.seen(visitor.profile_key)
-        keys = self._services.keys
-        tokens = token_cookies(sent, visitor.profile_key, now, org=self._org, keys=keys)
+        tokens = tokens_to_hold(
+            sent,
+            visitor.profile_key,
+            self._services.seen,
+            org=self._org,
+            keys=self._services.keys,
+            beside=visitor.device_key or None,
+        )
         return structs.replace(visitor, cookies=(*visitor.cookies, *tokens))
+
+    async def _durably(self, visitor: Visitor, key: str, change: Change) -> None:
+        said = Interaction(profile_key=key, datastream_id=visitor.datastream_id, changes=(change,))
+        answer = await self._services.decide(said)
+        await self._services.durable(answer.sequence)
 
     async def _change(self, visitor: Visitor, change: Change) -> Visitor:
         now_ms = self._services.clock_ms()
@@ -283,14 +327,17 @@ class InProcessSite:
         self,
         nobody: Visitor,
         device: Device,
+        shown: Shown,
         proof: cookies.Proof | None,
         answer: Answer,
         now_ms: int,
     ) -> Visitor:
         if not answer.permitted:
             # A device that is not proven yet gets no cookie without consent.
-            key = device.profile_key if proof else ""
-            return structs.replace(nobody, state="no-consent", profile_key=key)
+            key = shown.profile_key if proof or shown.device_key else ""
+            return structs.replace(
+                nobody, state="no-consent", profile_key=key, device_key=shown.device_key
+            )
         fresh = proof is not None and not cookies.due_for_reissue(
             proof, keys=self._services.keys, now_ms=now_ms
         )
@@ -298,7 +345,8 @@ class InProcessSite:
             nobody,
             state="known" if answer.known else "new",
             ecid=device.ecid,
-            profile_key=device.profile_key,
+            profile_key=shown.profile_key,
+            device_key=shown.device_key,
             lookup=answer.lookups[-1],
             cookies=() if fresh else self._identity_cookies(device, proof, now_ms),
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from perso_core.edge.cookies import CookieKeys, cookie_names
 from perso_core.engine.engine import NOTHING_SEEN, Seen
@@ -26,14 +26,14 @@ _BYTES = 1 + 8 + 6 + _MAC_BYTES
 _CHARS = _BYTES // 3 * 4
 # So many tokens in one cookie: of the device and of the person. A dot is in none of them.
 KEPT = 2
-APART = "."
+_APART = "."
 _MAX_VERSION = (1 << 63) - 1
 
 
 def presented(received: Mapping[str, tuple[str, ...]], org: str) -> tuple[str, ...]:
     """The tokens that a browser sent, of whichever profiles; not checked yet."""
     values = received.get(cookie_names(org).version, ())[:MAX_VALUES]
-    return tuple(token for value in values for token in value.split(APART)[:KEPT])
+    return tuple(token for value in values for token in value.split(_APART)[:KEPT])
 
 
 def seen_in(tokens: Sequence[str], profile_key: str, *, org: str, keys: CookieKeys) -> Seen:
@@ -76,8 +76,31 @@ def token_cookies(
     ]
     if beside is not None:
         others = [one for one in others if _seen(one, beside, org, keys) is not None]
-    value = APART.join((_token(profile_key, now, org, keys), *others[-1:]))
+    value = _APART.join((_token(profile_key, now, org, keys), *others[-1:]))
     return (SetCookie(cookie_names(org).version, value, MAX_AGE_S),)
+
+
+def tokens_to_hold(
+    sent: Sequence[str],
+    profile_key: str,
+    seen: Callable[[str], Seen],
+    *,
+    org: str,
+    keys: CookieKeys,
+    beside: str | None = None,
+) -> tuple[SetCookie, ...]:
+    """The version token that a browser is to hold from now on, where it says something else. Call
+    once what was decided is on disk. sent: the tokens that it holds. seen: how far a profile is
+    committed here. beside: the key of the device's own profile, where the call is about another."""
+    told: tuple[SetCookie, ...] = ()
+    if beside is not None:
+        of_device = seen(beside)
+        # What it did may have become the person's: no process may answer by what was before.
+        if of_device.beyond(seen_in(sent, beside, org=org, keys=keys)):
+            told = token_cookies(sent, beside, of_device, org=org, keys=keys)
+            sent = told[-1].value.split(_APART) if told else sent
+    now = seen(profile_key)
+    return token_cookies(sent, profile_key, now, org=org, keys=keys, beside=beside) or told
 
 
 def _token(profile_key: str, seen: Seen, org: str, keys: CookieKeys) -> str:

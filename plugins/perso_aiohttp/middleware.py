@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -12,9 +12,10 @@ from msgspec import structs
 
 from perso_aiohttp.answer import add_cookies, checked_domain, keep_private
 from perso_aiohttp.page_view import header_text, is_visit, page_view, wants_html
-from perso_core import NoVisitor, PageRequest, PersoError, SetCookie, Site, Visitor
+from perso_core import Identity, NoVisitor, PageRequest, PersoError, SetCookie, Site, Visitor
 
 EventFor = Callable[[web.Request], Mapping[str, Any] | None]
+CustomerOf = Callable[[web.Request], Awaitable[Identity | None]]
 
 _log = logging.getLogger("perso_aiohttp")
 
@@ -29,6 +30,7 @@ class _Plugin:
         datastream: str,
         alias: str | None,
         event_for: EventFor,
+        customer_of: CustomerOf | None,
         cookie_domain: str | None,
         wait_ms: int,
         secure: bool | None,
@@ -37,6 +39,7 @@ class _Plugin:
         self.datastream = datastream
         self.alias = alias
         self.event_for = event_for
+        self.customer_of = customer_of
         self.cookie_domain = checked_domain(cookie_domain)
         self.wait_ms = wait_ms
         self.secure = secure
@@ -52,6 +55,7 @@ class _Plugin:
             wait_ms=self.wait_ms,
             accept_language=header_text(request, "Accept-Language"),
             gpc=header_text(request, "Sec-GPC") == "1",
+            customer=await self.customer_of(request) if self.customer_of else None,
         )
         try:
             visitor = await self.site.visit(page)
@@ -135,6 +139,7 @@ def init_app(
     datastream: str,
     alias: str | None = None,
     event_for: EventFor = page_view,
+    customer_of: CustomerOf | None = None,
     cookie_domain: str | None = None,
     wait_ms: int = 50,
     secure: bool | None = None,
@@ -143,6 +148,8 @@ def init_app(
 
     alias: the integration alias whose audiences templates see; None: those of any destination.
     event_for: the XDM event that a page visit is; None from it: look up, record nothing.
+    customer_of: who is signed in, by the site's own session; None from it: nobody. Pages show the
+    customer's audiences then, as pages' scripts do that send an identity assertion.
     cookie_domain: the apex (`example.org`), where the Web SDK writes its cookies; ours must be
     there too, or a browser holds two of each and sends both. None: the host that answers.
     wait_ms: how long a page may wait until its visit is on disk.
@@ -155,6 +162,7 @@ def init_app(
         datastream=datastream,
         alias=alias,
         event_for=event_for,
+        customer_of=customer_of,
         cookie_domain=cookie_domain,
         wait_ms=wait_ms,
         secure=secure,

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.typedefs import Handler
 from jwt.algorithms import ECAlgorithm
+from pytest_aiohttp.plugin import AiohttpClient
 
+from perso_core import Identity
 from perso_core.definitions.issuer import Issuer
 from perso_core.definitions.toml_file import definitions_from_toml
 from perso_core.edge.assertion import MEMBER, PLACE
@@ -21,13 +25,15 @@ from tests.definitions.whole import WHOLE
 from tests.edge.running import Browser, page_view, running_edge
 from tests.edge.servers import ec_key, with_attributes
 from tests.edge.test_identity_assertions import key
+from tests.plugins.fake_site import FakeSite
+from tests.plugins.shop import DOCUMENT, page
 
 PAGE = (Path(__file__).parents[2] / "docs" / "identity.md").read_text("utf-8")
 
 
-def example(language: str) -> str:
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    return str(found)
+def example(language: str, number: int = 0) -> str:
+    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    return str(found[number])
 
 
 def documented_issuer() -> Issuer:
@@ -68,3 +74,22 @@ def test_the_documented_issuer_is_a_good_definition() -> None:
 
 def test_the_page_sends_it_where_the_edge_looks() -> None:
     assert f"data: {{ {PLACE}: {{ {MEMBER}: assertion }} }}" in example("js")
+
+
+async def test_the_documented_site_says_who_is_signed_in(aiohttp_client: AiohttpClient) -> None:
+    documented: dict[str, Any] = {}
+    exec(example("python", 1), documented)
+    site, app = FakeSite(), web.Application()
+
+    @web.middleware
+    async def session(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[documented["CUSTOMER"]] = "4711"
+        return await handler(request)
+
+    app.middlewares.append(session)
+    documented["with_visitors"](app, site)
+    app.router.add_get("/", page)
+
+    await (await aiohttp_client(app)).get("/", headers=DOCUMENT)
+
+    assert [visit.customer for visit in site.visits] == [Identity("CRMID", "4711")]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from perso_core import PageRequest
+from perso_core import Identity, PageRequest, Visitor
 from perso_core.assembly import DATABASE, Perso, open_perso
 from perso_core.definitions.document import Definitions
 from perso_core.settings import Settings
@@ -156,3 +157,93 @@ async def test_the_browsers_language_is_known_on_the_page_that_its_server_render
         english = await perso.visit(page({}, accept_language="en,de;q=0.5"))
 
     assert ("german" in german, "german" in english) == (True, False)
+
+
+ANNA = Identity("CRMID", "c-17")
+
+
+def held(visitor: Visitor, before: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """The browser's cookies after a page."""
+    return {**before, **{one.name: one.value for one in visitor.cookies}}
+
+
+async def test_a_page_shows_a_signed_in_customer_what_was_done_on_the_device_before(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        cookies = held(await perso.visit(page({})))
+
+        signed_in = await perso.visit(page(cookies, customer=ANNA, xdm={"eventType": "x"}))
+        again = await perso.visit(page(cookies, customer=ANNA, xdm=None))
+        signed_out = await perso.visit(page(cookies, xdm=None))
+
+        assert "basket" in signed_in
+        assert "basket" in again
+        assert "basket" not in signed_out, "what was done is the customer's now"
+
+
+async def test_a_customer_is_known_on_another_device_and_to_the_sites_servers(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        first = await perso.visit(page({}, customer=ANNA))
+        await first.update({"loyalty": {"tier": "gold"}})
+
+        other = await perso.visit(page({}, customer=ANNA, xdm={"eventType": "x"}))
+        kept = await perso.profile(ANNA, datastream_id="demo")
+
+        assert first.ecid != other.ecid
+        assert {"basket", "gold"} <= other.audiences
+        assert kept is not None
+        assert kept.attributes["loyalty"] == {"tier": "gold"}
+
+
+async def test_a_page_shows_nobody_elses_audiences_to_who_signs_in_next_on_one_device(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        cookies = held(await perso.visit(page({}, customer=ANNA)))
+
+        other = await perso.visit(
+            page(cookies, customer=Identity("CRMID", "c-18"), xdm={"eventType": "x"})
+        )
+
+        assert "basket" not in other
+
+
+async def test_a_devices_no_holds_for_whoever_is_signed_in_on_it(tmp_path: Path) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        first = await perso.visit(page({}, customer=ANNA))
+        cookies = held(first)
+        said_no = await first.choose_consent("out")
+
+        after = await perso.visit(page(held(said_no, cookies), customer=ANNA))
+        elsewhere = await perso.visit(page({}, customer=ANNA))
+
+        assert after.state == "no-consent"
+        assert elsewhere.state == "no-consent", "it was the customer's choice as well"
+
+
+async def test_a_customer_who_asks_to_be_forgotten_is_on_this_device_too(tmp_path: Path) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        cookies = held(await perso.visit(page({})))
+        signed_in = await perso.visit(page(cookies, customer=ANNA))
+
+        await signed_in.forget()
+
+        assert await perso.profile(ANNA, datastream_id="demo") is None
+        assert "basket" not in await perso.visit(page(cookies, xdm=None))
+        assert "basket" not in await perso.visit(page({}, customer=ANNA, xdm=None))
+
+
+@pytest.mark.parametrize(
+    "customer", [Identity("ECID", "1" * 38), Identity("a b", "x"), Identity("CRMID", "")]
+)
+async def test_a_customer_that_is_none_shows_the_pages_defaults_and_the_log_says_why(
+    tmp_path: Path, customer: Identity, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        shown = await perso.visit(page({}, customer=customer))
+
+        assert shown.state == "unavailable"
+        assert "BadIdentity" in caplog.text

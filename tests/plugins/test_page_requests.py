@@ -20,7 +20,7 @@ from perso_aiohttp import (
     visitor_for,
     visitor_from,
 )
-from perso_core import NoVisitor, StoreUnavailable
+from perso_core import Identity, NoVisitor, StoreUnavailable
 from tests.plugins.fake_site import FakeSite, visitor_in
 from tests.plugins.shop import DOCUMENT, page, plain, shop
 
@@ -150,6 +150,19 @@ async def test_the_site_says_what_a_visit_is_and_which_pages_are_none(
 
     assert [event["sku"] for event in site.recorded] == ["7"]
     assert [(visit.wait_ms, visit.datastream_id) for visit in site.visits] == [(20, "demo")] * 2
+
+
+async def test_the_sites_own_session_says_who_is_signed_in(aiohttp_client: AiohttpClient) -> None:
+    async def signed_in(request: web.Request) -> Identity | None:
+        name = request.headers.get("X-Session")
+        return Identity("CRMID", name) if name else None
+
+    site = FakeSite()
+    client = await aiohttp_client(shop(site, customer_of=signed_in))
+    await client.get("/", headers={**DOCUMENT, "X-Session": "c-17"})
+    await client.get("/", headers=DOCUMENT)
+
+    assert [visit.customer for visit in site.visits] == [Identity("CRMID", "c-17"), None]
 
 
 async def test_a_visitor_asked_twice_is_looked_up_once(aiohttp_client: AiohttpClient) -> None:

@@ -1,0 +1,88 @@
+"""Whose profile a rendered page is about: the device's, or that of the customer who is signed in by
+the site's own session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from perso_core.decision.consent import refused
+from perso_core.decision.graph import OF_DEVICES
+from perso_core.decision.identity import Device, Identity, server_key
+from perso_core.definitions.datastream import Datastream
+from perso_core.edge.consult import carried
+from perso_core.edge.cookies import CookieKeys
+from perso_core.edge.graph import Moving, moved_in
+from perso_core.edge.identity_map import claimed
+from perso_core.edge.named_person import is_namespace
+from perso_core.edge.problem import EdgeError
+from perso_core.edge.version_token import seen_in
+from perso_core.engine.engine import Interaction, Seen
+from perso_core.engine.journal import Change
+from perso_core.errors import BadIdentity
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """profile_key: of the profile that the page is about. device_key: of the device, where that is
+    another one; "": it is not. seen: how far the browser has been told of the profile. says: what
+    the device's consent says of the customer. refused: the device said no, and nothing is shown.
+    """
+
+    profile_key: str
+    device_key: str = ""
+    seen: Seen
+    says: tuple[Change, ...] = ()
+    refused: bool = False
+
+
+async def shown_to(
+    customer: Identity,
+    device: Device,
+    tokens: Sequence[str],
+    changes: tuple[Change, ...],
+    *,
+    keeps: bool,
+    datastream: Datastream,
+    org: str,
+    keys: CookieKeys,
+    services: Moving,
+) -> Shown:
+    """The customer, once what the device did has become part of their profile, as where a page's
+    script sends an assertion. keeps: the visit is recorded; who only looks changes nothing.
+    changes: what the visit says of consent. Raises BadIdentity, and what deciding raises.
+    """
+    named = customer_key(customer, org=org, datastream_id=datastream.id)
+    person = await services.graph.canonical(named)
+    of_device = None
+    if not device.new:
+        asked = Interaction(
+            profile_key=device.profile_key,
+            datastream_id=datastream.id,
+            visits=True,
+            seen=seen_in(tokens, device.profile_key, org=org, keys=keys),
+        )
+        of_device = (await services.decide(asked)).consent
+    seen = seen_in(tokens, person, org=org, keys=keys)
+    if refused(of_device):
+        return Shown(profile_key=person, device_key=device.profile_key, seen=seen, refused=True)
+    says = carried(of_device, keeps=keeps)
+    if keeps and not device.new:
+        both = (*says, *changes)
+        await moved_in(datastream, device.profile_key, person, both, of_device, services)
+        # Whoever has seen what the device did, sees it in the customer's profile from now on.
+        left = services.graph.version_to_see(person, left=device.profile_key)
+        seen = Seen(max(seen.version, left), seen.consent_ms)
+    return Shown(profile_key=person, device_key=device.profile_key, seen=seen, says=says)
+
+
+def customer_key(customer: Identity, *, org: str, datastream_id: str) -> str:
+    """The key under which servers of the datastream keep the customer. Raises BadIdentity."""
+    namespace = customer.namespace
+    if namespace.upper() in OF_DEVICES or not is_namespace(namespace):
+        raise BadIdentity(f"{namespace!r} is no namespace of people.", fix="Name CRMID, Email, ….")
+    try:
+        claimed({namespace: [{"id": customer.id}]}, "customer")
+    except EdgeError as fault:
+        raise BadIdentity(fault.detail, fix=fault.fix) from None
+    return server_key(customer, org=org, datastream_id=datastream_id)
