@@ -77,7 +77,7 @@ def test_the_page_sends_it_where_the_edge_looks() -> None:
 
 
 async def test_the_documented_site_says_who_is_signed_in(aiohttp_client: AiohttpClient) -> None:
-    documented: dict[str, Any] = {}
+    documented: dict[str, Any] = {"__name__": "site"}
     exec(example("python", 1), documented)
     site, app = FakeSite(), web.Application()
 
