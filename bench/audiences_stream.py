@@ -59,8 +59,8 @@ def visitors(count: int) -> tuple[Visitor, ...]:
 def _visitor(chance: Random) -> Visitor:
     gaps = (round(chance.expovariate(1 / GAP_MS)) + 1 for _ in range(BEFORE + STREAMED))
     home = f"C{chance.randrange(COUNTRIES)}"
-    events = (_event(chance, START_MS + at, home) for at in accumulate(gaps))
-    return Visitor(_attributes(chance, home), tuple(events))
+    events = (event(chance, START_MS + at, home) for at in accumulate(gaps))
+    return Visitor(attributes(chance, home), tuple(events))
 
 
 def _zipf(chance: Random, count: int) -> int:
@@ -68,7 +68,7 @@ def _zipf(chance: Random, count: int) -> int:
     return min(count - 1, int((count + 1) ** chance.random()) - 1)
 
 
-def _event(chance: Random, at_ms: int, country: str) -> dict[str, Any]:
+def event(chance: Random, at_ms: int, country: str) -> dict[str, Any]:
     kind = TYPES[_zipf(chance, len(TYPES))]
     page, section = _zipf(chance, PAGES), _zipf(chance, SECTIONS)
     event: dict[str, Any] = {
@@ -109,7 +109,7 @@ def _order(chance: Random) -> dict[str, Any]:
     }
 
 
-def _attributes(chance: Random, country: str) -> dict[str, Any]:
+def attributes(chance: Random, country: str) -> dict[str, Any]:
     attributes: dict[str, Any] = {
         "person": {"birthDate": f"1990-{chance.randrange(1, 13):02d}-17"},
         "loyalty": {
