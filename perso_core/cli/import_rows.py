@@ -157,7 +157,7 @@ def _membership_source(
     lines = Lines(file.file)
     stated: Callable[[bytes], Stated] = stated_in_json
     if file.format == "csv":
-        stated = stated_in_csv(Header(_first(lines)), defaults)
+        stated = stated_in_csv(Header(lines.first()), defaults)
     return LineSource(lines, lambda line: checked.member(stated(line)))
 
 
@@ -266,15 +266,10 @@ def _patch_source(
     lines = Lines(file.file)
     if file.format == "ndjson":
         return LineSource(lines, patch_in_json)
-    return LineSource(lines, patch_in_csv(Header(_first(lines)), profile, arguments.namespace))
+    return LineSource(lines, patch_in_csv(Header(lines.first()), profile, arguments.namespace))
 
 
 # ---- of both ------------------------------------------------------------------
-
-
-def _first(lines: Lines) -> bytes | None:
-    found = lines.next(1)
-    return found[0] if found else None
 
 
 async def _known(

@@ -22,6 +22,7 @@ from perso_core.errors import BadAttributes, BadImportFile, StoreUnavailable
 from perso_core.imports.lines import Lines
 from perso_core.imports.memberships import (
     Defaults,
+    Member,
     Memberships,
     Stated,
     stated_in_csv,
@@ -46,8 +47,6 @@ UNSEEN_DEVICE = (
     "This datastream has had no event of the device. Import it once it came, or by `perso import`."
 )
 
-_Membership = tuple[str, str, str, int]
-
 
 class Outcome(Struct, frozen=True, kw_only=True, rename="camel"):
     """kept, removed, refused: rows. withheld: of visitors who may not be kept. refusals: the first
@@ -69,12 +68,12 @@ async def import_audience(call: Call, services: EdgeServices) -> Reply:
     """Memberships of external audiences. Raises EdgeError, StoreUnavailable."""
     stores, definitions = _permitted(call, services)
 
-    async def keep(rows: list[_Membership], lines: list[int]) -> tuple[int, list[Refusal]]:
+    async def keep(rows: list[Member], lines: list[int]) -> tuple[int, list[Refusal]]:
         keys, refused = await _keys(call, [row[:2] for row in rows], lines, stores)
         kept = [(key, row[2], row[3]) for key, row in zip(keys, rows, strict=True) if key]
         return await stores.keep(kept, call.now_ms) if kept else 0, refused
 
-    def ends(row: _Membership) -> bool:
+    def ends(row: Member) -> bool:
         return row[3] <= call.now_ms
 
     return await _imported(call, _memberships(call, definitions), keep, ends, stores)
@@ -187,7 +186,7 @@ async def _keys(
     return keys, refused
 
 
-def _memberships(call: Call, definitions: Definitions) -> Source[_Membership]:
+def _memberships(call: Call, definitions: Definitions) -> Source[Member]:
     """Raises FieldBad."""
     lines = Lines(io.BytesIO(call.body))
     defaults = Defaults()
@@ -195,7 +194,7 @@ def _memberships(call: Call, definitions: Definitions) -> Source[_Membership]:
     try:
         checked = Memberships(definitions.audiences, defaults=defaults, now_ms=call.now_ms)
         if call.media_type == CSV:
-            stated = stated_in_csv(Header(_first(lines)), defaults)
+            stated = stated_in_csv(Header(lines.first()), defaults)
     except BadImportFile as fault:
         raise FieldBad(fault.detail, fix=fault.fix) from None
     return LineSource(lines, lambda line: checked.member(stated(line)))
@@ -207,13 +206,8 @@ def _patches(call: Call, definitions: Definitions) -> Source[Patch]:
     if call.media_type != CSV:
         return LineSource(lines, patch_in_json)
     try:
-        header = Header(_first(lines))
+        header = Header(lines.first())
         patch = patch_in_csv(header, field_types(definitions.schema).profile, "")
     except BadImportFile as fault:
         raise FieldBad(fault.detail, fix=fault.fix) from None
     return LineSource(lines, patch)
-
-
-def _first(lines: Lines) -> bytes | None:
-    found = lines.next(1)
-    return found[0] if found else None

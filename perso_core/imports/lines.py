@@ -44,6 +44,11 @@ class Lines:
         self.line += len(found)
         return found
 
+    def first(self) -> bytes | None:
+        """The next line alone, such as a header; None where it is too long, or there is none."""
+        found = self.next(1)
+        return found[0] if found else None
+
     def _raw(self, at_most: int) -> Iterator[bytes | None]:
         for _ in range(at_most):
             read = self._file.readline(MAX_LINE_BYTES + 1)

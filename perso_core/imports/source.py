@@ -60,7 +60,7 @@ class Source(Protocol[Row]):
 
 
 class LineSource(Generic[Row]):
-    """CSV or NDJSON. header: whether the first line was read from `lines` already."""
+    """CSV or NDJSON. What was read from `lines` already, such as a header, is passed over."""
 
     def __init__(self, lines: Lines, row: Callable[[bytes], Row]) -> None:
         self._lines = lines
