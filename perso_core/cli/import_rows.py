@@ -7,6 +7,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from msgspec import structs
 from perso_core.cli.definitions import everywhere, kept, nothing_defined
 from perso_core.cli.files import settings_of
 from perso_core.cli.import_file import Import, Opened, Report, alone, opened, started, summary
+from perso_core.cli.patch_groups import GROUP, LOAD_TIMEOUT_MS, patch_groups
 from perso_core.cli.terminal import shown as terminal
 from perso_core.decision.membership import EXITED_KEPT_MS
 from perso_core.definitions.document import Definitions
@@ -43,9 +45,6 @@ if TYPE_CHECKING:
     from perso_core.stores.protocol import ImportStore
     from perso_core.stores.sqlite import SqliteStore
 
-# Patches that wait for one commit.
-GROUP = 128
-LOAD_TIMEOUT_MS = 10_000
 # Whether a server is there is looked up so often.
 LOOKED_EACH_S = 0.25
 
@@ -184,7 +183,8 @@ async def _attributes(
 
         async def keep(patches: list[Patch], progress: Progress) -> Progress:
             withheld = too_large = 0
-            for group in _groups(patches, min(GROUP, settings.journal_limit)):
+            at_most = min(GROUP, settings.journal_limit)
+            for group in patch_groups(patches, at_most, whose=itemgetter(0, 1)):
                 passed_over, refused = await _patched(perso, group, keys, place.began_ms)
                 withheld += passed_over
                 too_large += refused
@@ -236,20 +236,6 @@ async def _patched(
         elif isinstance(outcome, BaseException):
             raise outcome
     return len(withheld), too_large
-
-
-def _groups(patches: Sequence[Patch], at_most: int) -> list[list[Patch]]:
-    """In order, nobody twice in a group: patches of one profile are applied one by one."""
-    groups: list[list[Patch]] = []
-    seen: set[tuple[str, str]] = set()
-    for patch in patches:
-        who = patch[:2]
-        if not groups or len(groups[-1]) == at_most or who in seen:
-            groups.append([])
-            seen = set()
-        groups[-1].append(patch)
-        seen.add(who)
-    return groups
 
 
 def _patch_source(

@@ -1,4 +1,4 @@
-"""`perso profile put | get | export | erase`."""
+"""`perso profile put | show | export | erase`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +14,7 @@ from msgspec import structs
 
 from perso_core.cli.definitions import everywhere, has_store, heard
 from perso_core.cli.files import settings_of, text_of
+from perso_core.cli.patch_groups import GROUP, LOAD_TIMEOUT_MS, patch_groups
 from perso_core.cli.profile_file import ProfilePatch, patches_from_json
 from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
 
 # The whole file is checked before anything is written, so it is held in memory.
 MAX_FILE_BYTES = 256 * 1024 * 1024
-# Patches in one group share a commit, and wait for their profiles together.
-GROUP = 128
-# The setting keeps pages from waiting for a slow disk; an operator's file may wait.
-LOAD_TIMEOUT_MS = 10_000
 
 
 def put(arguments: argparse.Namespace) -> int:
@@ -63,7 +60,8 @@ async def _put_all(patches: Sequence[ProfilePatch], settings: Settings) -> list[
     progress, written = Progress("written"), 0
     patient = structs.replace(settings, load_timeout_ms=LOAD_TIMEOUT_MS)
     async with open_perso(patient, announce=True) as perso:
-        for batch in batches(patches, min(GROUP, settings.journal_limit)):
+        at_most = min(GROUP, settings.journal_limit)
+        for batch in patch_groups(patches, at_most, whose=lambda one: one.identity):
             try:
                 refused += await _put_batch(batch, perso)
             except PersoError:
@@ -79,21 +77,6 @@ async def _put_batch(batch: Sequence[ProfilePatch], perso: Perso) -> list[Profil
     """Together, so that they share a commit."""
     kept = await asyncio.gather(*(perso.put_profile(one.identity, one.attributes) for one in batch))
     return [one for one, was_kept in zip(batch, kept, strict=True) if not was_kept]
-
-
-def batches(patches: Sequence[ProfilePatch], at_most: int) -> Iterator[list[ProfilePatch]]:
-    """The patches in order, in groups of at most so many, no identity twice in a group: patches
-    of one profile must be applied one after the other."""
-    batch: list[ProfilePatch] = []
-    identities: set[Identity] = set()
-    for patch in patches:
-        if len(batch) == at_most or patch.identity in identities:
-            yield batch
-            batch, identities = [], set()
-        batch.append(patch)
-        identities.add(patch.identity)
-    if batch:
-        yield batch
 
 
 def get(arguments: argparse.Namespace) -> int:

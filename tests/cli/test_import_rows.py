@@ -10,7 +10,7 @@ import pytest
 
 from perso_core.cli import import_file
 from perso_core.cli.import_file import Report, summary
-from perso_core.cli.import_rows import _groups
+from perso_core.cli.patch_groups import patch_groups
 from perso_core.definitions.toml_file import definitions_from_toml
 from perso_core.imports.patches import Patch
 from perso_core.imports.refusal import Refusal
@@ -151,7 +151,6 @@ def test_a_report_goes_on_without_the_lines_that_are_read_again(
 def test_patches_of_one_person_are_never_in_one_group() -> None:
     patches: list[Patch] = [("N", who, {}) for who in "abac"]
 
-    assert [[who for _, who, _ in group] for group in _groups(patches, 2)] == [
-        ["a", "b"],
-        ["a", "c"],
-    ]
+    groups = patch_groups(patches, 2, whose=lambda patch: patch[:2])
+
+    assert [[who for _, who, _ in group] for group in groups] == [["a", "b"], ["a", "c"]]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perso_core.cli.patch_groups import patch_groups
 from perso_core.cli.profile_file import ProfilePatch, RecordFault, patches_from_json
-from perso_core.cli.profiles import batches
 from perso_core.decision.identity import Identity
 
 
@@ -167,6 +167,7 @@ def test_a_name_said_twice_is_a_fault() -> None:
 def test_patches_of_one_profile_are_never_in_one_group() -> None:
     patches = [ProfilePatch(at, Identity("CRMID", one), {}) for at, one in enumerate("aabcdb")]
 
-    groups = [[one.identity.id for one in group] for group in batches(patches, 3)]
+    groups = patch_groups(patches, 3, whose=lambda one: one.identity)
+    ids = [[one.identity.id for one in group] for group in groups]
 
-    assert groups == [["a"], ["a", "b", "c"], ["d", "b"]]
+    assert ids == [["a"], ["a", "b", "c"], ["d", "b"]]

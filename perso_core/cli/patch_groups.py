@@ -1,0 +1,30 @@
+"""Patches of profiles on their way into the store, in groups that share a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import TypeVar
+
+Patch = TypeVar("Patch")
+
+# Patches in one group share a commit, and wait for their profiles together.
+GROUP = 128
+# The setting keeps pages from waiting for a slow disk; an operator's file may wait.
+LOAD_TIMEOUT_MS = 10_000
+
+
+def patch_groups(
+    patches: Iterable[Patch], at_most: int, *, whose: Callable[[Patch], Hashable]
+) -> Iterator[list[Patch]]:
+    """The patches in order, in groups of at most so many, nobody twice in a group: patches of one
+    profile must be applied one after the other. whose: tells profiles apart."""
+    group: list[Patch] = []
+    seen: set[Hashable] = set()
+    for patch in patches:
+        if len(group) == at_most or whose(patch) in seen:
+            yield group
+            group, seen = [], set()
+        group.append(patch)
+        seen.add(whose(patch))
+    if group:
+        yield group
