@@ -1,4 +1,5 @@
-"""`perso backup` and `perso restore`: the database and the cookie keys, together."""
+"""`perso backup` and `perso restore`: the database and the cookie keys, together. `perso compact`:
+the database as small as what it holds."""
 
 from __future__ import annotations
 
