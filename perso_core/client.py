@@ -286,7 +286,7 @@ class Client:
             _, status, answer = await self._exchanged(
                 action, body, secrets.token_hex(16), NDJSON, max(self._timeout_s, IMPORT_TIMEOUT_S)
             )
-            whole = _with(whole, _imported(status, answer), line)
+            whole = _with(whole, _decoded(status, answer, Imported), line)
             line += lines
         return whole
 
@@ -458,17 +458,6 @@ def _bodies(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[bytes, int]]:
         lines += 1
     if body:
         yield bytes(body), lines
-
-
-def _imported(status: int, body: bytes) -> Imported:
-    if status >= 300:
-        _read(status, body)
-    try:
-        return msgspec.json.decode(body, type=Imported)
-    except msgspec.DecodeError as fault:
-        raise EdgeUnreachable(
-            f"what answered with {status} is no edge: {fault}.", fix="Correct the address."
-        ) from fault
 
 
 def _with(one: Imported, more: Imported, lines_before: int) -> Imported:
