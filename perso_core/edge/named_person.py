@@ -54,7 +54,7 @@ async def person_of(
         return Person(named_key=device_key, profile_key=device_key, ecid=ecid)
     of_device: Consent | None = None
     if device_key is not None:
-        of_device = (await _asked(device_key, call, services)).consent
+        of_device = (await asked(device_key, call, services)).consent
     own = device_key is not None and device_key != person_key(Identity("ECID", ecid or ""), call)
     named_key = person_key(primary, call)
     return Person(
@@ -83,7 +83,7 @@ async def _device_key(call: Call, ecid: str, proven: Device | None, services: Ed
     if proven is not None and proven.ecid == ecid:
         return proven.profile_key
     device = Device(ecid).profile_key
-    known = await _asked(device, call, services)
+    known = await asked(device, call, services)
     if call.datastream.id in known.datastreams or refused(known.consent):
         return device
     return person_key(Identity("ECID", ecid), call)
@@ -105,7 +105,8 @@ def is_namespace(text: str) -> bool:
     return " " not in text and ":" not in text
 
 
-async def _asked(profile_key: str, call: Call, services: EdgeServices) -> Answer:
+async def asked(profile_key: str, call: Call, services: EdgeServices) -> Answer:
+    """The answer of a profile in which nothing is changed. Raises what deciding raises."""
     return await services.decide(
         Interaction(profile_key=profile_key, datastream_id=call.datastream.id)
     )

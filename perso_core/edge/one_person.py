@@ -12,9 +12,9 @@ from perso_core.decision.identity import Identity
 from perso_core.edge.call import Call
 from perso_core.edge.consult import carried
 from perso_core.edge.graph import moved_in
-from perso_core.edge.named_person import Person, is_namespace, person_key
+from perso_core.edge.named_person import Person, asked, is_namespace, person_key
 from perso_core.edge.services import EdgeServices
-from perso_core.engine.engine import Answer, Interaction
+from perso_core.engine.engine import Interaction
 
 
 async def as_one(
@@ -33,7 +33,7 @@ async def as_one(
     if primary is None or primary.namespace == "ECID":
         return person
     keys = _keys(call, primary, authenticated)
-    consents = [(await _asked(call, key, services)).consent for key in keys if len(keys) > 1]
+    consents = [(await asked(key, call, services)).consent for key in keys if len(keys) > 1]
     if any(refused(one) for one in consents):
         return structs.replace(person, device_out=True)
     profile_key = await services.graph.canonical(person.profile_key)
@@ -91,7 +91,3 @@ async def _linked_already(keys: Sequence[str], target: str, services: EdgeServic
         if key != target and graph.holds_something(key):
             return False
     return True
-
-
-async def _asked(call: Call, key: str, services: EdgeServices) -> Answer:
-    return await services.decide(Interaction(profile_key=key, datastream_id=call.datastream.id))
