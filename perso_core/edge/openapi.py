@@ -74,7 +74,7 @@ _CONSENTS: Mapping[str, Schema] = {
     },
 }
 
-OPERATIONS: Sequence[Operation] = (
+_OF_VISITORS: Sequence[Operation] = (
     Operation(
         path="/v1/interact",
         name="interact",
@@ -175,8 +175,8 @@ _OF_PRIVACY: Mapping[str, tuple[str, str, str, Mapping[int, str]]] = {
         {200: "It is erased in the store and in every running server; so much it was."},
     ),
 }
-OPERATIONS = (
-    *OPERATIONS,
+OPERATIONS: Sequence[Operation] = (
+    *_OF_VISITORS,
     *(
         Operation(
             path=f"/v2/privacy/{verb}",
