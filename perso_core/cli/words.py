@@ -420,6 +420,27 @@ def _add_import(commands: _Commands[_Parser]) -> None:
         allow_abbrev=False,
     )
     verbs = group.add_subparsers(metavar="VERB", required=True)
+    _add_import_segments(verbs)
+    members = _command(
+        verbs,
+        "audience",
+        running.import_audience,
+        does=words_rows.AUDIENCE,
+        example="perso import audience members.csv --namespace CRMID --audience churn-risk",
+    )
+    attributes = _command(
+        verbs,
+        "attributes",
+        running.import_attributes,
+        does=words_rows.ATTRIBUTES,
+        example="perso import attributes customers.ndjson --report refused.csv",
+    )
+    for rows in (members, attributes):
+        words_rows.takes_rows(rows, memberships=rows is members)
+        _takes_settings(rows)
+
+
+def _add_import_segments(verbs: _Commands[_Parser]) -> None:
     parser = _command(
         verbs,
         "segments",
@@ -447,20 +468,3 @@ def _add_import(commands: _Commands[_Parser]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="report as JSON")
     _takes_settings(parser)
-    members = _command(
-        verbs,
-        "audience",
-        running.import_audience,
-        does=words_rows.AUDIENCE,
-        example="perso import audience members.csv --namespace CRMID --audience churn-risk",
-    )
-    attributes = _command(
-        verbs,
-        "attributes",
-        running.import_attributes,
-        does=words_rows.ATTRIBUTES,
-        example="perso import attributes customers.ndjson --report refused.csv",
-    )
-    for rows in (members, attributes):
-        words_rows.takes_rows(rows, memberships=rows is members)
-        _takes_settings(rows)
