@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 READY, BEAT = b"R", b"."
-BEAT_EACH_S = 1.0
 SILENT_AFTER_S = 30.0
 
 
