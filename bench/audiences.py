@@ -28,7 +28,11 @@ _OTHER = re.compile(r'inSegment\("([^"]+)"\)')
 def definitions(count: int) -> Definitions:
     """`count` audiences, all activated on one destination. The same count: the same rules; a
     smaller count: the first of them."""
-    audiences = tuple(_audience(number) for number in range(count))
+    return on_one_destination(tuple(_audience(number) for number in range(count)))
+
+
+def on_one_destination(audiences: tuple[Audience, ...]) -> Definitions:
+    """One datastream, and one destination for which all of these are activated."""
     return Definitions(
         org=ORG,
         datastreams=(Datastream(id=DATASTREAM, name="Demo", default_consent="in"),),

@@ -10,17 +10,14 @@ from functools import partial
 
 from msgspec import Struct
 
-from bench.audiences import DATASTREAM, ORG
+from bench.audiences import DATASTREAM, ORG, on_one_destination
 from bench.audiences_mixed import mixed
 from bench.audiences_parts import Rule, pql
 from bench.audiences_stream import Visitor, visitors
 from bench.pql_rules import rule_set
 from bench.visitor import interact_body
 from perso_core.decision.identity import Device
-from perso_core.definitions.activation import Activation
 from perso_core.definitions.audience import Audience
-from perso_core.definitions.datastream import Datastream
-from perso_core.definitions.destination import Destination
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.edge import cookies
@@ -37,21 +34,7 @@ _ASKED = 60  # visitors who are asked which audiences are rare
 def site(rules: Sequence[Rule]) -> Definitions:
     """One datastream, one destination with every audience."""
     audiences = tuple(Audience(id=rule.id, name=rule.id, pql=pql(rule.part)) for rule in rules)
-    return Definitions(
-        org=ORG,
-        datastreams=(Datastream(id=DATASTREAM, name="Bench", default_consent="in"),),
-        destinations=(
-            Destination(
-                id="d-cms",
-                kind="custom-personalization",
-                name="Banners",
-                integration_alias="cms",
-                datastream=DATASTREAM,
-            ),
-        ),
-        audiences=audiences,
-        activations=tuple(Activation(audience=one.id, destination="d-cms") for one in audiences),
-    )
+    return on_one_destination(audiences)
 
 
 def rare(count: int, share: float) -> tuple[Rule, ...]:

@@ -13,17 +13,14 @@ from random import Random
 
 import apsw
 
-from bench.audiences import DATASTREAM, ORG
+from bench.audiences import DATASTREAM, on_one_destination
 from bench.audiences_mixed import mixed
 from bench.audiences_parts import pql
 from bench.audiences_stream import MINUTE_MS, START_MS, Visitor, visitors
 from perso_core.assembly import DATABASE, open_perso
 from perso_core.decision.event import Event
 from perso_core.decision.profile import Profile
-from perso_core.definitions.activation import Activation
 from perso_core.definitions.audience import Audience
-from perso_core.definitions.datastream import Datastream
-from perso_core.definitions.destination import Destination
 from perso_core.definitions.document import Definitions
 from perso_core.settings import Settings
 from perso_core.stores.record import event_record, profile_record
@@ -44,21 +41,7 @@ def of_the_mix(count: int) -> Rules:
 def definitions(rules: Rules) -> Definitions:
     """These audiences, all activated on one destination."""
     audiences = tuple(Audience(id=name, name=name, pql=text) for name, text in rules)
-    return Definitions(
-        org=ORG,
-        datastreams=(Datastream(id=DATASTREAM, name="Shop", default_consent="in"),),
-        destinations=(
-            Destination(
-                id="d-cms",
-                kind="custom-personalization",
-                name="Banners",
-                integration_alias="cms",
-                datastream=DATASTREAM,
-            ),
-        ),
-        audiences=audiences,
-        activations=tuple(Activation(audience=one.id, destination="d-cms") for one in audiences),
-    )
+    return on_one_destination(audiences)
 
 
 def apply(data_dir: Path, defined: Definitions) -> None:
