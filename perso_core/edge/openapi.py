@@ -235,7 +235,7 @@ REFUSALS: Mapping[int, str] = {
     404: "There is no such path: the edge is mounted elsewhere.",
     405: "Another method than `Allow` names.",
     408: "The body is empty or did not arrive in time.",
-    413: "The body is larger than `max_body_bytes`.",
+    413: "The body is larger than `max_body_bytes`, or rows than 1 MB.",
     415: "Another media type, or a compressed body.",
     422: "The datastream is disabled, or a consent does not validate.",
     429: "Too many calls; come back after `Retry-After` seconds.",

@@ -184,6 +184,13 @@ def _identity(of_id: Schema) -> Schema:
                 "type": "boolean",
                 "description": "On `/v2` one identity of an event is the primary one, or its ECID.",
             },
+            "authenticatedState": {
+                "description": (
+                    "`authenticated`, from a server that proves itself: with the primary one, if "
+                    "that is so, too, this is one person's. A browser's word is not read."
+                ),
+                "examples": ["authenticated"],
+            },
         },
     }
 
