@@ -250,7 +250,8 @@ def _add_key_create(verbs: _Commands[_Parser]) -> None:
         "--may",
         metavar="WORDS",
         default="events,attributes",
-        help="what it may do besides asking for audiences (default: events,attributes)",
+        help="what it may do besides asking for audiences, with commas between: events, "
+        "attributes, privacy, import (default: events,attributes)",
     )
     _takes_key_days(parser)
     _takes_settings(parser)
