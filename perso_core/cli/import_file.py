@@ -173,7 +173,8 @@ def summary(progress: Progress, ended: str) -> str:
 
 @contextmanager
 def alone(data_dir: str) -> Iterator[None]:
-    """One import at a time: two of one file would take turns at saying how far it is."""
+    """One import at a time: two of one file would take turns at saying how far it is.
+    Raises BadImportFile."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     descriptor = os.open(Path(data_dir) / LOCK, flags, 0o600)
     try:

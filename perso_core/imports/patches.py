@@ -118,7 +118,7 @@ def patch_in_csv(header: Header, profile: FieldType, namespace: str) -> Callable
 def patch_in_columns(
     names: Sequence[str], profile: FieldType, namespace: str
 ) -> Callable[[Mapping[str, Any]], Patch]:
-    """The same of a row of a Parquet file, whose values have their kinds."""
+    """The same of a row of a Parquet file, whose values have their kinds. Raises BadImportFile."""
     columns = dict(zip(names, columns_of(names, profile), strict=True))
     if "id" not in names or ("namespace" not in names and not namespace):
         raise BadImportFile("There are no columns namespace and id.", fix="Add them.")

@@ -44,7 +44,8 @@ def refuse_unsafe(path: Path) -> None:
 
 def refuse_racy(version: str) -> None:
     """Before 3.51.3 two connections that checkpoint and commit at one moment can lose a commit or
-    spoil the file (the WAL-reset race); the fix was taken back into 3.50.7 and 3.44.6."""
+    spoil the file (the WAL-reset race); the fix was taken back into 3.50.7 and 3.44.6. Raises
+    UnsafeStore."""
     found = tuple(int(part) for part in version.split(".")[:3])
     if found >= (3, 51, 3) or (3, 50, 7) <= found < (3, 51) or (3, 44, 6) <= found < (3, 45):
         return
@@ -56,6 +57,7 @@ def refuse_racy(version: str) -> None:
 
 
 def refuse_remote(path: Path) -> None:
+    """Raises UnsafeStore."""
     kind = file_system(path)
     if kind in REMOTE:
         raise UnsafeStore(
@@ -89,7 +91,8 @@ def kind_among(mounts: list[str], path: Path) -> str:
 
 
 def refuse_unwritable(path: Path) -> None:
-    """SQLite would say of each of these that the database is read-only, or cannot be opened."""
+    """SQLite would say of each of these that the database is read-only, or cannot be opened. Raises
+    StoreUnavailable."""
     if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
         raise StoreUnavailable(
             f"the disk that holds {path.parent} is read-only.",
