@@ -46,7 +46,7 @@ from perso_core.settings import Settings
 from perso_core.stores.clock import system_clock_ms as system_clock_ms  # for whoever moves it
 from perso_core.stores.compiled_file import CompiledFile
 from perso_core.stores.presence import Presence
-from perso_core.stores.protocol import Retaining, Store, StoredDefinitions, Whole
+from perso_core.stores.protocol import ImportStore, Retaining, Store, StoredDefinitions, Whole
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_reader import Reader
 from perso_core.stores.turn import OnlyOne, turn
@@ -247,7 +247,7 @@ class Perso(InProcessSite):
         return permitted
 
     @property
-    def imports(self) -> SqliteStore:
+    def import_store(self) -> ImportStore:
         """The store, as whoever imports needs it."""
         return self._store
 

@@ -170,7 +170,7 @@ async def _attributes(
 
     patient = structs.replace(settings, load_timeout_ms=LOAD_TIMEOUT_MS)
     async with open_perso(patient, announce=True) as perso:
-        before = await _known(perso.imports, file, arguments)
+        before = await _known(perso.import_store, file, arguments)
         now_ms = system_clock_ms()
 
         def source() -> Source[Patch]:
@@ -195,7 +195,7 @@ async def _attributes(
                 refused=progress.refused + too_large,
             )
             if file.name:
-                await perso.imports.keep_progress(file.name, found)
+                await perso.import_store.keep_progress(file.name, found)
             return found
 
         report = Report(file.path, arguments.report, place.line)
@@ -220,7 +220,7 @@ async def _patched(
     how many patches would have made a profile too large: they are told."""
     all_keys = [keys(namespace, identity) for namespace, identity, _ in group]
     asked = [key for some in all_keys for key in some]
-    withheld = await perso.imports.withheld(asked, since_ms=began_ms)
+    withheld = await perso.import_store.withheld(asked, since_ms=began_ms)
     outcomes = await asyncio.gather(
         *(
             perso.patch([key for key in some if key not in withheld], attributes)
