@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from perso_core.decision.consent import Consent, last_said_ms, may_collect, refused
 from perso_core.decision.lookup import EMPTY, Lookup, Lookups, lookup
@@ -27,6 +27,12 @@ from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.apply import Applied, apply, current
 from perso_core.engine.caps import Caps, refuse_too_large
 from perso_core.engine.hot_profiles import Hot, HotProfiles, Kept, State
+from perso_core.engine.interaction import NOTHING_SEEN as NOTHING_SEEN
+from perso_core.engine.interaction import OPERATOR as OPERATOR
+from perso_core.engine.interaction import Answer as Answer
+from perso_core.engine.interaction import Interaction as Interaction
+from perso_core.engine.interaction import NeedProfile as NeedProfile
+from perso_core.engine.interaction import Seen as Seen
 from perso_core.engine.journal import (
     AttributesPatched,
     Change,
@@ -43,73 +49,7 @@ from perso_core.engine.keeping import Keeping
 from perso_core.errors import Overloaded, UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation, explain_rule
 
-# The operator's own writes belong to no datastream: only a visitor's `out` stands against them.
-OPERATOR = ""
 DEFAULT_CAPS = Caps()
-
-
-class Seen(Struct, frozen=True):
-    """How far a caller has been told of a profile. version: 0: of nothing. consent_ms: when consent
-    was last said, epoch milliseconds; 0: never."""
-
-    version: int = 0
-    consent_ms: int = 0
-
-    def beyond(self, other: Seen) -> bool:
-        """Whether it has seen something that the other has not."""
-        return self.version > other.version or self.consent_ms > other.consent_ms
-
-
-NOTHING_SEEN = Seen()
-
-
-class Interaction(Struct, frozen=True, kw_only=True):
-    """What one caller asks of one profile.
-
-    datastream_id: OPERATOR for the operator's own writes. changes: applied in order.
-    new: no cookie proved this key, it was made for this request: nothing can be stored under it.
-    visits: whoever proved to be this visitor, or to speak of them, is here. unsigned: by a cookie
-    that anybody could have made up; where nothing is kept under this key it is a first visit.
-    seen: what the caller was told before, perhaps by another process; no answer is older.
-    """
-
-    profile_key: str
-    datastream_id: str
-    changes: tuple[Change, ...] = ()
-    new: bool = False
-    visits: bool = False
-    unsigned: bool = False
-    seen: Seen = NOTHING_SEEN
-
-
-class NeedProfile(Struct, frozen=True):
-    """The engine holds no profile for this key: load it, admit it, ask again. behind: it holds one
-    that is older than what the caller has seen, or lacks what rules in force since then read: load
-    it, renew it, ask again without `seen`. whole: renew it with its events whole: one of them is
-    reported again."""
-
-    profile_key: str
-    behind: bool = False
-    whole: bool = False
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """lookups: one per change, as of after it; one alone when there were no changes.
-
-    sequence: send nothing before durable(sequence); 0: nothing to wait for.
-    consent: what the visitor chose, None: never chose. permitted: whether a profile may be kept
-    and answered from; where not, lookups hold no destinations. known: there is a profile.
-    datastreams: those that reported an event of it. set_aside: something that was stored of it
-    could not be read: it begins anew.
-    """
-
-    lookups: tuple[Lookup, ...]
-    sequence: int
-    consent: Consent | None
-    permitted: bool
-    known: bool
-    datastreams: tuple[str, ...] = ()
-    set_aside: bool = False
 
 
 class Engine:

@@ -1,0 +1,76 @@
+"""What one caller asks of one profile, and what the engine answers."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from perso_core.decision.consent import Consent
+from perso_core.decision.lookup import Lookup
+from perso_core.engine.journal import Change
+
+# The operator's own writes belong to no datastream: only a visitor's `out` stands against them.
+OPERATOR = ""
+
+
+class Seen(Struct, frozen=True):
+    """How far a caller has been told of a profile. version: 0: of nothing. consent_ms: when consent
+    was last said, epoch milliseconds; 0: never."""
+
+    version: int = 0
+    consent_ms: int = 0
+
+    def beyond(self, other: Seen) -> bool:
+        """Whether it has seen something that the other has not."""
+        return self.version > other.version or self.consent_ms > other.consent_ms
+
+
+NOTHING_SEEN = Seen()
+
+
+class Interaction(Struct, frozen=True, kw_only=True):
+    """What one caller asks of one profile.
+
+    datastream_id: OPERATOR for the operator's own writes. changes: applied in order.
+    new: no cookie proved this key, it was made for this request: nothing can be stored under it.
+    visits: whoever proved to be this visitor, or to speak of them, is here. unsigned: by a cookie
+    that anybody could have made up; where nothing is kept under this key it is a first visit.
+    seen: what the caller was told before, perhaps by another process; no answer is older.
+    """
+
+    profile_key: str
+    datastream_id: str
+    changes: tuple[Change, ...] = ()
+    new: bool = False
+    visits: bool = False
+    unsigned: bool = False
+    seen: Seen = NOTHING_SEEN
+
+
+class NeedProfile(Struct, frozen=True):
+    """The engine holds no profile for this key: load it, admit it, ask again. behind: it holds one
+    that is older than what the caller has seen, or lacks what rules in force since then read: load
+    it, renew it, ask again without `seen`. whole: renew it with its events whole: one of them is
+    reported again."""
+
+    profile_key: str
+    behind: bool = False
+    whole: bool = False
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """lookups: one per change, as of after it; one alone when there were no changes.
+
+    sequence: send nothing before durable(sequence); 0: nothing to wait for.
+    consent: what the visitor chose, None: never chose. permitted: whether a profile may be kept
+    and answered from; where not, lookups hold no destinations. known: there is a profile.
+    datastreams: those that reported an event of it. set_aside: something that was stored of it
+    could not be read: it begins anew.
+    """
+
+    lookups: tuple[Lookup, ...]
+    sequence: int
+    consent: Consent | None
+    permitted: bool
+    known: bool
+    datastreams: tuple[str, ...] = ()
+    set_aside: bool = False
