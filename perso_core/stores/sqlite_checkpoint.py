@@ -3,6 +3,7 @@ commit."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -23,12 +24,13 @@ class Checkpointer:
         self._connection: apsw.Connection | None = None
 
     def run(self) -> None:
-        """Move what can be moved now. Raises StoreUnavailable: a commit will do it, or say why
-        not."""
+        """Move what can be moved now; nothing while a commit is at it. Raises StoreUnavailable: a
+        commit will do it, or say why not."""
         with unavailable(self._path):
             if self._connection is None:
                 self._connection = checkpointing_connection(self._path)
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            with suppress(apsw.BusyError):
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def close(self) -> None:
         if self._connection is not None:

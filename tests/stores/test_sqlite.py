@@ -391,6 +391,22 @@ async def test_the_log_is_moved_into_the_database_beside_the_commits(
     await store.close()
 
 
+def test_nothing_is_moved_while_another_one_is_at_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class AtIt(apsw.Connection):
+        def wal_checkpoint(self, *_: Any, **__: Any) -> tuple[int, int]:
+            raise apsw.BusyError("database is locked")
+
+    create_file(path)
+    monkeypatch.setattr(apsw, "Connection", AtIt)
+    checkpointer = Checkpointer(path)
+
+    checkpointer.run()
+
+    checkpointer.close()
+
+
 async def test_a_log_that_cannot_be_moved_stops_nobody_from_committing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
