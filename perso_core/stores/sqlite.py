@@ -37,7 +37,6 @@ from perso_core.stores.protocol import (
     Whole,
 )
 from perso_core.stores.soundness import refuse_damaged
-from perso_core.stores.sqlite_checkpoint import AFTER_CHANGES, Checkpointer
 from perso_core.stores.sqlite_file import create_file
 from perso_core.stores.sqlite_reader import Reader
 from perso_core.stores.sqlite_writer import Writer
@@ -63,10 +62,6 @@ class SqliteStore:
         # One thread each: work is done in the order in which it was asked for.
         self._writing = ThreadPoolExecutor(1, "perso-store-write")
         self._reading = ThreadPoolExecutor(1, "perso-store-read")
-        self._moving = ThreadPoolExecutor(1, "perso-store-checkpoint")
-        self._checkpointer = Checkpointer(path)
-        self._checkpoint: asyncio.Future[None] | None = None
-        self._changes = 0  # since the last checkpoint
         leave_to_parent_at_fork(self)
 
     async def open(self, *, max_events: int, clock_ms: Clock) -> None:
@@ -94,19 +89,7 @@ class SqliteStore:
         return await self._read(lambda: self._reader.keys_of(identity))
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
-        conflicts = await self._write(lambda: self._writer.commit(entries, announce))
-        self._changes += len(entries)
-        if self._changes >= AFTER_CHANGES and self._checkpoint is None and not self._closed:
-            self._changes = 0
-            self._checkpoint = self._run(self._moving, self._checkpointer.run)
-            self._checkpoint.add_done_callback(self._checkpointed)
-        return Committed(conflicts)
-
-    def _checkpointed(self, done: asyncio.Future[None]) -> None:
-        self._checkpoint = None
-        # What fails here a commit does, and says why where it fails, too.
-        if not done.cancelled() and (error := done.exception()) is not None:
-            _log.warning("The write-ahead log was not moved into the database. %s", error)
+        return Committed(await self._write(lambda: self._writer.commit(entries, announce)))
 
     async def join(self, joining: Joining) -> Joined:
         return await self._write(lambda: self._writer.join(joining))
@@ -221,7 +204,6 @@ class SqliteStore:
         self._closed = True
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._moving, self._checkpointer.close)
             await loop.run_in_executor(self._reading, self._reader.close)
             # The last connection to close takes the -wal file with it: that is the writer's part.
             await loop.run_in_executor(self._writing, self._writer.close)
@@ -231,7 +213,6 @@ class SqliteStore:
     def abandon(self) -> None:
         """Let the threads end with what they have. For an opening that failed, too."""
         self._closed = True
-        self._moving.shutdown(wait=False)
         self._reading.shutdown(wait=False)
         self._writing.shutdown(wait=False)
 
@@ -240,7 +221,7 @@ class SqliteStore:
         self._forked = True
         if not self._closed:
             no_store_from_now_on()
-        for name in ("_writer", "_reader", "_checkpointer"):
+        for name in ("_writer", "_reader"):
             if hasattr(self, name):  # not while it is still being opened
                 getattr(self, name).leave_to_parent()
 

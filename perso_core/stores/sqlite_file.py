@@ -71,15 +71,6 @@ def writing_connection(path: Path) -> apsw.Connection:
     return connection
 
 
-def checkpointing_connection(path: Path) -> apsw.Connection:
-    """A connection that moves the write-ahead log into the database, durably. Raises
-    StoreUnavailable."""
-    connection = _connection(path)
-    with unavailable(path):
-        connection.execute("PRAGMA synchronous = FULL")
-    return connection
-
-
 def reading_connection(path: Path, *, empty: bool = False) -> apsw.Connection:
     """A connection that refuses to write, and waits for no writer. The file may lack steps that
     this Perso knows. empty: also where it has none yet. Raises StoreTooNew, StoreUnavailable."""

@@ -14,10 +14,8 @@ from msgspec import structs
 
 from perso_core.decision.consent import Consent
 from perso_core.errors import StoreTooNew, StoreUnavailable, UnreadableRecord
-from perso_core.stores import sqlite, sqlite_file
 from perso_core.stores.protocol import News, Stored
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
-from perso_core.stores.sqlite_checkpoint import Checkpointer
 from perso_core.stores.sqlite_file import create_file
 from tests.building import NOON_MS, definitions, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile
@@ -371,58 +369,3 @@ async def test_an_own_write_costs_the_next_news_nothing_to_tell(store: SqliteSto
     await store.commit([arrived(event())], announce=True)
 
     assert await store.news() == News()
-
-
-async def test_the_log_is_moved_into_the_database_beside_the_commits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "perso.db"
-    monkeypatch.setattr(sqlite_file, "_CHECKPOINT_PAGES", 1_000_000)  # no commit does it
-    monkeypatch.setattr(sqlite, "AFTER_CHANGES", 20)
-    store = await open_sqlite(path)
-    before = path.stat().st_size
-
-    await store.commit([arrived(event(event_id=f"e{n}"), base=n) for n in range(20)])
-    moving = store._checkpoint
-    assert moving is not None
-    await moving
-
-    assert path.stat().st_size > before
-    await store.close()
-
-
-def test_nothing_is_moved_while_another_one_is_at_it(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class AtIt(apsw.Connection):
-        def wal_checkpoint(self, *_: Any, **__: Any) -> tuple[int, int]:
-            raise apsw.BusyError("database is locked")
-
-    create_file(path)
-    monkeypatch.setattr(apsw, "Connection", AtIt)
-    checkpointer = Checkpointer(path)
-
-    checkpointer.run()
-
-    checkpointer.close()
-
-
-async def test_a_log_that_cannot_be_moved_stops_nobody_from_committing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fails(_: Checkpointer) -> None:
-        raise StoreUnavailable("the disk is slow.", fix="Wait.")
-
-    monkeypatch.setattr(Checkpointer, "run", fails)
-    monkeypatch.setattr(sqlite, "AFTER_CHANGES", 1)
-    store = await open_sqlite(tmp_path / "perso.db")
-
-    for n in range(3):
-        await store.commit([arrived(event(event_id=f"e{n}"), base=n)])
-        await asyncio.sleep(0)  # so that what has failed is told
-
-    kept = (await store.load(ANNA)).profile
-    assert kept is not None
-    assert len(kept.events) == 3
-    assert "was not moved into the database" in caplog.text
-    await store.close()
