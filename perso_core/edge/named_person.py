@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent, refused
@@ -11,6 +13,7 @@ from perso_core.edge.caller import said_out
 from perso_core.edge.cookies import proven_device
 from perso_core.edge.problem import FieldBad, PrimaryMissing, shown
 from perso_core.edge.services import EdgeServices
+from perso_core.edge.version_token import presented, seen_in
 from perso_core.edge.wire import RequestMeta
 from perso_core.engine.engine import Answer, Interaction
 
@@ -20,7 +23,8 @@ class Person(Struct, frozen=True, kw_only=True):
     device's that was named or that forwarded cookies prove; None: none. of_device: its consent,
     where it is another profile; None: none, or it is the same one. device_key: of a device that is
     proven or that this datastream has seen; None: there is none. device_out: the device, or the
-    browser it is, or another identity of the person said no.
+    browser it is, or another identity of the person said no. tokens: version tokens among the
+    cookies that the server forwarded.
     """
 
     named_key: str
@@ -29,6 +33,7 @@ class Person(Struct, frozen=True, kw_only=True):
     of_device: Consent | None = None
     device_key: str | None = None
     device_out: bool = False
+    tokens: tuple[str, ...] = ()
 
 
 async def person_of(
@@ -47,14 +52,15 @@ async def person_of(
     proof = proven_device(cookies, org=call.org, keys=services.keys)
     proven = proof.device if proof else None
     ecid = ecid or (proven.ecid if proven else None)
-    device_key = await _device_key(call, ecid, proven, services) if ecid else None
+    tokens = presented(cookies, call.org)
+    device_key = await _device_key(call, ecid, proven, tokens, services) if ecid else None
     if primary is None or primary.namespace == "ECID":
         if device_key is None:
             raise no_primary("event")
-        return Person(named_key=device_key, profile_key=device_key, ecid=ecid)
+        return Person(named_key=device_key, profile_key=device_key, ecid=ecid, tokens=tokens)
     of_device: Consent | None = None
     if device_key is not None:
-        of_device = (await asked(device_key, call, services)).consent
+        of_device = (await asked(device_key, call, tokens, services)).consent
     own = device_key is not None and device_key != person_key(Identity("ECID", ecid or ""), call)
     named_key = person_key(primary, call)
     return Person(
@@ -64,6 +70,7 @@ async def person_of(
         of_device=of_device,
         device_key=device_key if own else None,
         device_out=refused(of_device) or (proof is None and said_out(cookies, call.org)),
+        tokens=tokens,
     )
 
 
@@ -74,7 +81,13 @@ def no_primary(path: str) -> PrimaryMissing:
     )
 
 
-async def _device_key(call: Call, ecid: str, proven: Device | None, services: EdgeServices) -> str:
+async def _device_key(
+    call: Call,
+    ecid: str,
+    proven: Device | None,
+    tokens: Sequence[str],
+    services: EdgeServices,
+) -> str:
     """The device's own profile, where forwarded cookies prove it or this datastream has reported
     an event of it; else one of the datastream's own, under the ECID that it named. So another
     datastream's visitor is to this server as one who never came; but for one who refused: that
@@ -83,7 +96,7 @@ async def _device_key(call: Call, ecid: str, proven: Device | None, services: Ed
     if proven is not None and proven.ecid == ecid:
         return proven.profile_key
     device = Device(ecid).profile_key
-    known = await asked(device, call, services)
+    known = await asked(device, call, tokens, services)
     if call.datastream.id in known.datastreams or refused(known.consent):
         return device
     return person_key(Identity("ECID", ecid), call)
@@ -105,8 +118,11 @@ def is_namespace(text: str) -> bool:
     return " " not in text and ":" not in text
 
 
-async def asked(profile_key: str, call: Call, services: EdgeServices) -> Answer:
-    """The answer of a profile in which nothing is changed. Raises what deciding raises."""
+async def asked(
+    profile_key: str, call: Call, tokens: Sequence[str], services: EdgeServices
+) -> Answer:
+    """What is known of a profile, no older than what the tokens say was told of it."""
+    seen = seen_in(tokens, profile_key, org=call.org, keys=services.keys)
     return await services.decide(
-        Interaction(profile_key=profile_key, datastream_id=call.datastream.id)
+        Interaction(profile_key=profile_key, datastream_id=call.datastream.id, seen=seen)
     )

@@ -33,7 +33,8 @@ async def as_one(
     if primary is None or primary.namespace == "ECID":
         return person
     keys = _keys(call, primary, authenticated)
-    consents = [(await asked(key, call, services)).consent for key in keys if len(keys) > 1]
+    some = keys if len(keys) > 1 else ()
+    consents = [(await asked(key, call, person.tokens, services)).consent for key in some]
     if any(refused(one) for one in consents):
         return structs.replace(person, device_out=True)
     profile_key = await services.graph.canonical(person.profile_key)

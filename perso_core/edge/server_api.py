@@ -22,6 +22,7 @@ from perso_core.edge.overrides import Overrides, overrides_from
 from perso_core.edge.problem import EdgeError, NoConsent, NotStored, WriteRefused
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import failures, on_disk
+from perso_core.edge.version_token import seen_in
 from perso_core.edge.wire import (
     InteractRequest,
     ServerRequest,
@@ -31,7 +32,7 @@ from perso_core.edge.wire import (
     location_hint,
     state_store,
 )
-from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction, Seen
+from perso_core.engine.engine import Answer, Interaction, Seen
 from perso_core.engine.journal import Change
 from perso_core.errors import Overloaded, StoreUnavailable
 
@@ -200,17 +201,19 @@ async def _decided(
             datastream_id=call.datastream.id,
             changes=tuple(changes),
             visits=True,
-            seen=_seen_of(person, services),
+            seen=_seen_of(call, person, services),
         )
     )
 
 
-def _seen_of(person: Person, services: EdgeServices) -> Seen:
-    """Whatever has left the device is seen in the person's profile."""
+def _seen_of(call: Call, person: Person, services: EdgeServices) -> Seen:
+    """What the forwarded cookies say was told of the profile; and whatever has left the device is
+    seen in the person's."""
+    seen = seen_in(person.tokens, person.profile_key, org=call.org, keys=services.keys)
     if person.device_key is None:
-        return NOTHING_SEEN
+        return seen
     left = services.graph.version_to_see(person.profile_key, left=person.device_key)
-    return Seen(left) if left else NOTHING_SEEN
+    return Seen(max(seen.version, left), seen.consent_ms)
 
 
 # ---- answering ---------------------------------------------------------------

@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 
 from perso_core import PageRequest
 from perso_core.assembly import open_perso
+from perso_core.definitions.document import Definitions
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.version_token import presented, seen_in, token_cookies
 from perso_core.engine.engine import NOTHING_SEEN, Interaction, Seen
@@ -29,11 +30,13 @@ from tests.edge.running import (
     NAMES,
     Browser,
     RunningEdge,
+    Told,
     added_to_basket,
     cookie_header,
     page_view,
     running_edge,
 )
+from tests.edge.servers import server_call, shown_key, telling, with_attributes
 from tests.worker.stack import WatchedStore
 
 
@@ -56,10 +59,10 @@ def with_tokens(edge: RunningEdge) -> EdgeServices:
     return edge.services(seen=edge.engine.seen)
 
 
-async def two(stack: AsyncExitStack, **more: object) -> Two:
+async def two(stack: AsyncExitStack, defined: Definitions | None = None, **more: object) -> Two:
     database = MemoryDatabase()
     watched = WatchedStore(MemoryStore(database))
-    defined = definitions(**more)  # type: ignore[arg-type]  # passed on as they are
+    defined = defined or definitions(**more)  # type: ignore[arg-type]  # passed on as they are
     first = await stack.enter_async_context(
         running_edge(defined, store=MemoryStore(database), services=with_tokens)
     )
@@ -171,6 +174,41 @@ async def test_a_refusal_made_at_one_process_holds_at_the_next(processes: Two) -
     browser.edge = processes.second
 
     assert (await browser.send()).warnings == ["EXEG-0301-200"]
+
+
+@pytest.fixture
+async def processes_with_servers() -> AsyncIterator[Two]:
+    async with AsyncExitStack() as stack:
+        yield await two(stack, with_attributes())
+
+
+async def forwarded(edge: RunningEdge, browser: Browser, event: dict[str, object]) -> Told:
+    """A server's call, with the cookies of its visitor."""
+    cookie = cookie_header(browser.cookies)
+    return await server_call(edge, {"event": event}, headers=shown_key(), cookie=cookie)
+
+
+async def test_a_server_that_forwards_the_cookies_is_told_what_their_page_was(
+    processes_with_servers: Two,
+) -> None:
+    browser = await known_to_both(processes_with_servers)
+
+    await browser.send(body=added_to_basket())
+
+    told = await forwarded(processes_with_servers.second, browser, {})
+    assert told.audiences == ["basket"]
+
+
+async def test_a_refusal_on_a_page_holds_for_a_server_that_forwards_the_cookies(
+    processes_with_servers: Two,
+) -> None:
+    browser = await known_to_both(processes_with_servers)
+    await browser.send("privacy/set-consent", OUT)
+
+    customer = telling(CRMID="4711")["event"]
+    told = await forwarded(processes_with_servers.second, browser, customer)
+
+    assert told.warnings == ["EXEG-0301-200"]
 
 
 async def test_a_single_process_tells_no_token() -> None:
