@@ -60,7 +60,8 @@ async def person_of(
         return Person(named_key=device_key, profile_key=device_key, ecid=ecid, tokens=tokens)
     of_device: Consent | None = None
     if device_key is not None:
-        of_device = (await asked(device_key, call, tokens, services)).consent
+        here = proven is not None and proven.profile_key == device_key
+        of_device = (await asked(device_key, call, tokens, services, visits=here)).consent
     own = device_key is not None and device_key != person_key(Identity("ECID", ecid or ""), call)
     named_key = person_key(primary, call)
     return Person(
@@ -119,10 +120,20 @@ def is_namespace(text: str) -> bool:
 
 
 async def asked(
-    profile_key: str, call: Call, tokens: Sequence[str], services: EdgeServices
+    profile_key: str,
+    call: Call,
+    tokens: Sequence[str],
+    services: EdgeServices,
+    *,
+    visits: bool = False,
 ) -> Answer:
-    """What is known of a profile, no older than what the tokens say was told of it."""
-    seen = seen_in(tokens, profile_key, org=call.org, keys=services.keys)
+    """What is known of a profile, no older than what the tokens say was told of it. visits: its
+    cookies came along."""
     return await services.decide(
-        Interaction(profile_key=profile_key, datastream_id=call.datastream.id, seen=seen)
+        Interaction(
+            profile_key=profile_key,
+            datastream_id=call.datastream.id,
+            visits=visits,
+            seen=seen_in(tokens, profile_key, org=call.org, keys=services.keys),
+        )
     )

@@ -9,13 +9,22 @@ from typing import Any
 import pytest
 
 from perso_core.decision.identity import Identity, server_key
+from perso_core.decision.profile import Profile
 from perso_core.definitions.activation import Activation
 from perso_core.definitions.destination import AttributeMapping
 from perso_core.engine.engine import OPERATOR, Interaction
 from perso_core.engine.journal import AttributesPatched
+from perso_core.engine.keeping import Keeping
 from perso_core.errors import StoreUnavailable
 from tests.building import HOUR_MS, ORG
-from tests.edge.running import Browser, RunningEdge, page_view, state
+from tests.edge.running import (
+    Browser,
+    RunningEdge,
+    added_to_basket,
+    cookie_header,
+    page_view,
+    state,
+)
 from tests.edge.servers import (
     JSON,
     api_key,
@@ -499,3 +508,19 @@ async def test_an_audience_that_ends_with_time_ends_for_servers_too(edge: Runnin
     fresh = shown_key()  # the token of the tests has expired by then
 
     assert (await server_call(edge, asking(CRMID=ANNA), headers=fresh)).audiences == []
+
+
+async def test_a_look_up_with_forwarded_cookies_is_a_visit_of_the_device() -> None:
+    """Whoever returns in time, if only to look, stays; also by way of the site's server."""
+    async with server_edge() as edge:
+        edge.engine.keeping = Keeping(HOUR_MS, edge.engine.snapshot)
+        browser = Browser(edge)
+        await browser.send(body=added_to_basket())
+        await server_call(edge, asking(CRMID="4711"), cookie=cookie_header(browser.cookies))
+        edge.now_ms += HOUR_MS + 1
+
+        device = (await browser.send("identity/acquire")).ecid
+        kept = edge.engine.profile(f"ECID:{device}", now_ms=edge.now_ms)
+
+    assert isinstance(kept, Profile)
+    assert len(kept.events) == 1
