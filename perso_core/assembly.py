@@ -6,22 +6,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from aiohttp import web
 from msgspec import structs
 
+from perso_core.beside import DATABASE as DATABASE
+from perso_core.beside import compiled_file, event_window_ms
 from perso_core.decision.attributes import check_attributes
 from perso_core.decision.identity import Identity, server_key
 from perso_core.decision.profile import Profile, with_whole_events
-from perso_core.decision.qualification import resumed
-from perso_core.decision.retention import expires_ms
 from perso_core.definitions.api_key import ApiKey
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot, snapshot_id
@@ -39,19 +36,16 @@ from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.caps import Caps
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import AttributesPatched
-from perso_core.engine.keeping import retention_of
 from perso_core.errors import NothingDefined, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
 from perso_core.stores.clock import system_clock_ms as system_clock_ms  # for whoever moves it
 from perso_core.stores.compiled_file import CompiledFile
 from perso_core.stores.presence import Presence
-from perso_core.stores.protocol import ImportStore, Retaining, Store, StoredDefinitions, Whole
+from perso_core.stores.protocol import ImportStore, Retaining, Store, Whole
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
-from perso_core.stores.sqlite_reader import Reader
 from perso_core.stores.turn import OnlyOne, turn
 from perso_core.worker.admit import Admission
-from perso_core.worker.collection import old_left_alone
 from perso_core.worker.drain import Drain
 from perso_core.worker.everywhere import Everywhere
 from perso_core.worker.hearing import Hearing
@@ -62,10 +56,7 @@ from perso_core.worker.refresh import Refresh, log_off, told_to_nobody
 from perso_core.worker.sweeping import Sweeper, retention_clock
 from perso_core.worker.warm import keeping, warming
 
-DATABASE = "perso.sqlite"
 KEYS = "cookie-keys.json"
-BACKLOG = 1_024  # connections that may wait to be accepted
-ALIVE_EACH_S = 1.0  # how often a worker tells its supervisor that it lives
 # A bearer token of 8 KiB, the most that is read, with the word before it.
 MAX_HEADER_BYTES = 9 * 1024
 # What is in force before anything was applied: no datastream, so every call is refused as such.
@@ -211,7 +202,7 @@ class Perso(InProcessSite):
         snapshot = await asyncio.to_thread(
             self._compiled.snapshot,
             definitions,
-            event_window_ms=_window_ms(self.settings),
+            event_window_ms=event_window_ms(self.settings),
             before=before,
             in_force_ms=saved_ms,
             tolerant=tolerant,
@@ -348,57 +339,6 @@ async def _stored_snapshot(
     return 0, compile_snapshot(NOTHING, event_window_ms=window_ms)
 
 
-def kept_definitions(settings: Settings) -> StoredDefinitions | None:
-    """What was applied last; None: nothing. Reads beside whoever writes, as kept_profile does.
-    Raises StoreUnavailable, StoreTooNew, UnreadableRecord."""
-    with _reading(settings) as reader:
-        return reader.definitions()
-
-
-def kept_profile(
-    identity: Identity, stored: StoredDefinitions, settings: Settings, *, now_ms: int
-) -> Profile | None:
-    """What is kept of an identity, as of now under these definitions; None: nothing.
-
-    Reads the file without a writer's lock and writes nothing: a server on it is not disturbed,
-    nor waited for. Raises StoreUnavailable, StoreTooNew.
-    """
-    with _reading(settings) as reader:
-        kept = reader.load(identity.profile_key).stored
-    profile = kept.profile
-    if profile is None:
-        return None
-    snapshot = _compiled_file(settings).snapshot(
-        stored.definitions,
-        event_window_ms=_window_ms(settings),
-        in_force_ms=stored.saved_ms,
-        tolerant=True,
-    )
-    retention = retention_of(snapshot, settings.first_visit_retention_s * 1_000)
-    if now_ms >= expires_ms(profile, kept.first_visit_ms, retention):
-        return None  # as a server answers
-    return resumed(profile, snapshot, now_ms=now_ms).profile
-
-
-@contextlib.contextmanager
-def _reading(settings: Settings) -> Iterator[Reader]:
-    path = Path(settings.data_dir) / DATABASE
-    reader = Reader(path, origin=0, max_events=settings.max_events_per_profile)
-    try:
-        yield reader
-    finally:
-        reader.close()
-
-
-def _window_ms(settings: Settings) -> int:
-    """How long an event counts for an audience that does not say."""
-    return settings.event_window_days * 24 * 60 * 60 * 1000
-
-
-def _compiled_file(settings: Settings) -> CompiledFile:
-    return CompiledFile(Path(settings.data_dir), enabled=settings.keep_compiled == 1)
-
-
 def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], None]:
     """Be seen among those that serve until opened ends. Returns how to tell one's version."""
     presence = Presence(data_dir)
@@ -453,14 +393,14 @@ async def open_perso(
     """
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at opening
-    window_ms = _window_ms(settings)
+    window_ms = event_window_ms(settings)
     async with contextlib.AsyncExitStack() as opened:
         kept = settings.max_events_per_profile
         store = await open_sqlite(data_dir / DATABASE, max_events=kept, clock_ms=clock_ms)
         opened.push_async_callback(store.close)
         tell = told_to_nobody if announce else _seen(data_dir, opened)
         # Once we are seen: what is saved from now on is waited for, what was before is read here.
-        compiled = _compiled_file(settings)
+        compiled = compiled_file(settings)
         version, snapshot = await _stored_snapshot(store, window_ms, compiled)
         engine = _engine(snapshot, settings)
         batch = settings.commit_batch
@@ -519,58 +459,3 @@ async def open_perso(
             compiled=compiled,
             clock_ms=clock_ms,
         )
-
-
-async def _serve(
-    settings: Settings,
-    ready: Callable[[str], None],
-    sockets: Sequence[socket.socket],
-    alive: Callable[[], bool],
-) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_number, stopping.set)
-    async with open_perso(settings) as perso:
-        app = web.Application()
-        app.add_subapp("/ee", perso.edge_app())
-        runner = GuardedRunner(
-            app,
-            max_connections=settings.max_connections,
-            head_within_s=settings.head_within_s,
-            idle_s=settings.idle_within_s,
-            access_log=None,
-            shutdown_timeout=settings.drain_timeout_s,
-            max_field_size=MAX_HEADER_BYTES,
-        )
-        await runner.setup()
-        try:
-            for one in sockets:
-                await web.SockSite(runner, one, backlog=BACKLOG).start()
-            if not sockets:
-                await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
-            port = runner.addresses[0][1]  # the bound one: settings.port may be 0, any free
-            ready(f"http://{settings.host}:{port}/ee")
-            while alive() and not stopping.is_set():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), ALIVE_EACH_S)
-        finally:
-            await runner.cleanup()
-
-
-def serve(
-    settings: Settings,
-    *,
-    ready: Callable[[str], None],
-    sockets: Sequence[socket.socket] = (),
-    alive: Callable[[], bool] = lambda: True,
-) -> None:
-    """The whole process: one edge, until SIGINT or SIGTERM; then requests under way are answered
-    and what waits is written.
-
-    ready: called with the edge's address once it answers. sockets: bound ones to listen on; none:
-    settings.host and port. alive: called each second; False stops as a signal does. Raises as
-    open_perso, and OSError for a port that is taken.
-    """
-    with old_left_alone():
-        uvloop.run(_serve(settings, ready, sockets, alive))

@@ -132,7 +132,7 @@ def _audience(word: str, rules: AudienceRules) -> Audience:
 def _from_store(identity: Identity, settings: Settings) -> Asked | None:
     """None: nothing is kept of the identity. A server on the store is neither disturbed nor
     waited for. Raises NothingDefined, StoreUnavailable."""
-    from perso_core.assembly import kept_profile
+    from perso_core.beside import kept_profile
 
     stored = kept(settings)
     now_ms = _clock_ms()

@@ -136,7 +136,7 @@ def in_force(settings: Settings) -> Definitions:
 
 def kept(settings: Settings) -> StoredDefinitions:
     """What was applied last, read beside whoever writes. Raises as in_force does."""
-    from perso_core.assembly import kept_definitions
+    from perso_core.beside import kept_definitions
 
     stored = kept_definitions(settings) if has_store(settings) else None
     if stored is None:

@@ -53,11 +53,11 @@ def _ready(address: str) -> None:
 
 
 def _serve_alone(settings: Settings) -> None:
-    from perso_core import assembly
+    from perso_core import serving
 
     sockets = bound(settings.host, settings.port, shared=False)
     address = url(settings.host, sockets[0].getsockname()[1])
-    assembly.serve(settings, ready=lambda _: _ready(address), sockets=sockets)
+    serving.serve(settings, ready=lambda _: _ready(address), sockets=sockets)
 
 
 # ---- several processes ---------------------------------------------------------
@@ -90,11 +90,11 @@ def _worker_command(arguments: argparse.Namespace) -> list[str]:
 
 def _serve_as_worker(arguments: argparse.Namespace, settings: Settings) -> int:
     """On the sockets of the supervisor that started us, until it stops us or is gone."""
-    from perso_core import assembly
+    from perso_core import serving
 
     pipe = Pipe(arguments.pipe)
     sockets = [socket.socket(fileno=int(one)) for one in arguments.sockets.split(",")]
-    assembly.serve(settings, ready=lambda _: pipe.ready(), sockets=sockets, alive=pipe.alive)
+    serving.serve(settings, ready=lambda _: pipe.ready(), sockets=sockets, alive=pipe.alive)
     return 0
 
 

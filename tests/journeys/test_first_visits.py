@@ -8,7 +8,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from perso_core.assembly import DATABASE, Perso, kept_profile
+from perso_core.assembly import DATABASE, Perso
+from perso_core.beside import kept_profile
 from perso_core.decision.identity import Identity
 from perso_core.settings import Settings
 from perso_core.stores.protocol import StoredDefinitions

@@ -12,7 +12,8 @@ import pytest
 from msgspec import structs
 
 from perso_core import pql
-from perso_core.assembly import kept_profile, open_perso
+from perso_core.assembly import open_perso
+from perso_core.beside import kept_profile
 from perso_core.decision.identity import Identity
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import FEW, Snapshot

@@ -1,0 +1,71 @@
+"""Reading what is stored beside the servers that write it: nobody is waited for, and nothing
+written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from perso_core.decision.identity import Identity
+from perso_core.decision.profile import Profile
+from perso_core.decision.qualification import resumed
+from perso_core.decision.retention import expires_ms
+from perso_core.engine.keeping import retention_of
+from perso_core.settings import Settings
+from perso_core.stores.compiled_file import CompiledFile
+from perso_core.stores.protocol import StoredDefinitions
+from perso_core.stores.sqlite_reader import Reader
+
+DATABASE = "perso.sqlite"
+
+
+def kept_definitions(settings: Settings) -> StoredDefinitions | None:
+    """What was applied last; None: nothing. Reads beside whoever writes, as kept_profile does.
+    Raises StoreUnavailable, StoreTooNew, UnreadableRecord."""
+    with _reading(settings) as reader:
+        return reader.definitions()
+
+
+def kept_profile(
+    identity: Identity, stored: StoredDefinitions, settings: Settings, *, now_ms: int
+) -> Profile | None:
+    """What is kept of an identity, as of now under these definitions; None: nothing.
+
+    Reads the file without a writer's lock and writes nothing: a server on it is not disturbed,
+    nor waited for. Raises StoreUnavailable, StoreTooNew.
+    """
+    with _reading(settings) as reader:
+        kept = reader.load(identity.profile_key).stored
+    profile = kept.profile
+    if profile is None:
+        return None
+    snapshot = compiled_file(settings).snapshot(
+        stored.definitions,
+        event_window_ms=event_window_ms(settings),
+        in_force_ms=stored.saved_ms,
+        tolerant=True,
+    )
+    retention = retention_of(snapshot, settings.first_visit_retention_s * 1_000)
+    if now_ms >= expires_ms(profile, kept.first_visit_ms, retention):
+        return None  # as a server answers
+    return resumed(profile, snapshot, now_ms=now_ms).profile
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[Reader]:
+    path = Path(settings.data_dir) / DATABASE
+    reader = Reader(path, origin=0, max_events=settings.max_events_per_profile)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def event_window_ms(settings: Settings) -> int:
+    """How long an event counts for an audience that does not say."""
+    return settings.event_window_days * 24 * 60 * 60 * 1000
+
+
+def compiled_file(settings: Settings) -> CompiledFile:
+    return CompiledFile(Path(settings.data_dir), enabled=settings.keep_compiled == 1)

@@ -1,0 +1,75 @@
+"""One server process: the edge at an address of its own, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Sequence
+
+import uvloop
+from aiohttp import web
+
+from perso_core.assembly import MAX_HEADER_BYTES, open_perso
+from perso_core.edge.guard import GuardedRunner
+from perso_core.settings import Settings
+from perso_core.worker.collection import old_left_alone
+
+BACKLOG = 1_024  # connections that may wait to be accepted
+ALIVE_EACH_S = 1.0  # how often a worker tells its supervisor that it lives
+
+
+async def _serve(
+    settings: Settings,
+    ready: Callable[[str], None],
+    sockets: Sequence[socket.socket],
+    alive: Callable[[], bool],
+) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, stopping.set)
+    async with open_perso(settings) as perso:
+        app = web.Application()
+        app.add_subapp("/ee", perso.edge_app())
+        runner = GuardedRunner(
+            app,
+            max_connections=settings.max_connections,
+            head_within_s=settings.head_within_s,
+            idle_s=settings.idle_within_s,
+            access_log=None,
+            shutdown_timeout=settings.drain_timeout_s,
+            max_field_size=MAX_HEADER_BYTES,
+        )
+        await runner.setup()
+        try:
+            for one in sockets:
+                await web.SockSite(runner, one, backlog=BACKLOG).start()
+            if not sockets:
+                await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+            port = runner.addresses[0][1]  # the bound one: settings.port may be 0, any free
+            ready(f"http://{settings.host}:{port}/ee")
+            while alive() and not stopping.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), ALIVE_EACH_S)
+        finally:
+            await runner.cleanup()
+
+
+def serve(
+    settings: Settings,
+    *,
+    ready: Callable[[str], None],
+    sockets: Sequence[socket.socket] = (),
+    alive: Callable[[], bool] = lambda: True,
+) -> None:
+    """The whole process: one edge, until SIGINT or SIGTERM; then requests under way are answered
+    and what waits is written.
+
+    ready: called with the edge's address once it answers. sockets: bound ones to listen on; none:
+    settings.host and port. alive: called each second; False stops as a signal does. Raises as
+    open_perso, and OSError for a port that is taken.
+    """
+    with old_left_alone():
+        uvloop.run(_serve(settings, ready, sockets, alive))
