@@ -20,7 +20,7 @@ from perso_core.cli.progress import Progress as Told
 from perso_core.cli.terminal import shown
 from perso_core.errors import BadImportFile
 from perso_core.imports.refusal import Refusal
-from perso_core.imports.source import Format, Place, Source, format_of, name_of
+from perso_core.imports.source import Format, Part, Place, Source, format_of, name_of
 from perso_core.stores.imports import Progress
 
 Row = TypeVar("Row")
@@ -30,8 +30,9 @@ ROWS_AT_ONCE = 100_000
 TOLD_REFUSALS = 20
 LOCK = "import.lock"
 
-# Keeps rows and how far the file is; gives back the latter with what only the store knows.
-Keep = Callable[[list[Row], Progress], Awaitable[Progress]]
+# Reports a part's refusals, keeps its rows and how far the file is; gives back the latter with what
+# only the store knows.
+Keep = Callable[[Part[Row], Progress], Awaitable[Progress]]
 
 
 class Opened(Struct, frozen=True):
@@ -76,6 +77,7 @@ class Report:
         self._csv = None if self._file is None else csv.writer(self._file)
 
     def add(self, refusals: list[Refusal]) -> None:
+        """Before the file's progress says that these lines are done."""
         for refusal in refusals:
             if self._told < TOLD_REFUSALS:
                 told = f"{self._name}:{refusal.line}: {refusal.reason}"
@@ -84,7 +86,6 @@ class Report:
             if self._csv is not None:
                 self._csv.writerow((refusal.line, refusal.reason))
         if self._file is not None and refusals:
-            # Before the file's progress says that these lines are done.
             self._file.flush()
             os.fsync(self._file.fileno())
 
@@ -115,7 +116,6 @@ class Import(Struct, Generic[Row], frozen=True):
 
     source: Source[Row]
     keep: Keep[Row]
-    report: Report
     size: int
     # Whether a row ends something rather than giving it.
     ends: Callable[[Row], bool]
@@ -127,7 +127,6 @@ class Import(Struct, Generic[Row], frozen=True):
         told = Told("bytes read" if self.size else "read")
         part = await asyncio.to_thread(self.source.next, at_once)
         while part is not None:
-            self.report.add(part.refusals)
             ended = sum(map(self.ends, part.rows))
             place = self.source.place
             so_far = structs.replace(
@@ -139,12 +138,12 @@ class Import(Struct, Generic[Row], frozen=True):
                 removed=progress.removed + ended,
                 refused=progress.refused + len(part.refusals),
             )
-            keeping = asyncio.ensure_future(self.keep(part.rows, so_far))
+            keeping = asyncio.ensure_future(self.keep(part, so_far))
             # The next lines are read while these are written.
             part = await asyncio.to_thread(self.source.next, at_once)
             progress = await keeping
             told.tell(place.offset, max(self.size, place.offset))
-        return await self.keep([], structs.replace(progress, done=True))
+        return await self.keep(Part(), structs.replace(progress, done=True))
 
 
 def started(known: Progress | None, source: Source[Any], *, now_ms: int) -> Progress | None:

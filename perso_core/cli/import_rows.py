@@ -7,7 +7,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from perso_core.cli.definitions import everywhere, kept, nothing_defined
 from perso_core.cli.files import settings_of
 from perso_core.cli.import_file import Import, Opened, Report, alone, opened, started, summary
 from perso_core.cli.patch_groups import GROUP, LOAD_TIMEOUT_MS, patch_groups
-from perso_core.cli.terminal import shown as terminal
 from perso_core.decision.membership import EXITED_KEPT_MS
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import nearest, shown
@@ -35,7 +33,8 @@ from perso_core.imports.memberships import (
     stated_in_json,
 )
 from perso_core.imports.patches import Patch, patch_in_columns, patch_in_csv, patch_in_json
-from perso_core.imports.source import LineSource, Source
+from perso_core.imports.refusal import Refusal
+from perso_core.imports.source import LineSource, Part, Source
 from perso_core.imports.table import Header
 from perso_core.settings import Settings
 from perso_core.stores.imports import Progress
@@ -108,22 +107,23 @@ async def _memberships(
         importer = Importer(store, system_clock_ms, _Beside(settings))
         keys = keys_of(definitions, _datastreams(arguments, definitions))
 
-        async def keep(members: list[Member], progress: Progress) -> Progress:
+        report = Report(file.path, arguments.report, place.line)
+
+        async def keep(part: Part[Member], progress: Progress) -> Progress:
+            report.add(part.refusals)
             rows = [
                 (key, audience_id, until_ms)
-                for namespace, identity, audience_id, until_ms in members
+                for namespace, identity, audience_id, until_ms in part.rows
                 for key in keys(namespace, identity)
             ]
             return await importer.keep(
                 rows, began_ms=place.began_ms, name=file.name, progress=progress
             )
 
-        report = Report(file.path, arguments.report, place.line)
         try:
             run = Import(
                 reading,
                 keep,
-                report,
                 file.size,
                 ends=lambda row: row[3] <= system_clock_ms(),
                 rows_each=len(keys("CRMID", "1")),
@@ -181,26 +181,24 @@ async def _attributes(
             return _told_again(file, place)
         keys = keys_of(definitions, _datastreams(arguments, definitions))
 
-        async def keep(patches: list[Patch], progress: Progress) -> Progress:
-            withheld = too_large = 0
+        report = Report(file.path, arguments.report, place.line)
+
+        async def keep(part: Part[Patch], progress: Progress) -> Progress:
             at_most = min(GROUP, settings.journal_limit)
-            for group in patch_groups(patches, at_most, whose=itemgetter(0, 1)):
-                passed_over, refused = await _patched(perso, group, keys, place.began_ms)
-                withheld += passed_over
-                too_large += refused
+            withheld, late = await _all_patched(perso, part, at_most, keys, place.began_ms)
+            report.add(sorted([*part.refusals, *late], key=lambda one: one.line))
             found = structs.replace(
                 progress,
                 withheld=progress.withheld + withheld,
-                kept=progress.kept - too_large,
-                refused=progress.refused + too_large,
+                kept=progress.kept - len(late),
+                refused=progress.refused + len(late),
             )
             if file.name:
                 await perso.import_store.keep_progress(file.name, found)
             return found
 
-        report = Report(file.path, arguments.report, place.line)
         try:
-            done = await Import(reading, keep, report, file.size, lambda _: False).run(place)
+            done = await Import(reading, keep, file.size, lambda _: False).run(place)
         finally:
             report.close()
         version = await perso.announce_again()
@@ -210,32 +208,49 @@ async def _attributes(
     return 1 if done.refused else 0
 
 
-async def _patched(
+async def _all_patched(
     perso: Perso,
-    group: Sequence[Patch],
+    part: Part[Patch],
+    at_most: int,
     keys: Callable[[str, str], Sequence[str]],
     began_ms: int,
-) -> tuple[int, int]:
-    """Together, so that they share a commit. Returns under how many keys nothing may be kept, and
-    how many patches would have made a profile too large: they are told."""
-    all_keys = [keys(namespace, identity) for namespace, identity, _ in group]
+) -> tuple[int, list[Refusal]]:
+    """at_most: how many patches share a commit. Returns under how many keys nothing may be kept,
+    and the patches that would have made a profile too large."""
+    withheld = 0
+    refused: list[Refusal] = []
+    numbered = zip(part.lines, part.rows, strict=True)
+    for group in patch_groups(numbered, at_most, whose=lambda one: one[1][:2]):
+        passed_over, late = await _patched(perso, group, keys, began_ms)
+        withheld += passed_over
+        refused += late
+    return withheld, refused
+
+
+async def _patched(
+    perso: Perso,
+    group: Sequence[tuple[int, Patch]],
+    keys: Callable[[str, str], Sequence[str]],
+    began_ms: int,
+) -> tuple[int, list[Refusal]]:
+    """The same of patches, each with its line, that share a commit."""
+    all_keys = [keys(namespace, identity) for _, (namespace, identity, _) in group]
     asked = [key for some in all_keys for key in some]
     withheld = await perso.import_store.withheld(asked, since_ms=began_ms)
     outcomes = await asyncio.gather(
         *(
             perso.patch([key for key in some if key not in withheld], attributes)
-            for some, (_, _, attributes) in zip(all_keys, group, strict=True)
+            for some, (_, (_, _, attributes)) in zip(all_keys, group, strict=True)
         ),
         return_exceptions=True,
     )
-    too_large = 0
-    for outcome, (namespace, identity, _) in zip(outcomes, group, strict=True):
+    refused = []
+    for outcome, (line, _) in zip(outcomes, group, strict=True):
         if isinstance(outcome, BadAttributes):
-            too_large += 1
-            print(terminal(f"{namespace} {identity}: {outcome}"), file=sys.stderr)
+            refused.append(Refusal(line, f"{outcome.detail} {outcome.fix}"))
         elif isinstance(outcome, BaseException):
             raise outcome
-    return len(withheld), too_large
+    return len(withheld), refused
 
 
 def _patch_source(

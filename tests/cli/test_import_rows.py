@@ -87,6 +87,30 @@ def test_attributes_come_in_row_by_row(tmp_path: Path) -> None:
     assert got["memberships"]["a-gold"]["status"] == "realized"
 
 
+def test_patches_that_make_a_profile_too_large_are_told_by_line_as_any_refused_row(
+    tmp_path: Path,
+) -> None:
+    applied(tmp_path)
+    rows = [f"CRMID,c-{number},{'x' * 2_000}," for number in range(24)]
+    rows[10:10] = [f"CRMID,good,,{number}" for number in (1, 2)] + ["CRMID,good,,many"]
+    write(tmp_path, "namespace,id,text,points:number\n" + "\n".join(rows) + "\n", "a.csv")
+
+    done = perso(
+        tmp_path,
+        *("import", "attributes", "a.csv", "--report", "refused.csv"),
+        PERSO_MAX_RECORD_BYTES="1024",
+    )
+
+    refused = [*range(2, 12), *range(14, 29)]
+    *told, more = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "27 rows: 2 in, 25 refused.\n")
+    assert [line.split(":")[:2] for line in told] == [["a.csv", str(no)] for no in refused[:20]]
+    assert "max_record_bytes" in told[0]
+    assert more == "… and 5 more refused."
+    with (tmp_path / "refused.csv").open(newline="") as report:
+        assert [int(row["line"]) for row in csv.DictReader(report)] == refused
+
+
 def test_whoever_refused_is_passed_over_and_counted() -> None:
     assert summary(Progress(began_ms=0, kept=2, withheld=1), "ended").startswith(
         "2 rows: 2 in, 0 refused. 1 were passed over"
