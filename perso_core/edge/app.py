@@ -176,7 +176,12 @@ async def _answer(
 
 async def _imported(arrival: Arrival, action: Action, services: EdgeServices) -> Reply:
     call = await call_of(
-        arrival, services, server=True, media_types=MEDIA_TYPES, max_body_bytes=MAX_BODY_BYTES
+        arrival,
+        services,
+        server=True,
+        media_types=MEDIA_TYPES,
+        max_body_bytes=MAX_BODY_BYTES,
+        sent="rows",
     )
     return await _reply(call, action, services, services.import_within_ms)
 

@@ -101,11 +101,12 @@ async def call_of(
     server: bool,
     media_types: frozenset[str] = MEDIA_TYPES,
     max_body_bytes: int = 0,
+    sent: str = "events",
 ) -> Call:
     """The call, once its datastream, origin, media type and credential are found good and its body
     is here. server: it came to /v2, where a credential makes a context; a datastream that is
-    `authenticated` asks for one on /v1 as well. max_body_bytes: 0: those of the services. Raises
-    EdgeError.
+    `authenticated` asks for one on /v1 as well. max_body_bytes: 0: those of the services. sent:
+    what makes a body large. Raises EdgeError.
     """
     request = arrival.request
     datastream = _datastream(arrival)
@@ -124,7 +125,7 @@ async def call_of(
             key_of=services.issuer_key,
             now_ms=services.clock_ms(),
         )
-    body = await _body(request, services, max_body_bytes or services.max_body_bytes)
+    body = await _body(request, services, max_body_bytes or services.max_body_bytes, sent)
     return Call(
         request_id=arrival.request_id,
         datastream=datastream,
@@ -188,31 +189,31 @@ def _send(taken: frozenset[str]) -> str:
     return f"Send {' or '.join(sorted(taken))}."
 
 
-async def _body(request: web.Request, services: EdgeServices, limit: int) -> bytes:
+async def _body(request: web.Request, services: EdgeServices, limit: int, sent: str) -> bytes:
     """The body, never more than the limit of it in memory, and not waited for beyond its time."""
     if (request.content_length or 0) > limit:
-        raise _too_large(limit)
+        raise _too_large(limit, sent)
     try:
         if request.content.is_eof():  # it came with its head: a clock would cost, and never ring
-            return await _read(request, limit)
+            return await _read(request, limit, sent)
         async with asyncio.timeout(services.body_within_ms / 1000):
-            return await _read(request, limit)
+            return await _read(request, limit, sent)
     except TimeoutError:
         raise BodyEmpty("The body did not arrive in time.", fix="Send it again.") from None
     except (aiohttp.ClientError, web.RequestPayloadError, ConnectionError):
         raise BodyEmpty("The body broke off.", fix="Send it again.") from None
 
 
-async def _read(request: web.Request, limit: int) -> bytes:
+async def _read(request: web.Request, limit: int, sent: str) -> bytes:
     body = bytearray()
     while chunk := await request.content.readany():
         body += chunk
         if len(body) > limit:
-            raise _too_large(limit)
+            raise _too_large(limit, sent)
     return bytes(body)
 
 
-def _too_large(max_bytes: int) -> BodyTooLarge:
+def _too_large(max_bytes: int, sent: str) -> BodyTooLarge:
     return BodyTooLarge(
-        f"The limit is {max_bytes:,} bytes.", fix="Send fewer or smaller events per request."
+        f"The limit is {max_bytes:,} bytes.", fix=f"Send fewer or smaller {sent} per request."
     )

@@ -174,6 +174,7 @@ async def test_a_body_of_unknown_length_is_cut_off_at_the_limit(edge: RunningEdg
 
     assert answer.status == 413
     assert b"EXEG-0112-413" in body
+    assert b"Send fewer or smaller events" in body
 
 
 async def test_a_body_that_does_not_arrive_is_not_waited_for() -> None:

@@ -224,6 +224,25 @@ async def test_a_body_that_is_no_table_is_refused_whole(
     assert (told.status, told.code) == (status, code)
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_too_many_rows_are_told_as_rows_whether_or_not_their_length_was() -> None:
+    async def in_chunks() -> AsyncIterator[bytes]:
+        for _ in range(MAX_BODY_BYTES // 1_024 + 1):
+            yield b" " * 1_024
+
+    async with importing_edge() as edge:
+        told = await brought(edge, b" " * (MAX_BODY_BYTES + 1))
+        async with edge.http.post(
+            f"{edge.url}/ee/v2/import/audience?configId=demo",
+            data=in_chunks(),
+            headers={**shown_key(), "Content-Type": "text/csv"},
+        ) as answer:
+            in_chunks_told = await answer.json(content_type=None)
+
+    said = "The limit is 1,048,576 bytes. Send fewer or smaller rows per request."
+    assert (told.sent["detail"], in_chunks_told["detail"]) == (said, said)
+
+
 async def test_a_body_of_the_limit_is_taken_and_whoever_refused_is_passed_over() -> None:
     async with importing_edge() as edge:
         rows = [row(f"c-{number}") for number in range(20_000)]
