@@ -24,7 +24,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     data_dir: where the database and the cookie keys are kept.
     own_origins: origins that count as the edge's own, besides the one it is reached under.
     trusted_proxies: addresses or networks of our own proxies, whose X-Forwarded-For counts.
-    cookie_domain: the domain for cookies, e.g. the apex; None: the host of the page.
     """
 
     data_dir: str = ".perso"
@@ -46,11 +45,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     answer_within_ms: int = 250  # then a call is answered with what there is (207)
     news_interval_ms: int = 20  # how often changes by other processes are looked for
     max_body_bytes: int = 65_536
-    html_wait_ms: int = 50  # how long a page may wait for its commit
     location_hint: str = "perso"
     region_id: int = 9
     own_origins: tuple[str, ...] = ()
-    cookie_domain: str | None = None
     drain_timeout_s: int = 10  # how long a stop may wait for what is not yet stored
     # How often one may call; burst: how often at once, after a pause. Per second 0: no limit.
     visitor_per_s: int = 500
@@ -83,7 +80,6 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "answer_within_ms": (1, 60_000),
     "news_interval_ms": (1, 10_000),
     "max_body_bytes": (1_024, 16 * 1024 * 1024),
-    "html_wait_ms": (0, 10_000),
     "region_id": (0, 999),
     "drain_timeout_s": (0, 600),
     "visitor_per_s": (0, 1_000_000),
@@ -102,9 +98,13 @@ FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "data_dir": (re.compile(r"[^\x00]+"), "a directory"),
     "host": (re.compile(rf"{_HOST_NAME}|[0-9A-Fa-f:.]+(?:%\w+)?"), "a host name or an IP address"),
     "location_hint": (re.compile(r"[a-z0-9]{1,32}"), "1 to 32 small letters and digits"),
-    "cookie_domain": (re.compile(rf"\.?{_HOST_NAME}"), 'a domain, e.g. "shop.example"'),
 }
 NAMES = Settings.__struct_fields__
+# Settings that are gone -> the argument of a plugin's init_app that says it.
+GONE: Mapping[str, str] = {
+    "html_wait_ms": "wait_ms",
+    "cookie_domain": "cookie_domain",
+}
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -125,9 +125,9 @@ def settings_from(
     """The settings of a file, then PERSO_* of the environment, then options; the later wins.
 
     toml_text None: no file. options: settings by name, from the command line. Lists are written
-    with commas where they come as text; an empty text for cookie_domain means None. Raises
-    BadSettings, which names every wrong value (also those that a later one overrides), every
-    unknown name, and how to mend each; without these, values that do not fit together.
+    with commas where they come as text. Raises BadSettings, which names every wrong value (also
+    those that a later one overrides), every unknown name, and how to mend each; without these,
+    values that do not fit together.
     """
     problems: list[str] = []
     given = [
@@ -197,6 +197,10 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> list[_
 
 def _advice(name: str, prefix: str = "") -> str:
     """What to write for a name that is no setting. prefix: of an environment variable."""
+    if name in GONE:
+        return (
+            f"Take it out; where a site needs it, write perso_aiohttp.init_app(…, {GONE[name]}=…)."
+        )
     near = nearest(name, NAMES)
     if near is None:
         return f"Take it out; the settings are {', '.join(NAMES)}."
@@ -212,8 +216,6 @@ def _read(given: _Given) -> tuple[str | None, Any]:
         return _origins(given)
     if name == "trusted_proxies":
         return _networks(given)
-    if name == "cookie_domain" and value == "" and given.text:
-        return None, None
     form, words = FORMS[name]
     if isinstance(value, str) and form.fullmatch(value):
         return None, value
