@@ -83,6 +83,12 @@ SOAKS = (
         15,
     ),
     Soak(
+        "imports",
+        "1,000,000 rows are complete and exact though killed twice; any bytes are rows or refused",
+        ("tests/journeys/test_import.py", "tests/imports/test_laws.py"),
+        10,
+    ),
+    Soak(
         "flood",
         "1,000,000 hits without cookies, of which little is left",
         ("tests/stores/test_floods.py",),
