@@ -122,7 +122,7 @@ class Import(Struct, Generic[Row], frozen=True):
     rows_each: int = 1
 
     async def run(self, progress: Progress) -> Progress:
-        """From where it is to the end. Raises what keeping raises."""
+        """From where it is to the end. Raises BadImportFile, and what keeping raises."""
         at_once = max(1, ROWS_AT_ONCE // self.rows_each)
         told = Told("bytes read" if self.size else "read")
         part = await asyncio.to_thread(self.source.next, at_once)
@@ -139,8 +139,15 @@ class Import(Struct, Generic[Row], frozen=True):
                 refused=progress.refused + len(part.refusals),
             )
             keeping = asyncio.ensure_future(self.keep(part, so_far))
-            # The next lines are read while these are written.
-            part = await asyncio.to_thread(self.source.next, at_once)
+            try:
+                # The next lines are read while these are written.
+                part = await asyncio.to_thread(self.source.next, at_once)
+            except BadImportFile:  # from here on; what came before is good
+                await keeping
+                raise
+            except asyncio.CancelledError:  # Ctrl-C: the store and the report are closed next
+                keeping.cancel()
+                raise
             progress = await keeping
             told.tell(place.offset, max(self.size, place.offset))
         return await self.keep(Part(), structs.replace(progress, done=True))

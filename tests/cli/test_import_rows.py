@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from perso_core.cli import import_file
-from perso_core.cli.import_file import Report, summary
+from perso_core.cli.import_file import Import, Report, summary
 from perso_core.cli.patch_groups import patch_groups
 from perso_core.definitions.toml_file import definitions_from_toml
+from perso_core.errors import BadImportFile
 from perso_core.imports.patches import Patch
 from perso_core.imports.refusal import Refusal
+from perso_core.imports.source import Part, Place
 from perso_core.stores.imports import Progress
-from tests.cli.test_commands import ECID, perso, write
+from tests.cli.test_commands import COMMAND_LIMIT_S, ECID, perso, write
 from tests.definitions.whole import WHOLE
 from tests.journeys.server import prepare
 
@@ -170,6 +175,62 @@ def test_a_report_goes_on_without_the_lines_that_are_read_again(
             ("9", "b, again"),
         ]
     assert "… and 1 more refused." in capsys.readouterr().err
+
+
+class BrokenOff:
+    """A file of which a first part can be read. meanwhile: what happens before it breaks off."""
+
+    place = Place(1, 1)
+
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        self._parts = [Part(rows=["a"], lines=[1])]
+        self._meanwhile = meanwhile
+
+    def resume(self, place: Place) -> bool:
+        return True
+
+    def next(self, at_most: int) -> Part[str] | None:
+        if not self._parts:
+            self._meanwhile()
+            raise BadImportFile("m.parquet is no whole Parquet file.", fix="Write it anew.")
+        return self._parts.pop()
+
+
+async def test_what_could_be_read_of_a_file_that_breaks_off_is_kept_before_that_is_told() -> None:
+    kept: list[str] = []
+
+    async def keep(part: Part[str], progress: Progress) -> Progress:
+        for _ in range(100):  # as long as it takes: the file breaks off meanwhile
+            await asyncio.to_thread(lambda: None)
+        kept.extend(part.rows)
+        return progress
+
+    with pytest.raises(BadImportFile):
+        await Import(BrokenOff(), keep, 0, lambda _: False).run(Progress(began_ms=0))
+
+    assert kept == ["a"]
+
+
+async def test_an_import_that_is_stopped_while_it_reads_writes_nothing_afterwards() -> None:
+    began, stopped, goes_on = asyncio.Event(), asyncio.Event(), threading.Event()
+
+    async def keep(part: Part[str], progress: Progress) -> Progress:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+        return progress
+
+    source = BrokenOff(meanwhile=goes_on.wait)
+    run = asyncio.create_task(Import(source, keep, 0, lambda _: False).run(Progress(began_ms=0)))
+    await began.wait()
+    run.cancel()
+    await asyncio.wait([run])
+    goes_on.set()
+    await asyncio.wait_for(stopped.wait(), COMMAND_LIMIT_S)
+
+    assert run.cancelled()
 
 
 def test_patches_of_one_person_are_never_in_one_group() -> None:
