@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field, structs
@@ -244,6 +244,10 @@ class MemoryStore:
             for key in keys
             if refused(database.consents.get(key)) or database.erased_ms.get(key, -1) >= since_ms
         )
+
+    async def leading(self, keys: Sequence[str]) -> Mapping[str, str]:
+        links = self._database.links
+        return {key: links[key][0] for key in keys if key in links}
 
     async def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:
         profiles = self._database.profiles

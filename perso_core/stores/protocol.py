@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -235,6 +235,10 @@ class ImportStore(Protocol):
 
     async def withheld(self, keys: Sequence[str], *, since_ms: int) -> frozenset[str]:
         """Of these keys those whose visitors refused to be kept, or were erased since then."""
+        ...
+
+    async def leading(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """Of these keys those that are part of another one's profile: the key of that."""
         ...
 
     async def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:

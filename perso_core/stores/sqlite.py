@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -159,6 +159,9 @@ class SqliteStore:
 
     async def withheld(self, keys: Sequence[str], *, since_ms: int) -> frozenset[str]:
         return await self._read(lambda: self._reader.withheld(keys, since_ms))
+
+    async def leading(self, keys: Sequence[str]) -> Mapping[str, str]:
+        return await self._read(lambda: self._reader.leading(keys))
 
     async def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:
         return await self._read(lambda: self._reader.seen_on(keys, datastream_id))

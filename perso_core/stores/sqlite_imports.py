@@ -47,7 +47,7 @@ def keep(connection: apsw.Connection, batch: Batch) -> frozenset[str]:
     """Keep a batch, in the caller's transaction. Returns the keys that were passed over, of
     visitors who refused or were erased meanwhile."""
     keys = list(dict.fromkeys(row[0] for row in batch.rows))
-    links = _links(connection, keys)
+    links = leading(connection, keys)
     barred = withheld_of(connection, [*keys, *links.values()], since_ms=batch.began_ms)
     withheld = frozenset(
         key for key in keys if barred and (key in barred or links.get(key) in barred)
@@ -67,7 +67,7 @@ def keep(connection: apsw.Connection, batch: Batch) -> frozenset[str]:
     return withheld
 
 
-def _links(connection: apsw.Connection, keys: Sequence[str]) -> dict[str, str]:
+def leading(connection: apsw.Connection, keys: Sequence[str]) -> dict[str, str]:
     """Of identities that are part of another one's profile: the key of that."""
     if not connection.execute("SELECT EXISTS (SELECT 1 FROM link)").get:
         return {}

@@ -44,6 +44,7 @@ from perso_core.stores.sqlite_imports import (
     has_ended,
     imported_of,
     last_announced,
+    leading,
     progress_of,
     seen_on,
     withheld_of,
@@ -201,6 +202,11 @@ class Reader:
         """See Store."""
         with self._opened() as connection:
             return withheld_of(connection, keys, since_ms=since_ms)
+
+    def leading(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """See Store."""
+        with self._opened() as connection:
+            return leading(connection, keys)
 
     def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:
         """See Store."""

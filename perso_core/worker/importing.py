@@ -37,7 +37,8 @@ class Importer(Struct):
         file is, progress, is kept with the last of them. Returns it, with what was withheld.
         Raises StoreUnavailable: then a part of the rows may be kept, and progress is not.
         """
-        left = _in_order(rows, self.clock_ms())
+        links = await self.store.leading(list({row[0] for row in rows}))
+        left = _in_order(rows, links, self.clock_ms())
         while True:
             beside = self.beside()
             size = self.rows_at_once if beside else len(left)
@@ -65,14 +66,17 @@ class Importer(Struct):
         self.rows_at_once = min(max(fitting, _FEWEST, rows // 2), _MOST, rows * 2)
 
 
-def _in_order(rows: Sequence[Row], now_ms: int) -> list[Row]:
-    """Neighbours in the table come together, which writes each of its pages once. Of one key they
-    stay in their order: the store lets the last one count."""
+def _in_order(rows: Sequence[Row], links: Mapping[str, str], now_ms: int) -> list[Row]:
+    """Neighbours in the table come together, which writes each of its pages once. Of one person
+    they stay in their order: the store lets the last one count. links: keys that lead to
+    another."""
     if any(until_ms <= now_ms for _, _, until_ms in rows):
         # What begins is kept before what ends.
-        last = {(key, audience_id): until_ms for key, audience_id, until_ms in rows}
-        rows = [(*pair, until_ms) for pair, until_ms in last.items()]
-    return sorted(rows, key=itemgetter(0))
+        last = {(links.get(row[0], row[0]), row[1]): row for row in rows}
+        rows = list(last.values())
+    if not links:
+        return sorted(rows, key=itemgetter(0))
+    return sorted(rows, key=lambda row: links.get(row[0], row[0]))
 
 
 class Imports:

@@ -13,6 +13,7 @@ from perso_core.decision.union import united
 from perso_core.stores.imports import Batch, Progress, Row
 from perso_core.stores.links import Joining
 from perso_core.stores.protocol import ImportStore, Store
+from perso_core.worker.importing import Importer
 from tests.building import DAY_MS, NOON_MS, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot
 from tests.stores.conftest import OpenStore
@@ -276,6 +277,31 @@ async def test_who_is_erased_by_one_identity_does_not_come_back_by_another(
 
     assert withheld == {MAIL}
     assert await imported(importing, CUSTOMER) == await imported(importing, MAIL) == {}
+
+
+async def test_of_rows_about_one_person_by_two_identities_the_later_one_counts(
+    importing: ImportingStore,
+) -> None:
+    await joined(importing, MAIL, CUSTOMER, linked=True)
+    importer = Importer(importing, lambda: NOON_MS, lambda: True)
+
+    async def brought(*rows: Row) -> dict[str, tuple[int, int]]:
+        progress = Progress(began_ms=NOON_MS)
+        await importer.keep(rows, began_ms=NOON_MS, progress=progress)
+        return await imported(importing, CUSTOMER)
+
+    assert await brought((MAIL, "risk", 0), (CUSTOMER, "risk", LATER_MS)) == {
+        "risk": (NOON_MS, LATER_MS)
+    }
+    assert await brought((MAIL, "risk", LATER_MS), (CUSTOMER, "risk", LATER_MS + 1)) == {
+        "risk": (NOON_MS, LATER_MS + 1)
+    }
+    assert await brought((CUSTOMER, "risk", LATER_MS + 1), (MAIL, "risk", LATER_MS)) == {
+        "risk": (NOON_MS, LATER_MS)
+    }
+    assert await brought((CUSTOMER, "risk", LATER_MS), (MAIL, "risk", 0)) == {
+        "risk": (NOON_MS, NOON_MS)
+    }
 
 
 async def test_whoever_refused_gets_none_by_a_linked_identity(importing: ImportingStore) -> None:
