@@ -287,6 +287,9 @@ class MemoryStore:
         gone.append(database.arrivals)
         for kept in gone if stays else [*gone, database.consents]:
             kept.pop(key, None)
+        # What was imported stays; processes that have the profile in memory read it as it is now.
+        if key in database.imported:
+            self._announce(key, imported=True)
         # No identity leads to a profile that is gone. Each process hears of it, this one as well.
         for link in self._linked_to(key):
             del database.links[link.key]

@@ -18,6 +18,7 @@ from perso_core.stores.record import (
     profile_and_visit_from,
     profile_from,
 )
+from perso_core.stores.sqlite_imports import announce
 
 # Free pages (4 KiB) that stay for the next writes: giving each back and taking it again costs more.
 KEPT_FREE_PAGES = 1_000
@@ -159,6 +160,9 @@ def _remove(connection: apsw.Connection, key: str, *, first_visit: bool) -> None
         "INSERT INTO notice (origin, key) VALUES (?, ?)",
         [(NOBODY, row[0]) for row in unlinked.fetchall()],
     )
+    # What was imported stays; processes that have the profile in memory read it as it is now.
+    if connection.execute("SELECT EXISTS (SELECT 1 FROM imported WHERE key = ?)", (key,)).get:
+        announce(connection, [key])
     record = _consent(connection, key)
     if record is None:
         return

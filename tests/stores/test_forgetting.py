@@ -28,9 +28,10 @@ from perso_core.engine.journal import (
     PrivacySignalled,
     Visited,
 )
+from perso_core.stores.imports import Batch
 from perso_core.stores.links import Joining
 from perso_core.stores.memory import MemoryStore
-from perso_core.stores.protocol import Retaining, Store
+from perso_core.stores.protocol import ImportStore, Retaining, Store
 from perso_core.stores.sqlite import open_sqlite
 from tests.building import DAY_MS, MINUTE_MS, NOON_MS, ORG, definitions, event
 from tests.soaking import times
@@ -213,6 +214,22 @@ async def test_no_identity_leads_to_a_profile_that_is_gone_and_everybody_hears(
     assert (await kept.load(ADDRESS)).linked_to == ""
     assert ADDRESS in (await kept.news()).keys
     assert ADDRESS in (await other.news()).keys
+
+
+async def test_what_was_imported_of_a_first_visit_stays_and_everybody_hears(kept: Both) -> None:
+    """It goes by its own end; a process that has the visit in memory would not know it."""
+    imports = cast(ImportStore, kept)
+    await kept.commit([first_visit(), first_visit(key=BERT)])
+    rows = ((ANNA, "risk", NOON_MS + DAY_MS),)
+    await imports.import_memberships(Batch(rows=rows, now_ms=NOON_MS, began_ms=NOON_MS))
+    await kept.news()
+
+    await swept(kept, NOON_MS + HALF_HOUR_MS)
+
+    profile = (await kept.load(ANNA)).profile
+    assert profile is not None
+    assert (profile.events, [*profile.imported]) == ((), ["risk"])
+    assert (await kept.news()).imported == {ANNA}
 
 
 async def test_a_consent_stays_where_its_profile_goes(kept: Both) -> None:
