@@ -17,6 +17,7 @@ from msgspec import structs
 from perso_core.beside import DATABASE as DATABASE
 from perso_core.beside import compiled_file, event_window_ms
 from perso_core.decision.attributes import check_attributes
+from perso_core.decision.caps import Caps
 from perso_core.decision.identity import Identity, server_key
 from perso_core.decision.profile import Profile, with_whole_events
 from perso_core.definitions.api_key import ApiKey
@@ -33,7 +34,6 @@ from perso_core.edge.keys import keys_from
 from perso_core.edge.limits import Rate
 from perso_core.edge.services import PrivacyServices
 from perso_core.edge.site import InProcessServices, InProcessSite
-from perso_core.engine.caps import Caps
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.engine.journal import AttributesPatched
 from perso_core.errors import NothingDefined, UnreadableRecord
@@ -346,15 +346,19 @@ def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], 
     return presence.tell
 
 
+def _caps(settings: Settings) -> Caps:
+    return Caps(
+        settings.max_events_per_profile,
+        settings.max_identities_per_profile,
+        settings.max_record_bytes,
+    )
+
+
 def _engine(snapshot: Snapshot, settings: Settings) -> Engine:
     return Engine(
         snapshot,
         hot_profiles=settings.hot_profiles,
-        caps=Caps(
-            settings.max_events_per_profile,
-            settings.max_identities_per_profile,
-            settings.max_record_bytes,
-        ),
+        caps=_caps(settings),
         journal_limit=settings.journal_limit,
         first_visit_ms=settings.first_visit_retention_s * 1_000,
     )
@@ -452,7 +456,7 @@ async def open_perso(
                 drain,
                 admission,
                 clock_ms=clock_ms,
-                max_events=settings.max_events_per_profile,
+                caps=_caps(settings),
             ),
             keys=keys_from(data_dir / KEYS),
             issuer_keys=issuer_keys,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from perso_core.decision.identity import Identity
 
-# Adobe's guardrail (product.md, 19): the canonical identity and those that are linked to it.
+# Adobe's guardrail (product.md, 19), unless a setting says otherwise: the canonical identity and
+# those that are linked to it; and so many that a browser claimed. The oldest makes room.
 MAX_IDENTITIES = 50
 # A device is no person: these namespaces name devices.
 OF_DEVICES = ("ECID", "FPID")

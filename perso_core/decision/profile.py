@@ -14,8 +14,6 @@ from perso_core.decision.kept_events import KeptEvents
 from perso_core.decision.membership import ImportedMembership, Membership
 from perso_core.decision.projection import Projection
 
-# Adobe's guardrail: 50 identities in one graph (product.md, 19), of which the oldest makes room.
-MAX_CLAIMS = 50
 # Where there is one event too many, so large a part of the oldest goes at once: what rules know of
 # the others is counted anew then, and not for each event that comes.
 EVICTED_PART = 16
@@ -163,9 +161,7 @@ def without_events_before(profile: Profile, oldest_ms: int) -> Profile:
     return profile if kept is events else structs.replace(profile, events=kept)
 
 
-def with_claims(
-    profile: Profile, claims: tuple[Identity, ...], *, max_claims: int = MAX_CLAIMS
-) -> Profile:
+def with_claims(profile: Profile, claims: tuple[Identity, ...], *, max_claims: int) -> Profile:
     """The profile with identities that a browser claimed; of too many those claimed first make
     room. Itself when all are known."""
     new = tuple(dict.fromkeys(claim for claim in claims if claim not in profile.claims))

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from perso_core.decision.attributes import MAX_RECORD_BYTES
+from perso_core.decision.caps import Caps
 from perso_core.decision.event import Event
 from perso_core.decision.graph import rank
 from perso_core.decision.identity import identity_of
@@ -58,15 +59,15 @@ def united(
     other: Profile,
     *,
     now_ms: int,
-    max_events: int,
+    caps: Caps,
     priority: Sequence[str] = (),
 ) -> United:
     """All of the other profile becomes part of `into`. Both were brought to now_ms, and their
     events are whole, unless only the rest of them is asked for.
 
-    max_events: the newest are kept. priority: see graph.rank; of two profiles that fill one gap,
-    that of the higher namespace does. Memberships are those of both; the rules run when the
-    profile is next read, as of now_ms. Cost: O(events of both).
+    caps: see there; of claims those of `into` go first. priority: see graph.rank; of two profiles
+    that fill one gap, that of the higher namespace does. Memberships are those of both; the rules
+    run when the profile is next read, as of now_ms. Cost: O(events of both).
     """
     version = max(into.version or now_ms, other.version) + 1
     events = _events_of_both(into.events, other.events)
@@ -75,12 +76,13 @@ def united(
         known = seen_on(known, datastream_id)
     own = identity_of(into.key)
     claims = (identity_of(other.key), *other.claims)
-    known = with_claims(known, tuple(claim for claim in claims if claim != own))
+    others = tuple(claim for claim in claims if claim != own)
+    known = with_claims(known, others, max_claims=caps.identities)
     return United(
         profile=structs.replace(
             known,
             version=version,
-            events=events[-max_events:],
+            events=events[-caps.events :],
             memberships=_memberships_of_both(into.memberships, other.memberships),
             brought=_brought(into, other, priority),
             imported=imported_of_both(into.imported, other.imported),
@@ -89,7 +91,7 @@ def united(
             touched_ms=max(into.touched_ms, other.touched_ms),
             dropped_events=known.dropped_events
             + other.dropped_events
-            + max(len(events) - max_events, 0),
+            + max(len(events) - caps.events, 0),
             dropped_claims=known.dropped_claims + other.dropped_claims,
         ),
         rest=_rest(other, to=into.key, version=version, now_ms=now_ms),

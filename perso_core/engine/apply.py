@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, structs
 
+from perso_core.decision.caps import Caps
 from perso_core.decision.consent import after_signal, after_statement, refused
 from perso_core.decision.event import Event
 from perso_core.decision.profile import (
@@ -28,7 +29,6 @@ from perso_core.decision.qualification import (
 from perso_core.decision.retention import outlives
 from perso_core.decision.union import MOVED_KNOWN_MS
 from perso_core.definitions.snapshot import Snapshot
-from perso_core.engine.caps import Caps
 from perso_core.engine.hot_profiles import State
 from perso_core.engine.journal import (
     AttributesPatched,

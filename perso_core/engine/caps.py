@@ -1,28 +1,14 @@
-"""How much one profile may hold, and what gives way at each bound.
-
-Events: the oldest go. Identities: the oldest claim goes, as in Adobe's graph. Attributes: a patch
-that would make them larger than a record may be is refused. What went is counted in the profile,
-and told by `perso profile show`, an export, and over HTTP.
-"""
+"""A patch that would make a profile larger than one may be is refused (decision/caps.py)."""
 
 from __future__ import annotations
 
 import msgspec
-from msgspec import Struct
 
-from perso_core.decision.attributes import MAX_RECORD_BYTES
-from perso_core.decision.profile import MAX_CLAIMS, patched
+from perso_core.decision.caps import Caps
+from perso_core.decision.profile import patched
 from perso_core.engine.hot_profiles import State
 from perso_core.engine.journal import AttributesPatched
 from perso_core.errors import RecordTooLarge
-
-
-class Caps(Struct, frozen=True):
-    """events, identities: of one profile. record_bytes: of its attributes, as JSON."""
-
-    events: int = 5_000
-    identities: int = MAX_CLAIMS
-    record_bytes: int = MAX_RECORD_BYTES
 
 
 def refuse_too_large(state: State, change: AttributesPatched, caps: Caps) -> None:

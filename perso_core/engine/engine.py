@@ -11,6 +11,7 @@ from itertools import islice
 
 from msgspec import structs
 
+from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.consent import Consent, last_said_ms, may_collect, refused
 from perso_core.decision.lookup import EMPTY, Lookup, Lookups, lookup
 from perso_core.decision.profile import (
@@ -25,7 +26,7 @@ from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import Qualified, resumed
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.apply import Applied, apply, current
-from perso_core.engine.caps import Caps, refuse_too_large
+from perso_core.engine.caps import refuse_too_large
 from perso_core.engine.hot_profiles import Hot, HotProfiles, Kept, State
 from perso_core.engine.interaction import NOTHING_SEEN as NOTHING_SEEN
 from perso_core.engine.interaction import OPERATOR as OPERATOR
@@ -48,8 +49,6 @@ from perso_core.engine.journal import (
 from perso_core.engine.keeping import Keeping
 from perso_core.errors import Overloaded, UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation, explain_rule
-
-DEFAULT_CAPS = Caps()
 
 
 class Engine:

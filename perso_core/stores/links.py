@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.union import United
 
 
@@ -20,7 +21,7 @@ class Joining(Struct, frozen=True, kw_only=True):
     united: what becomes of both profiles; None: nothing is to be moved. source_version,
     target_version: the ones on which that was decided, which must be stored; 0: no row. linked:
     the source's identity is part of the target's profile from now on, and so is whatever was part
-    of the source's.
+    of the source's. max_identities: of one profile, the target's own with them.
     """
 
     source: str
@@ -30,6 +31,7 @@ class Joining(Struct, frozen=True, kw_only=True):
     source_version: int = 0
     target_version: int = 0
     linked: bool = False
+    max_identities: int = MAX_IDENTITIES
 
 
 class Joined(Struct, frozen=True):

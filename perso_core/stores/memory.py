@@ -9,7 +9,6 @@ from msgspec import Struct, field, structs
 
 from perso_core.decision.consent import Consent, refused
 from perso_core.decision.event import Event
-from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.membership import ImportedMembership, imported_of_both
 from perso_core.decision.profile import Profile
@@ -408,7 +407,8 @@ class MemoryStore:
         for link in moved:
             links[link.key] = (joining.target, link.linked_ms)
         links[joining.source] = (joining.target, joining.decided_ms)
-        dropped = self._linked_to(joining.target)[: -(MAX_IDENTITIES - 1)]
+        linked = self._linked_to(joining.target)
+        dropped = linked[: max(len(linked) - (joining.max_identities - 1), 0)]
         for link in dropped:
             del links[link.key]
         return tuple(link.key for link in (*moved, *dropped))

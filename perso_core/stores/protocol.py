@@ -196,8 +196,8 @@ class Store(Protocol):
         Nothing is kept where a stored version is another one than it was decided on, where either
         visitor has refused, where the target was erased since or is a link itself. Events go on
         with the places in which they arrived. Of an identity that becomes a link nothing else stays
-        but its consent. No link leads to a link. Of more than MAX_IDENTITIES of one profile the
-        oldest links go.
+        but its consent. No link leads to a link. Of more identities of one profile than
+        max_identities the oldest links go.
         """
         ...
 

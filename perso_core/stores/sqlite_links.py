@@ -8,7 +8,6 @@ import apsw
 from msgspec import Struct
 
 from perso_core.decision.event import Event
-from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.union import event_of_both
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.links import NOT_JOINED, Joined, Joining
@@ -135,6 +134,6 @@ def _link(connection: apsw.Connection, joining: Joining) -> tuple[str, ...]:
     dropped = connection.execute(
         "DELETE FROM link WHERE key IN (SELECT key FROM link WHERE canonical = ?"
         " ORDER BY linked_ms DESC, key DESC LIMIT -1 OFFSET ?) RETURNING key",
-        (joining.target, MAX_IDENTITIES - 1),
+        (joining.target, joining.max_identities - 1),
     ).fetchall()
     return tuple(row[0] for row in cast(list[tuple[str]], [*moved, *dropped]))

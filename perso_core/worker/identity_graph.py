@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import structs
 
+from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.consent import refused
 from perso_core.decision.profile import Profile
 from perso_core.decision.union import MAX_MARKS, holds_something, united, version_to_see
@@ -27,7 +28,7 @@ class IdentityGraph:
     """Keys are told apart by their tenant (decision/identity.py), which is in them: nothing here
     looks for an identity without it.
 
-    max_events: kept per profile. Methods raise StoreUnavailable, and Overloaded where too many
+    caps: of each profile. Methods raise StoreUnavailable, and Overloaded where too many
     profiles are loading. What one of them began goes on when its caller gives up.
     """
 
@@ -39,14 +40,14 @@ class IdentityGraph:
         admission: Admission,
         *,
         clock_ms: Callable[[], int],
-        max_events: int = 5_000,
+        caps: Caps = DEFAULT_CAPS,
     ) -> None:
         self._engine = engine
         self._store = store
         self._drain = drain
         self._admission = admission
         self._clock_ms = clock_ms
-        self._max_events = max_events
+        self._caps = caps
         self._joining: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def canonical(self, key: str, *, anew: bool = False) -> str:
@@ -178,7 +179,7 @@ class IdentityGraph:
                 without,
                 newest,
                 now_ms=self._clock_ms(),
-                max_events=self._max_events,
+                caps=self._caps,
                 priority=priority,
             )
         return Joining(
@@ -189,6 +190,7 @@ class IdentityGraph:
             source_version=other.version if other else 0,
             target_version=into.version if into else 0,
             linked=linked,
+            max_identities=self._caps.identities,
         )
 
     def _refused(self, key: str) -> bool:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from perso_core.decision.event import MAX_QUEUE_MS, event_from
 from perso_core.decision.identity import Device, Identity, ecid_from, is_ecid
 from perso_core.decision.profile import (
-    MAX_CLAIMS,
     Profile,
     merge,
     patched,
@@ -93,7 +92,7 @@ def test_the_time_of_an_event_is_ours_less_its_time_in_the_queue() -> None:
 
 
 def test_a_browser_that_says_it_is_signed_in_proves_nothing_to_a_rule() -> None:
-    profile = with_claims(Profile(key="ECID:1"), (Identity("CRMID", "anna"),))
+    profile = with_claims(Profile(key="ECID:1"), (Identity("CRMID", "anna"),), max_claims=50)
 
     identities = view(profile, {})["identityMap"]
 
@@ -110,7 +109,7 @@ def test_what_the_site_says_of_an_identity_stands_over_what_a_browser_claims() -
 def test_claims_are_bounded() -> None:
     claims = tuple(Identity("CRMID", str(number)) for number in range(200))
 
-    assert len(with_claims(Profile(key="ECID:1"), claims).claims) == MAX_CLAIMS
+    assert len(with_claims(Profile(key="ECID:1"), claims, max_claims=50).claims) == 50
 
 
 def test_an_unproven_name_has_a_profile_of_its_own() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from perso_core.decision.attributes import MAX_RECORD_BYTES
+from perso_core.decision.caps import Caps
 from perso_core.decision.identity import Identity
 from perso_core.decision.membership import Membership
 from perso_core.decision.profile import Profile, attributes_of, merge, said_of
@@ -68,7 +69,7 @@ def profiles(draw: st.DrawFn, key: str) -> Profile:
 
 def joined(into: Profile, *others: Profile, max_events: int = 100) -> Profile:
     for other in others:
-        into = united(into, other, now_ms=NOON_MS, max_events=max_events).profile
+        into = united(into, other, now_ms=NOON_MS, caps=Caps(max_events)).profile
     return into
 
 
@@ -150,7 +151,7 @@ def test_the_newest_events_stay_where_there_are_too_many(
 @some
 @given(profiles(ANNA), profiles(PHONE))
 def test_versions_go_up_for_both(anna: Profile, phone: Profile) -> None:
-    found = united(anna, phone, now_ms=NOON_MS, max_events=9)
+    found = united(anna, phone, now_ms=NOON_MS, caps=Caps(9))
 
     assert found.profile.version > max(anna.version, phone.version)
     assert found.rest.version > phone.version
@@ -163,7 +164,7 @@ def test_versions_go_up_for_both(anna: Profile, phone: Profile) -> None:
 def test_what_stays_has_nothing_in_it_and_counts_no_event_again(
     anna: Profile, phone: Profile
 ) -> None:
-    rest = united(anna, phone, now_ms=NOON_MS, max_events=9).rest
+    rest = united(anna, phone, now_ms=NOON_MS, caps=Caps(9)).rest
 
     assert not holds_something(rest)
     assert not rest.memberships
@@ -176,7 +177,7 @@ def test_what_stays_has_nothing_in_it_and_counts_no_event_again(
 @some
 @given(profiles(ANNA), profiles(PHONE))
 def test_a_record_keeps_what_became_of_both(anna: Profile, phone: Profile) -> None:
-    found = united(anna, phone, now_ms=NOON_MS, max_events=9)
+    found = united(anna, phone, now_ms=NOON_MS, caps=Caps(9))
 
     for one in (found.profile, found.rest):
         assert profile_from(one.key, one.version, profile_record(one), one.events) == one
@@ -233,6 +234,16 @@ def test_who_was_in_an_audience_on_both_is_in_it_since_the_earlier() -> None:
         assert both.memberships == member(*kept)
 
 
+def test_of_too_many_identities_those_that_were_there_first_go_and_are_counted() -> None:
+    mails = tuple(Identity("Email", str(n)) for n in range(5))
+    into = anna(claims=mails[:3], dropped_claims=7)
+
+    both = united(into, phone(claims=mails[3:]), now_ms=NOON_MS, caps=Caps(identities=4)).profile
+
+    assert both.claims == (mails[2], Identity("ECID", "1" * 38), *mails[3:])
+    assert both.dropped_claims == 7 + 2
+
+
 def test_one_event_that_both_report_is_one_and_has_what_either_knew() -> None:
     page = event(event_id="e", at_ms=NOON_MS + 1, page="home")
     server = event(event_id="e", at_ms=NOON_MS, price=3)
@@ -253,11 +264,11 @@ def test_attributes_beyond_what_a_record_holds_stay_out() -> None:
 
 def test_marks_of_moved_events_are_bounded_and_end_after_a_day() -> None:
     many = tuple(event(event_id=f"e{n}", at_ms=NOON_MS + n) for n in range(MAX_MARKS + 5))
-    rest = united(anna(), phone(events=many), now_ms=NOON_MS, max_events=9_999).rest
+    rest = united(anna(), phone(events=many), now_ms=NOON_MS, caps=Caps(9_999)).rest
     marks = [len(one.marks) for one in rest.moved]
     later = structs.replace(rest, events=(event(event_id="later"),))
-    again = united(anna(), later, now_ms=NOON_MS + HOUR_MS, max_events=9).rest
-    tomorrow = united(anna(), later, now_ms=NOON_MS + MOVED_KNOWN_MS + 1, max_events=9).rest
+    again = united(anna(), later, now_ms=NOON_MS + HOUR_MS, caps=Caps(9)).rest
+    tomorrow = united(anna(), later, now_ms=NOON_MS + MOVED_KNOWN_MS + 1, caps=Caps(9)).rest
 
     assert marks == [MAX_MARKS]
     assert [len(one.marks) for one in again.moved] == [1]
@@ -267,6 +278,6 @@ def test_marks_of_moved_events_are_bounded_and_end_after_a_day() -> None:
 def test_a_device_that_signs_in_again_and_again_leaves_a_bounded_record() -> None:
     rest = phone()
     for n in range(2 * MAX_MOVES):
-        rest = united(anna(), rest, now_ms=NOON_MS + n, max_events=9).rest
+        rest = united(anna(), rest, now_ms=NOON_MS + n, caps=Caps(9)).rest
 
     assert len(rest.moved) == MAX_MOVES

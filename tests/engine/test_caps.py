@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from perso_core.decision.caps import Caps
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
-from perso_core.engine.caps import Caps
 from perso_core.engine.engine import Engine, Interaction
 from perso_core.engine.journal import AttributesPatched, Change, EventArrived
 from perso_core.errors import BadAttributes, RecordTooLarge

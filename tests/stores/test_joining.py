@@ -9,6 +9,7 @@ from random import Random
 import pytest
 from msgspec import structs
 
+from perso_core.decision.caps import Caps
 from perso_core.decision.event import Event
 from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.identity import Identity
@@ -47,7 +48,7 @@ async def joining(
     """As it is decided on what the store has."""
     other = (await store.load(source)).profile
     into = (await store.load(target)).profile or Profile(key=target)
-    both = united(into, other, now_ms=NOON_MS, max_events=max_events) if other else None
+    both = united(into, other, now_ms=NOON_MS, caps=Caps(max_events)) if other else None
     return Joining(
         source=source,
         target=target,
@@ -188,6 +189,24 @@ async def test_of_too_many_identities_the_oldest_links_go(store: Store) -> None:
 
     assert len(await store.links(ANNA)) == MAX_IDENTITIES - 1
     assert (await store.load(f"{MAIL}01")).linked_to == ""
+
+
+@pytest.mark.parametrize("max_identities", [1, 3])
+async def test_how_many_identities_a_person_has_is_what_the_joining_says(
+    store: Store, max_identities: int
+) -> None:
+    for n in range(5):
+        linked = Joining(
+            source=f"{MAIL}{n}",
+            target=ANNA,
+            decided_ms=NOON_MS + n,
+            linked=True,
+            max_identities=max_identities,
+        )
+        await store.join(linked)
+
+    kept = [link.key for link in await store.links(ANNA)]
+    assert kept == [f"{MAIL}{n}" for n in range(5)][5 - (max_identities - 1) :]
 
 
 async def test_with_a_profile_its_links_are_erased(open_store: OpenStore) -> None:

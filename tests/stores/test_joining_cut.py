@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 from perso_core.assembly import DATABASE
+from perso_core.decision.caps import Caps
 from perso_core.decision.profile import Profile
 from perso_core.decision.union import united
 from perso_core.stores.links import Joining
@@ -42,7 +43,7 @@ def joined(path: Path, writer: Writer, source: str, *, linked: bool = False) -> 
             source=source,
             target=ANNA,
             decided_ms=NOON_MS,
-            united=united(into, other, now_ms=NOON_MS, max_events=100),
+            united=united(into, other, now_ms=NOON_MS, caps=Caps(100)),
             source_version=other.version,
             target_version=into.version,
             linked=linked,

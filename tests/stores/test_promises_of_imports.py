@@ -6,6 +6,7 @@ from typing import Protocol
 
 import pytest
 
+from perso_core.decision.caps import Caps
 from perso_core.decision.identity import Identity
 from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import Profile
@@ -225,7 +226,7 @@ async def joined(store: Store, source: str, target: str, *, linked: bool) -> Non
     other, into = [(await store.load(key)).profile for key in (source, target)]
     both = None
     if other is not None:
-        both = united(into or Profile(key=target), other, now_ms=NOON_MS, max_events=9)
+        both = united(into or Profile(key=target), other, now_ms=NOON_MS, caps=Caps(9))
     done = await store.join(
         Joining(
             source=source,

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.retention import Retention
 from perso_core.engine.engine import Seen
 from perso_core.engine.journal import Entry
@@ -25,9 +26,14 @@ from tests.worker.stack import Stack, WatchedStore, running, settled
 ANNA = "o demo CRMID:4711"
 
 
-def graph_of(stack: Stack) -> IdentityGraph:
+def graph_of(stack: Stack, caps: Caps = DEFAULT_CAPS) -> IdentityGraph:
     return IdentityGraph(
-        stack.engine, stack.store, stack.drain, stack.admission, clock_ms=lambda: NOON_MS
+        stack.engine,
+        stack.store,
+        stack.drain,
+        stack.admission,
+        clock_ms=lambda: NOON_MS,
+        caps=caps,
     )
 
 
@@ -200,3 +206,25 @@ async def test_whatever_two_processes_do_at_once_each_event_is_kept_once(seed: i
         everything = [await one.event_ids(key) for key in (PHONE, TABLET, ANNA)]
         assert everything == [set(), set(), everything[2]]
         assert acknowledged <= everything[2]
+
+
+async def test_a_person_has_as_many_identities_as_the_settings_say() -> None:
+    async with running() as stack:
+        graph = graph_of(stack, Caps(identities=2))
+        for number, key in enumerate((PHONE, TABLET)):
+            await kept(stack, f"e{number}", key)
+            await graph.move(key, ANNA)
+        for number in range(3):
+            await graph.link((ANNA, f"o demo Email:{number}"))
+        links = await stack.store.links(ANNA)
+        anna = (await stack.store.load(ANNA)).profile
+
+        assert [link.key for link in links] == ["o demo Email:2"]
+        assert anna is not None
+        assert [one.id for one in anna.claims] == [PHONE.split(":")[1], TABLET.split(":")[1]]
+
+        await kept(stack, "e2", "ECID:" + "9" * 38)
+        await graph.move("ECID:" + "9" * 38, ANNA)
+        anna = (await stack.store.load(ANNA)).profile
+        assert anna is not None
+        assert (len(anna.claims), anna.dropped_claims) == (2, 1)
