@@ -1,8 +1,9 @@
 """How much one profile may hold, and what gives way at each bound.
 
 Events: the oldest go. Identities: the oldest claim goes, and the oldest link, as in Adobe's graph.
-Attributes: a patch that would make them larger than a record may be is refused. What went is
-counted in the profile, and told by `perso profile show`, an export, and over HTTP.
+Attributes: a patch that would make them larger than a record may be is refused; of what profiles
+that became part of this one brought, which may be as large once more, the lower namespaces' goes.
+What went is counted in the profile, and told by `perso profile show`, an export, and over HTTP.
 """
 
 from __future__ import annotations

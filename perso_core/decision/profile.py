@@ -47,7 +47,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     brought: attributes of the profiles that became part of it (union.py), by the namespace of their
     identity, the one that is read first first; they fill gaps. moved: what was taken out of it.
     touched_ms: when it was last changed or its visitor looked (retention.py); 0: not known.
-    dropped_events, dropped_claims: how many made room for younger ones, ever.
+    dropped_events, dropped_claims: how many made room for younger ones, ever. dropped_attributes:
+    how many values of profiles that became part of it had no room.
     evaluated_ms, snapshot_id: the instant and the definitions for which memberships hold.
     """
 
@@ -65,6 +66,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     touched_ms: int = 0
     dropped_events: int = 0
     dropped_claims: int = 0
+    dropped_attributes: int = 0
     imported: Mapping[str, ImportedMembership] = {}
 
 

@@ -1,7 +1,8 @@
 """A profile becomes part of another one: nothing is lost, again changes nothing, and of several it
 does not matter which comes first.
 
-So nothing here goes by order. Where two reports of one event, or two profiles that fill the same
+So nothing here goes by order, unless there is more than a profile may hold (caps.py): what gives
+way then is counted. Where two reports of one event, or two profiles that fill the same
 gap, say different things, which of them is kept depends on what they say alone.
 """
 
@@ -13,7 +14,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from perso_core.decision.attributes import MAX_RECORD_BYTES
 from perso_core.decision.caps import Caps
 from perso_core.decision.event import Event
 from perso_core.decision.graph import rank
@@ -78,13 +78,14 @@ def united(
     claims = (identity_of(other.key), *other.claims)
     others = tuple(claim for claim in claims if claim != own)
     known = with_claims(known, others, max_claims=caps.identities)
+    brought, lost = _brought(into, other, priority, caps.record_bytes)
     return United(
         profile=structs.replace(
             known,
             version=version,
             events=events[-caps.events :],
             memberships=_memberships_of_both(into.memberships, other.memberships),
-            brought=_brought(into, other, priority),
+            brought=brought,
             imported=imported_of_both(into.imported, other.imported),
             evaluated_ms=max(into.evaluated_ms, other.evaluated_ms),
             snapshot_id=into.snapshot_id or other.snapshot_id,
@@ -93,6 +94,7 @@ def united(
             + other.dropped_events
             + max(len(events) - caps.events, 0),
             dropped_claims=known.dropped_claims + other.dropped_claims,
+            dropped_attributes=known.dropped_attributes + other.dropped_attributes + lost,
         ),
         rest=_rest(other, to=into.key, version=version, now_ms=now_ms),
     )
@@ -172,28 +174,51 @@ def _standing(member: Membership) -> tuple[bool, int]:
 # ---- attributes ----------------------------------------------------------------
 
 
-def _brought(into: Profile, other: Profile, priority: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What fills the gaps of `into` from now on."""
+def _brought(
+    into: Profile, other: Profile, priority: Sequence[str], max_bytes: int
+) -> tuple[dict[str, dict[str, Any]], int]:
+    """What fills the gaps of `into` from now on; and how many values have no room there."""
     trees: dict[str, dict[str, Any]] = {name: dict(tree) for name, tree in into.brought.items()}
     namespace = identity_of(other.key).namespace
     for name, tree in ((namespace, other.attributes), *other.brought.items()):
         if tree:
             trees[name] = _of_both(trees.get(name, {}), tree)
-    in_order = sorted(trees, key=lambda name: rank(name, priority))
-    return _within_record({name: trees[name] for name in in_order})
-
-
-def _within_record(trees: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """As much as one record may hold: of the highest namespace first, by name."""
     kept: dict[str, dict[str, Any]] = {}
-    room = MAX_RECORD_BYTES
-    for namespace, tree in trees.items():
-        for name in sorted(tree):
-            room -= len(msgspec.json.encode({name: tree[name]}))
-            if room < 0:
-                return kept
-            kept.setdefault(namespace, {})[name] = tree[name]
-    return kept
+    room, lost = max_bytes - len("{}") + len(","), 0
+    for name in sorted(trees, key=lambda name: rank(name, priority)):
+        fitting, room, without = _fitting(trees[name], room)
+        lost += without
+        if fitting:
+            kept[name] = fitting
+    return kept, lost
+
+
+def _fitting(tree: Mapping[str, Any], room: int) -> tuple[dict[str, Any], int, int]:
+    """As many of the fields as there is room for, by name, and some of an object that does not fit
+    whole; the room that is left; and how many values are left out. room: bytes of JSON, with a
+    comma after each field."""
+    kept: dict[str, Any] = {}
+    lost = 0
+    for name in sorted(tree):
+        value = tree[name]
+        size = _field_bytes(name, value)
+        if size <= room:
+            kept[name] = value
+            room -= size
+        elif isinstance(value, Mapping):
+            inner, left, without = _fitting(value, room - _field_bytes(name, {}) + len(","))
+            lost += max(without, 1)
+            if inner:
+                kept[name] = inner
+                room = left
+        else:
+            lost += 1
+    return kept, room, lost
+
+
+def _field_bytes(name: str, value: Any) -> int:
+    """As JSON, with a comma after it."""
+    return len(msgspec.json.encode({name: value})) - len("{}") + len(",")
 
 
 def _of_both(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class _ProfileRecord(Struct, frozen=True, array_like=True):
     dropped_claims: int = 0
     brought: dict[str, dict[str, Any]] = {}
     moved: tuple[tuple[int, bytes, int, bytes], ...] = ()
+    dropped_attributes: int = 0
 
 
 class _EventRecord(Struct, frozen=True, array_like=True):
@@ -116,10 +117,10 @@ def profile_record(profile: Profile, first_visit_ms: int = 0) -> bytes:
 
 def _fields_of_moves(profile: Profile) -> tuple[Any, ...]:
     """Nothing of most profiles: no byte is written for those."""
-    if not profile.brought and not profile.moved:
+    if not profile.brought and not profile.moved and not profile.dropped_attributes:
         return ()
     moved = ((one.at_ms, one.to, one.version, b"".join(sorted(one.marks))) for one in profile.moved)
-    return profile.brought, tuple(moved)
+    return profile.brought, tuple(moved), profile.dropped_attributes
 
 
 def profile_from(key: str, version: int, record: bytes, events: Sequence[Event]) -> Profile:
@@ -150,6 +151,7 @@ def profile_and_visit_from(
         touched_ms=kept.touched_ms,
         dropped_events=kept.dropped_events,
         dropped_claims=kept.dropped_claims,
+        dropped_attributes=kept.dropped_attributes,
     )
     return profile, kept.first_visit_ms
 

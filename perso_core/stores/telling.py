@@ -74,8 +74,12 @@ def told(profile: Profile) -> dict[str, Any]:
 
 
 def _dropped(profile: Profile) -> dict[str, int]:
-    """How much made room for younger ones at a cap, ever: so much no rule and nobody sees."""
-    return {"events": profile.dropped_events, "identities": profile.dropped_claims}
+    """How much gave way at a cap, ever: so much no rule and nobody sees."""
+    return {
+        "events": profile.dropped_events,
+        "identities": profile.dropped_claims,
+        "attributes": profile.dropped_attributes,
+    }
 
 
 def counted(found: Mapping[str, Whole]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -67,9 +68,12 @@ def profiles(draw: st.DrawFn, key: str) -> Profile:
     )
 
 
-def joined(into: Profile, *others: Profile, max_events: int = 100) -> Profile:
+def joined(
+    into: Profile, *others: Profile, max_events: int = 100, max_bytes: int = MAX_RECORD_BYTES
+) -> Profile:
+    caps = Caps(events=max_events, record_bytes=max_bytes)
     for other in others:
-        into = united(into, other, now_ms=NOON_MS, caps=Caps(max_events)).profile
+        into = united(into, other, now_ms=NOON_MS, caps=caps).profile
     return into
 
 
@@ -260,6 +264,60 @@ def test_attributes_beyond_what_a_record_holds_stay_out() -> None:
     more = joined(both, Profile(key=TABLET, version=1, attributes={"d": "x" * 99, "a": "kept"}))
 
     assert attributes_of(more) == {"own": text, "a": "kept", "b": "kept", "c": text}
+
+
+def test_what_profiles_brought_is_kept_whole_up_to_the_setting_to_the_byte() -> None:
+    said = {"a": 1, "b": {"c": "x", "d": {"e": 2, "é": 3}}, "f": [1, 2]}
+    size = len(msgspec.json.encode(said))
+
+    whole = joined(anna(), phone(attributes=said), max_bytes=size)
+    cut = joined(anna(), phone(attributes=said), max_bytes=size - 1)
+
+    assert (whole.brought, whole.dropped_attributes) == ({"ECID": said}, 0)
+    assert (cut.brought, cut.dropped_attributes) == ({"ECID": {"a": 1, "b": said["b"]}}, 1)
+
+
+def test_of_an_object_that_has_no_room_as_a_whole_some_stays() -> None:
+    said = {"a": {"large": "x" * 2_000, "small": 1, "twice": {"y": "y" * 900, "z": "z" * 900}}}
+
+    both = joined(anna(), phone(attributes={**said, "b": 2}), max_bytes=1_024)
+
+    assert both.brought == {"ECID": {"a": {"small": 1, "twice": {"y": "y" * 900}}, "b": 2}}
+    assert both.dropped_attributes == 2
+
+
+def test_of_two_namespaces_the_lower_one_gives_way() -> None:
+    of_mail = Profile(key=MAIL, version=1, attributes={"z": "m" * 600})
+    of_phone = phone(attributes={"a": "p" * 600}, dropped_attributes=5)
+
+    for order in permutations((of_mail, of_phone)):
+        both = joined(anna(dropped_attributes=7), *order, max_bytes=1_024)
+        assert both.brought == {"Email": {"z": "m" * 600}}
+        assert both.dropped_attributes == 7 + 5 + 1
+
+
+@some
+@given(profiles(ANNA), profiles(PHONE), profiles(MAIL), st.integers(2, 80))
+def test_no_value_that_a_profile_brings_is_lost_without_being_counted(
+    anna: Profile, phone: Profile, mail: Profile, max_bytes: int
+) -> None:
+    for one, other in permutations((phone, mail)):
+        before = joined(anna, one)
+        whole = joined(before, other)
+        cut = joined(before, other, max_bytes=max_bytes)
+        size = sum(len(msgspec.json.encode(tree)) - 1 for tree in cut.brought.values()) + 1
+
+        assert _brought(whole) == _brought(cut) + cut.dropped_attributes
+        assert size <= max(max_bytes, 2)
+
+
+def _brought(profile: Profile) -> int:
+    return sum(_values(value) for tree in profile.brought.values() for value in tree.values())
+
+
+def _values(tree: Any) -> int:
+    """How many values there are that are no objects with fields."""
+    return sum(map(_values, tree.values())) if isinstance(tree, dict) and tree else 1
 
 
 def test_marks_of_moved_events_are_bounded_and_end_after_a_day() -> None:

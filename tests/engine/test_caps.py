@@ -39,14 +39,14 @@ def test_of_too_many_events_the_oldest_go_and_the_profile_says_how_many() -> Non
     full = profile_after(*(visit(number) for number in range(5)))
 
     assert [one.id for one in full.events] == ["e2", "e3", "e4"]
-    assert told(full)["dropped"] == {"events": 2, "identities": 0}
+    assert told(full)["dropped"] == {"events": 2, "identities": 0, "attributes": 0}
 
 
 def test_of_too_many_identities_those_claimed_first_go_and_the_profile_says_how_many() -> None:
     full = profile_after(visit(1, "anna", "bert"), visit(2, "carl"), visit(3, "carl"))
 
     assert [one.id for one in full.claims] == ["bert", "carl"]
-    assert told(full)["dropped"] == {"events": 0, "identities": 1}
+    assert told(full)["dropped"] == {"events": 0, "identities": 1, "attributes": 0}
 
 
 def test_what_gave_way_is_kept_and_exported() -> None:
@@ -54,7 +54,11 @@ def test_what_gave_way_is_kept_and_exported() -> None:
 
     again = profile_from(KEY, full.version, profile_record(full), full.events)
 
-    assert everything(KEY, Whole(Stored(again)))["dropped"] == {"events": 2, "identities": 0}
+    assert everything(KEY, Whole(Stored(again)))["dropped"] == {
+        "events": 2,
+        "identities": 0,
+        "attributes": 0,
+    }
 
 
 def test_a_patch_that_would_make_a_record_too_large_is_refused_whole() -> None:
@@ -94,3 +98,11 @@ def test_a_profile_that_is_too_large_already_may_get_smaller() -> None:
     (entry,) = engine.pending(9)
     assert entry.profile is not None
     assert "b" not in entry.profile.attributes
+
+
+def test_values_that_had_no_room_at_a_join_are_kept_as_a_number_and_told() -> None:
+    kept = Profile(key=KEY, version=1, dropped_attributes=3)
+
+    again = profile_from(KEY, 1, profile_record(kept), ())
+
+    assert told(again)["dropped"] == {"events": 0, "identities": 0, "attributes": 3}

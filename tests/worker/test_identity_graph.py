@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
+from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention
 from perso_core.engine.engine import Seen
 from perso_core.engine.journal import Entry
@@ -19,6 +21,7 @@ from perso_core.stores.protocol import Committed, Stored
 from perso_core.worker.identity_graph import IdentityGraph
 from tests.building import DAY_MS, NOON_MS
 from tests.soaking import times
+from tests.stores.building import arrived
 from tests.worker.stack import ANNA as PHONE
 from tests.worker.stack import BERT as TABLET
 from tests.worker.stack import Stack, WatchedStore, running, settled
@@ -228,3 +231,17 @@ async def test_a_person_has_as_many_identities_as_the_settings_say() -> None:
         anna = (await stack.store.load(ANNA)).profile
         assert anna is not None
         assert (len(anna.claims), anna.dropped_claims) == (2, 1)
+
+
+async def test_what_a_profile_brings_has_as_much_room_as_the_settings_say() -> None:
+    for record_bytes, brought in ((2_000, 0), (300_000, 2)):
+        async with running() as stack:
+            mail = "o demo Email:1"
+            said = Profile(key=mail, version=1, attributes={"a": "x" * 90_000, "b": "y" * 150_000})
+            await stack.store.commit([structs.replace(arrived(None, mail), profile=said)])
+            await graph_of(stack, Caps(record_bytes=record_bytes)).link((ANNA, mail))
+            anna = (await stack.store.load(ANNA)).profile
+
+            assert anna is not None
+            assert len(anna.brought.get("Email", {})) == brought
+            assert anna.dropped_attributes == 2 - brought
