@@ -163,6 +163,11 @@ def without_events_before(profile: Profile, oldest_ms: int) -> Profile:
     return profile if kept is events else structs.replace(profile, events=kept)
 
 
+def with_dropped_events(profile: Profile, count: int) -> Profile:
+    """The profile after so many of its events made room for younger ones."""
+    return structs.replace(profile, dropped_events=profile.dropped_events + count)
+
+
 def with_claims(profile: Profile, claims: tuple[Identity, ...], *, max_claims: int) -> Profile:
     """The profile with identities that a browser claimed; of too many those claimed first make
     room. Itself when all are known."""

@@ -11,7 +11,7 @@ from perso_core.decision.consent import Consent, refused
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.membership import ImportedMembership, imported_of_both
-from perso_core.decision.profile import Profile
+from perso_core.decision.profile import Profile, with_dropped_events
 from perso_core.decision.retention import Retention, expires_ms, outlives
 from perso_core.decision.union import United, event_of_both
 from perso_core.definitions.document import Definitions
@@ -384,13 +384,14 @@ class MemoryStore:
             database.profiles.pop(source, None)
         else:
             database.profiles[source] = united.rest
-        database.profiles[target] = structs.replace(united.profile, events=(), imported={})
         events, arrivals = database.events.setdefault(target, {}), database.arrivals
         for id, event in database.events.pop(source, {}).items():
             events[id] = event_of_both(events[id], event) if id in events else event
         both = (arrivals.pop(source, {}), arrivals.get(target, {}))
         arrivals[target] = {id: min(of_one[id] for of_one in both if id in of_one) for id in events}
         newest = self._ordered(target)[-self._max_events :]
+        profile = with_dropped_events(united.profile, len(events) - len(newest))
+        database.profiles[target] = structs.replace(profile, events=(), imported={})
         database.events[target] = {event.id: event for event in newest}
 
     def _move_imported(self, joining: Joining) -> None:

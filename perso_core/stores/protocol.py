@@ -195,9 +195,10 @@ class Store(Protocol):
 
         Nothing is kept where a stored version is another one than it was decided on, where either
         visitor has refused, where the target was erased since or is a link itself. Events go on
-        with the places in which they arrived. Of an identity that becomes a link nothing else stays
-        but its consent. No link leads to a link. Of more identities of one profile than
-        max_identities the oldest links go.
+        with the places in which they arrived; those for which there is no room are counted in the
+        target's profile. Of an identity that becomes a link nothing else stays but its consent. No
+        link leads to a link. Of more identities of one profile than max_identities the oldest links
+        go.
         """
         ...
 

@@ -8,6 +8,7 @@ import apsw
 from msgspec import Struct
 
 from perso_core.decision.event import Event
+from perso_core.decision.profile import with_dropped_events
 from perso_core.decision.union import event_of_both
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.links import NOT_JOINED, Joined, Joining
@@ -56,8 +57,11 @@ def _version(connection: apsw.Connection, key: str) -> int:
 def _move(connection: apsw.Connection, joining: Joining, records: Encoded, max_events: int) -> None:
     united = joining.united
     assert united is not None, "there is something to move"
+    gone = _move_events(connection, joining, max_events)
+    # Encoded once more only where it has to be: others wait for this transaction.
+    target = profile_record(with_dropped_events(united.profile, gone)) if gone else records.target
     # Of an identity that leads elsewhere from now on the link is all that stays.
-    rows = [(joining.target, united.profile.version, records.target)]
+    rows = [(joining.target, united.profile.version, target)]
     if joining.linked:
         connection.execute("DELETE FROM profile WHERE key = ?", (joining.source,))
     else:
@@ -67,6 +71,10 @@ def _move(connection: apsw.Connection, joining: Joining, records: Encoded, max_e
         " ON CONFLICT DO UPDATE SET version = excluded.version, record = excluded.record",
         rows,
     )
+
+
+def _move_events(connection: apsw.Connection, joining: Joining, max_events: int) -> int:
+    """Returns how many made room for younger ones."""
     both = (joining.source, joining.target)
     whole = _known_to_both(connection, *both)
     # Of an event that both have the row that came first stays.
@@ -85,6 +93,7 @@ def _move(connection: apsw.Connection, joining: Joining, records: Encoded, max_e
         " ORDER BY timestamp_ms DESC, sequence DESC LIMIT -1 OFFSET ?)",
         (joining.target, max_events),
     )
+    return connection.changes()
 
 
 def _move_imported(connection: apsw.Connection, joining: Joining) -> None:

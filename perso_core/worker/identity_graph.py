@@ -171,8 +171,9 @@ class IdentityGraph:
             return None
         both = None
         if other is not None and moves:
-            # The store has the events whole, and makes one history of them. Here they are asked for
-            # their marks alone: to go through thousands would hold up every request.
+            # The store has the events whole, makes one history of them, and counts those that have
+            # no room. Here they are asked for their marks alone: to go through thousands would hold
+            # up every request.
             without = structs.replace(into or Profile(key=target), events=())
             newest = structs.replace(other, events=other.events[-MAX_MARKS:])
             both = united(

@@ -80,6 +80,36 @@ async def test_events_are_one_history_by_time_and_then_by_arrival(store: Store) 
     assert await ids(store, PHONE) == []
 
 
+@pytest.mark.parametrize("linked", [False, True])
+async def test_events_that_have_no_room_are_counted(open_store: OpenStore, linked: bool) -> None:
+    store = await open_store(max_events=3)
+    await reported(store, MAIL, page("old", NOON_MS - 9), page("both"), page("young"))
+    await reported(store, ANNA, page("both"), page("new", NOON_MS + 9))
+    decided = await joining(store, MAIL, ANNA, linked=linked)
+    assert decided.united is not None
+    assert decided.united.profile.dropped_events == 0, "the store counts what it drops"
+
+    assert (await store.join(decided)).kept
+
+    anna = (await store.load(ANNA)).profile
+    assert anna is not None
+    assert [one.id for one in anna.events] == ["both", "young", "new"]
+    assert anna.dropped_events == 1
+    assert anna.version == decided.united.profile.version
+
+
+async def test_events_that_have_room_are_not_counted(open_store: OpenStore) -> None:
+    store = await open_store(max_events=3)
+    await reported(store, PHONE, page("one"), page("both"))
+    await reported(store, ANNA, page("both"), page("two"))
+
+    await join(store, PHONE, ANNA)
+
+    anna = (await store.load(ANNA)).profile
+    assert anna is not None
+    assert (len(anna.events), anna.dropped_events) == (3, 0)
+
+
 async def test_whichever_device_comes_first_the_profile_is_the_same(open_store: OpenStore) -> None:
     kept = []
     for n, order in enumerate(permutations((PHONE, TABLET, MAIL))):

@@ -245,3 +245,18 @@ async def test_what_a_profile_brings_has_as_much_room_as_the_settings_say() -> N
             assert anna is not None
             assert len(anna.brought.get("Email", {})) == brought
             assert anna.dropped_attributes == 2 - brought
+
+
+async def test_events_that_have_no_room_at_a_join_are_counted_once() -> None:
+    async with running(MemoryStore(max_events=4)) as stack:
+        graph = graph_of(stack, Caps(events=4))
+        for number in range(3):
+            await kept(stack, f"phone{number}", PHONE)
+            await kept(stack, f"tablet{number}", TABLET)
+        for key in (PHONE, TABLET):
+            await graph.move(key, ANNA)
+        told = stack.engine.profile(ANNA, now_ms=NOON_MS)
+
+        assert isinstance(told, Profile)
+        assert (len(told.events), told.dropped_events) == (4, 2)
+        assert len(await stack.event_ids(ANNA)) == 4
