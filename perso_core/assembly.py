@@ -218,7 +218,7 @@ class Perso(InProcessSite):
         """The operator's word on a profile, as a JSON merge patch, durably: on an ECID's device,
         and on any other identity as every datastream's servers know it. False: the visitor said
         no to being kept, so nothing was. Raises BadAttributes, StoreUnavailable."""
-        check_attributes(attributes)
+        check_attributes(attributes, max_bytes=self.settings.max_record_bytes)
         return await self.patch(self._keys_of(identity), attributes)
 
     async def patch(self, keys: Sequence[str], attributes: Mapping[str, Any]) -> bool:

@@ -35,17 +35,18 @@ class RecordFault(Struct, frozen=True):
     fix: str
 
 
-def patches_from_json(text: str) -> tuple[list[ProfilePatch], list[RecordFault]]:
+def patches_from_json(text: str, *, max_bytes: int) -> tuple[list[ProfilePatch], list[RecordFault]]:
     """The records of one JSON object, one JSON array, or JSON lines; and every fault.
 
     A record with a fault is not among the records. Bad JSON ends an array's reading, as nothing
-    after it has a sure meaning; among lines the others are still read. Cost: O(size).
+    after it has a sure meaning; among lines the others are still read. max_bytes: of one record's
+    attributes, see check_attributes. Cost: O(size).
     """
     text = text.removeprefix("\ufeff")
     patches: list[ProfilePatch] = []
     faults: list[RecordFault] = []
     for line, record in _records(text):
-        found = [record] if isinstance(record, RecordFault) else [*_faults(line, record)]
+        found = [record] if isinstance(record, RecordFault) else [*_faults(line, record, max_bytes)]
         faults.extend(found)
         if not found:
             identity = Identity(**record["identity"])
@@ -147,7 +148,7 @@ def _decoder(line: int, faults: list[RecordFault]) -> json.JSONDecoder:
     return json.JSONDecoder(object_pairs_hook=unrepeated, parse_constant=no_constant)
 
 
-def _faults(line: int, record: Any) -> Iterator[RecordFault]:
+def _faults(line: int, record: Any, max_bytes: int) -> Iterator[RecordFault]:
     if not isinstance(record, dict):
         yield RecordFault(line, "A record is not an object.", f"Write {_SHAPE}.")
         return
@@ -156,7 +157,7 @@ def _faults(line: int, record: Any) -> Iterator[RecordFault]:
         yield from _identity(line, record["identity"])
     if "attributes" in record:
         try:
-            check_attributes(record["attributes"])
+            check_attributes(record["attributes"], max_bytes=max_bytes)
         except BadAttributes as problem:
             yield RecordFault(line, f"attributes: {problem.detail}", problem.fix)
 

@@ -38,7 +38,7 @@ def put(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     text = text_of(arguments.file, max_bytes=MAX_FILE_BYTES, problem=_unreadable, stdin=True)
     name = "stdin" if arguments.file == "-" else arguments.file
-    patches, faults = patches_from_json(text)
+    patches, faults = patches_from_json(text, max_bytes=settings.max_record_bytes)
     for fault in faults:
         print(f"{name}:{fault.line}: {fault.detail} {fault.fix}", file=sys.stderr)
     if faults:

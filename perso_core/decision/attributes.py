@@ -10,7 +10,7 @@ import msgspec
 
 from perso_core.errors import BadAttributes
 
-# Adobe's guardrail for one profile record (product.md, 25).
+# Adobe's guardrail for one profile record (product.md, 25), unless a setting says otherwise.
 MAX_RECORD_BYTES = 100 * 1024
 MAX_DEPTH = 32  # the attributes themselves are the first level
 MAX_REPORTED = 20
@@ -21,17 +21,19 @@ _INTEGERS = range(-(2**63), 2**64)
 _Problem = tuple[str, str]  # what is wrong, how to mend it
 
 
-def check_attributes(attributes: Mapping[str, Any]) -> None:
+def check_attributes(attributes: Mapping[str, Any], *, max_bytes: int | None = None) -> None:
     """Refuse attributes, or a merge patch of them, that could not be kept or read by a rule.
 
     Raises BadAttributes for one that is no JSON object; has a reserved name, a value that JSON
     cannot say (NaN, half a surrogate pair, an object that is no str, number, bool, None, list or
-    dict), a number beyond 64 bits, more than 32 levels; or takes more than 100 KB as JSON. It
-    names the first 20 problems at once. Cost: O(size).
+    dict), a number beyond 64 bits, more than 32 levels; or takes more than max_bytes as JSON, which
+    is the setting max_record_bytes (None: the engine, which knows it, looks at the size). It names
+    the first 20 problems at once. Cost: O(size).
     """
     problems = [*_reserved(attributes), *_values(attributes)]
     # Only what is sound can be encoded.
-    problems = problems or [*_size(attributes)]
+    if max_bytes is not None and not problems:
+        problems = [*_size(attributes, max_bytes)]
     if not problems:
         return
     named = [detail for detail, _ in problems[:MAX_REPORTED]]
@@ -105,12 +107,12 @@ def _scalar(path: str, value: object) -> Iterator[_Problem]:
         )
 
 
-def _size(attributes: Mapping[str, Any]) -> Iterator[_Problem]:
+def _size(attributes: Mapping[str, Any], max_bytes: int) -> Iterator[_Problem]:
     size = len(msgspec.json.encode(attributes))
-    if size > MAX_RECORD_BYTES:
+    if size > max_bytes:
         yield (
-            f"they take {size:,} bytes as JSON; {MAX_RECORD_BYTES:,} is the limit",
-            "Keep what no rule and no mapping reads elsewhere.",
+            f"they take {size:,} bytes as JSON; {max_bytes:,} is the limit",
+            "Keep what no rule and no mapping reads elsewhere, or raise max_record_bytes.",
         )
 
 

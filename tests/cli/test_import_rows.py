@@ -116,6 +116,23 @@ def test_patches_that_make_a_profile_too_large_are_told_by_line_as_any_refused_r
         assert [int(row["line"]) for row in csv.DictReader(report)] == refused
 
 
+@pytest.mark.parametrize("command", ["import attributes", "profile put"])
+def test_a_record_may_be_as_large_as_the_setting_says(tmp_path: Path, command: str) -> None:
+    applied(tmp_path)
+    who = {"namespace": "ECID", "id": ECID}
+    for name in "ab":
+        row = {"identity": who, "attributes": {name: "x" * 150_000}}
+        write(tmp_path, json.dumps(row), f"{name}.ndjson")
+
+    refused = perso(tmp_path, *command.split(), "a.ndjson")
+    taken = perso(tmp_path, *command.split(), "b.ndjson", PERSO_MAX_RECORD_BYTES="200000")
+
+    assert refused.returncode == 1
+    assert "a.ndjson:1: attributes: they take 150,008 bytes" in refused.stderr
+    assert "raise max_record_bytes." in refused.stderr
+    assert taken.returncode == 0, taken.stderr
+
+
 def test_whoever_refused_is_passed_over_and_counted() -> None:
     assert summary(Progress(began_ms=0, kept=2, withheld=1), "ended").startswith(
         "2 rows: 2 in, 0 refused. 1 were passed over"

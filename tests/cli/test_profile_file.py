@@ -10,12 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perso_core.cli.patch_groups import patch_groups
-from perso_core.cli.profile_file import ProfilePatch, RecordFault, patches_from_json
+from perso_core.cli.profile_file import ProfilePatch, RecordFault
+from perso_core.cli.profile_file import patches_from_json as patches_within
 from perso_core.decision.identity import Identity
 
 
 def record(identity_id: str = "1", **attributes: Any) -> dict[str, Any]:
     return {"identity": {"namespace": "CRMID", "id": identity_id}, "attributes": attributes}
+
+
+def patches_from_json(text: str) -> tuple[list[ProfilePatch], list[RecordFault]]:
+    return patches_within(text, max_bytes=102_400)
 
 
 def faults_of(text: str) -> list[RecordFault]:

@@ -12,9 +12,9 @@ from perso_core.decision.attributes import MAX_RECORD_BYTES, check_attributes
 from perso_core.errors import BadAttributes
 
 
-def problem_of(attributes: Any) -> BadAttributes:
+def problem_of(attributes: Any, max_bytes: int | None = None) -> BadAttributes:
     with pytest.raises(BadAttributes) as raised:
-        check_attributes(attributes)
+        check_attributes(attributes, max_bytes=max_bytes)
     return raised.value
 
 
@@ -79,11 +79,14 @@ def test_hostile_depth_is_refused_without_a_crash() -> None:
     assert "32 levels" in problem_of(nested(100_000)).detail
 
 
-def test_a_hundred_kilobytes_are_taken_and_one_byte_more_refused() -> None:
-    text = "x" * (MAX_RECORD_BYTES - len('{"a":""}'))
-    check_attributes({"a": text})
+@pytest.mark.parametrize("max_bytes", [1_024, MAX_RECORD_BYTES, 10_485_760])
+def test_as_much_is_taken_as_the_setting_says_and_one_byte_more_refused(max_bytes: int) -> None:
+    text = "x" * (max_bytes - len('{"a":""}'))
+    check_attributes({"a": text}, max_bytes=max_bytes)
 
-    assert "102,401 bytes" in problem_of({"a": text + "x"}).detail
+    problem = problem_of({"a": text + "x"}, max_bytes)
+    assert f"{max_bytes + 1:,} bytes as JSON; {max_bytes:,} is the limit" in problem.detail
+    assert problem.fix.endswith("raise max_record_bytes.")
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ from msgspec import structs
 from perso_core import Identity, PageRequest, Visitor
 from perso_core.assembly import DATABASE, Perso, open_perso
 from perso_core.definitions.document import Definitions
+from perso_core.errors import BadAttributes
 from perso_core.settings import Settings
 from tests.building import NOON_MS, definitions
 from tests.decision.test_tcf import AGREED, NO_PURPOSE_1
@@ -22,8 +24,9 @@ from tests.edge.test_consent_standards import ads, tc
 
 
 @asynccontextmanager
-async def opened(directory: Path, in_force: Definitions) -> AsyncIterator[Perso]:
-    async with open_perso(Settings(data_dir=str(directory)), clock_ms=lambda: NOON_MS) as perso:
+async def opened(directory: Path, in_force: Definitions, **more: Any) -> AsyncIterator[Perso]:
+    settings = Settings(data_dir=str(directory), **more)
+    async with open_perso(settings, clock_ms=lambda: NOON_MS) as perso:
         await perso.apply(in_force)
         yield perso
 
@@ -196,6 +199,23 @@ async def test_a_customer_is_known_on_another_device_and_to_the_sites_servers(
         assert {"basket", "gold"} <= other.audiences
         assert kept is not None
         assert kept.attributes["loyalty"] == {"tier": "gold"}
+
+
+async def test_a_page_and_the_operator_write_as_much_of_a_customer_as_the_setting_says(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, definitions(), max_record_bytes=300_000) as perso:
+        visitor = await perso.visit(page({}, customer=ANNA))
+        await visitor.update({"page": "x" * 140_000})
+        await perso.put_profile(ANNA, {"operator": "y" * 140_000})
+
+        for write in (visitor.update, partial(perso.put_profile, ANNA)):
+            with pytest.raises(BadAttributes, match=r"300,000 is the limit.*max_record_bytes"):
+                await write({"more": "z" * 300_000})
+        kept = await perso.profile(ANNA, datastream_id="demo")
+
+        assert kept is not None
+        assert {"page", "operator", "more"} & set(kept.attributes) == {"page", "operator"}
 
 
 async def test_a_page_shows_nobody_elses_audiences_to_who_signs_in_next_on_one_device(
