@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from perso_core.decision.graph import OF_DEVICES
 from perso_core.decision.identity import is_ecid
 from perso_core.definitions.finding import shown
 
@@ -40,8 +41,14 @@ def is_plain(identity_id: str) -> bool:
 
 
 def row_problem(namespace: str, identity_id: str) -> str | None:
-    """The same of a row, which a tool wrote: also a space that nobody sees."""
+    """The same of a row, which a tool wrote: also a space that nobody sees, and a namespace of
+    devices under which nothing is kept."""
     problem = identity_problem(namespace, identity_id)
+    if problem is None and namespace != "ECID" and namespace.upper() in OF_DEVICES:
+        problem = (
+            f"The namespace {shown(namespace)} names devices, and nothing is kept under it.",
+            "Write ECID for a device, or a person's namespace, e.g. CRMID.",
+        )
     if problem is None and identity_id != identity_id.strip():
         problem = (f"The id {shown(identity_id)} begins or ends with a space.", "Take it out.")
     return " ".join(problem) if problem else None

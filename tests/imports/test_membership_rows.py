@@ -148,6 +148,8 @@ def test_an_expiry_that_may_mean_something_else_is_refused(text: str, why: str) 
         ("CRMID, 4711,risk", "begins or ends with a space"),
         ("CRMID,,risk", "is not 1 to 256 printable"),
         ("CRM ID,4711,risk", "The namespace"),
+        ("ecid,4711,risk", "names devices"),
+        ("FPID,4711,risk", "names devices"),
         ("ECID,4711,risk", "is not 38 digits"),
         ("CRMID,4711", "The line has 2 cells, the first line 3 columns."),
         ("CRMID,4711,risk,more", "The line has 4 cells"),
