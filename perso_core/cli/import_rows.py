@@ -7,7 +7,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +174,7 @@ async def _attributes(
         now_ms = system_clock_ms()
 
         def source() -> Source[Patch]:
-            return _patch_source(arguments, file, definitions, settings.max_record_bytes)
+            return _patch_source(arguments, file, definitions)
 
         place, reading = await _start(source, file, before, now_ms)
         if place.done:
@@ -255,22 +254,20 @@ async def _patched(
 
 
 def _patch_source(
-    arguments: argparse.Namespace, file: Opened, definitions: Definitions, max_bytes: int
+    arguments: argparse.Namespace, file: Opened, definitions: Definitions
 ) -> Source[Patch]:
     """Raises BadImportFile."""
-    profile, namespace = field_types(definitions.schema).profile, arguments.namespace
+    profile = field_types(definitions.schema).profile
     if file.format == "parquet":
         from perso_core.imports.parquet import ParquetSource
 
         return ParquetSource(
-            file.path,
-            lambda names: patch_in_columns(names, profile, namespace, max_bytes=max_bytes),
+            file.path, lambda names: patch_in_columns(names, profile, arguments.namespace)
         )
     lines = Lines(file.file)
     if file.format == "ndjson":
-        return LineSource(lines, partial(patch_in_json, max_bytes=max_bytes))
-    header = Header(lines.first())
-    return LineSource(lines, patch_in_csv(header, profile, namespace, max_bytes=max_bytes))
+        return LineSource(lines, patch_in_json)
+    return LineSource(lines, patch_in_csv(Header(lines.first()), profile, arguments.namespace))
 
 
 # ---- of both ------------------------------------------------------------------

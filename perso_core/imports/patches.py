@@ -25,15 +25,13 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 Patch = tuple[str, str, Mapping[str, Any]]
 
 
-def patch_of(
-    namespace: str, identity: str, attributes: Mapping[str, Any], max_bytes: int | None
-) -> Patch:
-    """max_bytes: see check_attributes. Raises RowRefused."""
+def patch_of(namespace: str, identity: str, attributes: Mapping[str, Any]) -> Patch:
+    """Raises RowRefused."""
     problem = row_problem(namespace, identity)
     if problem:
         raise RowRefused(problem)
     try:
-        check_attributes(attributes, max_bytes=max_bytes)
+        check_attributes(attributes)
     except BadAttributes as error:
         raise RowRefused(f"attributes: {error.detail} {error.fix}") from None
     return namespace, identity, attributes
@@ -89,11 +87,9 @@ def _kind(path: str, profile: FieldType) -> str:
     return of_schema.get(known.kind, "text")
 
 
-def patch_in_csv(
-    header: Header, profile: FieldType, namespace: str, *, max_bytes: int | None = None
-) -> Callable[[bytes], Patch]:
+def patch_in_csv(header: Header, profile: FieldType, namespace: str) -> Callable[[bytes], Patch]:
     """How a line states a patch. An empty cell says nothing of its attribute. namespace: where
-    there is no such column. max_bytes: see check_attributes. Raises BadImportFile."""
+    there is no such column. Raises BadImportFile."""
     lower = [name.lower() for name in header.columns]
     places = []
     for name in WHO:
@@ -114,17 +110,13 @@ def patch_in_csv(
         for column, cell in zip(columns, cells, strict=True):
             if column is not None and cell:
                 _put(attributes, column, value_of(column, cell))
-        return patch_of(stated, cells[of_id], attributes, max_bytes)
+        return patch_of(stated, cells[of_id], attributes)
 
     return patch
 
 
 def patch_in_columns(
-    names: Sequence[str],
-    profile: FieldType,
-    namespace: str,
-    *,
-    max_bytes: int | None = None,
+    names: Sequence[str], profile: FieldType, namespace: str
 ) -> Callable[[Mapping[str, Any]], Patch]:
     """The same of a row of a Parquet file, whose values have their kinds. Raises BadImportFile."""
     columns = dict(zip(names, columns_of(names, profile), strict=True))
@@ -143,7 +135,7 @@ def patch_in_columns(
             raise RowRefused(
                 f"namespace and id are {shown(stated)} and {shown(identity)}: no text."
             )
-        return patch_of(stated, identity, attributes, max_bytes)
+        return patch_of(stated, identity, attributes)
 
     return patch
 
@@ -191,11 +183,11 @@ class _Row(Struct, forbid_unknown_fields=True):
 _decoder = msgspec.json.Decoder(_Row)
 
 
-def patch_in_json(line: bytes, *, max_bytes: int | None = None) -> Patch:
+def patch_in_json(line: bytes) -> Patch:
     """{"identity": {"namespace": …, "id": …}, "attributes": {…}}, as `perso profile put` takes.
-    max_bytes: see check_attributes. Raises RowRefused."""
+    Raises RowRefused."""
     try:
         row = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RowRefused(f"The line is no row in JSON: {str(error).rstrip('.')}.") from None
-    return patch_of(row.identity.namespace, row.identity.id, row.attributes, max_bytes)
+    return patch_of(row.identity.namespace, row.identity.id, row.attributes)

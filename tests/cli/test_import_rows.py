@@ -128,7 +128,8 @@ def test_a_record_may_be_as_large_as_the_setting_says(tmp_path: Path, command: s
     taken = perso(tmp_path, *command.split(), "b.ndjson", PERSO_MAX_RECORD_BYTES="200000")
 
     assert refused.returncode == 1
-    assert "a.ndjson:1: attributes: they take 150,008 bytes" in refused.stderr
+    assert "a.ndjson:1: " in refused.stderr
+    assert "take 150,008 bytes as JSON; 102,400 is the limit" in refused.stderr
     assert "raise max_record_bytes." in refused.stderr
     assert taken.returncode == 0, taken.stderr
 
