@@ -18,6 +18,7 @@ from perso_core.stores.migrations import behind, refuse_foreign, refuse_newer, t
 # Another process's commit or checkpoint may hold the file this long before we give up.
 BUSY_TIMEOUT_MS = 5_000
 _BUSY_PAUSE_S = 0.005
+_LOCK_PAUSE_S = 0.000_5
 _LEAST_ROOM_BYTES = 65_536
 _CACHE_KIB = 16_384
 # Pages of 4 KiB. Four times SQLite's own: a fifth more commits, and the -wal file stays at 16 MiB.
@@ -141,9 +142,23 @@ def _no_room(path: Path) -> bool:
 def _connection(path: Path) -> apsw.Connection:
     with unavailable(path):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.set_busy_handler(_Patience())
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         return connection
+
+
+class _Patience:
+    """Waits for a lock that another process holds, as long as BUSY_TIMEOUT_MS. SQLite's own waiting
+    sleeps up to a tenth of a second at a time, in which others commit fifty times."""
+
+    def __init__(self) -> None:
+        self._give_up = 0.0
+
+    def __call__(self, attempts: int) -> bool:
+        if not attempts:
+            self._give_up = time.monotonic() + BUSY_TIMEOUT_MS / 1_000
+        time.sleep(_LOCK_PAUSE_S)
+        return time.monotonic() < self._give_up
 
 
 def _use_write_ahead_log(connection: apsw.Connection) -> None:
