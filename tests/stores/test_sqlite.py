@@ -14,9 +14,10 @@ from msgspec import structs
 
 from perso_core.decision.consent import Consent
 from perso_core.errors import StoreTooNew, StoreUnavailable, UnreadableRecord
+from perso_core.stores import sqlite_file
 from perso_core.stores.protocol import News, Stored
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
-from perso_core.stores.sqlite_file import create_file
+from perso_core.stores.sqlite_file import create_file, writing_connection
 from tests.building import NOON_MS, definitions, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile
 from tests.stores.faulty_disk import FaultyDisk, faulty_disk
@@ -369,3 +370,28 @@ async def test_an_own_write_costs_the_next_news_nothing_to_tell(store: SqliteSto
     await store.commit([arrived(event())], announce=True)
 
     assert await store.news() == News()
+
+
+def test_a_writer_waits_for_another_ones_commit_and_gives_up_at_last(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_file(path)
+    mine, theirs = writing_connection(path), writing_connection(path)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            theirs.execute("COMMIT")
+
+    monkeypatch.setattr("time.sleep", sleep)
+    theirs.execute("BEGIN IMMEDIATE")
+    mine.execute("BEGIN IMMEDIATE; COMMIT")
+    assert slept == [0.000_5] * 3
+
+    theirs.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_MS", 0)
+    with pytest.raises(apsw.BusyError):
+        mine.execute("BEGIN IMMEDIATE")
+    mine.close()
+    theirs.close()
