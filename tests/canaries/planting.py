@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import structs
 
-from perso_core.decision.lookup import Lookup, lookup
+from perso_core.decision.lookup import Lookup, Lookups, lookup
 from perso_core.decision.profile import Profile, patched
 from perso_core.engine import apply, engine
 from tests.canaries.ledger import noted
@@ -49,6 +49,7 @@ def plant() -> None:
     made_by.Profile = _planted_profile
     made_by.patched = _planted_patch
     answered_by.lookup = _planted_lookup
+    answered_by.Lookups = _PlantedLookups
 
 
 def _planted_profile(*, key: str) -> Profile:
@@ -61,8 +62,16 @@ def _planted_patch(attributes: Mapping[str, Any], patch: Mapping[str, Any]) -> d
 
 
 def _planted_lookup(*given: Any, **named: Any) -> Lookup:
+    return _with_canary(lookup(*given, **named))
+
+
+class _PlantedLookups(Lookups):
+    def of(self, *given: Any, **named: Any) -> Lookup:
+        return _with_canary(super().of(*given, **named))
+
+
+def _with_canary(found: Lookup) -> Lookup:
     """Every destination carries one, also those that are for pages."""
-    found = lookup(*given, **named)
     destinations = tuple(
         structs.replace(one, attributes={**one.attributes, NAME: CANARY})
         for one in found.destinations
