@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, structs
@@ -36,21 +36,9 @@ class Qualified(Struct, frozen=True):
 
 def qualify_all(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
     """Every audience evaluated, in dependency order. O(audiences + events)."""
-    rules = snapshot.rules
-    kept = {
-        audience_id: member
-        for audience_id, member in profile.memberships.items()
-        if audience_id in rules.position_of
-        and (member.status == "realized" or now_ms - member.since_ms < EXITED_KEPT_MS)
-    }
-    standing = rules.standing(_seen(profile), now_ms=now_ms)
-    realized = sum(
-        1 << rules.position_of[audience_id]
-        for audience_id, member in kept.items()
-        if member.status == "realized"
-    )
-    trimmed = structs.replace(profile, memberships=kept)
-    return _qualified(trimmed, standing, standing.members ^ realized, snapshot)
+    standing = snapshot.rules.standing(_seen(profile), now_ms=now_ms)
+    trimmed = _trimmed(profile, snapshot, now_ms)
+    return _qualified(trimmed, standing, standing.members ^ _realized(trimmed, snapshot), snapshot)
 
 
 def after_event(
@@ -90,6 +78,34 @@ def after_attributes(
         standing, names, _seen(profile), now_ms=max(now_ms, standing.now_ms)
     )
     return _qualified(profile, after, after.members ^ standing.members, snapshot)
+
+
+def after_events_elsewhere(
+    before: Qualified, profiles: Sequence[Profile], events: Sequence[Event], snapshot: Snapshot
+) -> Qualified | None:
+    """After events that another process decided, as it left the profile.
+
+    profiles: with the memberships that it wrote, after each of the events. None: by what is known
+    here the memberships would be others.
+    """
+    standing = before.standing
+    assert standing is not None, "the rules were run before"
+    written = profiles[-1]
+    if not written.snapshot_id == before.profile.snapshot_id == snapshot.id:
+        return None
+    for profile, event in zip(profiles, events, strict=True):
+        standing = snapshot.rules.after_event(
+            standing,
+            event.xdm,
+            _seen(profile),
+            now_ms=written.evaluated_ms,
+            kept=len(profile.events),
+            evicted=False,
+        )
+    trimmed = _trimmed(written, snapshot, written.evaluated_ms)
+    return (
+        Qualified(trimmed, standing) if standing.members == _realized(trimmed, snapshot) else None
+    )
 
 
 def advance(before: Qualified, snapshot: Snapshot, *, now_ms: int) -> Qualified:
@@ -134,6 +150,28 @@ def _at(before: Qualified, snapshot: Snapshot, now_ms: int) -> Qualified:
 def _seen(profile: Profile) -> Callable[[], Mapping[str, Any]]:
     """The profile as rules see it; memberships are put in by the rules, which know them."""
     return lambda: view(profile, {})
+
+
+def _trimmed(profile: Profile, snapshot: Snapshot, now_ms: int) -> Profile:
+    """The profile without memberships that nobody is told of any more."""
+    position_of = snapshot.rules.position_of
+    kept = {
+        audience_id: member
+        for audience_id, member in profile.memberships.items()
+        if audience_id in position_of
+        and (member.status == "realized" or now_ms - member.since_ms < EXITED_KEPT_MS)
+    }
+    return structs.replace(profile, memberships=kept)
+
+
+def _realized(profile: Profile, snapshot: Snapshot) -> int:
+    """The audiences that the profile is in, one bit each; all of them are defined."""
+    position_of = snapshot.rules.position_of
+    return sum(
+        1 << position_of[audience_id]
+        for audience_id, member in profile.memberships.items()
+        if member.status == "realized"
+    )
 
 
 def _qualified(profile: Profile, standing: Standing, changed: int, snapshot: Snapshot) -> Qualified:

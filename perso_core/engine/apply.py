@@ -34,6 +34,7 @@ from perso_core.engine.journal import (
     AttributesPatched,
     Change,
     ConsentChosen,
+    Entry,
     EventArrived,
     Expired,
     Forgotten,
@@ -102,6 +103,33 @@ def apply(
             return Applied(before)
         case Expired():
             return Applied(_expired(before, change))
+
+
+def entry_of(
+    applied: Applied,
+    change: Change,
+    key: str,
+    before: State,
+    now_ms: int,
+    sequence: int,
+    event_window_ms: int,
+) -> Entry:
+    """What the store has to keep of a change that was applied to `before` at now_ms."""
+    qualified = applied.state.qualified
+    profile = qualified.profile if qualified else None
+    return Entry(
+        sequence=sequence,
+        key=key,
+        now_ms=now_ms,
+        change=change,
+        base_version=before.version,
+        profile=None if isinstance(change, (ConsentChosen, PrivacySignalled)) else profile,
+        event=applied.event,
+        evicted=applied.evicted,
+        consent=applied.state.consent,
+        events_from_ms=now_ms - event_window_ms,
+        first_visit_ms=applied.state.first_visit_ms,
+    )
 
 
 def _visited(before: State, touched_ms: int) -> State:

@@ -25,9 +25,10 @@ from perso_core.decision.profile import (
 from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import Qualified, resumed
 from perso_core.definitions.snapshot import Snapshot
-from perso_core.engine.apply import Applied, apply, current
+from perso_core.engine.appended import forget_appended, put_by, take_over
+from perso_core.engine.apply import Applied, apply, current, entry_of
 from perso_core.engine.caps import refuse_too_large
-from perso_core.engine.hot_profiles import Hot, HotProfiles, Kept, State
+from perso_core.engine.hot_profiles import Appended, Hot, HotProfiles, Kept, State
 from perso_core.engine.interaction import NOTHING_SEEN as NOTHING_SEEN
 from perso_core.engine.interaction import OPERATOR as OPERATOR
 from perso_core.engine.interaction import Answer as Answer
@@ -43,7 +44,6 @@ from perso_core.engine.journal import (
     Expired,
     Forgotten,
     Nothing,
-    PrivacySignalled,
     Visited,
 )
 from perso_core.engine.keeping import Keeping
@@ -118,6 +118,8 @@ class Engine:
         ):
             hot.used = True
             return kept.lookup
+        if hot.appended is not None and not self._caught_up(hot):
+            return NeedProfile(key)
         return self._lacking(hot) or self._committed(hot, datastream_id, now_ms)
 
     def decide(self, interaction: Interaction, *, now_ms: int) -> Answer | NeedProfile:
@@ -129,6 +131,8 @@ class Engine:
             if not interaction.new:
                 return NeedProfile(key)
             hot = self._hot[key] = Hot(key, self.keeping.begun(now_ms))
+        if hot.appended is not None and not self._caught_up(hot):
+            return NeedProfile(key)
         if interaction.seen is not NOTHING_SEEN and interaction.seen.beyond(_seen(hot.committed)):
             return NeedProfile(key, behind=True)
         lacking = self._lacking(hot, interaction.changes)
@@ -157,7 +161,7 @@ class Engine:
         if audience is None:
             raise UnknownAudience(f"{audience_id!r}.", fix="Use the id of a defined audience.")
         hot = self._by_key.get(key)
-        if hot is None or self._lacking(hot):
+        if hot is None or not self._caught_up(hot) or self._lacking(hot):
             return None
         hot.committed = self._brought(hot.committed, now_ms)
         state = self.keeping.living(hot.committed, now_ms)
@@ -173,7 +177,7 @@ class Engine:
     def profile(self, key: str, *, now_ms: int) -> Profile | NeedProfile | None:
         """The committed profile as of now; None: nothing is kept under this key."""
         hot = self._by_key.get(key)
-        if hot is None:
+        if hot is None or not self._caught_up(hot):
             return NeedProfile(key)
         lacking = self._lacking(hot)
         if lacking is not None:
@@ -189,6 +193,10 @@ class Engine:
     def held(self, key: str) -> Hot | None:
         """The profile as it is in memory, to be read alone; None: it is not there."""
         return self._by_key.get(key)
+
+    def holds(self, key: str) -> bool:
+        """Whether the profile is in memory. For any thread."""
+        return key in self._by_key
 
     def keys(self) -> frozenset[str]:
         """Of the profiles in memory."""
@@ -241,6 +249,7 @@ class Engine:
         if hot is None:
             return
         hot.answers.clear()
+        forget_appended(hot, profile)
         state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
         hot.committed = hot.latest = state
         for sequence, (entry, owner, _) in list(self._journal.items()):
@@ -256,9 +265,18 @@ class Engine:
             hot.latest = applied.state
             stands = not isinstance(entry.change, Expired) or applied.state is not before
             change = entry.change if stands else Nothing()
-            again = self._entry(sequence, entry.now_ms, key, change, before, applied)
+            again = entry_of(
+                applied, change, key, before, entry.now_ms, sequence, self._snapshot.event_window_ms
+            )
             self._journal[sequence] = (again, hot, applied.state)
         if not whole:
+            self._pack(hot)
+
+    def appended(self, key: str, news: Appended) -> None:
+        """Other processes added events to this profile: whoever asks for it next sees them. What
+        cannot be taken over by itself has the profile loaded again then."""
+        hot = self._by_key.get(key)
+        if hot is not None and put_by(hot, news) and self._caught_up(hot):
             self._pack(hot)
 
     # ---- the journal ------------------------------------------------------------
@@ -323,7 +341,9 @@ class Engine:
         if applied.state is state:
             return state
         self._sequence += 1
-        entry = self._entry(self._sequence, now_ms, hot.key, change, state, applied)
+        entry = entry_of(
+            applied, change, hot.key, state, now_ms, self._sequence, self._snapshot.event_window_ms
+        )
         self._journal[self._sequence] = (entry, hot, applied.state)
         hot.pending += 1
         hot.last_sequence = self._sequence
@@ -339,6 +359,13 @@ class Engine:
             touched_ms=self.keeping.now_ms(now_ms),
             caps=self._caps,
         )
+
+    def _caught_up(self, hot: Hot) -> bool:
+        """Whether the profile has what others added to it. False: it has to be loaded again."""
+        if hot.appended is None or take_over(hot, self._snapshot, max_events=self._caps.events):
+            return True
+        del self._hot[hot.key]
+        return False
 
     def _lacking(self, hot: Hot, changes: Sequence[Change] = ()) -> NeedProfile | None:
         """What has to be loaded before the profile can be asked, or changed; None: nothing."""
@@ -457,31 +484,6 @@ class Engine:
             permitted=self._permitted(state, datastream_id),
             known=state.qualified is not None,
             datastreams=state.qualified.profile.datastreams if state.qualified else (),
-        )
-
-    def _entry(
-        self,
-        sequence: int,
-        now_ms: int,
-        key: str,
-        change: Change,
-        before: State,
-        applied: Applied,
-    ) -> Entry:
-        qualified = applied.state.qualified
-        profile = qualified.profile if qualified else None
-        return Entry(
-            sequence=sequence,
-            key=key,
-            now_ms=now_ms,
-            change=change,
-            base_version=before.version,
-            profile=None if isinstance(change, (ConsentChosen, PrivacySignalled)) else profile,
-            event=applied.event,
-            evicted=applied.evicted,
-            consent=applied.state.consent,
-            events_from_ms=now_ms - self._snapshot.event_window_ms,
-            first_visit_ms=applied.state.first_visit_ms,
         )
 
 

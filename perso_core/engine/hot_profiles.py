@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cachetools import LRUCache
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.decision.consent import Consent
+from perso_core.decision.event import Event
 from perso_core.decision.lookup import Lookup
+from perso_core.decision.profile import Profile
 from perso_core.decision.qualification import Qualified
 from perso_core.definitions.snapshot import Snapshot
 
@@ -40,12 +44,36 @@ class Kept(Struct):
     lookup: Lookup
 
 
+class Appended(Struct, frozen=True):
+    """Events that other processes added to a profile, as they are stored. version: of the profile
+    then. profile, events: unpack it but for its events, with its first_visit_ms, and each event, in
+    order of arrival. They raise UnreadableRecord. Some of the events may be known already."""
+
+    version: int
+    profile: Callable[[], tuple[Profile, int]]
+    events: tuple[Callable[[], Event], ...]
+
+    def then(self, later: Appended) -> Appended:
+        """With what was added after that."""
+        return structs.replace(later, events=self.events + later.events)
+
+
 class Hot:
     """One profile in memory. committed: what is on disk, the only state other requests see.
-    latest: with changes that wait for their commit; `committed` itself when none do.
+    latest: with changes that wait for their commit; `committed` itself when none do. appended: what
+    others are known to have added to `committed`; None: nothing.
     """
 
-    __slots__ = ("answers", "committed", "key", "last_sequence", "latest", "pending", "used")
+    __slots__ = (
+        "answers",
+        "appended",
+        "committed",
+        "key",
+        "last_sequence",
+        "latest",
+        "pending",
+        "used",
+    )
 
     def __init__(self, key: str, state: State) -> None:
         self.key = key
@@ -55,6 +83,7 @@ class Hot:
         self.last_sequence = 0  # the youngest of them
         self.used = False  # read since it was last considered for eviction
         self.answers: dict[str, Kept] = {}  # by datastream id
+        self.appended: Appended | None = None
 
 
 class HotProfiles(LRUCache[str, Hot]):

@@ -14,6 +14,7 @@ from perso_core.decision.profile import Profile
 from perso_core.engine.journal import (
     ConsentChosen,
     Entry,
+    EventArrived,
     Expired,
     Forgotten,
     PrivacySignalled,
@@ -65,7 +66,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     decided_ms: when the first of it was decided. erased_ms: when the visitor asked to be forgotten;
     None: nobody did. expired: first remove what is past its retention, where it is the state of
     this very version. first_visit_ms: when a device came that no later request has proved; 0: one
-    has. returned: this is the one.
+    has. returned: this is the one. arrivals_alone: nothing but events came.
     """
 
     key: str
@@ -83,6 +84,13 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     expired: Expired | None = None
     first_visit_ms: int = 0
     returned: bool = False
+    arrivals_alone: bool = False
+
+    @property
+    def appends(self) -> bool:
+        """Whether events come to a profile that is there, and there is no more to it. One of them
+        may be a second report, which makes a version and no row."""
+        return self.arrivals_alone and bool(self.base_version) and not self.evicted
 
     @property
     def told_at_once(self) -> bool:
@@ -147,6 +155,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         expired=expired,
         first_visit_ms=entries[-1].first_visit_ms,
         returned=any(isinstance(entry.change, Visited) for entry in entries),
+        arrivals_alone=all(isinstance(entry.change, EventArrived) for entry in entries),
     )
 
 

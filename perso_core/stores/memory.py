@@ -32,11 +32,13 @@ from perso_core.stores.links import NOT_JOINED, Joined, Joining, Link
 from perso_core.stores.protocol import (
     ClockMark,
     Committed,
+    Held,
     News,
     Stored,
     StoredDefinitions,
     Swept,
     Whole,
+    held_by_nobody,
 )
 
 
@@ -140,7 +142,7 @@ class MemoryStore:
         self._announce(None)
         return version
 
-    async def news(self) -> News:
+    async def news(self, held: Held = held_by_nobody) -> News:
         fresh = [notice for notice in self._database.notices if notice.sequence > self._heard]
         missed = self._database.notice_sequence - self._heard > len(fresh)
         self._heard = self._database.notice_sequence

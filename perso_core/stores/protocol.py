@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention
 from perso_core.definitions.document import Definitions
+from perso_core.engine.hot_profiles import Appended
 from perso_core.engine.journal import Entry
 from perso_core.stores.imports import Batch, Progress
 from perso_core.stores.links import Joined, Joining, Link
@@ -75,17 +76,27 @@ class Committed(Struct, frozen=True):
 class News(Struct, frozen=True):
     """What others (another process on this database) changed since the last call.
 
-    definitions: a new version was saved. keys: profiles written by others. missed: so long was
-    not asked that announcements were dropped unheard; any profile may have been written.
+    definitions: a new version was saved. keys: profiles written by others. appended: of those of
+    them that are held, and that others did nothing but add events to: what was added. missed: so
+    long was not asked that announcements were dropped unheard; any profile may have been written.
     imported: profiles whose imported memberships changed, also by this process; imported_any: any
     profile's may have.
     """
 
     definitions: bool = False
     keys: frozenset[str] = frozenset()
+    appended: Mapping[str, Appended] = {}
     missed: bool = False
     imported: frozenset[str] = frozenset()
     imported_any: bool = False
+
+
+Held = Callable[[str], bool]
+
+
+def held_by_nobody(key: str) -> bool:
+    """Of what was added to profiles nothing is told but that something was."""
+    return False
 
 
 class ClockMark(Struct, frozen=True):
@@ -218,8 +229,9 @@ class Store(Protocol):
         saved_ms: since when they are in force; 0: not known."""
         ...
 
-    async def news(self) -> News:
-        """What others changed since this store object's last call. Cheap when nothing did."""
+    async def news(self, held: Held = held_by_nobody) -> News:
+        """What others changed since this store object's last call. Cheap when nothing did. held:
+        whether a profile is in memory; asked in whichever thread."""
         ...
 
     async def close(self) -> None: ...

@@ -30,11 +30,13 @@ from perso_core.stores.links import Joined, Joining, Link
 from perso_core.stores.protocol import (
     ClockMark,
     Committed,
+    Held,
     News,
     Stored,
     StoredDefinitions,
     Swept,
     Whole,
+    held_by_nobody,
 )
 from perso_core.stores.soundness import refuse_damaged
 from perso_core.stores.sqlite_file import create_file
@@ -103,8 +105,8 @@ class SqliteStore:
     async def save_definitions(self, definitions: Definitions, *, saved_ms: int = 0) -> int:
         return await self._write(lambda: self._writer.save_definitions(definitions, saved_ms))
 
-    async def news(self) -> News:
-        return await self._read(lambda: self._reader.news())
+    async def news(self, held: Held = held_by_nobody) -> News:
+        return await self._read(lambda: self._reader.news(held))
 
     async def sweep_first_visits(self, retention: Retention, *, now_ms: int, at_most: int) -> int:
         return await self._write(

@@ -24,6 +24,7 @@ from perso_core.stores.links import Link
 from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.protocol import (
     ClockMark,
+    Held,
     News,
     Quarantined,
     Stored,
@@ -37,6 +38,7 @@ from perso_core.stores.record import (
     profile_and_visit_from,
 )
 from perso_core.stores.same_file import SameFile
+from perso_core.stores.sqlite_appended import added_alone, appended, last_event
 from perso_core.stores.sqlite_expiry import Aged, aged
 from perso_core.stores.sqlite_file import bring_up_to_date, reading_connection, unavailable
 from perso_core.stores.sqlite_imports import (
@@ -72,8 +74,7 @@ class Reader:
         self._missed = False
         bring_up_to_date(path)
         with self._opened() as connection:
-            self._heard = _newest_notice(connection)
-            self._heard_imported = last_announced(connection)
+            self._hear_from_now_on(connection)
 
     def load(self, key: str) -> Loaded:
         with self._opened() as connection:
@@ -171,32 +172,55 @@ class Reader:
             ).get
         return StoredDefinitions(row[0], *definitions_from_record(row[1])) if row else None
 
-    def news(self) -> News:
+    def news(self, held: Held) -> News:
         with self._opened() as connection:
             self._same.check()
             if self._missed:  # it is another file than the one that was heard so far
-                self._heard = _newest_notice(connection)
-                self._heard_imported = last_announced(connection)
+                self._hear_from_now_on(connection)
                 self._missed = False
                 return News(definitions=True, missed=True)
             # Changes with every commit but this connection's, and costs no page read.
             data_version = connection.pragma("data_version")
             if data_version == self._data_version:
                 return News()
+            # One transaction, so that what was added is of the commits that are announced.
+            connection.execute("BEGIN")
             refuse_newer(connection, self._path)
-            notices = connection.execute(
-                "SELECT sequence, origin, key FROM notice WHERE sequence > ? ORDER BY sequence",
-                (self._heard,),
-            ).fetchall()
-            imported = self._imported(connection)
+            found = self._news(connection, held)
+            connection.execute("COMMIT")
         self._data_version = data_version
-        found = self._news_from(cast(list[tuple[int, int, str | None]], notices))
-        return structs.replace(found, imported=imported[0], imported_any=imported[1])
+        return found
 
-    def _imported(self, connection: apsw.Connection) -> tuple[frozenset[str], bool]:
-        """Whose imported memberships changed, and whether it may be more. Our own, too."""
-        self._heard_imported, keys, any_key = announced(connection, self._heard_imported)
-        return keys, any_key
+    def _hear_from_now_on(self, connection: apsw.Connection) -> None:
+        self._heard = _newest_notice(connection)
+        self._heard_imported = last_announced(connection)
+        self._last_event = last_event(connection)
+
+    def _news(self, connection: apsw.Connection, held: Held) -> News:
+        rows = connection.execute(
+            "SELECT sequence, origin, key FROM notice WHERE sequence > ? ORDER BY sequence",
+            (self._heard,),
+        ).fetchall()
+        notices = cast(list[tuple[int, int, str | None]], rows)
+        missed = bool(notices) and notices[0][0] > self._heard + 1
+        told = [(origin, key) for _, origin, key in notices]
+        keys = [] if missed else [key for key in added_alone(told, self._origin) if held(key)]
+        through = last_event(connection)
+        added = appended(connection, keys, after=self._last_event, through=through)
+        heard_imported, imported, imported_any = announced(connection, self._heard_imported)
+        # Nothing is heard until all of it is read.
+        self._heard = notices[-1][0] if notices else self._heard
+        self._heard_imported = heard_imported
+        self._last_event = through
+        others = [key for origin, key in told if abs(origin) != self._origin]
+        return News(
+            definitions=None in others,
+            keys=frozenset(key for key in others if key is not None),
+            appended=added,
+            missed=missed,
+            imported=imported,
+            imported_any=imported_any,
+        )
 
     def withheld(self, keys: Sequence[str], since_ms: int) -> frozenset[str]:
         """See Store."""
@@ -237,18 +261,6 @@ class Reader:
         with unavailable(self._path):
             if self._connection is not None:
                 self._connection.close()
-
-    def _news_from(self, notices: list[tuple[int, int, str | None]]) -> News:
-        if not notices:
-            return News()
-        missed = notices[0][0] > self._heard + 1
-        self._heard = notices[-1][0]
-        others = [key for _, origin, key in notices if origin != self._origin]
-        return News(
-            definitions=None in others,
-            keys=frozenset(key for key in others if key is not None),
-            missed=missed,
-        )
 
     @contextmanager
     def _opened(self) -> Iterator[apsw.Connection]:

@@ -76,7 +76,8 @@ class _Rows(Struct, frozen=True):
 class Writer:
     """Commits to one file.
 
-    origin: what its announcements carry. clock_ms: epoch milliseconds. After a failed transaction
+    origin: what its announcements carry: positive, and below 0 where events were all that came to a
+    profile. clock_ms: epoch milliseconds. After a failed transaction
     the next one opens the connection anew.
     """
 
@@ -236,9 +237,11 @@ class Writer:
     ) -> frozenset[str]:
         conflicts = frozenset(row.change.key for row in rows if not self._keep(connection, row))
         changes = [row.change for row in rows if row.change.key not in conflicts]
-        told = [change.key for change in changes if announce or change.told_at_once]
+        told = [change for change in changes if announce or change.told_at_once]
         if told:
-            self._announce(connection, told)
+            appended = [change.key for change in told if change.appends]
+            others = [change.key for change in told if not change.appends]
+            self._announce(connection, others, appended)
         return conflicts
 
     def _keep(self, connection: apsw.Connection, row: _Rows) -> bool:
@@ -308,10 +311,17 @@ class Writer:
                 _mark_erased(connection, one, erased_ms)
             self._announce(connection, unlinked)
 
-    def _announce(self, connection: apsw.Connection, keys: Sequence[str | None]) -> None:
-        connection.executemany(
-            "INSERT INTO notice (origin, key) VALUES (?, ?)", [(self._origin, key) for key in keys]
-        )
+    def _announce(
+        self,
+        connection: apsw.Connection,
+        keys: Sequence[str | None],
+        appended: Sequence[str] = (),
+    ) -> None:
+        """appended: keys of profiles that got events, and nothing else changed."""
+        rows = [(self._origin, key) for key in keys]
+        # An older Perso takes it for somebody else's, and reads the profile anew.
+        rows += [(-self._origin, key) for key in appended]
+        connection.executemany("INSERT INTO notice (origin, key) VALUES (?, ?)", rows)
         connection.execute(
             "DELETE FROM notice WHERE sequence <= (SELECT max(sequence) FROM notice) - ?",
             (KEPT_NOTICES,),

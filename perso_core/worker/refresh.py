@@ -113,9 +113,9 @@ class Refresh:
         what went wrong; the rest is due at the next call."""
         self._polls += 1
         poll = self._polls
-        news = await self._store.news()
+        news = await self._store.news(self._engine.holds)
         self._definitions_due |= news.definitions
-        self._keys_due |= news.keys
+        self._keys_due |= news.keys - news.appended.keys()
         if news.missed:
             # Whatever is held may be old.
             self._definitions_due = True
@@ -123,6 +123,9 @@ class Refresh:
             self._heard(None)
         for key in news.keys:
             self._heard(key)
+        for key, appended in news.appended.items():
+            if key not in self._keys_due:  # what went before was not read yet: all of it will be
+                self._engine.appended(key, appended)
         self._note_imported(news)
         if self._definitions_due:
             await self._take_definitions()

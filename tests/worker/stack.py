@@ -16,7 +16,15 @@ from perso_core.engine.journal import Entry, EventArrived
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.links import Joined, Joining, Link
 from perso_core.stores.memory import MemoryStore
-from perso_core.stores.protocol import Committed, News, Store, Stored, StoredDefinitions
+from perso_core.stores.protocol import (
+    Committed,
+    Held,
+    News,
+    Store,
+    Stored,
+    StoredDefinitions,
+    held_by_nobody,
+)
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
 from tests.building import NOON_MS, event, snapshot
@@ -77,8 +85,8 @@ class WatchedStore:
     async def save_definitions(self, definitions: Definitions, *, saved_ms: int = 0) -> int:
         return await self._store.save_definitions(definitions, saved_ms=saved_ms)
 
-    async def news(self) -> News:
-        return await self._store.news()
+    async def news(self, held: Held = held_by_nobody) -> News:
+        return await self._store.news(held)
 
     async def close(self) -> None:
         await self._store.close()

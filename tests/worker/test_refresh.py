@@ -18,7 +18,7 @@ from perso_core.engine.journal import ConsentChosen
 from perso_core.errors import RuleFaults, StoreUnavailable, UnreadableRecord
 from perso_core.stores.imports import Batch
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
-from perso_core.stores.protocol import News, Store, Stored
+from perso_core.stores.protocol import Held, News, Store, Stored
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.refresh import Refresh, heard_by_nobody, told_to_nobody
@@ -393,7 +393,7 @@ async def test_whoever_missed_announcements_reads_anew_what_it_holds() -> None:
         assert heard == [None]
 
 
-async def missed() -> News:
+async def missed(held: Held) -> News:
     return News(missed=True)
 
 

@@ -1,0 +1,335 @@
+"""What another process adds to a profile is taken over by itself: as if all of it were read."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from perso_core.decision.consent import Choice
+from perso_core.decision.event import Event, event_from
+from perso_core.decision.identity import Identity
+from perso_core.definitions.snapshot import Snapshot, compile_snapshot
+from perso_core.engine.appended import MOST_PUT_BY
+from perso_core.engine.engine import Interaction
+from perso_core.engine.hot_profiles import Hot
+from perso_core.engine.journal import (
+    AttributesPatched,
+    Change,
+    ConsentChosen,
+    EventArrived,
+    Forgotten,
+)
+from perso_core.stores import sqlite_appended
+from tests.building import HOUR_MS, NOON_MS, definitions, snapshot
+from tests.rules import making_stories as stories
+from tests.soaking import times
+from tests.stores.building import ANNA, BERT
+from tests.stores.two_processes import Process, loaded_anew
+
+STORIES, STEPS = times(25, 600), times(25, 60)
+WINDOW_MS = 5 * HOUR_MS
+
+
+@contextmanager
+def two(in_force: Snapshot, data_dir: Path) -> Iterator[tuple[Process, Process]]:
+    path = data_dir / "perso.sqlite"
+    path.touch(mode=0o600)
+    ours = Process(path, in_force, origin=1)
+    theirs = Process(path, in_force, origin=2)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+@pytest.fixture
+def ours_and_theirs(tmp_path: Path) -> Iterator[tuple[Process, Process]]:
+    """Both know Anna by one event."""
+    with two(snapshot(), tmp_path) as (ours, theirs):
+        theirs.decide(ANNA, viewed("first"), now_ms=NOON_MS)
+        for one in (ours, theirs):
+            one.hear(now_ms=NOON_MS)
+            one.decide(ANNA, now_ms=NOON_MS)
+        ours.loads = 0
+        yield ours, theirs
+
+
+Both = tuple[Process, Process]
+
+
+def viewed(event_id: str, *, at_ms: int = NOON_MS, event_type: str = "view") -> EventArrived:
+    event = event_from({"eventType": event_type}, event_id=event_id, received_ms=at_ms)
+    return EventArrived(event=event, datastream_id="demo")
+
+
+def held(process: Process) -> Hot:
+    found = process.engine.held(ANNA)
+    assert found is not None
+    return found
+
+
+def told(hot: Hot, oldest_ms: int) -> dict[str, Any]:
+    """All that anybody can be told of a profile, now and later."""
+    state = hot.committed
+    if state.qualified is None:
+        return {"consent": state.consent}
+    profile, standing = state.qualified.profile, state.qualified.standing
+    return {
+        "consent": state.consent,
+        "first visit": state.first_visit_ms,
+        # No rule tells apart which of two came first that are dated to the same millisecond.
+        "events": sorted(
+            (one.timestamp_ms, one.id) for one in profile.events if one.timestamp_ms >= oldest_ms
+        ),
+        "rest": {
+            name: getattr(profile, name)
+            for name in profile.__struct_fields__
+            if name not in ("events", "evaluated_ms")
+        },
+        "members": standing and (standing.members, standing.until_ms),
+    }
+
+
+def as_read_anew(process: Process, in_force: Snapshot, *, now_ms: int) -> bool:
+    """Whether a profile in memory is what a process has that reads it now."""
+    process.decide(ANNA, now_ms=now_ms)
+    anew = loaded_anew(process, ANNA, in_force, now_ms=now_ms)
+    oldest_ms = now_ms - in_force.event_window_ms
+    assert told(held(process), oldest_ms) == told(anew, oldest_ms)
+    return True
+
+
+# ---- what costs no reading of the whole -----------------------------------------------
+
+
+def test_an_event_that_another_process_added_is_seen_and_nothing_is_read_again(
+    ours_and_theirs: Both,
+) -> None:
+    ours, theirs = ours_and_theirs
+    basket = viewed("second", event_type="commerce.productListAdds")
+    theirs.decide(ANNA, basket, now_ms=NOON_MS + 1)
+
+    ours.hear(now_ms=NOON_MS + 1)
+    ours.decide(ANNA, now_ms=NOON_MS + 1)
+
+    assert ours.loads == 0
+    assert told(held(ours), 0) == told(held(theirs), 0)
+
+
+def test_two_processes_take_turns_with_one_visitor_and_none_reads_again(
+    ours_and_theirs: Both,
+) -> None:
+    for number in range(40):
+        process = ours_and_theirs[number % 2]
+        process.hear(now_ms=NOON_MS + number)
+        process.decide(ANNA, viewed(f"e-{number}"), now_ms=NOON_MS + number)
+
+    assert [one.loads for one in ours_and_theirs] == [0, 1]
+    profile = held(ours_and_theirs[1]).committed.qualified
+    assert profile
+    assert len(profile.profile.events) == 41
+
+
+def test_of_a_visitor_who_goes_on_elsewhere_few_events_are_put_by(ours_and_theirs: Both) -> None:
+    ours, theirs = ours_and_theirs
+    for number in range(3 * MOST_PUT_BY):
+        theirs.decide(ANNA, viewed(f"e-{number}"), now_ms=NOON_MS + number)
+        ours.hear(now_ms=NOON_MS + number)
+        put_by = held(ours).appended
+        assert put_by is None or len(put_by.events) <= MOST_PUT_BY
+
+    assert ours.loads == 0
+
+
+def test_nothing_is_read_of_profiles_that_are_not_in_memory(tmp_path: Path) -> None:
+    with two(snapshot(), tmp_path) as (ours, theirs):
+        for number in range(2):
+            theirs.decide(ANNA, viewed(f"e-{number}"), now_ms=NOON_MS)
+            news = ours.hear(now_ms=NOON_MS)
+
+    assert news.keys == {ANNA}
+    assert not news.appended
+
+
+# ---- what has the whole read ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        AttributesPatched({"loyalty": {"tier": "gold"}}),
+        ConsentChosen("out"),
+        ConsentChosen("in"),
+        Forgotten(),
+        viewed("first"),
+        EventArrived(event=viewed("second").event, claims=(Identity("CRMID", "c-1"),)),
+        EventArrived(event=viewed("second").event, segmentation=False),
+    ],
+    ids=["attributes", "refusal", "consent", "erasure", "second report", "claim", "unsegmented"],
+)
+def test_whatever_else_another_process_changed_is_in_force_too(
+    ours_and_theirs: Both, change: Change
+) -> None:
+    ours, theirs = ours_and_theirs
+    theirs.decide(ANNA, change, now_ms=NOON_MS + 1)
+    theirs.decide(ANNA, viewed("third", at_ms=NOON_MS + 2), now_ms=NOON_MS + 2)
+
+    ours.hear(now_ms=NOON_MS + 3)
+
+    assert as_read_anew(ours, snapshot(), now_ms=NOON_MS + 3)
+
+
+def test_who_begins_anew_right_after_an_erasure_has_nothing_of_before(
+    ours_and_theirs: Both,
+) -> None:
+    """The first version of a profile is its instant: the next one, as if an event had come."""
+    ours, theirs = ours_and_theirs
+    theirs.decide(BERT, viewed("of another one"), now_ms=NOON_MS)
+    ours.hear(now_ms=NOON_MS)
+    theirs.decide(ANNA, Forgotten(), now_ms=NOON_MS)
+    theirs.decide(ANNA, viewed("anew"), now_ms=NOON_MS + 1)
+
+    ours.hear(now_ms=NOON_MS + 2)
+    ours.decide(ANNA, now_ms=NOON_MS + 2)
+
+    found = held(ours).committed.qualified
+    assert found
+    assert [one.id for one in found.profile.events] == ["anew"]
+
+
+def test_a_version_whose_event_did_not_come_has_the_whole_read(ours_and_theirs: Both) -> None:
+    """Its row is an old one: a second report that had more to tell."""
+    ours, theirs = ours_and_theirs
+    more = event_from({"eventType": "view", "web": {"x": 1}}, event_id="first", received_ms=NOON_MS)
+    theirs.decide(ANNA, EventArrived(event=more), now_ms=NOON_MS + 1)
+    theirs.decide(ANNA, viewed("second"), now_ms=NOON_MS + 2)
+
+    news = ours.hear(now_ms=NOON_MS + 3)
+    ours.decide(ANNA, now_ms=NOON_MS + 3)
+
+    assert len(news.appended[ANNA].events) == 1
+    assert held(ours).committed.version == held(theirs).committed.version
+    assert ours.loads == 1
+
+
+def test_whoever_was_away_for_many_events_reads_the_whole(
+    ours_and_theirs: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_appended, "MOST_EVENTS", 2)
+    ours, theirs = ours_and_theirs
+    for number in range(3):
+        theirs.decide(ANNA, viewed(f"e-{number}"), now_ms=NOON_MS + number)
+
+    news = ours.hear(now_ms=NOON_MS + 3)
+
+    assert news.keys == {ANNA}
+    assert not news.appended
+    assert held(ours).committed.version == held(theirs).committed.version
+
+
+def test_what_waits_for_its_commit_meanwhile_is_decided_again_on_top(
+    ours_and_theirs: Both,
+) -> None:
+    ours, theirs = ours_and_theirs
+    theirs.decide(ANNA, viewed("theirs"), now_ms=NOON_MS + 1)
+    changes = (viewed("ours", at_ms=NOON_MS + 2),)
+    asked = Interaction(profile_key=ANNA, datastream_id="demo", changes=changes)
+    ours.engine.decide(asked, now_ms=NOON_MS + 2)
+
+    ours.hear(now_ms=NOON_MS + 2)
+    ours.commit(now_ms=NOON_MS + 3)
+
+    found = held(ours).committed.qualified
+    assert found
+    assert [one.id for one in found.profile.events] == ["first", "theirs", "ours"]
+    assert as_read_anew(ours, snapshot(), now_ms=NOON_MS + 3)
+
+
+def test_a_reading_that_began_before_hides_nothing_that_was_added_since(
+    ours_and_theirs: Both,
+) -> None:
+    ours, theirs = ours_and_theirs
+    stored = ours.load(ANNA)
+    theirs.decide(ANNA, viewed("second"), now_ms=NOON_MS + 1)
+    ours.hear(now_ms=NOON_MS + 1)
+
+    ours.engine.renew(ANNA, stored.profile, stored.consent, now_ms=NOON_MS + 1)
+
+    assert as_read_anew(ours, snapshot(), now_ms=NOON_MS + 1)
+
+
+# ---- the law ----------------------------------------------------------------------------
+
+
+@settings(max_examples=STORIES, deadline=None)
+@given(stories.randoms)
+def test_what_is_taken_over_equals_what_is_read_anew(chance: Random) -> None:
+    """Events in and out of order, second reports, claims, attributes, consent, erasure, time."""
+    in_force = compile_snapshot(definitions(_rules(chance)), event_window_ms=WINDOW_MS)
+    now_ms = stories.START_MS
+    sent: list[Event] = []
+    with (
+        tempfile.TemporaryDirectory() as data_dir,
+        two(in_force, Path(data_dir)) as processes,
+    ):
+        for _ in range(STEPS):
+            now_ms += chance.choice((0, 1, 20, 60_000, HOUR_MS // 2, HOUR_MS, 3 * HOUR_MS))
+            process = chance.choice(processes)
+            if chance.random() < 0.7:
+                process.hear(now_ms=now_ms)
+            changes = [_change(chance, now_ms, sent) for _ in range(chance.choice((0, 1, 1, 1, 2)))]
+            process.decide(ANNA, *changes, now_ms=now_ms)
+            if chance.random() < 0.4:
+                process.hear(now_ms=now_ms)
+                as_read_anew(process, in_force, now_ms=now_ms)
+        for process in processes:
+            process.hear(now_ms=now_ms)
+            as_read_anew(process, in_force, now_ms=now_ms)
+
+
+def _rules(chance: Random) -> dict[str, str]:
+    made: dict[str, str] = {}
+    while len(made) < 6:
+        text = stories.rule(chance, list(made))
+        if stories.compiled_or_not(text, WINDOW_MS) is not None:
+            made[f"s{len(made)}"] = text
+    return made
+
+
+def _change(chance: Random, now_ms: int, sent: list[Event]) -> Change:
+    pick = chance.random()
+    if pick < 0.02:
+        return Forgotten()
+    if pick < 0.06:
+        choices: tuple[Choice, ...] = ("in", "in", "out")
+        return ConsentChosen(chance.choice(choices))
+    if pick < 0.12:
+        name, value = stories.attribute(chance, now_ms)
+        return AttributesPatched({name: value})
+    claims = (Identity("CRMID", chance.choice("ab")),) if chance.random() < 0.05 else ()
+    return EventArrived(
+        event=_event(chance, now_ms, sent), claims=claims, datastream_id=chance.choice(("demo", ""))
+    )
+
+
+def _event(chance: Random, now_ms: int, sent: list[Event]) -> Event:
+    if sent and chance.random() < 0.1:
+        return chance.choice(sent)  # reported again
+    fields = stories.event(chance, now_ms)
+    event_id = fields.pop("_id")
+    late_ms = chance.randrange(3 * HOUR_MS) if chance.random() < 0.15 else 0
+    again = chance.random() < 0.05 and sent
+    event = event_from(
+        fields,
+        event_id=chance.choice(sent).id if again else event_id,
+        received_ms=now_ms,
+        dated_ms=now_ms - late_ms,
+    )
+    sent.append(event)
+    return event
