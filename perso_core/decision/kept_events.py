@@ -1,8 +1,9 @@
 """A profile's events as they lie in memory. Pure.
 
 As Python objects an event takes several kilobytes; packed, without what no rule reads, a hundredth
-of that. Rules seldom go through old events: then they are unpacked. The newest one is there whole
-as well: where a page's server and its script report one visit, the second report finds it.
+of that; sixteen of them compressed together, a third of that again. Rules seldom go through old
+events: then they are unpacked. The newest one is there whole as well: where a page's server and its
+script report one visit, the second report finds it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from operator import eq
 from struct import Struct as Layout
 from typing import Any, overload
 
 from msgspec import Struct
 
+from perso_core.decision.blocks import SMALL, Block, blocks_of
 from perso_core.decision.event import Event
 from perso_core.decision.projection import NOTHING_KEPT, Projection, event_of, whole_event
 
@@ -30,6 +33,7 @@ class Newest(Struct, frozen=True, gc=False):
 # What is kept of an event; or a whole one: not packed yet, or with values that no packing takes.
 Row = bytes | Newest | Event
 _NUMBER = Layout("=q")
+_NO_BLOCKS: tuple[Block, ...] = ()
 
 
 class KeptEvents(Sequence[Event]):
@@ -38,18 +42,28 @@ class KeptEvents(Sequence[Event]):
     projection: what is kept of those that are packed. Equal to any sequence of the same events.
     """
 
-    # times: milliseconds. marks: a hash of each id. Both eight bytes a number. loose: no row before
-    # this place is to be packed.
-    __slots__ = ("_loose", "_marks", "_rows", "_times", "projection")
+    # times: milliseconds. marks: a hash of each id. Both eight bytes a number. blocks: the oldest.
+    # gone: so many rows of the first block are no events any more. rows: of the others. loose: no
+    # row before this place is to be packed.
+    __slots__ = ("_blocks", "_gone", "_loose", "_marks", "_rows", "_times", "projection")
 
     def __init__(
-        self, projection: Projection, times: bytes, marks: bytes, rows: tuple[Row, ...], loose: int
+        self,
+        projection: Projection,
+        times: bytes,
+        marks: bytes,
+        rows: tuple[Row, ...],
+        loose: int,
+        blocks: tuple[Block, ...] = _NO_BLOCKS,
+        gone: int = 0,
     ) -> None:
         self.projection = projection
         self._times = times
         self._marks = marks
         self._rows = rows
         self._loose = loose
+        self._blocks = blocks
+        self._gone = gone
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> KeptEvents:
@@ -62,7 +76,7 @@ class KeptEvents(Sequence[Event]):
         return cls(NOTHING_KEPT, times, marks, known, 0)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._times) // _NUMBER.size
 
     @overload
     def __getitem__(self, place: int) -> Event: ...
@@ -72,7 +86,7 @@ class KeptEvents(Sequence[Event]):
         return tuple(self)[place]
 
     def __iter__(self) -> Iterator[Event]:
-        return map(self._event, self._rows, self._milliseconds())
+        return map(self._event, self._all_rows(), self._milliseconds())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):
@@ -86,7 +100,7 @@ class KeptEvents(Sequence[Event]):
         unpacked = self.projection.unpacked
         return [
             row.xdm if isinstance(row, Event) else unpacked(_row(row), at_ms)
-            for row, at_ms in zip(self._rows, self._milliseconds(), strict=True)
+            for row, at_ms in zip(self._all_rows(), self._milliseconds(), strict=True)
         ]
 
     def place_of(self, event_id: str) -> int | None:
@@ -95,36 +109,38 @@ class KeptEvents(Sequence[Event]):
         while (at := self._marks.find(mark, at + 1)) >= 0:
             if at % _NUMBER.size == 0:
                 place = at // _NUMBER.size
-                if self._event(self._rows[place], 0).id == event_id:
+                if self._event(self._row_at(place), 0).id == event_id:
                     return place
         return None
 
     def whole_at(self, place: int) -> Event | None:
         """The event at this place; None: it is packed."""
-        row = self._rows[place]
-        if isinstance(row, Newest):
-            return event_of(row.whole)
-        return row if isinstance(row, Event) else None
+        number = place - self._compressed
+        return self._whole(self._rows[number]) if number >= 0 else None
 
     def with_event(self, event: Event) -> KeptEvents:
         """With one more, whose id is none of theirs, whole."""
         time, mark = _NUMBER.pack(event.timestamp_ms), _NUMBER.pack(hash(event.id))
-        if not self._rows or self._last_ms() <= event.timestamp_ms:
+        if not self._times or self._last_ms() <= event.timestamp_ms:
             rows = (*self._rows, event)
             return self._with(self._times + time, self._marks + mark, rows, self._loose)
         place = bisect_right(self._milliseconds(), event.timestamp_ms)
         at = place * _NUMBER.size
-        return self._with(
+        known = self._loosened(place)
+        number = place - known._compressed
+        return known._with(
             self._times[:at] + time + self._times[at:],
             self._marks[:at] + mark + self._marks[at:],
-            (*self._rows[:place], event, *self._rows[place:]),
-            min(self._loose, place),
+            (*known._rows[:number], event, *known._rows[number:]),
+            min(known._loose, number),
         )
 
     def replaced(self, place: int, event: Event) -> KeptEvents:
         """With another report of the event at this place, of the same id and time."""
-        rows = (*self._rows[:place], event, *self._rows[place + 1 :])
-        return self._with(self._times, self._marks, rows, min(self._loose, place))
+        known = self._loosened(place)
+        number = place - known._compressed
+        rows = (*known._rows[:number], event, *known._rows[number + 1 :])
+        return known._with(self._times, self._marks, rows, min(known._loose, number))
 
     def newest(self, count: int) -> KeptEvents:
         """The last so many. Itself when there are no more."""
@@ -132,45 +148,107 @@ class KeptEvents(Sequence[Event]):
 
     def since(self, oldest_ms: int) -> KeptEvents:
         """Those of that instant and later. Itself when that is all of them."""
-        if not self._rows or _NUMBER.unpack_from(self._times)[0] >= oldest_ms:
+        if not self._times or _NUMBER.unpack_from(self._times)[0] >= oldest_ms:
             return self
         return self._from(bisect_right(self._milliseconds(), oldest_ms - 1))
 
     def knows_for(self, projection: Projection) -> bool:
         """Whether all is here that the projection keeps."""
-        return self.projection.covers(projection) or all(
-            isinstance(row, Event) for row in self._rows
-        )
+        if self.projection.covers(projection):
+            return True
+        return not self._blocks and all(isinstance(row, Event) for row in self._rows)
+
+    # ---- packing
 
     def packed(self, projection: Projection) -> KeptEvents:
         """With what the projection keeps of them: no more than is kept already. Itself where that
         is so."""
-        last = len(self._rows) - 1
-        same = self.projection is projection
-        if same and self._loose > last:
+        if self.projection is not projection:
+            every = self._loosened(0)
+            return every._packed_from(0, projection) if every._rows else every._none(projection)
+        if self._loose == len(self._rows):
             return self
-        before = self._rows[: self._loose] if same else ()
+        return self._packed_from(self._loose, projection)
+
+    def _packed_from(self, loose: int, projection: Projection) -> KeptEvents:
+        """loose: no row before it is to be packed; there is one at it, or after it."""
+        before, last = self._rows[:loose], len(self._rows) - 1
         if before and isinstance(before[-1], Newest):
             before = (*before[:-1], before[-1].row)
-        loose = [self._packed(place, projection) for place in range(len(before), last)]
-        rows = (*before, *loose, *([self._newest(last, projection)] if last >= 0 else ()))
-        return KeptEvents(projection, self._times, self._marks, rows, len(rows))
+        packed = [self._packed(number, projection) for number in range(loose, last)]
+        rows, blocks = (*before, *packed, self._newest(last, projection)), self._blocks
+        if len(rows) > SMALL:
+            more = blocks_of(_first_packed(rows))
+            if more:
+                blocks = (*blocks, *more)
+                rows = rows[sum(one.count for one in more) :]
+        return KeptEvents(projection, self._times, self._marks, rows, len(rows), blocks, self._gone)
 
-    def _packed(self, place: int, projection: Projection) -> Row:
-        row = self._rows[place]
+    def _packed(self, number: int, projection: Projection) -> Row:
+        row = self._rows[number]
         if isinstance(row, Event):
             return projection.packed(row)
         if projection is self.projection:
             return _row(row)
-        return projection.packed(self._event(row, self._milliseconds()[place]))
+        at_ms = self._milliseconds()[self._compressed + number]
+        return projection.packed(self._event(row, at_ms))
 
-    def _newest(self, place: int, projection: Projection) -> Row:
-        event = self.whole_at(place)
-        row = self._packed(place, projection)
+    def _newest(self, number: int, projection: Projection) -> Row:
+        event = self._whole(self._rows[number])
+        row = self._packed(number, projection)
         if event is None or not isinstance(row, bytes):
             return row
         whole = whole_event(event)
         return event if whole is None else Newest(row, whole)
+
+    def _none(self, projection: Projection) -> KeptEvents:
+        return KeptEvents(projection, b"", b"", (), 0)
+
+    # ---- inside
+
+    @property
+    def _compressed(self) -> int:
+        """How many events are in blocks."""
+        return len(self) - len(self._rows)
+
+    def _all_rows(self) -> Iterable[Row]:
+        if not self._blocks:
+            return self._rows
+        first, *others = self._blocks
+        compressed = chain(first.rows()[self._gone :], *[one.rows() for one in others])
+        return chain(compressed, self._rows)
+
+    def _row_at(self, place: int) -> Row:
+        number = place - self._compressed
+        if number >= 0:
+            return self._rows[number]
+        place += self._gone
+        for block in self._blocks:
+            if place < block.count:
+                return block.rows()[place]
+            place -= block.count
+        raise AssertionError("there are as many rows as times")
+
+    def _loosened(self, place: int) -> KeptEvents:
+        """With no event in a block from this place on. Itself where that is so."""
+        if place >= self._compressed:
+            return self
+        blocks, rows = [*self._blocks], list[Row]()
+        compressed = self._compressed
+        while blocks and place < compressed:
+            block = blocks.pop()
+            found = block.rows() if blocks else block.rows()[self._gone :]
+            compressed -= len(found)
+            rows[:0] = found
+        return KeptEvents(
+            self.projection,
+            self._times,
+            self._marks,
+            (*rows, *self._rows),
+            len(rows) + self._loose,
+            tuple(blocks),
+            self._gone if blocks else 0,
+        )
 
     def _event(self, row: Row, at_ms: int) -> Event:
         """Of a packed one what is kept of it."""
@@ -179,12 +257,31 @@ class KeptEvents(Sequence[Event]):
         xdm = self.projection.unpacked(_row(row), at_ms)
         return Event(id=xdm["_id"], timestamp_ms=at_ms, xdm=xdm)
 
+    def _whole(self, row: Row) -> Event | None:
+        if isinstance(row, Newest):
+            return event_of(row.whole)
+        return row if isinstance(row, Event) else None
+
     def _with(self, times: bytes, marks: bytes, rows: tuple[Row, ...], loose: int) -> KeptEvents:
-        return KeptEvents(self.projection, times, marks, rows, loose)
+        return KeptEvents(self.projection, times, marks, rows, loose, self._blocks, self._gone)
 
     def _from(self, place: int) -> KeptEvents:
-        at, loose = place * _NUMBER.size, max(0, self._loose - place)
-        return self._with(self._times[at:], self._marks[at:], self._rows[place:], loose)
+        at, number = place * _NUMBER.size, place - self._compressed
+        blocks, gone = self._blocks, self._gone + place
+        while blocks and gone >= blocks[0].count:
+            gone -= blocks[0].count
+            blocks = blocks[1:]
+        rows = self._rows if number < 0 else self._rows[number:]
+        loose = self._loose if number < 0 else max(0, self._loose - number)
+        return KeptEvents(
+            self.projection,
+            self._times[at:],
+            self._marks[at:],
+            rows,
+            loose,
+            blocks,
+            gone if blocks else 0,
+        )
 
     def _milliseconds(self) -> array[int]:
         return array("q", self._times)
@@ -196,3 +293,13 @@ class KeptEvents(Sequence[Event]):
 
 def _row(row: bytes | Newest) -> bytes:
     return row.row if isinstance(row, Newest) else row
+
+
+def _first_packed(rows: Sequence[Row]) -> list[bytes]:
+    """The rows up to the first that no block takes."""
+    found: list[bytes] = []
+    for row in rows:
+        if not isinstance(row, bytes):
+            break
+        found.append(row)
+    return found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from perso_core.decision.blocks import LARGE, SMALL
 from perso_core.decision.event import Event
 from perso_core.decision.kept_events import KeptEvents
 from perso_core.decision.profile import Profile, merge, packed
@@ -98,6 +100,45 @@ def test_events_are_in_the_order_of_their_times_and_of_arrival_however_they_are_
 
 
 WHOLE = Projection(frozenset({()}))
+
+
+@settings(max_examples=60)
+@given(st.randoms(use_true_random=False))
+def test_events_are_what_they_were_when_they_lie_compressed(chance: Random) -> None:
+    kept, known = KeptEvents.of(()), list[Event]()
+    for number in range(LARGE + 3 * SMALL):
+        late = chance.randrange(-300, 0) if chance.random() < 0.05 else 0
+        one = reported(number, NOON_MS + 10 * number + late, {"a": number, "b": "x" * number})
+        kept = kept.with_event(one)
+        known = sorted([*known, one], key=lambda one: one.timestamp_ms)
+        if chance.random() < 0.02:
+            kept, known = kept.newest(30), known[-30:]
+        if chance.random() < 0.02:
+            oldest_ms = NOON_MS + chance.randrange(10 * number + 1)
+            kept = kept.since(oldest_ms)
+            known = [one for one in known if one.timestamp_ms >= oldest_ms]
+        if chance.random() < chance.choice((0.1, 0.9)):
+            kept = kept.packed(WHOLE if chance.random() < 0.95 else Projection(WHOLE.paths))
+
+    assert [one.xdm for one in kept] == [one.xdm for one in known]
+    assert kept.xdm() == [one.xdm for one in known]
+    assert [kept.place_of(one.id) for one in known] == list(range(len(known)))
+    ended = kept.packed(Projection(frozenset({("a",)})))
+    assert [one.xdm["a"] for one in ended] == [one.xdm["a"] for one in known]
+
+
+def test_an_event_that_is_late_takes_its_place_among_compressed_ones() -> None:
+    kept = KeptEvents.of([reported(n, NOON_MS + n, {"a": n}) for n in range(90)]).packed(WHOLE)
+
+    late = kept.with_event(reported(90, NOON_MS + 70, {"a": 90}))
+
+    assert [one.xdm["a"] for one in late] == [*range(71), 90, *range(71, 90)]
+    assert [late.whole_at(place) is None for place in (0, 63, 70, 71, 72)] == [
+        *[True] * 3,
+        False,
+        True,
+    ]
+    assert late.packed(WHOLE).whole_at(71) is None
 
 
 @given(OBJECTS, PATHS)
