@@ -21,6 +21,7 @@ from perso_core.rules.standing import (
     newest_first,
     reached,
     run_up_to,
+    without_newest,
 )
 
 
@@ -43,12 +44,13 @@ def inserted(
 def placed(log: Log | None, at_ms: int, matched: int) -> Log:
     """The log with a late event. O(events after it)."""
     newer: list[tuple[int, int]] = []
-    while log is not None and log.at_ms > at_ms:
-        newer.append((log.at_ms, log.matched))
-        log = log.older
-    whole = logged(log, at_ms, matched)
-    for one_ms, one in reversed(newer):
-        whole = logged(whole, one_ms, one)
+    for one in newest_first(log):
+        if one[0] <= at_ms:
+            break
+        newer.append(one)
+    whole = logged(without_newest(log, len(newer)), at_ms, matched)
+    for newer_ms, satisfied in reversed(newer):
+        whole = logged(whole, newer_ms, satisfied)
     return whole
 
 
@@ -59,12 +61,8 @@ def counted_of(
     chains = {chain for chain, bits in enumerate(rules.chain_bits) if bits & conditions}
     for chain in chains:
         conditions |= rules.chain_bits[chain]
-    happenings: list[tuple[int, int]] = []
     wanted = conditions << rules.shift
-    while log is not None:
-        at, matched, log, _ = log
-        if matched & wanted:
-            happenings.append((at, matched))
+    happenings = [one for one in newest_first(log) if one[1] & wanted]
     times = dict.fromkeys(bits_of(conditions), NEVER_HAPPENED)
     runs = {chain: nowhere(len(rules.chains[chain][0])) for chain in chains}
     for at, matched in reversed(happenings):
@@ -117,12 +115,13 @@ def living(log: Log | None, bits: int, end: Callable[[int], int], now_ms: int) -
 
 def lasts(log: Log | None, bits: int) -> Iterator[tuple[int, int]]:
     """The times of last events, newest first, each with the bits whose last event that was."""
-    while bits and log is not None:
-        at, matched, log, _ = log
+    for at, matched in newest_first(log) if bits else ():
         found = matched & bits
         if found:
             bits ^= found
             yield at, found
+            if not bits:
+                break
 
 
 def all_living(rules: Program, log: Log | None, now_ms: int) -> int:

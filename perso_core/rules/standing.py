@@ -5,7 +5,9 @@ A bit stands for a rule by its position in the set.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator
+from struct import Struct as Layout
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -16,37 +18,70 @@ from perso_core.rules.layered import Layered
 
 
 class Log(NamedTuple):
-    """The newest event: its time, the conditions it satisfies, and the events before it.
+    """Events, the newest last: the time of that one, how many there are in all, the times of up to
+    CHUNK of them (eight bytes each), the conditions that each of these satisfies, and the events
+    before them.
 
-    A chain rather than a list: a new event touches none of the others. length: of the chain. A
-    tuple and not a Struct: taking a long chain of Structs apart ends the machine's stack.
+    A chain of chunks: a new event touches none but the last, and an event takes 20 bytes rather
+    than 110. A tuple and not a Struct: taking a long chain of Structs apart ends the machine's
+    stack.
     """
 
     at_ms: int
-    matched: int
-    older: Log | None
     length: int
+    times: bytes
+    matched: tuple[int, ...]
+    older: Log | None
+
+
+# What an event more has to copy, and what is saved, are both small at this number.
+CHUNK = 32
+_TIME = Layout("=q")
 
 
 def logged(log: Log | None, at_ms: int, matched: int) -> Log:
     """The log with an event that is not before its newest."""
+    fields: tuple[int, int, bytes, tuple[int, ...], Log | None]
+    if log is None:
+        fields = at_ms, 1, _TIME.pack(at_ms), (matched,), None
+    else:
+        _, length, times, known, older = log
+        if len(known) < CHUNK:
+            fields = at_ms, length + 1, times + _TIME.pack(at_ms), (*known, matched), older
+        else:
+            fields = at_ms, length + 1, _TIME.pack(at_ms), (matched,), log
     # Log(...) itself takes twice as long.
-    return tuple.__new__(Log, (at_ms, matched, log, 1 if log is None else log.length + 1))
+    return tuple.__new__(Log, fields)
 
 
 def log_of(events: Iterable[tuple[int, int]]) -> Log | None:
     """events: (time, matched), oldest first."""
+    known = [*events]
     log: Log | None = None
-    for at_ms, matched in events:
-        log = logged(log, at_ms, matched)
+    for at in range(0, len(known), CHUNK):
+        times, matched = zip(*known[at : at + CHUNK], strict=True)
+        length = at + len(times)
+        log = Log(times[-1], length, array("q", times).tobytes(), matched, log)
     return log
 
 
 def newest_first(log: Log | None) -> Iterator[tuple[int, int]]:
     """(time, matched) of each event."""
     while log is not None:
-        yield log.at_ms, log.matched
+        _, _, times, matched, log = log
+        yield from zip(reversed(array("q", times)), reversed(matched), strict=True)
+
+
+def without_newest(log: Log | None, count: int) -> Log | None:
+    """The log without so many of its newest events."""
+    while log is not None and count >= len(log.matched):
+        count -= len(log.matched)
         log = log.older
+    if log is None or not count:
+        return log
+    times, matched = log.times[: -count * _TIME.size], log.matched[:-count]
+    (at_ms,) = _TIME.unpack_from(times, len(times) - _TIME.size)
+    return Log(at_ms, log.length - count, times, matched, log.older)
 
 
 # The times at which one condition was satisfied: the latest time before the last one, then the
@@ -187,10 +222,11 @@ def run_up_to(
 def holders_of(log: Log | None, wanted: int, end: Callable[[int], int]) -> Ends:
     """Of the wanted bits those whose last event is the oldest. O(events since that one)."""
     holders = oldest = 0
-    while wanted and log is not None:
-        at, matched, log, _ = log
+    for at, matched in newest_first(log) if wanted else ():
         found = matched & wanted
         if found:
             holders, oldest = found, at
             wanted ^= found
+            if not wanted:
+                break
     return Ends(holders, end(oldest)) if holders else NOTHING_ENDS
