@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from perso_core.pql.nodes import (
     Chain,
@@ -67,13 +67,16 @@ class OfEvents:
     def _bound(self, names: Sequence[str], of: Node) -> None:
         (self._harmless if type(of) is Path else self._doubtful).update(names)
 
-    def read(self) -> tuple[tuple[str, ...], ...]:
-        """The paths, without those that another one holds, ascending."""
-        found = self.paths
+    def read(self) -> set[tuple[str, ...]]:
         if self._alone - (self._harmless - self._doubtful):
-            found = {()}
-        return tuple(
-            sorted(
-                path for path in found if not any(path[:size] in found for size in range(len(path)))
-            )
-        )
+            return {()}
+        return self.paths
+
+
+def one_in_another(found: Collection[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """The paths, without those that another one holds, ascending."""
+    if not found:
+        return NO_PATHS
+    return tuple(
+        sorted(path for path in found if not any(path[:size] in found for size in range(len(path))))
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from perso_core.pql.event_paths import NO_PATHS, OfEvents
+from perso_core.pql.event_paths import OfEvents, one_in_another
 from perso_core.pql.kinds import moves, times_of
 from perso_core.pql.lexer import words
 from perso_core.pql.nodes import (
@@ -116,39 +116,65 @@ def _said(literal: Constant) -> Any:
 
 def reading_of(root: Node) -> Reading:
     """What the typed rule reads, in one walk over its nodes."""
-    paths: set[str] = set()
-    of_events = OfEvents()
-    audiences: list[Constant] = []
-    guards: list[Guard] = [ANY] if isinstance(root, Events) else []
-    now = False
+    walk = _Walk()
     left = [root]
     while left:
         node = left.pop()
-        kind = type(node)
-        if kind in LEAVES:
-            of_events.alone(node)
-            continue
-        if type(node) is Path:
-            if type(node.base) is Root:
-                paths.add(".".join(node.segments))
+        if isinstance(node, And | Or | Not):
+            # It reads what they read, each for itself: so are they compiled where they are joined.
+            left.extend(children(node))
+        else:
+            walk.over(node)
+    of_events = one_in_another(walk.event_paths)
+    return Reading(
+        frozenset(walk.paths), tuple(walk.audiences), tuple(walk.guards), walk.now, of_events
+    )
+
+
+class _Walk:
+    """What was read so far, as in Reading."""
+
+    def __init__(self) -> None:
+        self.paths: set[str] = set()
+        self.event_paths: set[tuple[str, ...]] = set()
+        self.audiences: list[Constant] = []
+        self.guards: list[Guard] = []
+        self.now = False
+
+    def over(self, root: Node) -> None:
+        """Through one condition."""
+        of_events = OfEvents()
+        guards = len(self.guards)
+        if isinstance(root, Events):
+            self.guards.append(ANY)
+        left = [root]
+        while left:
+            node = left.pop()
+            kind = type(node)
+            if kind in LEAVES:
+                of_events.alone(node)
                 continue
-            of_events.paths.add(node.segments)
-            if type(node.base) in BASES:
+            if type(node) is Path:
+                if type(node.base) is Root:
+                    self.paths.add(".".join(node.segments))
+                    continue
+                of_events.paths.add(node.segments)
+                if type(node.base) in BASES:
+                    continue
+            self.now = self.now or kind in OF_TIME or (kind is Call and _of_calendar(node))
+            if type(node) is Call and node.name == "inSegment":
+                (audience,) = node.args
+                assert isinstance(audience, Constant), "the checker wants ids written out"
+                self.audiences.append(audience)
+            below = children(node)
+            if kind in OF_RANGES or Events in map(type, below):
+                self.guards.extend(_uses(node))
+            if type(node) is Events:
                 continue
-        now = now or kind in OF_TIME or (kind is Call and _of_calendar(node))
-        if type(node) is Call and node.name == "inSegment":
-            (audience,) = node.args
-            assert isinstance(audience, Constant), "the checker wants ids written out"
-            audiences.append(audience)
-        below = children(node)
-        if kind in OF_RANGES or Events in map(type, below):
-            guards.extend(_uses(node))
-        if type(node) is Events:
-            continue
-        of_events.below(node, below)
-        left.extend(below)
-    read_of_events = of_events.read() if guards else NO_PATHS
-    return Reading(frozenset(paths), tuple(audiences), tuple(guards), now, read_of_events)
+            of_events.below(node, below)
+            left.extend(below)
+        if len(self.guards) > guards:
+            self.event_paths.update(of_events.read())
 
 
 def reads_time(node: Node) -> bool:

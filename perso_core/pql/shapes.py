@@ -21,6 +21,7 @@ from types import CodeType
 from msgspec import Struct
 
 from perso_core.pql.code import linked
+from perso_core.pql.event_paths import one_in_another
 from perso_core.pql.forms import Compiled, Form, Linked, Parts
 from perso_core.pql.operands import HERE, THERE
 from perso_core.pql.patterns import BadPattern
@@ -248,7 +249,7 @@ class Joined(Struct, frozen=True, gc=False):
             )
             events += part.reads.events
         guards = tuple(dict.fromkeys(events)) if len(events) > 1 else events
-        of_events = tuple(sorted(set().union(*[part.reads.event_paths for part in parts])))
+        of_events = one_in_another(set().union(*[part.reads.event_paths for part in parts]))
         reads = Reads(self.profile_paths, audiences, guards, self.now, of_events)
         return Compiled(reads, self.exact, Joining(self, tuple(parts)))
 

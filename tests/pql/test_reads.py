@@ -81,3 +81,23 @@ def test_what_a_rule_reads() -> None:
     assert reads.audience_ids == {"s"}
     assert reads.events == ()
     assert reads.now
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        (
+            '(a.get("b").status = "x") and ((not(xEvent.due occurs today))'
+            " and (born occurs = 0 milliseconds from now))",
+            'a.get("b").status = "x" and not(xEvent.due occurs today)'
+            " and born occurs = 0 milliseconds from now",
+        ),
+        ("(xEvent.a.b > 1) and ((xEvent.a > 1))", "xEvent.a.b > 1 and xEvent.a > 1"),
+    ],
+)
+def test_brackets_around_conditions_change_nothing_of_what_a_rule_reads(
+    text: str, again: str
+) -> None:
+    """Compiled as a whole a rule kept a field of its profile's of each event, too; compiled part by
+    part it did not."""
+    assert compile_rule(text).reads == compile_rule(again).reads
