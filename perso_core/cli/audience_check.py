@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from textwrap import indent
 from typing import Any, get_args
 
@@ -15,10 +15,13 @@ from perso_core.cli.audience_rules import AudienceRules, rules_from
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.terminal import shown
 from perso_core.definitions.audience import Audience
+from perso_core.definitions.schema import field_types
 from perso_core.errors import BadAudienceFile, RuleError, RuleFaults, RuleNotEligible
+from perso_core.pql.checker_names import SIZES
 from perso_core.pql.compiler import CompiledRule
 from perso_core.pql.cost import Cost, cost_of, warnings_of
 from perso_core.pql.eligibility import MAX_EVENT_WINDOW_DAYS, EdgeRule, age_words, ineligible
+from perso_core.pql.fields import ANY, FieldType, field, names_in
 from perso_core.pql.instants import DAY_MS
 from perso_core.pql.origins import Fields, fields_of
 from perso_core.pql.source import MAX_TEXT_BYTES
@@ -29,7 +32,8 @@ EDGES: tuple[EdgeRule, ...] = get_args(EdgeRule)
 class Report(Struct, frozen=True, kw_only=True):
     """What is told of one rule without a fault. refusals: by edge; none: it is eligible.
 
-    audiences: id -> name, or the id again, of what inSegment reads.
+    audiences: id -> name, or the id again, of what inSegment reads. warnings: what is beyond
+    Adobe's limits. remarks: what its author may not have meant.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Report(Struct, frozen=True, kw_only=True):
     time: bool
     cost: Cost
     warnings: list[str]
+    remarks: list[str]
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -127,6 +132,7 @@ def fault_told(fault: RuleError) -> str:
 
 def _report(rules: AudienceRules, rule: CompiledRule, audience: Audience) -> Report:
     window_ms = rule.event_window_ms
+    fields, types = fields_of(rule.node), field_types(rules.definitions.schema)
     return Report(
         name=audience.name,
         edge=audience.edge,
@@ -137,12 +143,30 @@ def _report(rules: AudienceRules, rule: CompiledRule, audience: Audience) -> Rep
             )
             for edge in EDGES
         },
-        fields=fields_of(rule.node),
+        fields=fields,
         audiences={one: rules.name_of(one) for one in sorted(rule.reads.audience_ids)},
         time=rule.reads.now,
         cost=cost_of(rule.node, rule.reads),
         warnings=warnings_of(rule.node),
+        remarks=[
+            *sizes_read(fields.profile, types.profile),
+            *sizes_read(fields.event, types.event),
+        ],
     )
+
+
+def sizes_read(paths: Iterable[str], known: FieldType) -> Iterator[str]:
+    """Of fields that are called like the size of a list, and that no schema has."""
+    for path in paths:
+        *parents, name = path.split(".")
+        if not parents or name not in SIZES:
+            continue
+        parent = known
+        for one in parents:
+            parent = field(parent, one) or ANY
+        if name not in names_in(parent):
+            of = ".".join(parents)
+            yield f"{path} is a field of that name; {of}.count() is how many {of} has"
 
 
 # ---- for people -------------------------------------------------------------
@@ -156,6 +180,8 @@ def _told(report: Report) -> str:
     if len(lines) and lines[-1] == "Reads":
         lines.append("  nothing: it is the same for every profile")
     lines += ["", "Looked at", *_looked_at(report), "", "Work", f"  {_work(report.cost)}"]
+    if report.remarks:
+        lines += ["", "Perhaps meant otherwise", *(f"  {text}" for text in report.remarks)]
     if report.warnings:
         lines += ["", "Beyond Adobe's limits; it works here"]
         lines += [f"  {text}" for text in report.warnings]
@@ -239,6 +265,7 @@ def _as_json(report: Report) -> dict[str, Any]:
             "depth": report.cost.depth,
         },
         "warnings": report.warnings,
+        "remarks": report.remarks,
     }
 
 

@@ -14,6 +14,7 @@ from perso_core.pql.fields import ANY, FieldTypes
 from perso_core.pql.foreign import FUNCTIONS as FOREIGN
 from perso_core.pql.hints import REMARK, day_hint
 from perso_core.pql.kinds import literal, makes_groups, type_of
+from perso_core.pql.misasked import entries_in, groups_told, misasked
 from perso_core.pql.nodes import (
     And,
     Binder,
@@ -43,6 +44,7 @@ from perso_core.pql.nodes import (
     Range,
     Sum,
     TimeWord,
+    Variable,
 )
 from perso_core.pql.source import Source, Span
 from perso_core.pql.type_faults import NUMERIC
@@ -168,6 +170,12 @@ class _Checker(ConditionChecks):
             return Call("if", (self.condition(test), *self.each(tuple(rest))), node.span)
         args = self.taken(signature, node.args)
         checked = Call(node.name, args, node.span)
+        if node.name == "mapEntry" and id(node) not in self.entries:
+            self.fault(
+                node.span,
+                "An entry is of a map, which map(...) makes.",
+                f"Write orders.groupBy(store).map((K, G) => {signature.example}).",
+            )
         if node.name == "date":
             self.real_day(checked)
         if node.name == "stringCompare" and isinstance(args[0], Constant):
@@ -225,6 +233,9 @@ class _Checker(ConditionChecks):
         else:
             args = self.taken(signature, node.args, node.name, base)
             checked = Method(base, node.name, args, node.span)
+        if self.typed and (told := misasked(checked, self.scope.of(base))):
+            self.fault(node.span, *told)
+            return Variable(node.name, node.span)  # of which nothing more can be told
         if node.name in OF_A_KEY:
             self.key_first(checked)
         if node.name == "get":
@@ -237,7 +248,7 @@ class _Checker(ConditionChecks):
     def key_first(self, node: Method) -> None:
         """A fault of topN(5, price), whose key is the same for all."""
         key, number = node.args
-        if type(literal(key)) not in NUMBERS:
+        if self.same_for_all(key, node.name) or type(literal(key)) not in NUMBERS:
             return
         by = ".".join(number.segments) if isinstance(number, Path) else "price"
         self.fault(
@@ -245,6 +256,17 @@ class _Checker(ConditionChecks):
             "The key comes first, then how many.",
             f"Write {node.name}({by}, {json.dumps(literal(key))}).",
         )
+
+    def same_for_all(self, node: Node, name: str) -> bool:
+        """Whether a text stands where a field of each element has to; a fault then."""
+        text = node.value if self.typed and isinstance(node, Constant) else None
+        if isinstance(text, str):
+            self.fault(
+                node.place,
+                "This text is the same for every element.",
+                f"Write a field without quotes: {name}(price{', 1' * (name in OF_A_KEY)}).",
+            )
+        return isinstance(text, str)
 
     def got(self, base: Node, key: Node) -> None:
         """The keys of a profile's maps are texts; groups have what their elements have in
@@ -311,6 +333,10 @@ class _Checker(ConditionChecks):
         return checked
 
     def per_element(self, node: Node, kind: str, base: Node, name: str = "filter") -> Node:
+        if name in ("map", "groupBy"):
+            self.same_for_all(node, name)
+        if name == "map":
+            self.entries.update(map(id, entries_in(node)))
         if not isinstance(node, Lambda):
             self.enter(self.element_of(base))
             checked = self.of_element(node, kind, name)
@@ -348,7 +374,9 @@ class _Checker(ConditionChecks):
             if self.typed:
                 self.types.method(got)
             return got
-        if type(number) in NUMBERS:
+        if makes_groups(base) and self.typed and type(number) not in NUMBERS:
+            self.fault(node.place, *groups_told("[...]"))
+        elif type(number) in NUMBERS:
             if makes_groups(base):
                 told = f"Write .get({json.dumps(number)})."
                 self.fault(node.span, "A group is asked for by its key.", told)
@@ -370,6 +398,8 @@ class _Checker(ConditionChecks):
             return (), then()
         first, rest = ranges[0], ranges[1:]
         array = self.check(first.array)
+        if self.typed and makes_groups(array):
+            self.fault(array.place, *groups_told(f"from, before {first.name},"))
         with self.variable(first.name, known=self.element_of(array)):
             condition = None if first.condition is None else self.condition(first.condition)
             found, inner = self.ranges(rest, then)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,9 @@ from perso_core.pql.types import METHODS
 EVENTS = "xEvent"
 # What others ask a list for without brackets; and functions that no field is called like.
 SIZES = frozenset(("count", "length", "size"))
+# What a list is called, so that a size of it is hardly a field. Whatever ...Details XDM has is one
+# object: mediaCollection.sessionDetails.length.
+PLURAL = re.compile(r".*(?:(?<![isu])(?<!Detail)s|List|Array)")
 BRACKETED = SIZES | {name for name in METHODS if not name.islower()}
 
 
@@ -32,6 +36,7 @@ class NameChecks:
         self.depth = 0  # elements of filters around this place
         self.variables: dict[str, bool] = {}  # name -> whether it is the profile
         self.labels: frozenset[str] = frozenset()  # steps of the chain whose window this is
+        self.entries: set[int] = set()  # ids of nodes that give what map makes its list or map of
         self.coming: frozenset[str] = frozenset()  # that step and those after it
 
     def check(self, node: Node) -> Node:
@@ -175,14 +180,19 @@ class NameChecks:
             if known.kind == "list" and name in SIZES:
                 return False
             known = field(known, one) or ANY
-        if name in names_in(known) or (name in SIZES and known.kind != "list"):
+        if name in names_in(known):
             return False
+        if name in SIZES and known.kind != "list":
+            parent = before[-1] if before else ""
+            if not self.typed or name == "count" or not PLURAL.fullmatch(parent):
+                return False
         meant = "count" if name in SIZES else name
         asked = "".join(self.written_at((path.place[0], last - len(name))).split())
         self.fault(
             (last - len(name), last),
             f"{name} is a function, not a field.",
-            f"Write {asked[-MAX_SHOWN:]}{meant}() with brackets.",
+            f"Write {asked[-MAX_SHOWN:]}{meant}() with brackets."
+            + f' A field of that name: "{name}".' * (name in SIZES and known.kind == "any"),
         )
         return True
 

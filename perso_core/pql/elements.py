@@ -99,9 +99,8 @@ def mapped_pairs(groups: Any, of: Callable[[Any, Any, Now], Any], now: Now) -> A
 
 
 def _gathered(found: list[Any]) -> Any:
-    if found and all(type(value) is Entry for value in found):
-        return {group_key(key): value for key, value in found}
-    return found
+    entries = [value for value in found if type(value) is Entry]
+    return {group_key(key): value for key, value in entries} if entries else found
 
 
 def grouped(items: Any, key: OfElement, now: Now) -> dict[Any, list[Any]]:

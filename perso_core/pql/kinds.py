@@ -219,8 +219,14 @@ def for_everyone(node: Node) -> bool:
     if isinstance(node, Sum | Product | Negative):
         return all(map(for_everyone, children(node)))
     if isinstance(node, Method):
-        return node.name in ("count", "sum")
+        return node.name in ("count", "sum", "groupBy")
+    if isinstance(node, Over):
+        return node.function == "sum"
+    if isinstance(node, Let):
+        return for_everyone(node.body)
     if isinstance(node, Call):
+        if node.name == "if" and len(node.args) == 3:
+            return all(map(for_everyone, node.args[1:]))
         return node.name == "date" or node.name.startswith("current")
     return isinstance(node, ListOf | ObjectOf | TimeWord | Period)
 

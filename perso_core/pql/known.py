@@ -24,6 +24,7 @@ from perso_core.pql.fields import (
     list_of,
 )
 from perso_core.pql.kinds import makes_groups, type_of
+from perso_core.pql.misasked import entries_in, is_entry
 from perso_core.pql.nodes import (
     Binder,
     Call,
@@ -133,6 +134,9 @@ class Scope:
         name = node.name
         if name == "keys":
             return self.keys(node.base)
+        if name == "count":
+            kind = self.of(node.base).kind
+            return COUNT if kind in ("any", "list", "flag") else COUNT_OF.get(kind, COUNT_OF_ONE)
         known = METHODS.get(name)
         if known is not None:
             return known
@@ -141,8 +145,7 @@ class Scope:
         if name == "head":
             return self.of(node.base).element
         if name == "map" and node.args:
-            one = self.of(node.args[0])
-            return ANY if one.kind in ("any", "object") else list_of(one)
+            return self.mapped(node.args[0])
         if name == "groupBy":
             return FieldType("object", rest=list_of(self.of(node.base).element))
         if name == "values":
@@ -151,6 +154,13 @@ class Scope:
         if name == "get":
             return self.got(node)
         return ALONE[type_of(node)]
+
+    def mapped(self, function: Node) -> FieldType:
+        entries = set(map(is_entry, entries_in(function)))
+        if entries == {True}:
+            return OBJECT
+        unknown = True in entries or isinstance(function, Constant)
+        return ANY if unknown else list_of(self.of(function))
 
     def keys(self, base: Node) -> FieldType:
         """Of a profile's map texts; of groups what their elements have in common."""
@@ -178,8 +188,13 @@ ALONE: dict[Type, FieldType] = {
     "object": OBJECT,
 }
 CALLS = {"currentMonth": MONTH, "currentDayOfMonth": DAY_OF_MONTH, "currentYear": INTEGER}
+# A value that is no list counts as one element.
+COUNT_OF_ONE = FieldType("integer", least=0, most=1)
+COUNT_OF = {
+    "text": FieldType("integer", least=0, most=1),
+    "object": FieldType("integer", least=0, most=1),
+}
 METHODS = {
-    "count": COUNT,
     "getMonth": MONTH,
     "getDayOfMonth": DAY_OF_MONTH,
     "getYear": INTEGER,

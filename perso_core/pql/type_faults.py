@@ -11,7 +11,7 @@ from typing import Any
 from perso_core.errors import RuleError, RuleNeverHolds, RuleTypeError, UnknownField
 from perso_core.pql.fields import ANY, INFINITY, NUMBER, TEXT, FieldType, field, names_in
 from perso_core.pql.kinds import literal, makes_groups, type_of
-from perso_core.pql.known import Scope
+from perso_core.pql.known import COUNT_OF, COUNT_OF_ONE, Scope
 from perso_core.pql.never import (
     can_be_number,
     can_be_ordered,
@@ -61,6 +61,12 @@ WRITTEN = {
     "time": "Compare it with a field that holds a time, or use occurs.",
     "list": "Ask for its elements: exists(...), or [...] with a condition.",
     "object": "Name one of its fields after a dot.",
+}
+# What a count of something that is no list is meant for.
+COUNTED = {
+    COUNT_OF["text"]: 'A text is one. matches("^.{3,}$") asks for its length.',
+    COUNT_OF["object"]: "An object is one. keys().count() is the number of its keys.",
+    COUNT_OF_ONE: "It is no list, so it is one: compare it itself.",
 }
 # Where these are measured, only numbers count.
 NUMERIC = frozenset(("sum", "average", "min", "max"))
@@ -198,6 +204,8 @@ class TypeFaults:
 
     def what_it_can_be(self, known: FieldType, given: FieldType) -> str:
         """The fix of a comparison with a value that it never is."""
+        if known in COUNTED:
+            return COUNTED[known]
         if known.values:
             texts = [value for value in known.values if isinstance(value, str)]
             wanted = [value for value in given.values if isinstance(value, str)]

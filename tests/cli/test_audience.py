@@ -98,6 +98,21 @@ def test_a_rule_is_held_to_the_schema_and_the_audiences_of_the_definitions(tmp_p
     assert 'no audience of the definitions has the id "a-gone"' in unknown.stderr
 
 
+def test_a_field_that_is_called_like_a_size_is_remarked_unless_the_schema_has_it(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, f'{WHOLE}\n[schema.profile]\n"visits.count" = "integer"\n')
+    words = ("audience", "check", "-")
+
+    alone = perso(tmp_path, *words, stdin="visits.count > 3 and loyalty.points > 1")
+    known = perso(tmp_path, *words, "--definitions", "perso.toml", stdin="visits.count > 3")
+
+    remark = "visits.count is a field of that name; visits.count() is how many visits has"
+    assert (alone.returncode, known.returncode) == (0, 0)
+    assert f"Perhaps meant otherwise\n  {remark}" in alone.stdout
+    assert "Perhaps" not in known.stdout
+
+
 def test_a_definitions_file_is_checked_audience_by_audience(tmp_path: Path) -> None:
     write(tmp_path)
     write(tmp_path, changed("> 10'''", ">'''"), "wrong.toml")

@@ -360,10 +360,9 @@ def mapped_groups(base: Any, node: Lambda, scene: Scene) -> Any:
 
 
 def gathered(found: list[Any]) -> Any:
-    """Entries make a map."""
-    if not found or not all(isinstance(f, values.Entry) for f in found):
-        return found
-    return {_key(key): value for key, value in found}
+    """Entries make a map, and leave no room for anything else."""
+    entries = [one for one in found if isinstance(one, values.Entry)]
+    return {_key(key): value for key, value in entries} if entries else found
 
 
 def tuples(ranges: tuple[Range, ...], scene: Scene) -> list[tuple[tuple[Any, ...], Scene]]:

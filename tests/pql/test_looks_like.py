@@ -211,6 +211,41 @@ def test_a_function_without_brackets_is_no_field(text: str, place: str, fix: str
     assert (fault.place, fault.fix) == (place, fix)
 
 
+LENGTH = 'Write {}.count() with brackets. A field of that name: "{}".'
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "fix"),
+    [
+        ("orders.length > 1", "1:8", LENGTH.format("orders", "length")),
+        ("_acme.productList.size > 1", "1:19", LENGTH.format("_acme.productList", "size")),
+        ("orders[items.size > 2]", "1:14", LENGTH.format("items", "size")),
+        (
+            "exists O from orders where O.items.length > 2",
+            "1:36",
+            LENGTH.format("O.items", "length"),
+        ),
+    ],
+)
+def test_the_length_of_what_is_called_like_a_list_is_meant_as_its_count(
+    text: str, place: str, fix: str
+) -> None:
+    """Without a schema orders.length > 1 was taken for a field, and had no members."""
+    with pytest.raises(RuleFaults) as raised:
+        compile_rule(text, schema=KNOWN)
+
+    (fault,) = raised.value.faults
+    assert (fault.place, fault.fix) == (place, fix)
+
+
+def test_a_length_may_be_a_field_of_one_thing_or_of_the_schema() -> None:
+    fields = (Field(path="orders.length", type="number"),)
+    for text in ("mediaCollection.sessionDetails.length > 60", "shoe.size > 42"):
+        assert compile_rule(text, schema=KNOWN)
+    assert compile_rule('orders."length" > 1', schema=KNOWN)
+    assert compile_rule("orders.length > 1", schema=field_types(Schema(profile=fields)))
+
+
 @pytest.mark.parametrize(
     "text",
     [
