@@ -19,7 +19,7 @@ from perso_core.pql.nodes import (
 )
 from perso_core.pql.origins import PER_ELEMENT, walk
 from perso_core.pql.types import METHODS, EventGuard, Reads
-from perso_core.pql.words import listed, value_words
+from perso_core.pql.values_told import listed, value_words
 
 # From here on Adobe's product refuses to save, or warns (pql.md, 6).
 MAX_STEPS, MAX_AGGREGATIONS, MAX_DEPTH, MAX_LISTED = 6, 3, 2, 100

@@ -11,8 +11,10 @@ from msgspec import Struct, structs
 
 from perso_core.pql.compiler import FOREVER_MS, CompiledRule, Verdict, compile_node
 from perso_core.pql.instants import iso
+from perso_core.pql.kinds import type_of
 from perso_core.pql.nodes import (
     And,
+    Binder,
     Call,
     Chain,
     Compare,
@@ -24,19 +26,23 @@ from perso_core.pql.nodes import (
     Not,
     Occurs,
     Or,
+    Over,
     Path,
+    Product,
+    Sum,
 )
 from perso_core.pql.printer import print_rule
 from perso_core.pql.seen import StepSeen, chain_seen
 from perso_core.pql.sentences import ChainSentences, wants_that
 from perso_core.pql.source import Source
+from perso_core.pql.values_told import time_words, value_words
 from perso_core.pql.words import (
     TIME_OPS,
+    code_words,
     compared,
     condition_words,
     measure_words,
-    time_words,
-    value_words,
+    turned,
     wanted,
     window_words,
 )
@@ -300,9 +306,14 @@ class _Explainer:
             got = value_words(self.value(node.base))
             want = "no value" if (node.name == "isNull") is wants else "a value"
             return wants_that(f"{measure_words(node.base)} is {got}", want, True), got
-        if isinstance(node, Filter) or (isinstance(node, Method) and node.name in QUANTIFIERS):
-            return self.quantified(node, wants=wants)
+        asked = quantified(node)
+        if asked is not None:
+            return self.quantified(asked, wants=wants)
         value = self.value(node)
+        if type_of(node) == "flag" and not isinstance(node, Constant):
+            fact = f"{code_words(node)} {'holds' if value else 'does not hold'}"
+            want = f"it {'' if wants else 'not '}to"
+            return wants_that(fact, want, True), value_words(value)
         yes, no = ("yes", "no") if isinstance(value, bool) else ("a value", "no value")
         fact = f"{measure_words(node)} is {value_words(value)}"
         return wants_that(fact, yes if wants else no, True), value_words(value)
@@ -310,15 +321,15 @@ class _Explainer:
     def comparison(self, node: Node, left: Node, *, wants: bool) -> tuple[str, str]:
         value = self.value(left)
         want, needs = wanted(node)
-        if needs:
-            want = want.replace("under ", "less than ").replace("over ", "more than ")
+        right = None if turned(node) else _other_side(node)
+        if needs or right is not None:
+            want = want.replace("under ", "less than ", 1).replace("over ", "more than ", 1)
+        if right is not None:
+            want += f", which is {value_words(self.value(right))}"
         elif want.startswith(tuple(TIME_OPS.values())):
             want = f"{'it' if wants else 'whoever has it'} {want}"
-        right = getattr(node, "right", None)
-        if isinstance(right, Path):
-            want += f", which is {value_words(self.value(right))}"
         subject = measure_words(left)
-        several = isinstance(value, list) and subject.endswith("s")
+        several = isinstance(value, list) and subject.endswith("s") and " of " not in subject
         fact = f"{subject} {'are' if several else 'is'} {value_words(value)}"
         return wants_that(fact, want, wants, needs=needs), value_words(value)
 
@@ -341,27 +352,58 @@ class _Explainer:
             return f"Imported, until {at}.", f"until {at}"
         return f"No import counts now: the last one ends at {at}.", f"until {at}"
 
-    def quantified(self, node: Node, *, wants: bool) -> tuple[str, str]:
+    def quantified(self, asked: Quantified, *, wants: bool) -> tuple[str, str]:
         """exists, forall or a filter: how many elements satisfy the condition."""
-        assert isinstance(node, Filter | Method), "nothing else has a condition for elements"
-        condition = node.condition if isinstance(node, Filter) else (*node.args, None)[0]
-        number = len(_items(self.value(node.base)))
-        subject = measure_words(node.base)
-        if condition is None:
+        number = len(_items(self.value(asked.array)))
+        subject = measure_words(asked.array)
+        if asked.condition is None:
             got = value_words(number)
             return wants_that(f"number of {subject} is {got}", "one at least", wants), got
-        found = len(_items(self.value(Filter(node.base, condition))))
+        found = len(_items(self.value(asked.found)))
         got = f"{found} of {number}"
-        every = isinstance(node, Method) and node.name == "forall"
-        fit = f"with {condition_words(condition)}"
+        fit = f"with {condition_words(asked.condition)}"
         if not number:
-            return wants_that(f"no {subject}", f"{'all' if every else 'one'} {fit}", wants), got
+            want = f"{'all' if asked.every else 'one'} {fit}"
+            return wants_that(f"no {subject}", want, wants), got
         fact = f"of {number:,} {subject}, {f'{found:,}' if found else 'none'} {fit}"
-        want = "all of them" if every else "at least one" if wants else "none"
-        return wants_that(fact, want, wants or not every), got
+        want = "all of them" if asked.every else "at least one" if wants else "none"
+        return wants_that(fact, want, wants or not asked.every), got
 
 
-QUANTIFIERS = frozenset(("exists", "forall", "filter"))
+def _other_side(node: Node) -> Node | None:
+    """What something is compared with, where nobody sees in the rule what that is."""
+    other = node.args[0] if isinstance(node, Method) else getattr(node, "right", None)
+    known = not isinstance(other, WORKED_OUT) or type_of(other) == "time"
+    return None if known else other
+
+
+WORKED_OUT = (Path, Method, Call, Sum, Product, Over)
+
+
+class Quantified(Struct, frozen=True):
+    """every: all elements of the array have to satisfy the condition; else one, or, where there is
+    no condition, be there. found: gives those that do."""
+
+    array: Node
+    condition: Node | None
+    found: Node
+    every: bool
+
+
+def quantified(node: Node) -> Quantified | None:
+    """What exists, forall or a filter asks for; None of any other node."""
+    if isinstance(node, Filter):
+        return Quantified(node.base, node.condition, node, False)
+    if isinstance(node, Method) and node.name in ("exists", "forall", "filter"):
+        condition = (*node.args, None)[0]
+        found = node.base if condition is None else Filter(node.base, condition)
+        body = condition.body if isinstance(condition, Lambda) else condition
+        return Quantified(node.base, body, found, node.name == "forall")
+    if isinstance(node, Binder) and not node.ranges[1:]:
+        (one,) = node.ranges
+        found = Binder("select", node.ranges)
+        return Quantified(one.array, one.condition, found, node.kind == "forall")
+    return None
 
 
 def imported_until(node: Node) -> Node | None:

@@ -23,7 +23,8 @@ from perso_core.pql.nodes import (
 )
 from perso_core.pql.origins import Origin, Scope, origin, walk
 from perso_core.pql.values import walk as walk_value
-from perso_core.pql.words import COUNT_OPS, OPS, event_words, value_words
+from perso_core.pql.values_told import value_words
+from perso_core.pql.words import COUNT_OPS, OPS, event_words
 
 # Of the events of one step so many are told, the latest first; of one event so many values.
 TOLD_EVENTS = 5

@@ -50,7 +50,8 @@ def _why(explanation: Explanation) -> str:
         why = deciding(explanation).says.rstrip(".")
         return f"{why}: {small(_why(because))}"
     why = reason(explanation).removeprefix("Not in: ")
-    return why[0].upper() + why[1:]
+    # Names and parts of the rule keep their letters, as in any sentence.
+    return why[0].upper() + why[1:] if why.split(" ", 1)[0].isalpha() else why
 
 
 def _until(explanation: Explanation) -> Iterator[str]:

@@ -3,49 +3,54 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from perso_core.pql.instants import DAY_MS, FIXED_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Moment, iso
-from perso_core.pql.kinds import type_of
+from perso_core.pql.instants import DAY_MS, FIXED_MS, HOUR_MS, MINUTE_MS, SECOND_MS, iso
+from perso_core.pql.kinds import makes_groups, type_of
 from perso_core.pql.nodes import (
     And,
     Between,
+    Binder,
     Call,
     Chain,
     Compare,
+    Comparison,
     Constant,
     Distance,
     Element,
     Events,
     Filter,
+    Lambda,
+    ListOf,
     Member,
     Method,
+    Negative,
     Node,
     Not,
     Occurs,
     On,
     Or,
+    Over,
+    Param,
     Path,
     Pattern,
+    Product,
+    Range,
+    Root,
     Side,
     Step,
+    Sum,
     Variable,
     Window,
 )
 from perso_core.pql.printer import print_rule
+from perso_core.pql.values_told import listed, value_words
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
-SHOWN_CHARACTERS = 60
-SHOWN_ITEMS = 5
-
-# Texts that would read as something else, or of which nobody would see where they end.
-A_NUMBER = r"[-+]?[\d.,]+%?"
-A_WORD = "yes|no|there|empty|not known"
-OPEN_ENDED = r'\s*|[\s"].*|.*\s|.*([,;:]| and | or ).*'
-UNCLEAR = re.compile(f"{A_NUMBER}|{A_WORD}|{OPEN_ENDED}", re.IGNORECASE | re.DOTALL)
+SHOWN_CODE = 120
 
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_\s]+")
 
@@ -56,6 +61,15 @@ OPS = {
     "<=": "at most ",
     ">": "over ",
     ">=": "at least ",
+}
+# The same with the sides the other way round.
+TURNED: Mapping[Comparison, Comparison] = {
+    "=": "=",
+    "!=": "!=",
+    "<": ">",
+    "<=": ">=",
+    ">": "<",
+    ">=": "<=",
 }
 # Where a number stands alone, and is needed.
 COUNT_OPS = {"=": "exactly ", "<": "less than ", ">": "more than "}
@@ -75,6 +89,10 @@ TESTS = {
 }
 COUNTED = {"count": "number of", "sum": "sum of", "average": "average of"}
 COUNTED |= {"min": "least of", "max": "greatest of"}
+PLAIN = {"head": "the first of", "distinct": "distinct", "keys": "keys of", "values": "values of"}
+RANKED = {"topN": "largest", "bottomN": "smallest"}
+# What fields are of, where it needs no words.
+NAMELESS = (Element, Root, Param, Variable)
 CURRENT = {"currentMonth": "the current month", "currentYear": "the current year"}
 CURRENT |= {"currentDayOfMonth": "the current day of the month"}
 PARTS = {"getMonth": "month of", "getYear": "year of", "getDayOfMonth": "day of the month of"}
@@ -98,7 +116,7 @@ def path_words(segments: Sequence[str]) -> str:
 def measure_words(node: Node) -> str:
     """What is measured, e.g. "loyalty points" or "number of accounts"."""
     segments = _segments(node)
-    if segments:
+    if segments and _is_field(node):
         return path_words(segments)
     if isinstance(node, Method):
         kind = COUNTED.get(node.name) or PARTS.get(node.name)
@@ -107,9 +125,104 @@ def measure_words(node: Node) -> str:
             return f"{kind} {inner}{measure_words(node.base)}"
     if isinstance(node, Call) and node.name in CURRENT:
         return CURRENT[node.name]
-    if isinstance(node, Filter):
-        return f"{measure_words(node.base)} with {condition_words(node.condition)}"
-    return print_rule(node)
+    if type_of(node) == "time" or isinstance(node, Variable):
+        return print_rule(node)
+    made = MADE.get(type(node))
+    return (made(node) if made else "") or code_words(node)
+
+
+def code_words(node: Node) -> str:
+    """A part of the rule as it is written, so much of it that it can be told from others."""
+    text = print_rule(node)
+    return f"“{text if len(text) <= SHOWN_CODE else text[: SHOWN_CODE - 1] + '…'}”"
+
+
+def _of_path(node: Path) -> str:
+    """Of what is no field itself: "price of the first of orders"."""
+    words = path_words(node.segments)
+    return words if isinstance(node.base, NAMELESS) else f"{words} of {measure_words(node.base)}"
+
+
+def _of_method(node: Method) -> str:
+    """What a method makes of its base; "": it is not one that has words."""
+    args = [arg.body if isinstance(arg, Lambda) else arg for arg in node.args]
+    if node.name in RANKED:
+        return _ranked(node, args)
+    if node.name == "head" and isinstance(node.base, Method) and _is_one(node.base):
+        return measure_words(node.base)
+    base = measure_words(node.base)
+    if node.name in PLAIN:
+        return f"{PLAIN[node.name]} {base}"
+    if node.name == "filter":
+        return f"{base} with {condition_words(args[0])}"
+    if node.name == "groupBy":
+        return f"{base} by {measure_words(args[0])}"
+    if node.name == "get":
+        key = operand_words(args[0])
+        if isinstance(node.base, Method) and makes_groups(node.base):
+            grouped = node.base
+            return f"{measure_words(grouped.base)} with {measure_words(grouped.args[0])} {key}"
+        return f"{key} of {base}"
+    if node.name == "intersection":
+        return f"what {base} and {operand_words(args[0])} have in common"
+    if node.name == "map" and isinstance(args[0], Path):
+        return f"{measure_words(args[0])} of {base}"
+    return ""
+
+
+def _is_one(node: Method) -> bool:
+    return node.name in RANKED and node.args[1] == Constant(1)
+
+
+def _ranked(node: Method, args: Sequence[Node]) -> str:
+    number = "one" if _is_one(node) else operand_words(args[1])
+    return f"the {number} of {measure_words(node.base)} with the {RANKED[node.name]} " + (
+        measure_words(args[0])
+    )
+
+
+def _of_select(node: Binder) -> str:
+    return _of_range(node.ranges[0]) if node.kind == "select" and not node.ranges[1:] else ""
+
+
+def _of_over(node: Over) -> str:
+    if node.ranges[1:]:
+        return ""
+    return f"{COUNTED[node.function]} {measure_words(node.measure)} of {_of_range(node.ranges[0])}"
+
+
+def _of_range(one: Range) -> str:
+    condition = f" with {condition_words(one.condition)}" if one.condition is not None else ""
+    return f"{measure_words(one.array)}{condition}"
+
+
+def _worked_out(node: Sum | Product) -> str:
+    """`(points - 50) / 100`, with the fields in words."""
+    parts = node.terms if isinstance(node, Sum) else node.factors
+    words = [
+        f"({operand_words(part)})" if isinstance(part, Sum | Product) else _factor_words(part)
+        for _, part in parts
+    ]
+    rest = zip(parts[1:], words[1:], strict=True)
+    return words[0] + "".join(f" {sign} {word}" for (sign, _), word in rest)
+
+
+def _factor_words(node: Node) -> str:
+    return value_words(node.value) if isinstance(node, Constant) else measure_words(node)
+
+
+# How what a rule makes is told, by the kind of node; "": it has no words.
+MADE: Mapping[type[Node], Callable[[Any], str]] = {
+    Constant: lambda node: operand_words(node),
+    Path: _of_path,
+    Method: _of_method,
+    Filter: lambda node: f"{measure_words(node.base)} with {condition_words(node.condition)}",
+    Binder: _of_select,
+    Over: _of_over,
+    Negative: lambda node: f"-{_factor_words(node.operand)}",
+    Sum: _worked_out,
+    Product: _worked_out,
+}
 
 
 def _segments(node: Node) -> list[str]:
@@ -124,44 +237,13 @@ def _segments(node: Node) -> list[str]:
     return []
 
 
-def value_words(value: Any) -> str:
-    """A value as people write it; "not known" for a missing one."""
-    if value is None:
-        return "not known"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.2f}".rstrip("0").rstrip(".") if abs(value) >= 0.01 else f"{value:g}"
-    if isinstance(value, str):
-        return text_words(value)
-    if isinstance(value, Moment):
-        return iso(value.start)
-    if isinstance(value, list):
-        return listed([value_words(item) for item in value], "and") if value else "empty"
-    return "there"
-
-
-def text_words(text: str) -> str:
-    """The text; in quotes where it would be taken for a number, a list or nothing."""
-    short = " ".join(text.split())
-    short = short if len(short) <= SHOWN_CHARACTERS else f"{short[: SHOWN_CHARACTERS - 1]}…"
-    return f'"{short}"' if UNCLEAR.fullmatch(text) else short
-
-
-def listed(words: Sequence[str], last: str) -> str:
-    """`a, b or c`; of many only the first few."""
-    if len(words) > SHOWN_ITEMS:
-        return f"{', '.join(words[:SHOWN_ITEMS])} {last} {len(words) - SHOWN_ITEMS} more"
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {last} {words[-1]}"
-
-
-def time_words(value: Any) -> str:
-    """As value_words, with whole numbers read as epoch milliseconds."""
-    return iso(value) if type(value) is int else value_words(value)
+def _is_field(node: Node) -> bool:
+    """Whether nothing is worked out on the way to it."""
+    while isinstance(node, Path | Method):
+        if isinstance(node, Method) and node.name != "get":
+            return False
+        node = node.base
+    return isinstance(node, (*NAMELESS, Events))
 
 
 def operand_words(node: Node) -> str:
@@ -171,6 +253,8 @@ def operand_words(node: Node) -> str:
     if isinstance(node, Path):
         # A text that lost its quotes is a field: whoever forgot them sees it here.
         return f"what the field {'.'.join(_segments(node))} holds"
+    if type_of(node) == "time":
+        return anchor_words(node)
     items = getattr(node, "items", None)
     if items is not None:
         return listed([operand_words(item) for item in items], "or") or "nothing"
@@ -180,14 +264,21 @@ def operand_words(node: Node) -> str:
 def wanted(node: Node) -> tuple[str, bool]:
     """What a comparison asks for, and whether it is a number that is "needed"."""
     if isinstance(node, Compare):
-        words = operand_words(node.right)
-        number = isinstance(node.right, Constant) and type(node.right.value) in (int, float)
-        ops = {**OPS, **TIME_OPS} if type_of(node.right) == "time" else OPS
-        return f"{ops[node.op]}{words}", number
+        op, right = node.op, node.right
+        if turned(node):
+            op, right = TURNED[node.op], node.left
+        words = operand_words(right)
+        if isinstance(right, ListOf):
+            words = f"[{', '.join(map(operand_words, right.items))}]"
+        number = isinstance(right, Constant) and type(right.value) in (int, float)
+        ops = {**OPS, **TIME_OPS} if type_of(right) == "time" else OPS
+        return f"{ops[op]}{words}", number
     if isinstance(node, Member):
-        return ("anything but " if node.negated else "") + operand_words(node.right), False
+        wants = node.left if turned(node) else node.right
+        return ("anything but " if node.negated else "") + operand_words(wants), False
     if isinstance(node, Pattern):
-        return f"something like {operand_words(node.right)}", False
+        like = "something like " if node.op == "like" else TESTS["matches"]
+        return f"{like}{operand_words(node.right)}", False
     if isinstance(node, Method):
         texts = [arg for arg in node.args if _is_text(arg)]
         return TESTS[node.name] + listed([operand_words(text) for text in texts], "or"), False
@@ -219,9 +310,12 @@ def condition_words(node: Node) -> str:
         return f"{measure_words(node.left)} {window_words(node.window)}"
     if isinstance(node, Method) and node.name in ("isNull", "isNotNull"):
         return f"{'no' if node.name == 'isNull' else 'a'} {measure_words(node.base)}"
-    if isinstance(node, Method) and node.name == "exists" and node.args:
-        return f"{measure_words(node.base)} with {condition_words(node.args[0])}"
-    return print_rule(node)
+    if isinstance(node, Method) and node.name == "exists":
+        inside = f" with {condition_words(node.args[0])}" if node.args else ""
+        return measure_words(node.base) + inside
+    if isinstance(node, Binder) and node.kind == "exists" and not node.ranges[1:]:
+        return _of_range(node.ranges[0])
+    return measure_words(node) if isinstance(node, Path | Filter) else code_words(node)
 
 
 def _bracketed(node: Node) -> str:
@@ -232,12 +326,20 @@ def _bracketed(node: Node) -> str:
 def compared(node: Node) -> Node | None:
     """What a comparison measures; None for other nodes."""
     if isinstance(node, Compare | Member | Pattern):
-        return node.left
+        return node.right if turned(node) else node.left
     if isinstance(node, Method) and node.name in TESTS:
         return node.base
     if isinstance(node, Call) and node.name == "stringCompare":
         return node.args[1]
     return None
+
+
+def turned(node: Node) -> bool:
+    """Whether what is measured stands on the right: `5 < points`, `"sport" in interests`."""
+    if not isinstance(node, Compare | Member):
+        return False
+    known = isinstance(node.left, Constant) or type_of(node.left) == "time"
+    return known and type_of(node.right) != "time" and not isinstance(node.right, Constant | ListOf)
 
 
 # ---- time -------------------------------------------------------------------

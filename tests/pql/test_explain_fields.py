@@ -32,7 +32,7 @@ from perso_core.pql.explain import explain_rule
         (
             "points > limits.upper",
             {"points": 4, "limits": {"upper": 5}},
-            "Points is 4; the rule wants over what the field limits.upper holds, which is 5.",
+            "Points is 4; the rule wants more than what the field limits.upper holds, which is 5.",
         ),
         (
             'tier in [gold, "tin"]',
@@ -42,7 +42,7 @@ from perso_core.pql.explain import explain_rule
         (
             "tier.equals(gold)",
             {"tier": "gold"},
-            "Tier is gold; the rule wants what the field gold holds.",
+            "Tier is gold; the rule wants what the field gold holds, which is not known.",
         ),
         ('tier = "gold"', {"tier": "tin"}, "Tier is tin; the rule wants gold."),
     ],
