@@ -50,7 +50,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     own_origins: tuple[str, ...] = ()
     drain_timeout_s: int = 10  # how long a stop may wait for what is not yet stored
     # How often one may call; burst: how often at once, after a pause. Per second 0: no limit.
-    visitor_per_s: int = 500
+    visitor_per_s: int = 50
     visitor_burst: int = 5_000
     network_per_s: int = 2_000  # of one client network: /24 of IPv4, /48 of IPv6
     network_burst: int = 10_000

@@ -1,7 +1,8 @@
 """From the journal to the disk: group commit, and who waits for it.
 
 While one commit is under way new entries gather for the next. Runs on the engine's event loop;
-the store does the blocking elsewhere.
+the store does the blocking elsewhere. Visitors who came before go first: of those who come for the
+first time so many may come as somebody cares to send.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from perso_core.engine.engine import Engine
 from perso_core.engine.journal import Entry
@@ -22,6 +24,9 @@ MAX_CONFLICTS = 5
 # Sequences remembered as lost, for a request that asks only after the failure.
 KEPT_LOST = 20_000
 _RESTART_PAUSE_S = 0.1
+# Commits of first visits begin so far apart: a flood of them goes together in few, and whoever else
+# writes seldom finds the disk taken.
+GATHERED_S = 0.02
 
 _log = logging.getLogger("perso.worker")
 
@@ -68,6 +73,7 @@ class Drain:
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._first_visits_from_s = 0.0  # by the loop's clock
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
         # Every sequence up to the first is kept or lost; so are those of the second.
         self._done_through = 0
@@ -130,16 +136,32 @@ class Drain:
 
     async def _run(self) -> None:
         while True:
-            while self._engine.pending(1):
-                await self._round()
+            while pending := self._engine.pending(self._commit_batch):
+                due_in_s = self._first_visits_from_s - self._loop_s()
+                batch = pending if self._closing or due_in_s <= 0 else hurried(pending)
+                if batch:
+                    await self._round(batch)
+                else:
+                    await self._news(due_in_s)
             if self._closing:
                 return
-            await self._work.wait()
-            self._work.clear()
+            await self._news()
 
-    async def _round(self) -> None:
+    async def _news(self, within_s: float | None = None) -> None:
+        """Returns once there may be more to commit, or the time is up."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._work.wait()
+        self._work.clear()
+
+    def _loop_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _round(self, batch: Sequence[Entry]) -> None:
+        if any(entry.first_visit_ms for entry in batch):
+            self._first_visits_from_s = self._loop_s() + GATHERED_S
         try:
-            await self._commit(self._engine.pending(self._commit_batch))
+            await self._commit(batch)
         except StoreUnavailable as error:
             self.failures += 1
             self._on_problem(error)
@@ -168,13 +190,10 @@ class Drain:
         """The batch is kept, but for the keys in conflict."""
         kept = [entry.sequence for entry in batch if entry.key not in conflicts]
         self._engine.kept(kept)
-        # The batch began with the oldest entry, so all before the first that waits are done.
-        waiting = min(
-            (entry.sequence for entry in batch if entry.key in conflicts),
-            default=batch[-1].sequence + 1,
-        )
-        self._done_through = waiting - 1
-        self._done_beyond = {s for s in (*self._done_beyond, *kept) if s >= waiting}
+        done = (self._done_through, *self._done_beyond, *kept)
+        oldest = self._engine.pending(1)
+        self._done_through = oldest[0].sequence - 1 if oldest else max(done)
+        self._done_beyond = {sequence for sequence in done if sequence > self._done_through}
         if self._conflicts:
             for entry in batch:
                 if entry.key not in conflicts:
@@ -190,8 +209,7 @@ class Drain:
         self._engine.abandon()
         self._conflicts.clear()
         self._remember_lost(lost)
-        if lost:
-            self._done_through = max(self._done_through, lost[-1])
+        self._done_through = max((self._done_through, *self._done_beyond, *lost))
         self._done_beyond.clear()
         waiters, self._waiters = self._waiters, {}
         for futures in waiters.values():
@@ -203,6 +221,13 @@ class Drain:
         self._lost.update(dict.fromkeys(sequences))
         for sequence in list(self._lost)[: max(0, len(self._lost) - KEPT_LOST)]:
             del self._lost[sequence]
+
+
+def hurried(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Those of visitors who came before, with all else under their keys: entries of one key keep
+    their order."""
+    keys = {entry.key for entry in entries if not entry.first_visit_ms}
+    return [entry for entry in entries if entry.key in keys]
 
 
 def _lost_entry() -> StoreUnavailable:

@@ -110,11 +110,13 @@ class Stack(Struct):
             )
         )
 
-    def begin_visit(self, key: str = ANNA, *, event_id: str = "e1") -> asyncio.Task[None]:
+    def begin_visit(
+        self, key: str = ANNA, *, event_id: str = "e1", new: bool = False
+    ) -> asyncio.Task[None]:
         """Decide an event and wait until it is durable."""
 
         async def visit() -> None:
-            answer = await self.visit(key, event_id=event_id)
+            answer = await self.visit(key, event_id=event_id, new=new)
             await self.drain.durable(answer.sequence)
 
         return asyncio.create_task(visit())
@@ -127,9 +129,10 @@ class Stack(Struct):
 
 @asynccontextmanager
 async def running(store: Store | None = None, **options: Any) -> AsyncIterator[Stack]:
-    """A stack whose drain runs until the block ends. store None: one in memory."""
+    """A stack whose drain runs until the block ends. store None: one in memory. first_visit_ms: see
+    Engine."""
     store = store or MemoryStore()
-    engine = Engine(snapshot())
+    engine = Engine(snapshot(), first_visit_ms=options.pop("first_visit_ms", 0))
     problems: list[Exception] = []
     load_timeout_ms = options.pop("load_timeout_ms", 2_000)
     hearing = options.pop("hearing", None)

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from perso_core.engine.engine import Interaction
+from perso_core.engine.journal import EventArrived
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.sqlite import open_sqlite
+from perso_core.worker import drain
 from perso_core.worker.drain import MAX_CONFLICTS
-from tests.building import NOON_MS
-from tests.worker.stack import ANNA, BERT, WatchedStore, broken, running, settled
+from tests.building import NOON_MS, event
+from tests.worker.stack import ANNA, BERT, Stack, WatchedStore, broken, running, settled
 
 
 @pytest.fixture
@@ -70,6 +72,79 @@ async def test_no_more_than_commit_batch_entries_are_in_one_commit(store: Watche
 
         assert max(len(batch) for batch in store.batches) <= 4
         assert sum(len(batch) for batch in store.batches) == 10
+
+
+async def test_in_a_flood_of_first_visits_who_came_before_goes_first(store: WatchedStore) -> None:
+    async with running(store, first_visit_ms=1_800_000) as stack:
+        await stack.begin_visit("ECID:0", new=True)
+        crowd = [stack.begin_visit(f"ECID:{n}", new=True) for n in range(1, 10)]
+        await settled()
+        assert len(store.batches) == 1, "first visits so soon after others gather"
+
+        await stack.begin_visit(BERT)
+
+        assert [entry.key for entry in store.batches[1]] == [BERT]
+        assert not any(visit.done() for visit in crowd)
+        await asyncio.gather(*crowd)
+        assert [len(batch) for batch in store.batches] == [1, 1, 9]
+
+
+async def test_what_a_new_visitor_did_goes_in_order_with_what_they_do_next(
+    store: WatchedStore,
+) -> None:
+    async with running(store, first_visit_ms=1_800_000) as stack:
+        await stack.begin_visit("ECID:0", new=True)
+        first = stack.begin_visit(new=True)
+        await settled()
+        again = asyncio.create_task(_returns(stack))
+        await asyncio.gather(first, again)
+
+        assert [entry.event.id for entry in store.batches[1] if entry.event] == ["e1", "e2"]
+        assert await stack.event_ids() == {"e1", "e2"}
+
+
+async def test_closing_waits_for_no_more_first_visits(
+    store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain, "GATHERED_S", 3_600)
+    async with running(store, first_visit_ms=1_800_000) as stack:
+        await stack.begin_visit("ECID:0", new=True)
+        gathering = stack.begin_visit(new=True)
+        await settled()
+        assert len(store.batches) == 1
+    await gathering
+
+    assert [len(batch) for batch in store.batches] == [1, 1]
+
+
+async def _returns(stack: Stack) -> None:
+    """The visitor of `ANNA` comes back, by a cookie that proves the device."""
+    answer = await stack.admission.decide(
+        Interaction(
+            profile_key=ANNA,
+            datastream_id="demo",
+            changes=(EventArrived(event=event(event_id="e2")),),
+            visits=True,
+        )
+    )
+    await stack.drain.durable(answer.sequence)
+
+
+async def test_what_was_kept_before_others_is_known_also_after_these_failed(
+    store: WatchedStore,
+) -> None:
+    async with running(store, first_visit_ms=1_800_000) as stack:
+        await stack.begin_visit("ECID:0", new=True)
+        crowd = stack.begin_visit(new=True)
+        await settled()
+        answer = await stack.visit(BERT)
+        await stack.drain.durable(answer.sequence)
+        store.failing = broken()
+        with pytest.raises(StoreUnavailable):
+            await crowd
+
+        async with asyncio.timeout(5):
+            await stack.drain.durable(answer.sequence)
 
 
 async def test_an_answer_without_a_write_waits_for_nothing(store: WatchedStore) -> None:
