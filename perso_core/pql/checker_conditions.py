@@ -189,7 +189,7 @@ class ConditionChecks(TimeChecks):
             self.fault(
                 self.part_of_text(node.span, error.span),
                 f"The regular expression cannot be used: {error}.",
-                error.fix or "It has to be one of RE2; write \\\\ for one backslash.",
+                error.fix,
             )
 
     def part_of_text(self, span: Span, part: Span | None) -> Span:

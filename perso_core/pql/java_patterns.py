@@ -69,6 +69,9 @@ ESCAPES = {
     "k": BACK,
     "b": (r"\b{...} is a word's edge and signs in braces here", r"Write \\b."),
 }
+# What stands for a place in a text, and not for a character of a class.
+PLACES = {"b": "a word's edge", "B": "no word's edge", "A": "the beginning", "z": "the end"}
+PLACES |= {"Z": "the end", "G": "the end of the last find"}
 # Classes by name, without the brackets around them.
 PROPERTIES = {
     "Lower": "a-z",
@@ -126,6 +129,8 @@ def _misread(pattern: str, known: Callable[[str], bool]) -> Iterator[Misread]:
         told: Told | None = None
         if kind == "property":
             told = None if known(text) else _property(found["name"], text[1], known)
+        elif inside and kind == "escape" and text[1:2] in PLACES:
+            told = _place(text)
         elif kind in TELLING:
             told = TELLING[kind](text)
         if told:
@@ -222,6 +227,12 @@ def _escape(text: str) -> Told | None:
     if letter == "u" and len(text) > 2:
         return f"{text} is not known", rf"Write \\x{{{text[2:]}}}."
     return ESCAPES.get(letter)
+
+
+def _place(text: str) -> Told:
+    what = f"{text} is {PLACES[text[1]]}, and no character of a class"
+    backspace = r"; \\x08 is a backspace" * (text[1] == "b")
+    return what, f"Write it outside of the class{backspace}."
 
 
 def _number(text: str) -> Told | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import re2
 
 from perso_core.pql.java_patterns import misread
+from perso_core.pql.re2_said import told_of
 
 WILDCARDS = frozenset("%_")
 
@@ -68,7 +69,7 @@ def _compiled(pattern: str) -> Any:
     except (re2.error, UnicodeEncodeError) as error:
         cause = error.args[0] if error.args else "not understood"
         text = cause.decode("utf-8", "replace") if isinstance(cause, bytes) else str(cause)
-        raise BadPattern(text) from None
+        raise BadPattern(*told_of(text, pattern)) from None
 
 
 @lru_cache(maxsize=1024)

@@ -168,3 +168,37 @@ def test_signs_of_a_like_pattern_stand_for_themselves() -> None:
     rule = compile_rule('page like "[a&&b]++_\0"')
 
     assert rule.evaluate({"page": "[a&&b]++x\0"}, 0).holds
+
+
+@pytest.mark.parametrize(
+    ("pattern", "marked", "fix"),
+    [
+        (r"[\\b]", r"\\b", r"Write it outside of the class; \\x08 is a backspace."),
+        (r"x[a\\Z]", r"\\Z", "Write it outside of the class."),
+        (r"[^\\B]", r"\\B", "Write it outside of the class."),
+        (r"a\\y", r"\\y", r"Write the sign without a backslash; \\\\ is a backslash itself."),
+        (r"a\\", r"\\", r"Write \\\\ for a backslash itself, or take it out."),
+        (r"(a[)](b", "(", r"Write ) where the group ends, or \\( for the sign."),
+        (r"(a)\\))b", ")", r"Write ( where the group begins, or \\) for the sign."),
+        (r"\\Q(\\E)", ")", r"Write ( where the group begins, or \\) for the sign."),
+        (r"[a", "[", r"Write ] where it ends, or \\[ for the sign; \\] is the sign in a class."),
+        (r"x[z-a]", "z-a", r"Write the lower one first: [a-z]. In a class \\- is the sign."),
+        (r"*a", "*", r"Write before it what may come again; \\* is the sign."),
+        (r"a**", "**", "Write one of them, or (?:...) around the inner one."),
+        (r"a{5000}", "{5000}", "Write the lower number first, and 1000 at most."),
+        (
+            r"(?#x)a",
+            "(?#",
+            r"Known are (...), (?:...), (?<name>...), (?i), (?m) and (?s); \\( is the sign.",
+        ),
+    ],
+)
+def test_what_is_no_pattern_is_marked_where_it_is_none(pattern: str, marked: str, fix: str) -> None:
+    """Of these RE2 alone had spoken, and the whole text was marked."""
+    fault = fault_of(f'a.matches("{pattern}")')
+
+    carets = fault.excerpt.split("\n")[1]
+    at = len(carets) - len(carets.lstrip())
+    assert fault.excerpt[at : len(carets)] == marked
+    assert at >= len('a.matches("')
+    assert fault.fix == fix
