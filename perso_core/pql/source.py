@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import category, east_asian_width
+
 from msgspec import Struct
 
 from perso_core.errors import RuleError, RuleTooLarge
@@ -13,6 +15,9 @@ MAX_NODES = 50_000
 
 # A fault shows this much of its line on either side; rules are often one very long line.
 SHOWN_COLUMNS = 60
+
+# Accents, joiners and what else takes no place of its own, as categories of Unicode.
+UNSEEN = frozenset(("Mn", "Me", "Cf"))
 
 # First and one-past-last offset, in code points.
 Span = tuple[int, int]
@@ -65,6 +70,20 @@ def _excerpt(line: str, column: int, end_column: int) -> str:
     before = "…" if first else ""
     after = "…" if last < len(line) else ""
     shown = "".join(" " if c.isspace() else c for c in line[first:last])
-    carets = min(end_column - column, SHOWN_COLUMNS)
-    indent = len(before) + column - 1 - first
+    at = column - 1 - first
+    end = min(end_column - 1 - first, at + SHOWN_COLUMNS)
+    # The sign after the line's end is marked, too.
+    carets = max(1, _width(shown[at:end]) + max(0, end - max(at, len(shown))))
+    indent = len(before) + _width(shown[:at])
     return f"{before}{shown}{after}\n{' ' * indent}{'^' * carets}"
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if category(character) in UNSEEN:
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1

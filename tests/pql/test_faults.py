@@ -158,3 +158,30 @@ def test_a_second_comparison_in_a_row_is_a_fault() -> None:
 @pytest.mark.parametrize("pattern", ["(", "(?=a)", r"(a)\\1", "a{1001}", "\\\\p{No}{3}("])
 def test_a_pattern_the_engine_does_not_take_is_a_fault(pattern: str) -> None:
     assert type(fault_of(f'a.matches("{pattern}")')) is RuleTypeError
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ('"日本語" = a and b == 2', 20),
+        ('"😀" = a and b == 2', 16),
+        ('"ｆｕｌｌ" = a and b == 2', 22),
+        ('"e\u0301e\u0301" = a and b == 2', 16),
+        ('"a\u200db" = a and b == 2', 16),
+        ("a = 1 and\t\tb == 2", 14),
+    ],
+)
+def test_the_caret_stands_below_its_sign_where_characters_are_wider_or_take_no_place(
+    text: str, before: int
+) -> None:
+    """Columns of a place are code points; those of a terminal are not."""
+    fault = fault_of(text)
+
+    assert fault.column == text.index("==") + 2
+    assert fault.excerpt.split("\n")[1] == " " * before + "^"
+
+
+def test_what_is_marked_is_marked_as_wide_as_it_is() -> None:
+    fault = fault_of('日本語("x") and a = 1')
+
+    assert fault.excerpt.split("\n")[1].strip() == "^" * len('日本語("x")___')
