@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from perso_core.decision.event import Event
+from perso_core.decision.large_integers import large_integer, packed
 
 Paths = frozenset[tuple[str, ...]]
 # For each name its leaf's number, or what is below it.
@@ -20,8 +21,8 @@ _NO_OBJECT = -1
 def whole_event(event: Event) -> bytes | None:
     """All of an event; None where it has values that no packing takes."""
     try:
-        return _encode((event.id, event.timestamp_ms, event.xdm, event.client_timestamp))
-    except (OverflowError, TypeError):
+        return packed((event.id, event.timestamp_ms, event.xdm, event.client_timestamp))
+    except TypeError:
         return None
 
 
@@ -60,8 +61,8 @@ class Projection:
             values[0] = _gather(self._tree, xdm, values)
             kept = values if values[0] != _NO_OBJECT else _trimmed(xdm, self._tree)
         try:
-            return _encode(kept)
-        except (OverflowError, TypeError):
+            return packed(kept)
+        except TypeError:
             return event
 
     def unpacked(self, row: bytes, timestamp_ms: int) -> dict[str, Any]:
@@ -141,5 +142,4 @@ def _trimmed(value: Mapping[str, Any], tree: Tree) -> dict[str, Any]:
 
 NOTHING_KEPT = Projection(frozenset())
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(ext_hook=large_integer).decode

@@ -17,6 +17,7 @@ from msgspec import Struct, structs
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
+from perso_core.decision.large_integers import large_integer, with_large_integers
 from perso_core.decision.membership import Membership
 from perso_core.decision.profile import MARK_BYTES, Moved, Profile
 from perso_core.definitions.document import Definitions
@@ -35,10 +36,6 @@ _SEEDS: Final[Mapping[Kind, int]] = {
     "consent": crc32(bytes([FORMAT, 3])),
     "definitions": crc32(bytes([FORMAT, 4])),
 }
-# MessagePack's integers have 64 bits and JSON's any number: larger ones go as this extension type,
-# two's complement, big-endian.
-_LARGE_INTEGER: Final = 1
-_INTEGERS: Final = range(-(2**63), 2**64)
 
 
 class _ProfileRecord(Struct, frozen=True, array_like=True):
@@ -218,7 +215,7 @@ def _sealed(kind: Kind, fields: object) -> bytes:
     try:
         payload = _encoder.encode(fields)
     except OverflowError:
-        payload = _encoder.encode(_with_large_integers(fields))
+        payload = _encoder.encode(with_large_integers(fields))
     return _FORMAT_BYTE + crc32(payload, _SEEDS[kind]).to_bytes(4, "big") + payload
 
 
@@ -243,35 +240,8 @@ def _unreadable(kind: Kind, record: bytes, why: str) -> UnreadableRecord:
     )
 
 
-def _with_large_integers(value: Any) -> Any:
-    """The value with integers beyond 64 bits as extensions.
-
-    Loops, not comprehensions: one frame for each level, as deep as a decoder has let in.
-    """
-    if isinstance(value, int) and value not in _INTEGERS:
-        size = value.bit_length() // 8 + 1
-        return msgspec.msgpack.Ext(_LARGE_INTEGER, value.to_bytes(size, "big", signed=True))
-    if isinstance(value, Mapping):
-        changed = {}
-        for name, inner in value.items():
-            changed[name] = _with_large_integers(inner)
-        return changed
-    if isinstance(value, (list, tuple)):
-        members = []
-        for inner in value:
-            members.append(_with_large_integers(inner))
-        return members
-    return value
-
-
-def _extension(code: int, content: memoryview) -> Any:
-    if code == _LARGE_INTEGER:
-        return int.from_bytes(content, "big", signed=True)
-    raise ValueError(f"unknown extension {code}")
-
-
 _encoder = msgspec.msgpack.Encoder()
-_profile_decoder = msgspec.msgpack.Decoder(_ProfileRecord, ext_hook=_extension)
-_event_decoder = msgspec.msgpack.Decoder(_EventRecord, ext_hook=_extension)
-_consent_decoder = msgspec.msgpack.Decoder(_ConsentRecord, ext_hook=_extension)
+_profile_decoder = msgspec.msgpack.Decoder(_ProfileRecord, ext_hook=large_integer)
+_event_decoder = msgspec.msgpack.Decoder(_EventRecord, ext_hook=large_integer)
+_consent_decoder = msgspec.msgpack.Decoder(_ConsentRecord, ext_hook=large_integer)
 _definitions_decoder = msgspec.msgpack.Decoder(_DefinitionsRecord)

@@ -177,11 +177,19 @@ def test_the_newest_event_is_whole_and_those_before_it_are_what_rules_read() -> 
     assert kept.whole_at(2) == event(event_id="e2", device={"type": "mobile"}, web={"x": 2})
 
 
-def test_a_number_that_no_packing_takes_stays_as_it_is() -> None:
-    large = reported(1, NOON_MS, {"a": 2**70})
-    profile = Profile(key="ECID:1", events=(large, reported(2, NOON_MS, {})))
+def test_a_number_may_have_any_size() -> None:
+    large = reported(1, NOON_MS, {"a": 2**70, "items": [{"b": -(2**64)}]})
+
+    (kept, _) = KeptEvents.of((large, reported(2, NOON_MS, {}))).packed(WHOLE)
+
+    assert kept.xdm == large.xdm
+
+
+def test_an_event_with_a_value_that_no_packing_takes_stays_as_it_is() -> None:
+    odd = reported(1, NOON_MS, {"a": object()})
+    profile = Profile(key="ECID:1", events=(odd, reported(2, NOON_MS, {})))
 
     kept = packed(profile, WHOLE)
 
-    assert kept.events[0] == large
+    assert kept.events[0] == odd
     assert structs.replace(kept, events=()) == structs.replace(profile, events=())
