@@ -448,8 +448,9 @@ class Engine:
         if not self._permitted(state, datastream_id) or qualified is None:
             return EMPTY
         found = self._looked_up(qualified, datastream_id, now_ms, state.consent)
-        until_ms = min(found.until_ms, self.keeping.until_ms(state, now_ms))
-        hot.answers[datastream_id] = Kept(state, self._snapshot, until_ms, found)
+        if state.complete:  # else whoever asks next has the rules run first
+            until_ms = min(found.until_ms, self.keeping.until_ms(state, now_ms))
+            hot.answers[datastream_id] = Kept(state, self._snapshot, until_ms, found)
         return found
 
     def _looked_up(

@@ -388,6 +388,14 @@ def test_a_datastream_without_edge_segmentation_keeps_the_event_and_runs_no_rule
     assert audiences(later.lookups[0]) == ("basket",)
 
 
+def test_whoever_looks_after_such_an_event_is_told_what_came_of_it() -> None:
+    engine = engine_with()
+    silent = decided(engine, asking(EventArrived(event=event(ADDED), segmentation=False)))
+    engine.committed(silent.sequence)
+
+    assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS)) == ("basket",)
+
+
 def test_a_clock_that_goes_back_takes_nothing_away() -> None:
     engine = engine_with(arrived(event(ADDED)))
 
