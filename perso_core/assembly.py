@@ -358,6 +358,7 @@ def _engine(snapshot: Snapshot, settings: Settings) -> Engine:
     return Engine(
         snapshot,
         hot_profiles=settings.hot_profiles,
+        unparked_profiles=settings.unparked_profiles,
         caps=_caps(settings),
         journal_limit=settings.journal_limit,
         first_visit_ms=settings.first_visit_retention_s * 1_000,

@@ -31,6 +31,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     port: int = 8080  # 0: any free one
     workers: int = 1  # processes that serve the address
     hot_profiles: int = 50_000  # more than journal_limit
+    unparked_profiles: int = 10_000  # of those in memory; the others lie as bytes between visits
     max_events_per_profile: int = 5_000
     max_identities_per_profile: int = 50
     max_record_bytes: int = 102_400  # of a profile's attributes, as JSON
@@ -67,6 +68,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "port": (0, 65_535),
     "workers": (1, 64),
     "hot_profiles": (1, 10_000_000),
+    "unparked_profiles": (1, 10_000_000),
     "max_events_per_profile": (1, 100_000),
     "max_identities_per_profile": (1, 1_000),
     "max_record_bytes": (1_024, 10_485_760),

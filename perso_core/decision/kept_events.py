@@ -18,7 +18,7 @@ from typing import Any, overload
 
 from msgspec import Struct
 
-from perso_core.decision.blocks import SMALL, Block, blocks_of
+from perso_core.decision.blocks import LARGE, SMALL, Block, block_of, blocks_of
 from perso_core.decision.event import Event
 from perso_core.decision.projection import NOTHING_KEPT, Projection, event_of, whole_event
 
@@ -28,6 +28,16 @@ class Newest(Struct, frozen=True, gc=False):
 
     row: bytes
     whole: bytes
+
+
+class ParkedEvents(Struct, frozen=True, gc=False):
+    """A profile's events between visits: see KeptEvents. The last block ends with the newest event
+    whole, where that was there."""
+
+    times: bytes
+    marks: bytes
+    blocks: tuple[Block, ...]
+    gone: int
 
 
 # What is kept of an event; or a whole one: not packed yet, or with values that no packing takes.
@@ -203,6 +213,43 @@ class KeptEvents(Sequence[Event]):
 
     def _none(self, projection: Projection) -> KeptEvents:
         return KeptEvents(projection, b"", b"", (), 0)
+
+    # ---- between visits
+
+    def parked(self) -> ParkedEvents | None:
+        """All in as few blocks as possible; None where one of them is in none."""
+        blocks, rows = [*self._blocks], _first_packed(self._rows)
+        gone = self._gone
+        after = list[bytes]()
+        if len(rows) < len(self._rows):
+            last = self._rows[-1]
+            if len(rows) < len(self._rows) - 1 or not isinstance(last, Newest):
+                return None
+            rows.append(last.row)
+            after.append(last.whole)
+        while blocks and blocks[-1].count + len(rows) <= LARGE:
+            found = blocks.pop().rows()
+            if not blocks:
+                found, gone = found[gone:], 0
+            rows[:0] = found
+        if rows:
+            blocks.append(block_of(rows, after))
+        return ParkedEvents(self._times, self._marks, tuple(blocks), gone)
+
+    @classmethod
+    def woken(cls, parked: ParkedEvents, projection: Projection) -> KeptEvents:
+        """What was parked, its newest event ready for another report. projection: what it had."""
+        blocks, rows = parked.blocks, tuple[Row, ...]()
+        if blocks:
+            last = blocks[-1]
+            every = last.everything()
+            if len(every) > last.count:
+                count = last.count - 1
+                rows = (Newest(every[count], every[count + 1]),)
+                rest = (Block(count, last.compressed),) if count else ()
+                blocks = (*blocks[:-1], *rest)
+        gone = parked.gone if blocks else 0
+        return cls(projection, parked.times, parked.marks, rows, len(rows), blocks, gone)
 
     # ---- inside
 

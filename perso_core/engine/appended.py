@@ -16,12 +16,10 @@ from perso_core.decision.kept_events import KeptEvents
 from perso_core.decision.profile import Profile
 from perso_core.decision.qualification import Qualified, after_events_elsewhere
 from perso_core.definitions.snapshot import Snapshot
-from perso_core.engine.hot_profiles import Appended, Hot, State
+from perso_core.engine.hot_profiles import Hot
+from perso_core.engine.state import MOST_PUT_BY as MOST_PUT_BY
+from perso_core.engine.state import Appended, State
 from perso_core.errors import UnreadableRecord
-
-# Of a visitor who goes on elsewhere so many events are put by; then they are taken over, which
-# makes a hundredth of them.
-MOST_PUT_BY = 4
 
 # What only an event may change of a profile's record. Anything else is read anew.
 _STAYS = ("attributes", "claims", "brought", "moved", "dropped_events", "dropped_claims")

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from msgspec import Struct, structs
 
 from perso_core.decision.caps import Caps
-from perso_core.decision.consent import after_signal, after_statement, refused
+from perso_core.decision.consent import (
+    Consent,
+    after_signal,
+    after_statement,
+    last_said_ms,
+    refused,
+)
 from perso_core.decision.event import Event
 from perso_core.decision.profile import (
     Profile,
@@ -30,6 +36,7 @@ from perso_core.decision.retention import outlives
 from perso_core.decision.union import MOVED_KNOWN_MS
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.hot_profiles import State
+from perso_core.engine.interaction import Seen
 from perso_core.engine.journal import (
     AttributesPatched,
     Change,
@@ -58,7 +65,9 @@ def current(state: State, snapshot: Snapshot, *, now_ms: int) -> State:
     qualified = state.qualified
     if qualified is None:
         return state
-    if state.complete and qualified.profile.snapshot_id != snapshot.id:
+    # A profile that was parked under other rules has no standing with these.
+    stands = qualified.standing is not None and qualified.profile.snapshot_id == snapshot.id
+    if state.complete and not stands:
         renewed = resumed(qualified.profile, snapshot, now_ms=now_ms)
         return structs.replace(state, qualified=renewed)
     if not state.complete:
@@ -68,6 +77,17 @@ def current(state: State, snapshot: Snapshot, *, now_ms: int) -> State:
         )
     brought = advance(qualified, snapshot, now_ms=now_ms)
     return state if brought is qualified else structs.replace(state, qualified=brought)
+
+
+def seen_of(state: State) -> Seen:
+    """How far a caller is told who is answered from this state."""
+    return Seen(state.version, last_said_ms(state.consent))
+
+
+def barred(change: Change, consent: Consent | None) -> bool:
+    """Whether a refusal stands against the change, whatever its datastream. Also once it was
+    decided: another process may have kept the refusal meanwhile."""
+    return refused(consent) and not isinstance(change, (ConsentChosen, Forgotten))
 
 
 def apply(

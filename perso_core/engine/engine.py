@@ -12,7 +12,7 @@ from itertools import islice
 from msgspec import structs
 
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
-from perso_core.decision.consent import Consent, last_said_ms, may_collect, refused
+from perso_core.decision.consent import Consent, may_collect
 from perso_core.decision.lookup import EMPTY, Lookup, Lookups, lookup
 from perso_core.decision.profile import (
     Profile,
@@ -26,7 +26,7 @@ from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import Qualified, resumed
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.appended import forget_appended, put_by, take_over
-from perso_core.engine.apply import Applied, apply, current, entry_of
+from perso_core.engine.apply import Applied, apply, barred, current, entry_of, seen_of
 from perso_core.engine.caps import refuse_too_large
 from perso_core.engine.hot_profiles import Appended, Hot, HotProfiles, Kept, State
 from perso_core.engine.interaction import NOTHING_SEEN as NOTHING_SEEN
@@ -47,13 +47,14 @@ from perso_core.engine.journal import (
     Visited,
 )
 from perso_core.engine.keeping import Keeping
+from perso_core.engine.parking import Parking
 from perso_core.errors import Overloaded, UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation, explain_rule
 
 
 class Engine:
-    """See the module. hot_profiles: profiles in memory. caps: what one profile may hold
-    (Adobe's guardrails). journal_limit: entries that may wait for the store.
+    """See the module. hot_profiles: profiles in memory, about unparked_profiles of them as they are
+    decided on. caps: what one profile may hold. journal_limit: entries that may wait for the store.
     first_visit_ms: how long a device is kept that no later request proved; 0: as any other.
     """
 
@@ -62,6 +63,7 @@ class Engine:
         snapshot: Snapshot,
         *,
         hot_profiles: int = 50_000,
+        unparked_profiles: int = 10_000,
         caps: Caps = DEFAULT_CAPS,
         journal_limit: int = 10_000,
         first_visit_ms: int = 0,
@@ -70,7 +72,7 @@ class Engine:
         self._snapshot = snapshot
         self._projection = Projection(snapshot.event_paths)
         self._lookups = Lookups(snapshot)
-        self._hot = HotProfiles(hot_profiles)
+        self._hot = HotProfiles(hot_profiles, unparked_profiles, Parking(snapshot))
         self._by_key = self._hot.by_key
         self._caps = caps
         self._journal_limit = journal_limit
@@ -87,6 +89,8 @@ class Engine:
     def swap(self, snapshot: Snapshot) -> None:
         """Put new definitions in force. Each profile is evaluated again when next asked for, and
         loaded again where they read what is not at hand of its events."""
+        if snapshot.rules is not self._snapshot.rules:
+            self._hot.parking = Parking(snapshot)
         self._snapshot = snapshot
         self._lookups = Lookups(snapshot)
         projection = Projection(snapshot.event_paths)
@@ -96,6 +100,11 @@ class Engine:
 
     def __len__(self) -> int:
         """Profiles in memory."""
+        return len(self._hot)
+
+    @property
+    def unparked(self) -> int:
+        """How many of them are not parked."""
         return len(self._by_key)
 
     # ---- asking ---------------------------------------------------------------
@@ -106,7 +115,7 @@ class Engine:
         A hit is two dict reads and four comparisons. Consent is in the state, so an answer kept
         for this very state has been through it. Raises UnknownDatastream.
         """
-        hot = self._by_key.get(key)
+        hot = self._by_key.get(key) or self._hot.woken(key)
         if hot is None:
             return NeedProfile(key)
         kept = hot.answers.get(datastream_id)
@@ -126,14 +135,14 @@ class Engine:
         """Apply the changes and answer. Raises UnknownDatastream, and, with nothing applied,
         Overloaded and RecordTooLarge."""
         key = interaction.profile_key
-        hot = self._by_key.get(key)
+        hot = self._by_key.get(key) or self._hot.woken(key)
         if hot is None:
             if not interaction.new:
                 return NeedProfile(key)
-            hot = self._hot[key] = Hot(key, self.keeping.begun(now_ms))
+            hot = self._hot.add(key, self.keeping.begun(now_ms))
         if hot.appended is not None and not self._caught_up(hot):
             return NeedProfile(key)
-        if interaction.seen is not NOTHING_SEEN and interaction.seen.beyond(_seen(hot.committed)):
+        if interaction.seen is not NOTHING_SEEN and interaction.seen.beyond(seen_of(hot.committed)):
             return NeedProfile(key, behind=True)
         lacking = self._lacking(hot, interaction.changes)
         if lacking is not None:
@@ -160,7 +169,7 @@ class Engine:
         audience = self._snapshot.audience_by_id.get(audience_id)
         if audience is None:
             raise UnknownAudience(f"{audience_id!r}.", fix="Use the id of a defined audience.")
-        hot = self._by_key.get(key)
+        hot = self.held(key)
         if hot is None or not self._caught_up(hot) or self._lacking(hot):
             return None
         hot.committed = self._brought(hot.committed, now_ms)
@@ -176,7 +185,7 @@ class Engine:
 
     def profile(self, key: str, *, now_ms: int) -> Profile | NeedProfile | None:
         """The committed profile as of now; None: nothing is kept under this key."""
-        hot = self._by_key.get(key)
+        hot = self.held(key)
         if hot is None or not self._caught_up(hot):
             return NeedProfile(key)
         lacking = self._lacking(hot)
@@ -192,25 +201,25 @@ class Engine:
 
     def held(self, key: str) -> Hot | None:
         """The profile as it is in memory, to be read alone; None: it is not there."""
-        return self._by_key.get(key)
+        return self._by_key.get(key) or self._hot.woken(key)
 
     def holds(self, key: str) -> bool:
         """Whether the profile is in memory. For any thread."""
-        return key in self._by_key
+        return key in self._hot
 
     def keys(self) -> frozenset[str]:
         """Of the profiles in memory."""
-        return frozenset(self._by_key)
+        return self._hot.keys()
 
     def hot(self, keys: Iterable[str]) -> frozenset[str]:
         """Those of them that are in memory."""
-        return frozenset(key for key in keys if key in self._by_key)
+        return self._hot.among(keys)
 
     def seen(self, key: str) -> Seen:
         """How far the profile is committed, as far as is known here; nothing for one not in
         memory."""
-        hot = self._by_key.get(key)
-        return _seen(hot.committed) if hot is not None else NOTHING_SEEN
+        hot = self.held(key)
+        return seen_of(hot.committed) if hot is not None else NOTHING_SEEN
 
     # ---- profiles in and out ----------------------------------------------------
 
@@ -226,9 +235,9 @@ class Engine:
     ) -> None:
         """Take in what the store holds under a key. What is hot already stays: another request
         may have admitted it meanwhile, and written since."""
-        if key not in self._by_key:
+        if key not in self._hot:
             state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
-            self._hot[key] = Hot(key, self._packed(state))
+            self._hot.add(key, self._packed(state))
 
     def renew(
         self,
@@ -245,7 +254,7 @@ class Engine:
         """Another process wrote this profile: take it, and decide again, on top of it, what of
         ours waits for its commit; nothing that was decided before the profile was erased. A
         profile that is not hot stays so. whole: its events stay whole for the next decision."""
-        hot = self._by_key.get(key)
+        hot = self.held(key)
         if hot is None:
             return
         hot.answers.clear()
@@ -258,7 +267,7 @@ class Engine:
             before = self._brought(hot.latest, entry.now_ms)
             # An erasure that is yet to come was dated by a clock that has stepped back since.
             erased = entry.now_ms < erased_ms <= now_ms
-            if _barred(entry.change, before.consent) or erased:
+            if barred(entry.change, before.consent) or erased:
                 applied = Applied(before)
             else:
                 applied = self._apply(key, before, entry.change, entry.now_ms)
@@ -275,7 +284,9 @@ class Engine:
     def appended(self, key: str, news: Appended) -> None:
         """Other processes added events to this profile: whoever asks for it next sees them. What
         cannot be taken over by itself has the profile loaded again then."""
-        hot = self._by_key.get(key)
+        if self._hot.put_by(key, news):
+            return
+        hot = self.held(key)
         if hot is not None and put_by(hot, news) and self._caught_up(hot):
             self._pack(hot)
 
@@ -313,6 +324,7 @@ class Engine:
     def _changed(self, hot: Hot, interaction: Interaction, now_ms: int) -> Answer:
         datastream_id = interaction.datastream_id
         lookups: list[Lookup] = []
+        hot.used = True
         state = self._brought(hot.latest, now_ms)
         due = self.keeping.due(state, now_ms, visits=interaction.visits)
         if due is not None:
@@ -364,7 +376,7 @@ class Engine:
         """Whether the profile has what others added to it. False: it has to be loaded again."""
         if hot.appended is None or take_over(hot, self._snapshot, max_events=self._caps.events):
             return True
-        del self._hot[hot.key]
+        self._hot.drop(hot.key)
         return False
 
     def _lacking(self, hot: Hot, changes: Sequence[Change] = ()) -> NeedProfile | None:
@@ -376,7 +388,7 @@ class Engine:
         if not knows_for(profile, self._projection):
             if hot.pending:
                 return NeedProfile(hot.key, behind=True)
-            del self._hot[hot.key]
+            self._hot.drop(hot.key)
             return NeedProfile(hot.key)
         for change in changes:
             if isinstance(change, EventArrived) and lacks_whole(profile, change.event.id):
@@ -420,7 +432,7 @@ class Engine:
     def _may_apply(self, change: Change, state: State, datastream_id: str) -> bool:
         if isinstance(change, (ConsentChosen, Forgotten)):
             return True
-        return not _barred(change, state.consent) and self._permitted(state, datastream_id)
+        return not barred(change, state.consent) and self._permitted(state, datastream_id)
 
     def _permitted(self, state: State, datastream_id: str) -> bool:
         if datastream_id == OPERATOR:
@@ -486,13 +498,3 @@ class Engine:
             known=state.qualified is not None,
             datastreams=state.qualified.profile.datastreams if state.qualified else (),
         )
-
-
-def _seen(state: State) -> Seen:
-    return Seen(state.version, last_said_ms(state.consent))
-
-
-def _barred(change: Change, consent: Consent | None) -> bool:
-    """Whether a refusal stands against the change, whatever its datastream. Also once it was
-    decided: another process may have kept the refusal meanwhile."""
-    return refused(consent) and not isinstance(change, (ConsentChosen, Forgotten))

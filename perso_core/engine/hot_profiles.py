@@ -1,38 +1,18 @@
-"""The profiles kept in memory, bounded, oldest use out first."""
+"""The profiles kept in memory, bounded: those in use as they are decided on, the others parked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Iterable
 
-from cachetools import LRUCache
 from msgspec import Struct, structs
 
-from perso_core.decision.consent import Consent
-from perso_core.decision.event import Event
 from perso_core.decision.lookup import Lookup
-from perso_core.decision.profile import Profile
-from perso_core.decision.qualification import Qualified
 from perso_core.definitions.snapshot import Snapshot
-
-
-class State(Struct, frozen=True):
-    """One profile key at one moment. qualified None: nothing is kept of this visitor.
-
-    complete: every audience was run after the last event; False after an event of a datastream
-    without edge segmentation. linked_to: the key of the profile that this identity is part of; "":
-    of none. first_visit_ms: when it began by a request that no cookie proved, where none has since;
-    0: one has, or proved it at once.
-    """
-
-    qualified: Qualified | None = None
-    consent: Consent | None = None
-    complete: bool = True
-    linked_to: str = ""
-    first_visit_ms: int = 0
-
-    @property
-    def version(self) -> int:
-        return self.qualified.profile.version if self.qualified else 0
+from perso_core.engine.parking import Parked, Parking
+from perso_core.engine.state import MOST_PUT_BY
+from perso_core.engine.state import Appended as Appended
+from perso_core.engine.state import State as State
 
 
 class Kept(Struct):
@@ -42,20 +22,6 @@ class Kept(Struct):
     snapshot: Snapshot
     until_ms: int
     lookup: Lookup
-
-
-class Appended(Struct, frozen=True):
-    """Events that other processes added to a profile, as they are stored. version: of the profile
-    then. profile, events: unpack it but for its events, with its first_visit_ms, and each event, in
-    order of arrival. They raise UnreadableRecord. Some of the events may be known already."""
-
-    version: int
-    profile: Callable[[], tuple[Profile, int]]
-    events: tuple[Callable[[], Event], ...]
-
-    def then(self, later: Appended) -> Appended:
-        """With what was added after that."""
-        return structs.replace(later, events=self.events + later.events)
 
 
 class Hot:
@@ -86,33 +52,98 @@ class Hot:
         self.appended: Appended | None = None
 
 
-class HotProfiles(LRUCache[str, Hot]):
-    """At most `maxsize` profiles. Never evicts one with uncommitted entries: those are fewer
-    than the bound, as the journal is (Engine checks it). A read only marks `used`, which spares
-    the profile once: reordering on every read would cost more than the read.
+# So many profiles are looked at for each one that comes: at most so many are parked at once.
+LOOKS = 4
+
+
+class HotProfiles:
+    """At most `most` profiles, of which about `unparked` are as they are decided on; the others,
+    which nobody asked for the longest, lie parked until somebody does. parking: under the rules in
+    force. Never parks nor evicts one with uncommitted entries: those are fewer than the bound, as
+    the journal is (Engine checks it). A read only marks `used`, which spares the profile once:
+    reordering on every read would cost more than the read.
     """
 
-    def __init__(self, maxsize: int) -> None:
-        super().__init__(maxsize)
-        # A plain dict beside the ordered one: a lookup is one dict read.
-        self.by_key: dict[str, Hot] = {}
+    def __init__(self, most: int, unparked: int, parking: Parking) -> None:
+        self.parking = parking
+        self._most = most
+        self._unparked = unparked
+        # Those that are not parked; whoever has not been looked at for the longest is first.
+        self.by_key: OrderedDict[str, Hot] = OrderedDict()
+        # Who was parked first is first.
+        self._parked: OrderedDict[str, Parked] = OrderedDict()
 
-    def __setitem__(self, key: str, hot: Hot) -> None:
-        super().__setitem__(key, hot)
-        self.by_key[key] = hot
+    def __len__(self) -> int:
+        return len(self.by_key) + len(self._parked)
 
-    def __delitem__(self, key: str) -> None:
-        super().__delitem__(key)
-        self.by_key.pop(key, None)
+    def __contains__(self, key: str) -> bool:
+        """For any thread: one that is woken or parked meanwhile is here all the time."""
+        return key in self.by_key or key in self._parked or key in self.by_key
 
-    def popitem(self) -> tuple[str, Hot]:
-        spared: list[tuple[str, Hot]] = []
+    def keys(self) -> frozenset[str]:
+        return frozenset((*self.by_key, *self._parked))
+
+    def among(self, keys: Iterable[str]) -> frozenset[str]:
+        """Those of them that are here."""
+        return frozenset(key for key in keys if key in self)
+
+    def add(self, key: str, state: State) -> Hot:
+        """Of a profile that is not here yet. Others are parked for it, or go."""
+        while len(self) >= self._most:
+            self._evict()
+        hot = self.by_key[key] = Hot(key, state)
+        self._park()
+        return hot
+
+    def woken(self, key: str) -> Hot | None:
+        """The parked profile of this key, parked no more; None: there is none."""
+        parked = self._parked.get(key)
+        if parked is None:
+            return None
+        hot = self.by_key[key] = Hot(key, self.parking.woken(key, parked))
+        hot.appended = parked.appended
+        del self._parked[key]
+        self._park()
+        return hot
+
+    def put_by(self, key: str, news: Appended) -> bool:
+        """Whether the profile is parked, and stays so with what others added to it."""
+        parked = self._parked.get(key)
+        if parked is None:
+            return False
+        appended = news if parked.appended is None else parked.appended.then(news)
+        if len(appended.events) > MOST_PUT_BY:
+            return False
+        self._parked[key] = structs.replace(parked, appended=appended)
+        return True
+
+    def drop(self, key: str) -> None:
+        del self.by_key[key]
+
+    def _park(self) -> None:
+        """Looks at those that were not looked at for the longest, never at the last one."""
+        for _ in range(min(LOOKS, len(self.by_key) - 1)):
+            if len(self.by_key) <= self._unparked:
+                return
+            key, hot = next(iter(self.by_key.items()))
+            if hot.pending or hot.used:
+                hot.used = False
+                self.by_key.move_to_end(key)
+                continue
+            parked = self.parking.parked(hot.committed, hot.appended)
+            # Where it has values that no packing takes, its next request loads it.
+            if parked is not None:
+                self._parked[key] = parked
+            del self.by_key[key]
+
+    def _evict(self) -> None:
+        if self._parked:
+            self._parked.popitem(last=False)
+            return
         while True:
-            key, hot = super().popitem()
+            key, hot = next(iter(self.by_key.items()))
             if not hot.pending and not hot.used:
-                break
+                del self.by_key[key]
+                return
             hot.used = False
-            spared.append((key, hot))
-        for spared_key, spared_hot in spared:
-            self[spared_key] = spared_hot
-        return key, hot
+            self.by_key.move_to_end(key)

@@ -10,9 +10,7 @@ from perso_core.rules.alone import Alone
 from perso_core.rules.judging import Over, judged_alone, judgement_of
 from perso_core.rules.layered import changed, layered
 from perso_core.rules.program import JUDGED, SILENT, Look, Parts, Series
-from perso_core.rules.standing import Judged, Order, Standing, happened
-
-NOT_JUDGED = Judged()
+from perso_core.rules.standing import NOT_JUDGED, Judged, Order, Standing, happened
 
 # Replaced entries of an order are put up with up to so many, and a quarter of the order.
 MANY_STALE = 16

@@ -34,7 +34,12 @@ def changed(before: Layered[T], changes: dict[int, T]) -> Layered[T]:
     below, above = before.below, {**before.above, **changes}
     if len(above) <= LEAST or len(above) * PART <= len(below):
         return Layered(below, above)
-    whole = list(below)
-    for place, entry in above.items():
+    return layered(everything(Layered(below, above)))
+
+
+def everything(one: Layered[T]) -> list[T]:
+    """Every entry as it is now."""
+    whole = list(one.below)
+    for place, entry in one.above.items():
         whole[place] = entry
-    return Layered(tuple(whole), {})
+    return whole

@@ -16,6 +16,8 @@ from perso_core.rules.conditions import Among, Begins, Computed, Condition, Limi
 
 # Values remembered for one path; then it starts afresh. A page's address has no end of values.
 MAX_REMEMBERED = 4_096
+# What events satisfied is kept for so many kinds of them. Those who come first are the usual ones.
+MAX_COMMON = 4_096
 # Longer texts are looked at each time: remembering them would keep them alive.
 MAX_TEXT = 300
 
@@ -70,7 +72,9 @@ class Matcher:
             at_path.ready()
         self._type = self._paths.pop(TYPE, _AtPath(TYPE))
         self._plans: dict[Any, _Plan] = {}
-        self._matched: dict[int, int] = {}
+        # Bits that events satisfied, and the place of each: first come, first kept.
+        self.common: list[int] = []
+        self.number_of: dict[int, int] = {}
 
     def _add(self, bit: int, condition: Condition) -> None:
         self._all |= 1 << bit
@@ -119,9 +123,13 @@ class Matcher:
                 found |= self._whose[number]
         # Every visitor's log holds what each event satisfied: one and the same number where it is
         # equal.
-        if len(self._matched) >= MAX_REMEMBERED:
-            self._matched.clear()
-        return self._matched.setdefault(found, found)
+        place = self.number_of.get(found)
+        if place is not None:
+            return self.common[place]
+        if len(self.common) < MAX_COMMON:
+            self.number_of[found] = len(self.common)
+            self.common.append(found)
+        return found
 
     def _plan(self, kind: Any) -> _Plan:
         open_bits = self._all & ~self._type.computed(kind)

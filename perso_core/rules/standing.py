@@ -6,7 +6,7 @@ A bit stands for a rule by its position in the set.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from struct import Struct as Layout
 from typing import NamedTuple
 
@@ -57,11 +57,19 @@ def logged(log: Log | None, at_ms: int, matched: int) -> Log:
 def log_of(events: Iterable[tuple[int, int]]) -> Log | None:
     """events: (time, matched), oldest first."""
     known = [*events]
+    times = array("q", [at_ms for at_ms, _ in known])
+    return log_from(times.tobytes(), [matched for _, matched in known])
+
+
+def log_from(times: bytes, matched: Sequence[int]) -> Log | None:
+    """times: of the events, oldest first, eight bytes each; what each of them satisfies."""
     log: Log | None = None
-    for at in range(0, len(known), CHUNK):
-        times, matched = zip(*known[at : at + CHUNK], strict=True)
-        length = at + len(times)
-        log = Log(times[-1], length, array("q", times).tobytes(), matched, log)
+    for at in range(0, len(matched), CHUNK):
+        some = tuple(matched[at : at + CHUNK])
+        length = at + len(some)
+        last = length * _TIME.size
+        (at_ms,) = _TIME.unpack_from(times, last - _TIME.size)
+        log = Log(at_ms, length, times[at * _TIME.size : last], some, log)
     return log
 
 
@@ -109,7 +117,7 @@ class Ends(Struct, frozen=True, gc=False):
 NOTHING_ENDS = Ends()
 
 
-class Judged(Struct, frozen=True, gc=False):
+class Judged(Struct, frozen=True, gc=False, array_like=True):
     """How one rule stood when it was last judged: a rule of several literals or with a part that
     time alone changes, or one that is run.
 
@@ -126,6 +134,8 @@ class Judged(Struct, frozen=True, gc=False):
     standing: int = 0
     until_ms: int = FOREVER_MS
 
+
+NOT_JUDGED = Judged()
 
 # When rules are to be looked at again: (instant, position), ascending.
 Order = tuple[tuple[int, int], ...]

@@ -38,11 +38,13 @@ WINDOW_MS = 5 * HOUR_MS
 
 
 @contextmanager
-def two(in_force: Snapshot, data_dir: Path) -> Iterator[tuple[Process, Process]]:
+def two(
+    in_force: Snapshot, data_dir: Path, *, unparked: int = 10_000
+) -> Iterator[tuple[Process, Process]]:
     path = data_dir / "perso.sqlite"
     path.touch(mode=0o600)
-    ours = Process(path, in_force, origin=1)
-    theirs = Process(path, in_force, origin=2)
+    ours = Process(path, in_force, origin=1, unparked=unparked)
+    theirs = Process(path, in_force, origin=2, unparked=unparked)
     yield ours, theirs
     ours.close()
     theirs.close()
@@ -106,6 +108,27 @@ def as_read_anew(process: Process, in_force: Snapshot, *, now_ms: int) -> bool:
 
 
 # ---- what costs no reading of the whole -----------------------------------------------
+
+
+def test_an_event_that_another_process_added_to_who_is_parked_is_seen_at_the_next_request(
+    tmp_path: Path,
+) -> None:
+    with two(snapshot(), tmp_path, unparked=1) as (ours, theirs):
+        theirs.decide(ANNA, viewed("first"), now_ms=NOON_MS)
+        for one in (ours, theirs):
+            one.hear(now_ms=NOON_MS)
+            one.decide(ANNA, now_ms=NOON_MS)
+        ours.serve_others(now_ms=NOON_MS)
+        loads, unparked = ours.loads, ours.engine.unparked
+        theirs.decide(ANNA, viewed("second"), now_ms=NOON_MS + 1)
+        theirs.decide(ANNA, viewed("third"), now_ms=NOON_MS + 2)
+
+        ours.hear(now_ms=NOON_MS + 2)
+
+        assert (ours.loads, ours.engine.unparked) == (loads, unparked), "it stays parked"
+        ours.decide(ANNA, now_ms=NOON_MS + 2)
+        assert ours.loads == loads
+        assert as_read_anew(ours, snapshot(), now_ms=NOON_MS + 2)
 
 
 def test_an_event_that_another_process_added_is_seen_and_nothing_is_read_again(
@@ -270,17 +293,20 @@ def test_a_reading_that_began_before_hides_nothing_that_was_added_since(
 @settings(max_examples=STORIES, deadline=None)
 @given(stories.randoms)
 def test_what_is_taken_over_equals_what_is_read_anew(chance: Random) -> None:
-    """Events in and out of order, second reports, claims, attributes, consent, erasure, time."""
+    """Events in and out of order, second reports, claims, attributes, consent, erasure, time, and
+    others who come, so that she is parked."""
     in_force = compile_snapshot(definitions(_rules(chance)), event_window_ms=WINDOW_MS)
     now_ms = stories.START_MS
     sent: list[Event] = []
     with (
         tempfile.TemporaryDirectory() as data_dir,
-        two(in_force, Path(data_dir)) as processes,
+        two(in_force, Path(data_dir), unparked=1) as processes,
     ):
         for _ in range(STEPS):
             now_ms += chance.choice((0, 1, 20, 60_000, HOUR_MS // 2, HOUR_MS, 3 * HOUR_MS))
             process = chance.choice(processes)
+            if chance.random() < 0.4:
+                process.serve_others(now_ms=now_ms)
             if chance.random() < 0.7:
                 process.hear(now_ms=now_ms)
             changes = [_change(chance, now_ms, sent) for _ in range(chance.choice((0, 1, 1, 1, 2)))]

@@ -16,10 +16,13 @@ ROOM = 1_000
 
 
 class Process:
-    """origin: a number of its own. loads: how often a profile was read as a whole."""
+    """origin: a number of its own. unparked: how many profiles lie ready. loads: how often a
+    profile was read as a whole."""
 
-    def __init__(self, path: Path, snapshot: Snapshot, *, origin: int) -> None:
-        self.engine = Engine(snapshot)
+    def __init__(
+        self, path: Path, snapshot: Snapshot, *, origin: int, unparked: int = 10_000
+    ) -> None:
+        self.engine = Engine(snapshot, unparked_profiles=unparked)
         self._writer = Writer(path, origin=origin, max_events=ROOM)
         self._reader = Reader(path, origin=origin, max_events=ROOM)
         self.loads = 0
@@ -56,6 +59,13 @@ class Process:
         for key, appended in news.appended.items():
             self.engine.appended(key, appended)
         return news
+
+    def serve_others(self, *, now_ms: int) -> None:
+        """So many that those who came before are parked where one profile lies ready."""
+        for number in (1, 2, 3) * 2:
+            key = f"ECID:{number}"
+            self.engine.admit(key, None, None, now_ms=now_ms)
+            self.engine.lookup(key, "demo", now_ms=now_ms)
 
     def load(self, key: str) -> Stored:
         self.loads += 1
