@@ -408,6 +408,7 @@ async def open_perso(
         compiled = compiled_file(settings)
         version, snapshot = await _stored_snapshot(store, window_ms, compiled)
         engine = _engine(snapshot, settings)
+        engine.following.follow(store.epoch)
         batch = settings.commit_batch
         told = announce or settings.workers > 1
         drain = Drain(engine, store, clock_ms=clock_ms, commit_batch=batch, announce=told)

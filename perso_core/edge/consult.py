@@ -13,7 +13,7 @@ from perso_core.edge.problem import EdgeError
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import Unread, failures, finished, on_disk
 from perso_core.edge.version_token import seen_in
-from perso_core.engine.engine import Answer, Interaction, Seen
+from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.journal import Change, ConsentChosen, EventArrived, PrivacySignalled
 from perso_core.errors import Overloaded, StoreUnavailable
 
@@ -125,8 +125,7 @@ async def _kept(
     seen = seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys)
     if caller.person == profile_key:
         # Whoever has seen what the device did, sees it in the person's profile from now on.
-        left = services.graph.version_to_see(profile_key, left=device.profile_key)
-        seen = Seen(max(seen.version, left), seen.consent_ms)
+        seen = seen.joined(services.graph.to_see(profile_key, left=device.profile_key))
     answer = await _decided(
         caller,
         Interaction(

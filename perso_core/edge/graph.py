@@ -7,7 +7,7 @@ from typing import Protocol
 
 from perso_core.decision.consent import Consent, may_collect
 from perso_core.definitions.datastream import Datastream
-from perso_core.engine.engine import Answer, Interaction
+from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction, Seen
 from perso_core.engine.journal import Change
 
 
@@ -23,8 +23,8 @@ class Graph(Protocol):
         """Whether the profile, which was just asked for, has something to be moved."""
         ...
 
-    def version_to_see(self, key: str, *, left: str) -> int:
-        """The version from which on a profile has what was moved into it from `left`."""
+    def to_see(self, key: str, *, left: str) -> Seen:
+        """How far a profile has to be told to have what was moved into it from `left`."""
         ...
 
     async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> None:
@@ -80,8 +80,8 @@ class Apart:
     def holds_something(self, key: str) -> bool:
         return False
 
-    def version_to_see(self, key: str, *, left: str) -> int:
-        return 0
+    def to_see(self, key: str, *, left: str) -> Seen:
+        return NOTHING_SEEN
 
     async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> None:
         pass

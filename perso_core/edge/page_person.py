@@ -71,8 +71,7 @@ async def shown_to(
         both = (*says, *changes)
         await moved_in(datastream, device.profile_key, person, both, of_device, services)
         # Whoever has seen what the device did, sees it in the customer's profile from now on.
-        left = services.graph.version_to_see(person, left=device.profile_key)
-        seen = Seen(max(seen.version, left), seen.consent_ms)
+        seen = seen.joined(services.graph.to_see(person, left=device.profile_key))
     return Shown(profile_key=person, device_key=device.profile_key, seen=seen, says=says)
 
 

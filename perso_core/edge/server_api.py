@@ -212,8 +212,7 @@ def _seen_of(call: Call, person: Person, services: EdgeServices) -> Seen:
     seen = seen_in(person.tokens, person.profile_key, org=call.org, keys=services.keys)
     if person.device_key is None:
         return seen
-    left = services.graph.version_to_see(person.profile_key, left=person.device_key)
-    return Seen(max(seen.version, left), seen.consent_ms)
+    return seen.joined(services.graph.to_see(person.profile_key, left=person.device_key))
 
 
 # ---- answering ---------------------------------------------------------------

@@ -2,7 +2,10 @@
 
 Whoever presents it gets no older answer (DESIGN.md, P2 and P3). A cookie of the SDK's carries it,
 or two of them. Each is, in base64url: kid (1 byte), version (8), the instant at which consent was
-last said (6, epoch ms), MAC (12).
+last said (6, epoch ms), the epoch of the store that has that version (6), MAC (12).
+
+One of another epoch, or of before tokens had one, is compared with nothing: it has the store asked
+once, and is replaced by one of this epoch.
 """
 
 from __future__ import annotations
@@ -21,10 +24,13 @@ from perso_core.visitor import SetCookie
 MAX_AGE_S = 1_800
 # More values than a browser sends are not looked at.
 MAX_VALUES = 4
-_PURPOSE = b"perso version 1"
 _MAC_BYTES = 12
-_BYTES = 1 + 8 + 6 + _MAC_BYTES
-_CHARS = _BYTES // 3 * 4
+_BYTES = 1 + 8 + 6 + 6 + _MAC_BYTES
+# Those of before tokens had an epoch. Browsers have forgotten them MAX_AGE_S after the last process
+# that sets them has ended.
+_EARLIER_BYTES = 1 + 8 + 6 + _MAC_BYTES
+_PURPOSES = {_BYTES: b"perso version 2", _EARLIER_BYTES: b"perso version 1"}
+_CHARS = tuple(size // 3 * 4 for size in _PURPOSES)
 # So many tokens in one cookie: of the device and of the person. A dot is in none of them.
 KEPT = 2
 KEPT_READ = 256
@@ -39,13 +45,13 @@ def presented(received: Mapping[str, tuple[str, ...]], org: str) -> tuple[str, .
 
 
 def seen_in(tokens: Sequence[str], profile_key: str, *, org: str, keys: CookieKeys) -> Seen:
-    """What the tokens say has been seen of this profile; of several, the newest. One of another
+    """What the tokens say has been seen of this profile, all of them together. One of another
     profile, or with a wrong MAC, says nothing."""
     found = NOTHING_SEEN
     for token in tokens:
         seen = _seen(token, profile_key, org, keys)
-        if seen is not None and seen.beyond(found):
-            found = seen
+        if seen is not None:
+            found = found.joined(seen)
     return found
 
 
@@ -54,7 +60,7 @@ def of_another(
 ) -> bool:
     """Whether some token is of none of these profiles."""
     return any(
-        len(one) == _CHARS and all(_seen(one, key, org, keys) is None for key in profile_keys)
+        len(one) in _CHARS and all(_seen(one, key, org, keys) is None for key in profile_keys)
         for one in tokens
     )
 
@@ -71,10 +77,11 @@ def token_cookies(
     """The cookie to be set once a profile is committed so far, beside the token of another profile
     that the browser has: a device and the person who holds it. (): it says so already. tokens:
     those that the browser sent. beside: the key of the other one; None: whose it was last."""
-    if seen_in(tokens, profile_key, org=org, keys=keys) == now:
+    held = seen_in(tokens, profile_key, org=org, keys=keys)
+    if held == now or (held is NOTHING_SEEN and not (now.version or now.consent_ms)):
         return ()
     others = [
-        one for one in tokens if len(one) == _CHARS and _seen(one, profile_key, org, keys) is None
+        one for one in tokens if len(one) in _CHARS and _seen(one, profile_key, org, keys) is None
     ]
     if beside is not None:
         others = [one for one in others if _seen(one, beside, org, keys) is not None]
@@ -98,10 +105,14 @@ def tokens_to_hold(
     if beside is not None:
         of_device = seen(beside)
         # What it did may have become the person's: no process may answer by what was before.
-        if of_device.beyond(seen_in(sent, beside, org=org, keys=keys)):
+        if of_device is not NOTHING_SEEN and of_device.beyond(
+            seen_in(sent, beside, org=org, keys=keys)
+        ):
             told = token_cookies(sent, beside, of_device, org=org, keys=keys)
             sent = told[-1].value.split(_APART) if told else sent
     now = seen(profile_key)
+    if now is NOTHING_SEEN:  # it is in memory no more: what the browser holds stands
+        return told
     return token_cookies(sent, profile_key, now, org=org, keys=keys, beside=beside) or told
 
 
@@ -111,9 +122,10 @@ def _token(profile_key: str, seen: Seen, org: str, keys: CookieKeys) -> str:
             bytes((keys.current,)),
             min(seen.version, _MAX_VERSION).to_bytes(8, "big"),
             seen.consent_ms.to_bytes(6, "big"),
+            seen.epoch.to_bytes(6, "big"),
         )
     )
-    written = head + _mac(keys.keys[keys.current], head, org, profile_key)
+    written = head + _mac(keys.keys[keys.current], _PURPOSES[_BYTES], head, org, profile_key)
     return base64.urlsafe_b64encode(written).decode()
 
 
@@ -124,17 +136,19 @@ def _seen(value: str, profile_key: str, org: str, keys: CookieKeys) -> Seen | No
         written = base64.b64decode(value, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    if len(written) != _BYTES:
+    purpose = _PURPOSES.get(len(written))
+    if purpose is None:
         return None
     head, tag = written[:-_MAC_BYTES], written[-_MAC_BYTES:]
     key = keys.keys.get(head[0])
-    if key is None or not hmac.compare_digest(tag, _mac(key, head, org, profile_key)):
+    if key is None or not hmac.compare_digest(tag, _mac(key, purpose, head, org, profile_key)):
         return None
-    return Seen(int.from_bytes(head[1:9], "big"), int.from_bytes(head[9:], "big"))
+    # Of an earlier token nothing is left for the epoch: 0.
+    return Seen(int.from_bytes(head[1:9]), int.from_bytes(head[9:15]), int.from_bytes(head[15:]))
 
 
-def _mac(key: bytes, head: bytes, org: str, profile_key: str) -> bytes:
-    parts = (_PURPOSE, head, org.encode(), profile_key.encode())
+def _mac(key: bytes, purpose: bytes, head: bytes, org: str, profile_key: str) -> bytes:
+    parts = (purpose, head, org.encode(), profile_key.encode())
     keyed = _keyed(key).copy()
     keyed.update(b"".join([len(part).to_bytes(4, "big") + part for part in parts]))
     return keyed.digest()[:_MAC_BYTES]

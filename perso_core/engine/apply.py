@@ -79,9 +79,10 @@ def current(state: State, snapshot: Snapshot, *, now_ms: int) -> State:
     return state if brought is qualified else structs.replace(state, qualified=brought)
 
 
-def seen_of(state: State) -> Seen:
-    """How far a caller is told who is answered from this state."""
-    return Seen(state.version, last_said_ms(state.consent))
+def seen_of(state: State, epoch: int) -> Seen:
+    """How far a caller is told who is answered from this state. epoch: of the store that it is
+    from."""
+    return Seen(state.version, last_said_ms(state.consent), epoch)
 
 
 def barred(change: Change, consent: Consent | None) -> bool:
@@ -133,8 +134,10 @@ def entry_of(
     now_ms: int,
     sequence: int,
     event_window_ms: int,
+    epoch: int,
 ) -> Entry:
-    """What the store has to keep of a change that was applied to `before` at now_ms."""
+    """What the store has to keep of a change that was applied to `before` at now_ms. epoch: of the
+    store that `before` is from."""
     qualified = applied.state.qualified
     profile = qualified.profile if qualified else None
     return Entry(
@@ -149,6 +152,7 @@ def entry_of(
         consent=applied.state.consent,
         events_from_ms=now_ms - event_window_ms,
         first_visit_ms=applied.state.first_visit_ms,
+        epoch=epoch,
     )
 
 

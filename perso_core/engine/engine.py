@@ -20,14 +20,15 @@ from perso_core.decision.profile import (
     knows_for,
     lacks_whole,
     packed,
-    view,
 )
 from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import Qualified, resumed
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.appended import forget_appended, put_by, take_over
-from perso_core.engine.apply import Applied, apply, barred, current, entry_of, seen_of
+from perso_core.engine.apply import Applied, apply, barred, current, entry_of
 from perso_core.engine.caps import refuse_too_large
+from perso_core.engine.explaining import explained
+from perso_core.engine.following import Following
 from perso_core.engine.hot_profiles import Appended, Hot, HotProfiles, Kept, State
 from perso_core.engine.interaction import NOTHING_SEEN as NOTHING_SEEN
 from perso_core.engine.interaction import OPERATOR as OPERATOR
@@ -49,7 +50,7 @@ from perso_core.engine.journal import (
 from perso_core.engine.keeping import Keeping
 from perso_core.engine.parking import Parking
 from perso_core.errors import Overloaded, UnknownAudience, UnknownDatastream
-from perso_core.pql.explain import Explanation, explain_rule
+from perso_core.pql.explain import Explanation
 
 
 class Engine:
@@ -74,6 +75,7 @@ class Engine:
         self._lookups = Lookups(snapshot)
         self._hot = HotProfiles(hot_profiles, unparked_profiles, Parking(snapshot))
         self._by_key = self._hot.by_key
+        self.following = Following(self._hot)
         self._caps = caps
         self._journal_limit = journal_limit
         self.keeping = Keeping(first_visit_ms, snapshot)
@@ -142,7 +144,7 @@ class Engine:
             hot = self._hot.add(key, self.keeping.begun(now_ms))
         if hot.appended is not None and not self._caught_up(hot):
             return NeedProfile(key)
-        if interaction.seen is not NOTHING_SEEN and interaction.seen.beyond(seen_of(hot.committed)):
+        if self.following.behind(hot, interaction.seen):
             return NeedProfile(key, behind=True)
         lacking = self._lacking(hot, interaction.changes)
         if lacking is not None:
@@ -166,8 +168,7 @@ class Engine:
     def explain(self, key: str, audience_id: str, *, now_ms: int) -> Explanation | None:
         """Why the committed profile is or is not in an audience; None: no such hot profile.
         Raises UnknownAudience."""
-        audience = self._snapshot.audience_by_id.get(audience_id)
-        if audience is None:
+        if audience_id not in self._snapshot.audience_by_id:
             raise UnknownAudience(f"{audience_id!r}.", fix="Use the id of a defined audience.")
         hot = self.held(key)
         if hot is None or not self._caught_up(hot) or self._lacking(hot):
@@ -175,13 +176,7 @@ class Engine:
         hot.committed = self._brought(hot.committed, now_ms)
         state = self.keeping.living(hot.committed, now_ms)
         profile = state.qualified.profile if state.qualified else Profile(key=key)
-        realized = {
-            member.audience_id: {"status": "realized"}
-            for member in profile.memberships.values()
-            if member.status == "realized"
-        }
-        names = {one.id: one.definition.name for one in self._snapshot.audiences}
-        return explain_rule(audience.rule, view(profile, realized), now_ms, names=names)
+        return explained(profile, audience_id, self._snapshot, now_ms=now_ms)
 
     def profile(self, key: str, *, now_ms: int) -> Profile | NeedProfile | None:
         """The committed profile as of now; None: nothing is kept under this key."""
@@ -219,7 +214,7 @@ class Engine:
         """How far the profile is committed, as far as is known here; nothing for one not in
         memory."""
         hot = self.held(key)
-        return seen_of(hot.committed) if hot is not None else NOTHING_SEEN
+        return self.following.seen(hot) if hot is not None else NOTHING_SEEN
 
     # ---- profiles in and out ----------------------------------------------------
 
@@ -254,6 +249,7 @@ class Engine:
         """Another process wrote this profile: take it, and decide again, on top of it, what of
         ours waits for its commit; nothing that was decided before the profile was erased. A
         profile that is not hot stays so. whole: its events stay whole for the next decision."""
+        self.following.renewed(key)
         hot = self.held(key)
         if hot is None:
             return
@@ -261,6 +257,7 @@ class Engine:
         forget_appended(hot, profile)
         state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
         hot.committed = hot.latest = state
+        window_ms, epoch = self._snapshot.event_window_ms, self.following.epoch
         for sequence, (entry, owner, _) in list(self._journal.items()):
             if owner is not hot:
                 continue
@@ -274,9 +271,7 @@ class Engine:
             hot.latest = applied.state
             stands = not isinstance(entry.change, Expired) or applied.state is not before
             change = entry.change if stands else Nothing()
-            again = entry_of(
-                applied, change, key, before, entry.now_ms, sequence, self._snapshot.event_window_ms
-            )
+            again = entry_of(applied, change, key, before, entry.now_ms, sequence, window_ms, epoch)
             self._journal[sequence] = (again, hot, applied.state)
         if not whole:
             self._pack(hot)
@@ -353,9 +348,8 @@ class Engine:
         if applied.state is state:
             return state
         self._sequence += 1
-        entry = entry_of(
-            applied, change, hot.key, state, now_ms, self._sequence, self._snapshot.event_window_ms
-        )
+        window_ms, epoch = self._snapshot.event_window_ms, self.following.epoch
+        entry = entry_of(applied, change, hot.key, state, now_ms, self._sequence, window_ms, epoch)
         self._journal[self._sequence] = (entry, hot, applied.state)
         hot.pending += 1
         hot.last_sequence = self._sequence

@@ -120,6 +120,13 @@ class HotProfiles:
     def drop(self, key: str) -> None:
         del self.by_key[key]
 
+    def drop_all(self) -> frozenset[str]:
+        """But for those of which something waits for its commit: their keys."""
+        self._parked.clear()
+        for key in [key for key, hot in self.by_key.items() if not hot.pending]:
+            del self.by_key[key]
+        return frozenset(self.by_key)
+
     def _park(self) -> None:
         """Looks at those that were not looked at for the longest, never at the last one."""
         for _ in range(min(LOOKS, len(self.by_key) - 1)):

@@ -14,17 +14,35 @@ OPERATOR = ""
 
 class Seen(Struct, frozen=True):
     """How far a caller has been told of a profile. version: 0: of nothing. consent_ms: when consent
-    was last said, epoch milliseconds; 0: never."""
+    was last said, epoch milliseconds; 0: never. epoch: by which incarnation of the store
+    (stores/incarnation.py); 0: nobody said."""
 
     version: int = 0
     consent_ms: int = 0
+    epoch: int = 0
 
     def beyond(self, other: Seen) -> bool:
-        """Whether it has seen something that the other has not."""
-        return self.version > other.version or self.consent_ms > other.consent_ms
+        """Whether it has seen something that the other has not. What another incarnation of the
+        store told cannot be compared: it may be."""
+        return (
+            self.epoch != other.epoch
+            or self.version > other.version
+            or self.consent_ms > other.consent_ms
+        )
+
+    def joined(self, other: Seen) -> Seen:
+        """All that either has seen. Of two incarnations: beyond whatever there is."""
+        if self is NOTHING_SEEN or other is NOTHING_SEEN:
+            return other if self is NOTHING_SEEN else self
+        return Seen(
+            max(self.version, other.version),
+            max(self.consent_ms, other.consent_ms),
+            self.epoch if self.epoch == other.epoch else _SEVERAL,
+        )
 
 
 NOTHING_SEEN = Seen()
+_SEVERAL = -1  # no store's epoch
 
 
 class Interaction(Struct, frozen=True, kw_only=True):

@@ -80,7 +80,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     evicted: older events made room: as many are kept as the profile has.
     consent: the visitor's choice after the change; None when none was made. events_from_ms:
     events older than that count for no audience, and need not be kept. first_visit_ms: as of the
-    state after the change.
+    state after the change. epoch: of the store that it was decided on; 0: none is known.
     """
 
     sequence: int
@@ -94,3 +94,4 @@ class Entry(Struct, frozen=True, kw_only=True):
     events_from_ms: int = 0
     evicted: bool = False
     first_visit_ms: int = 0
+    epoch: int = 0

@@ -66,7 +66,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     decided_ms: when the first of it was decided. erased_ms: when the visitor asked to be forgotten;
     None: nobody did. expired: first remove what is past its retention, where it is the state of
     this very version. first_visit_ms: when a device came that no later request has proved; 0: one
-    has. returned: this is the one. arrivals_alone: nothing but events came.
+    has. returned: this is the one. arrivals_alone: nothing but events came. epoch: of
+    the store that it was decided on; 0: of any.
     """
 
     key: str
@@ -85,6 +86,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     first_visit_ms: int = 0
     returned: bool = False
     arrivals_alone: bool = False
+    epoch: int = 0
 
     @property
     def appends(self) -> bool:
@@ -156,6 +158,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         first_visit_ms=entries[-1].first_visit_ms,
         returned=any(isinstance(entry.change, Visited) for entry in entries),
         arrivals_alone=all(isinstance(entry.change, EventArrived) for entry in entries),
+        epoch=entries[0].epoch,
     )
 
 

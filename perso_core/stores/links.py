@@ -21,7 +21,8 @@ class Joining(Struct, frozen=True, kw_only=True):
     united: what becomes of both profiles; None: nothing is to be moved. source_version,
     target_version: the ones on which that was decided, which must be stored; 0: no row. linked:
     the source's identity is part of the target's profile from now on, and so is whatever was part
-    of the source's. max_identities: of one profile, the target's own with them.
+    of the source's. max_identities: of one profile, the target's own with them. epoch: of the store
+    that it was decided on; 0: of any.
     """
 
     source: str
@@ -32,6 +33,7 @@ class Joining(Struct, frozen=True, kw_only=True):
     target_version: int = 0
     linked: bool = False
     max_identities: int = MAX_IDENTITIES
+    epoch: int = 0
 
 
 class Joined(Struct, frozen=True):

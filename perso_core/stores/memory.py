@@ -28,6 +28,7 @@ from perso_core.stores.batch import (
 )
 from perso_core.stores.clock import Clock, system_clock_ms
 from perso_core.stores.imports import Batch, Progress, with_withheld
+from perso_core.stores.incarnation import is_another, new_epoch
 from perso_core.stores.links import NOT_JOINED, Joined, Joining, Link
 from perso_core.stores.protocol import (
     ClockMark,
@@ -69,6 +70,7 @@ class MemoryDatabase(Struct):
     definitions: list[StoredDefinitions] = field(default_factory=list)
     notices: list[_Notice] = field(default_factory=list)
     notice_sequence: int = 0
+    epoch: int = field(default_factory=new_epoch)
 
 
 class MemoryStore:
@@ -100,6 +102,7 @@ class MemoryStore:
             erased_ms,
             linked_to=linked_to,
             first_visit_ms=self._database.first_visits.get(key, 0),
+            epoch=self._database.epoch,
         )
 
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
@@ -299,6 +302,8 @@ class MemoryStore:
     def _keep(self, change: KeyChange) -> bool:
         """False: the stored version is another one, and nothing was kept."""
         database = self._database
+        if is_another(change.epoch, database.epoch):
+            return False
         if change.expired is not None and not self._expire(change.key, change.expired):
             return False
         before = database.consents.get(change.key)
@@ -363,7 +368,7 @@ class MemoryStore:
 
     def _may_join(self, joining: Joining) -> bool:
         database = self._database
-        if joining.target in database.links:
+        if is_another(joining.epoch, database.epoch) or joining.target in database.links:
             return False
         if any(refused(database.consents.get(key)) for key in (joining.source, joining.target)):
             return False

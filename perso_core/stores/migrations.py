@@ -116,6 +116,17 @@ DROP TABLE imported; DROP TABLE imported_notice; DROP TABLE imported_file;
 DROP INDEX erased_by_time;
 """,
     ),
+    # Which incarnation of the store it is. Who does not know it tells browsers none; tokens of that
+    # kind are read as well.
+    Step(
+        number=6,
+        oldest=5,
+        made="""
+CREATE TABLE incarnation (
+    one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, inode INTEGER NOT NULL);
+""",
+        undone="DROP TABLE incarnation;",
+    ),
 )
 
 # What was taken, and who may use the file since. It is there before any step is.

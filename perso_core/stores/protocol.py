@@ -23,7 +23,8 @@ class Stored(Struct, frozen=True):
     erased_ms: when all that was here was erased last; 0: never, or so long ago that nothing from
     before can still come. set_aside: something of it could not be read just now. linked_to: the key
     of the profile that this identity is part of; "": of none. first_visit_ms: when it began by a
-    request that no cookie proved, where none has since; 0: one has."""
+    request that no cookie proved, where none has since; 0: one has. epoch: the incarnation of the
+    store that it was read from (incarnation.py)."""
 
     profile: Profile | None = None
     consent: Consent | None = None
@@ -31,6 +32,7 @@ class Stored(Struct, frozen=True):
     set_aside: bool = False
     linked_to: str = ""
     first_visit_ms: int = 0
+    epoch: int = 0
 
 
 class Quarantined(Struct, frozen=True):
@@ -192,9 +194,10 @@ class Store(Protocol):
         it in the batch; so does a ConsentChosen that refuses, which is kept itself. After Forgotten
         no profile begins from an entry that was decided before it: that is a conflict. Expired
         removes what is stored at the very version it names, and is a conflict with any other; the
-        consent that outlives it stays. Consent is
-        last write wins, and only ConsentChosen entries write it, and a PrivacySignalled its
-        instant. No profile begins where the stored consent refuses: that is a conflict.
+        consent that outlives it stays. What was decided on another incarnation of the store is a
+        conflict. Consent is last write wins, and only ConsentChosen entries write it, and a
+        PrivacySignalled its instant. No profile begins where the stored consent refuses: that is a
+        conflict.
         announce: tell other processes of the changed keys (they hear it in `news`). Of what was
         forgotten and of changed consents they are told in any case.
         """
@@ -204,7 +207,8 @@ class Store(Protocol):
         """Make one profile part of another (one transaction, on disk when this returns), and tell
         other processes of all keys that it changes.
 
-        Nothing is kept where a stored version is another one than it was decided on, where either
+        Nothing is kept where a stored version is another one than it was decided on, or the store
+        of another incarnation, where either
         visitor has refused, where the target was erased since or is a link itself. Events go on
         with the places in which they arrived; those for which there is no room are counted in the
         target's profile. Of an identity that becomes a link nothing else stays but its consent. No

@@ -29,10 +29,14 @@ class SameFile:
     def check(self) -> None:
         """Raises StoreUnavailable."""
         if self.replaced:
-            raise StoreUnavailable(
-                f"{self._path} or its -wal file was removed or replaced while it was open.",
-                fix="Put it back, or `perso restore` a backup; stop the servers before you do.",
-            )
+            raise self.refusal()
+
+    def refusal(self) -> StoreUnavailable:
+        """What is to be said of files that were replaced."""
+        return StoreUnavailable(
+            f"{self._path} or its -wal file was removed or replaced while it was open.",
+            fix="Put it back, or `perso restore` a backup; stop the servers before you do.",
+        )
 
     def _now(self) -> list[tuple[int, int] | None]:
         """Device and number of each; None: it is not there."""

@@ -202,6 +202,11 @@ class SqliteStore:
 
         return await self._write(lambda: self._writer.in_transaction(sweep))
 
+    @property
+    def epoch(self) -> int:
+        """The incarnation of the file that was read last."""
+        return self._reader.epoch
+
     async def close(self) -> None:
         """Finish what was asked for, checkpoint, close. A second call does nothing."""
         if self._closed or self._forked:

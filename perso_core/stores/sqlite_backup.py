@@ -12,6 +12,7 @@ import apsw
 
 from perso_core.errors import StoreTooNew, StoreUnavailable
 from perso_core.stores.batch import erasure_mark
+from perso_core.stores.incarnation import mark_copied
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
     reading_connection,
@@ -41,6 +42,7 @@ def copy_store(source: Path, target: Path, progress: Progress) -> None:
                     progress(copying.page_count - copying.remaining, copying.page_count)
             # One file: whoever copies it on needs no -wal beside it.
             writing.execute("PRAGMA journal_mode = DELETE")
+            mark_copied(writing)
         finally:
             writing.close()
             reading.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 
 from perso_core.errors import DamagedStore, StoreUnavailable, UnsafeStore
+from perso_core.stores import incarnation
 from perso_core.stores.migrations import behind, refuse_foreign, refuse_newer, take_next
 
 # Another process's commit or checkpoint may hold the file this long before we give up.
@@ -69,6 +70,9 @@ def writing_connection(path: Path) -> apsw.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         _refuse_unsafe_modes(connection, path)
         _migrate(connection, path)
+        if incarnation.unnamed(connection, path):
+            with transaction(connection):
+                incarnation.name(connection, path)
     return connection
 
 
@@ -84,10 +88,10 @@ def reading_connection(path: Path, *, empty: bool = False) -> apsw.Connection:
 
 
 def bring_up_to_date(path: Path) -> None:
-    """Have the file take the steps that it lacks. Where it lacks none nothing is written.
-    Raises StoreTooNew, StoreUnavailable."""
+    """Have the file take the steps that it lacks, and be an incarnation of its own. Where it lacks
+    nothing nothing is written. Raises StoreTooNew, StoreUnavailable."""
     with closing(reading_connection(path)) as connection, unavailable(path):
-        lacks = behind(connection)
+        lacks = behind(connection) or incarnation.unnamed(connection, path)
     if lacks:
         with unavailable(path):
             writing_connection(path).close()

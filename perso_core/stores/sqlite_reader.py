@@ -20,6 +20,7 @@ from perso_core.errors import StoreUnavailable, UnreadableRecord
 from perso_core.stores.batch import erasure_mark, with_imported
 from perso_core.stores.forking import never_closed
 from perso_core.stores.imports import Progress
+from perso_core.stores.incarnation import NO_EPOCH, epoch_of
 from perso_core.stores.links import Link
 from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.protocol import (
@@ -63,7 +64,8 @@ class Loaded(Struct, frozen=True):
 
 class Reader:
     """Reads one file, which takes the steps that it lacks first. origin: the announcements to pass
-    over, being our own. Raises StoreTooNew, StoreUnavailable, as all its methods do."""
+    over, being our own. epoch: the incarnation that was read last. Raises StoreTooNew,
+    StoreUnavailable, as all its methods do."""
 
     def __init__(self, path: Path, *, origin: int, max_events: int) -> None:
         self._path = path
@@ -71,12 +73,17 @@ class Reader:
         self._max_events = max_events
         self._connection: apsw.Connection | None = None
         self._data_version = -1
-        self._missed = False
-        bring_up_to_date(path)
+        self._missed = self._untold = False
+        self.epoch = NO_EPOCH
         with self._opened() as connection:
             self._hear_from_now_on(connection)
 
     def load(self, key: str) -> Loaded:
+        """Of what is there now: of a file in the place of the one that was opened that one's."""
+        connection = self._connection
+        if connection is not None and self._same.replaced:
+            self._untold = True  # by the next news
+            self._leave(connection)
         with self._opened() as connection:
             return self._load(connection, key, self._max_events)
 
@@ -113,7 +120,8 @@ class Reader:
         linked = connection.execute("SELECT canonical FROM link WHERE key = ?", (key,)).get
         imported = imported_of(connection, key)
         connection.execute("COMMIT")
-        return _loaded(key, profile, events, consent, erased_ms, linked or "", imported)
+        loaded = _loaded(key, profile, events, consent, erased_ms, linked or "", imported)
+        return structs.replace(loaded, stored=structs.replace(loaded.stored, epoch=self.epoch))
 
     @staticmethod
     def _erased_ms(connection: apsw.Connection, key: str) -> int:
@@ -174,6 +182,9 @@ class Reader:
 
     def news(self, held: Held) -> News:
         with self._opened() as connection:
+            if self._untold:
+                self._untold = False
+                raise self._same.refusal()
             self._same.check()
             if self._missed:  # it is another file than the one that was heard so far
                 self._hear_from_now_on(connection)
@@ -268,16 +279,22 @@ class Reader:
         with unavailable(self._path):
             connection = self._connection
             if connection is None:
+                bring_up_to_date(self._path)
                 connection = self._connection = reading_connection(self._path)
                 self._same = SameFile(self._path)
+                self.epoch = epoch_of(connection)
             try:
                 yield connection
             except (apsw.Error, StoreUnavailable):
-                self._connection = None
-                if self._same.replaced:
-                    self._missed, self._data_version = True, -1
-                connection.close(force=True)
+                self._leave(connection)
                 raise
+
+    def _leave(self, connection: apsw.Connection) -> None:
+        """Have the next call open it anew."""
+        self._connection = None
+        if self._same.replaced:
+            self._missed, self._data_version = True, -1
+        connection.close(force=True)
 
 
 def _newest_notice(connection: apsw.Connection) -> int:

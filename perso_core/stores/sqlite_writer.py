@@ -26,6 +26,7 @@ from perso_core.stores.batch import (
 )
 from perso_core.stores.clock import Clock, system_clock_ms
 from perso_core.stores.forking import never_closed
+from perso_core.stores.incarnation import epoch_of, is_another
 from perso_core.stores.links import NOT_JOINED, Joined, Joining
 from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.protocol import ClockMark
@@ -88,8 +89,7 @@ class Writer:
         self._origin = origin
         self._max_events = max_events
         self._clock_ms = clock_ms
-        self._connection: apsw.Connection | None = writing_connection(path)
-        self._same = SameFile(path)
+        self._connection: apsw.Connection | None = self._opened()
 
     def commit(self, entries: Sequence[Entry], announce: bool) -> frozenset[str]:
         """Keep the entries; the keys in conflict. Raises StoreUnavailable: nothing was kept."""
@@ -101,6 +101,8 @@ class Writer:
         records = sqlite_links.encoded(joining)
 
         def join(connection: apsw.Connection) -> Joined:
+            if is_another(joining.epoch, self._epoch):
+                return NOT_JOINED
             if any(
                 refused(_consent_of(connection, one)) for one in (joining.source, joining.target)
             ):
@@ -214,14 +216,18 @@ class Writer:
         with unavailable(self._path):
             connection = self._connection
             if connection is None:
-                connection = writing_connection(self._path)
-                self._same = SameFile(self._path)
+                connection = self._opened()
             self._connection = None  # until it has proved itself again
             with transaction(connection):
                 refuse_newer(connection, self._path)
                 outcome = work(connection)
             self._connection = self._checked(connection)
             return outcome
+
+    def _opened(self) -> apsw.Connection:
+        connection = writing_connection(self._path)
+        self._same, self._epoch = SameFile(self._path), epoch_of(connection)
+        return connection
 
     def _checked(self, connection: apsw.Connection) -> apsw.Connection:
         """It, where somebody will read what was committed. Raises StoreUnavailable."""
@@ -247,6 +253,8 @@ class Writer:
     def _keep(self, connection: apsw.Connection, row: _Rows) -> bool:
         """False: the stored version is another one, and nothing was kept."""
         change = row.change
+        if is_another(change.epoch, self._epoch):
+            return False
         if change.expired is not None and not expire(connection, change.key, change.expired):
             return False
         before = _stored_consent(connection, change)

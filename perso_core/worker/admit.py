@@ -65,6 +65,7 @@ class Admission:
                 stored = await self._current(key)
                 set_aside |= stored.set_aside
                 now_ms = self._clock_ms()
+                self._engine.following.follow(stored.epoch)
                 self._engine.admit(
                     key,
                     stored.profile,

@@ -33,6 +33,7 @@ _log = logging.getLogger("perso.worker")
 
 def renew(engine: Engine, key: str, stored: Stored, *, now_ms: int, whole: bool = False) -> None:
     """Have the engine take what is stored, be it what another process wrote."""
+    engine.following.follow(stored.epoch)
     engine.renew(
         key,
         stored.profile,

@@ -12,7 +12,15 @@ from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.consent import refused
 from perso_core.decision.profile import Profile
 from perso_core.decision.union import MAX_MARKS, holds_something, united, version_to_see
-from perso_core.engine.engine import OPERATOR, Answer, Engine, Interaction, NeedProfile
+from perso_core.engine.engine import (
+    NOTHING_SEEN,
+    OPERATOR,
+    Answer,
+    Engine,
+    Interaction,
+    NeedProfile,
+    Seen,
+)
 from perso_core.engine.journal import Nothing
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.links import Joining
@@ -68,12 +76,13 @@ class IdentityGraph:
         qualified = hot.latest.qualified if hot is not None else None
         return qualified is not None and holds_something(qualified.profile)
 
-    def version_to_see(self, key: str, *, left: str) -> int:
-        """The version from which on a profile has what was moved into it from `left`; 0: nothing
-        was lately, as far as is known here."""
+    def to_see(self, key: str, *, left: str) -> Seen:
+        """How far a profile has to be told to have what was moved into it from `left`; nothing was
+        lately, as far as is known here."""
         hot = self._engine.held(left)
         qualified = hot.committed.qualified if hot is not None else None
-        return version_to_see(qualified.profile, key) if qualified is not None else 0
+        version = version_to_see(qualified.profile, key) if qualified is not None else 0
+        return Seen(version, epoch=self._engine.following.epoch) if version else NOTHING_SEEN
 
     async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> None:
         """All that the source holds becomes part of the target, durably. Nothing does where either
@@ -192,6 +201,7 @@ class IdentityGraph:
             target_version=into.version if into else 0,
             linked=linked,
             max_identities=self._caps.identities,
+            epoch=self._engine.following.epoch,
         )
 
     def _refused(self, key: str) -> bool:

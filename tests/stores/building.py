@@ -19,6 +19,7 @@ from perso_core.engine.journal import (
     Forgotten,
     PrivacySignalled,
 )
+from perso_core.stores.protocol import Store, Stored
 from tests.building import NOON_MS
 
 ANNA = "ECID:" + "1" * 38
@@ -41,6 +42,11 @@ def profile(key: str = ANNA, *, version: int = 1, tier: str = "gold") -> Profile
         snapshot_id="0123456789abcdef",
         datastreams=("demo",),
     )
+
+
+async def held(store: Store, key: str) -> Stored:
+    """What a store has under a key, of whichever incarnation it is."""
+    return structs.replace(await store.load(key), epoch=0)
 
 
 def arrived(

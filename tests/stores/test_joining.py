@@ -22,7 +22,7 @@ from perso_core.stores.sqlite import open_sqlite
 from tests.building import NOON_MS, event
 from tests.stores.building import ANNA as PHONE
 from tests.stores.building import BERT as TABLET
-from tests.stores.building import arrived, chose, forgot
+from tests.stores.building import arrived, chose, forgot, held
 from tests.stores.conftest import OpenStore
 
 ANNA = "o demo CRMID:4711"
@@ -307,6 +307,6 @@ async def test_memory_and_disk_hold_the_same_whatever_is_joined(tmp_path: Path) 
             joined = [await join(store, source, target, linked=linked) for store in stores]
             assert joined[0] == joined[1]
         for key in keys:
-            assert await stores[0].load(key) == await stores[1].load(key)
+            assert await held(stores[0], key) == await held(stores[1], key)
             assert await stores[0].links(key) == await stores[1].links(key)
     await stores[1].close()

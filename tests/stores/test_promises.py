@@ -10,21 +10,21 @@ from msgspec import structs
 from perso_core.decision.consent import Consent
 from perso_core.stores.protocol import News, Retaining, Store, Stored, StoredDefinitions
 from tests.building import DAY_MS, NOON_MS, definitions, event
-from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile
+from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, profile
 from tests.stores.conftest import OpenStore
 
 # ---- what was kept is what is loaded --------------------------------------------
 
 
 async def test_nothing_is_loaded_where_nothing_was_kept(store: Store) -> None:
-    assert await store.load(ANNA) == Stored(None, None)
+    assert await held(store, ANNA) == Stored(None, None)
 
 
 async def test_a_profile_is_loaded_as_it_was_kept(store: Store) -> None:
     committed = await store.commit([arrived(event())])
 
     assert not committed.conflicts
-    assert await store.load(ANNA) == Stored(structs.replace(profile(), events=(event(),)))
+    assert await held(store, ANNA) == Stored(structs.replace(profile(), events=(event(),)))
 
 
 async def test_a_profile_is_there_for_the_next_opening(open_store: OpenStore) -> None:
@@ -225,7 +225,7 @@ async def test_a_write_on_a_version_that_is_gone_is_a_conflict(store: Store) -> 
     committed = await store.commit([arrived(event(), base=7)])
 
     assert committed.conflicts == {ANNA}
-    assert await store.load(ANNA) == Stored(None, None)
+    assert await held(store, ANNA) == Stored(None, None)
 
 
 async def test_of_two_stores_on_one_database_the_second_to_write_hears_of_the_conflict(

@@ -10,14 +10,14 @@ from perso_core.decision.identity import Identity
 from perso_core.engine.journal import ConsentChosen, Entry
 from perso_core.stores.protocol import Store, Stored
 from tests.building import NOON_MS, event
-from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile, signalled
+from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, profile, signalled
 from tests.stores.conftest import OpenStore
 
 
 async def test_consent_alone_stores_no_profile(store: Store) -> None:
     await store.commit([chose("out")])
 
-    assert await store.load(ANNA) == Stored(None, Consent("out", NOON_MS))
+    assert await held(store, ANNA) == Stored(None, Consent("out", NOON_MS))
 
 
 async def test_the_last_choice_counts(store: Store) -> None:
@@ -43,7 +43,7 @@ async def test_a_refusal_leaves_nothing_but_itself(store: Store) -> None:
     committed = await store.commit([arrived(event(event_id="e9"), base=8), chose("out", base=9)])
 
     assert not committed.conflicts
-    assert await store.load(ANNA) == Stored(None, Consent("out", NOON_MS))
+    assert await held(store, ANNA) == Stored(None, Consent("out", NOON_MS))
     assert (await store.load(BERT)).profile is not None
 
 
@@ -67,7 +67,7 @@ async def test_no_profile_begins_against_a_refusal_that_was_kept_meanwhile(store
     committed = await store.commit([arrived(event())])
 
     assert committed.conflicts == {ANNA}
-    assert await store.load(ANNA) == Stored(None, Consent("out", NOON_MS))
+    assert await held(store, ANNA) == Stored(None, Consent("out", NOON_MS))
 
 
 async def test_the_browsers_signal_is_kept_beside_the_choice_that_is_stored(store: Store) -> None:
@@ -137,7 +137,7 @@ async def test_a_forgotten_visitor_leaves_nothing(store: Store) -> None:
     committed = await store.commit([forgot(base=1)])
 
     assert not committed.conflicts
-    assert await store.load(ANNA) == Stored(erased_ms=NOON_MS)
+    assert await held(store, ANNA) == Stored(erased_ms=NOON_MS)
     assert (await store.load(BERT)).profile is not None
 
 
@@ -147,7 +147,7 @@ async def test_forgetting_does_not_wait_for_the_right_version(store: Store) -> N
     committed = await store.commit([arrived(event(event_id="e9"), base=8), forgot(base=9)])
 
     assert not committed.conflicts
-    assert await store.load(ANNA) == Stored(erased_ms=NOON_MS)
+    assert await held(store, ANNA) == Stored(erased_ms=NOON_MS)
 
 
 async def test_a_visitor_may_begin_anew_in_the_batch_that_forgets(store: Store) -> None:
@@ -157,7 +157,7 @@ async def test_a_visitor_may_begin_anew_in_the_batch_that_forgets(store: Store) 
     await store.commit([arrived(event(event_id="x"), base=1), forgot(base=2), arrived(fresh)])
 
     kept = structs.replace(profile(), events=(fresh,))
-    assert await store.load(ANNA) == Stored(kept, erased_ms=NOON_MS)
+    assert await held(store, ANNA) == Stored(kept, erased_ms=NOON_MS)
 
 
 async def test_what_was_decided_before_a_visitor_was_forgotten_does_not_bring_the_profile_back(
@@ -168,7 +168,7 @@ async def test_what_was_decided_before_a_visitor_was_forgotten_does_not_bring_th
 
     late = await store.commit([arrived(event(event_id="late"), now_ms=NOON_MS - 1)])
     assert late.conflicts == {ANNA}
-    assert await store.load(ANNA) == Stored(erased_ms=NOON_MS)
+    assert await held(store, ANNA) == Stored(erased_ms=NOON_MS)
 
     later = await store.commit([arrived(event(event_id="later"), now_ms=NOON_MS + 1)])
     assert not later.conflicts

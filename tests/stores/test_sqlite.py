@@ -19,7 +19,7 @@ from perso_core.stores.protocol import News, Stored
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_file import create_file, writing_connection
 from tests.building import NOON_MS, definitions, event
-from tests.stores.building import ANNA, BERT, arrived, chose, forgot, profile
+from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, profile
 from tests.stores.faulty_disk import FaultyDisk, faulty_disk
 
 
@@ -175,8 +175,8 @@ async def test_a_damaged_profile_is_a_miss_goes_to_quarantine_and_the_others_loa
     await store.commit([arrived(event()), arrived(event(), BERT)])
     damage(path, "profile")
 
-    assert await store.load(ANNA) == Stored(None, None, set_aside=True)
-    assert await store.load(ANNA) == Stored(None, None)
+    assert await held(store, ANNA) == Stored(None, None, set_aside=True)
+    assert await held(store, ANNA) == Stored(None, None)
     assert (await store.load(BERT)).profile is not None
     assert store.quarantined == 1
     assert "A stored profile is set aside" in caplog.text
@@ -287,7 +287,7 @@ async def test_a_full_disk_is_said_keeps_nothing_by_halves_and_is_survived(
 
         assert "Make room on the disk" in caught.value.fix
         assert await store.load(ANNA) == before
-        assert await store.load(BERT) == Stored(None, None)
+        assert await held(store, BERT) == Stored(None, None)
 
         limit_pages(10_000)  # somebody made room; what failed is opened anew
         assert not (await store.commit([arrived(large, base=1)])).conflicts
@@ -357,7 +357,7 @@ async def test_a_file_that_another_process_holds_too_long_is_unavailable_and_the
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="Another process holds"):
             await store.commit([arrived(event())])
-        assert await store.load(ANNA) == Stored(None, None)  # readers do not wait
+        assert await held(store, ANNA) == Stored(None, None)  # readers do not wait
         other.execute("ROLLBACK")
 
         assert not (await store.commit([arrived(event())])).conflicts

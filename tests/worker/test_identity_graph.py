@@ -12,7 +12,6 @@ from msgspec import structs
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention
-from perso_core.engine.engine import Seen
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.links import NOT_JOINED, Joined, Joining
@@ -131,8 +130,9 @@ async def test_a_version_from_before_is_older_than_the_one_after() -> None:
 
         for key, seen in before.items():
             assert stack.engine.seen(key).version > seen.version
-        to_see = graph_of(stack).version_to_see(ANNA, left=PHONE)
-        assert stack.engine.seen(ANNA) == Seen(to_see)
+        to_see = graph_of(stack).to_see(ANNA, left=PHONE)
+        assert to_see.version
+        assert stack.engine.seen(ANNA) == to_see
 
 
 async def test_a_link_costs_no_read_once_it_is_known() -> None:

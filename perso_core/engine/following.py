@@ -1,0 +1,39 @@
+"""Which incarnation of the store (stores/incarnation.py) the profiles in memory were read from."""
+
+from __future__ import annotations
+
+from perso_core.engine.apply import seen_of
+from perso_core.engine.hot_profiles import Hot, HotProfiles
+from perso_core.engine.interaction import NOTHING_SEEN, Seen
+
+
+class Following:
+    """epoch: of the store that is followed; 0: none is known yet."""
+
+    def __init__(self, hot: HotProfiles) -> None:
+        self._hot = hot
+        self.epoch = 0
+        self._left: set[str] = set()  # profiles of another incarnation that had to stay
+
+    def follow(self, epoch: int) -> None:
+        """Profiles are of this incarnation from now on. Those of another one are forgotten; where
+        something waits for its commit it is decided again once the profile is renewed."""
+        if epoch == self.epoch:
+            return
+        if self.epoch:
+            self._left |= self._hot.drop_all()
+        self.epoch = epoch
+
+    def renewed(self, key: str) -> None:
+        """The profile was read again, or is in memory no more."""
+        self._left.discard(key)
+
+    def behind(self, hot: Hot, seen: Seen) -> bool:
+        """Whether the store has to be asked before whoever has seen so much is answered."""
+        if self._left and hot.key in self._left:
+            return True
+        return seen is not NOTHING_SEEN and seen.beyond(seen_of(hot.committed, self.epoch))
+
+    def seen(self, hot: Hot) -> Seen:
+        """How far it is committed, as far as is known here."""
+        return NOTHING_SEEN if hot.key in self._left else seen_of(hot.committed, self.epoch)
