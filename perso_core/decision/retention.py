@@ -57,6 +57,12 @@ def expires_ms(profile: Profile | None, first_visit_ms: int, retention: Retentio
     return due_ms
 
 
+def returned(one_ms: int, other_ms: int) -> bool:
+    """Whether two decisions about one device tell that it came back. Of each its first_visit_ms:
+    those of one request have the same."""
+    return one_ms != other_ms
+
+
 def touch_due(profile: Profile, retention: Retention, *, now_ms: int) -> bool:
     """Whether it is to be noted that somebody looked who changes nothing."""
     kept_ms = retention.kept_ms(profile)

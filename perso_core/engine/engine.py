@@ -47,7 +47,7 @@ from perso_core.engine.journal import (
     Nothing,
     Visited,
 )
-from perso_core.engine.keeping import Keeping
+from perso_core.engine.keeping import Keeping, before_again
 from perso_core.engine.parking import Parking
 from perso_core.errors import Overloaded, UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation
@@ -261,7 +261,7 @@ class Engine:
         for sequence, (entry, owner, _) in list(self._journal.items()):
             if owner is not hot:
                 continue
-            before = self._brought(hot.latest, entry.now_ms)
+            before = before_again(self._brought(hot.latest, entry.now_ms), entry)
             # An erasure that is yet to come was dated by a clock that has stepped back since.
             erased = entry.now_ms < erased_ms <= now_ms
             if barred(entry.change, before.consent) or erased:

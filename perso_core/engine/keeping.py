@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from perso_core.decision.retention import (
     DAY_MS,
     NEVER_MS,
     Retention,
     expires_ms,
     outlives,
+    returned,
     touch_due,
 )
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.hot_profiles import State
-from perso_core.engine.journal import Expired, Visited
+from perso_core.engine.journal import Entry, Expired, Nothing, Visited
 
 
 def retention_of(snapshot: Snapshot, first_visit_ms: int) -> Retention:
@@ -23,6 +26,18 @@ def retention_of(snapshot: Snapshot, first_visit_ms: int) -> Retention:
         if one.retention_days
     }
     return Retention(first_visit_ms, limits, snapshot.org)
+
+
+def before_again(state: State, entry: Entry) -> State:
+    """The state on which an entry is decided again: what another process kept meanwhile may be a
+    first visit, from which the entry's own one has returned."""
+    if isinstance(entry.change, (Expired, Nothing)):
+        return state
+    if state.qualified is None and state.consent is None:
+        return structs.replace(state, first_visit_ms=entry.first_visit_ms)
+    if state.first_visit_ms and returned(state.first_visit_ms, entry.first_visit_ms):
+        return structs.replace(state, first_visit_ms=0)
+    return state
 
 
 class Keeping:

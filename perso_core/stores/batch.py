@@ -11,6 +11,7 @@ from perso_core.decision.consent import Consent, after_signal, refused
 from perso_core.decision.event import Event
 from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import Profile
+from perso_core.decision.retention import returned
 from perso_core.engine.journal import (
     ConsentChosen,
     Entry,
@@ -105,6 +106,13 @@ class KeyChange(Struct, frozen=True, kw_only=True):
         meanwhile stands against that. Against other writes it need not: the profile on whose
         version they were decided went with the refusal."""
         return self.profile is not None and not self.base_version
+
+    def meets_return(self, consent: Consent | None, visit_ms: int) -> bool:
+        """Whether the stored consent, with its first_visit_ms, tells that the device came back of
+        which this keeps a first visit: it is to be decided again as what it is."""
+        if consent is None or not self.first_visit_ms or self.forgotten:
+            return False
+        return returned(self.first_visit_ms, visit_ms)
 
     @property
     def sweep(self) -> bool:

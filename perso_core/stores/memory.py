@@ -12,7 +12,7 @@ from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.membership import ImportedMembership, imported_of_both
 from perso_core.decision.profile import Profile, with_dropped_events
-from perso_core.decision.retention import Retention, expires_ms, outlives
+from perso_core.decision.retention import Retention, expires_ms, outlives, returned
 from perso_core.decision.union import United, event_of_both
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry, Expired
@@ -308,7 +308,8 @@ class MemoryStore:
             return False
         before = database.consents.get(change.key)
         consent = consent_after(change, before)
-        if change.begins and refused(consent):
+        visit_ms = database.first_visits.get(change.key, 0)
+        if change.begins and (refused(consent) or change.meets_return(before, visit_ms)):
             return False
         erased_ms = database.erased_ms.get(change.key, -1)
         if change.begins and not change.forgotten:
@@ -340,11 +341,22 @@ class MemoryStore:
             self._keep_events(change)
         if consent is not None:
             database.consents[change.key] = consent
-        if change.first_visit_ms:
-            database.first_visits.setdefault(change.key, change.first_visit_ms)
-        elif change.returned or change.profile is not None:
-            database.first_visits.pop(change.key, None)
+        said = consent is not None and (consent is not before or change.returned)
+        self._note_visit(change, said=said)
         return True
+
+    def _note_visit(self, change: KeyChange, *, said: bool) -> None:
+        """said: something of consent."""
+        visits, key = self._database.first_visits, change.key
+        profile = self._database.profiles.get(key)
+        if change.profile is None and profile is not None:
+            if said and key in visits and returned(visits[key], change.first_visit_ms):
+                del visits[key]
+                self._database.profiles[key] = structs.replace(profile, version=profile.version + 1)
+        elif change.first_visit_ms:
+            visits.setdefault(key, change.first_visit_ms)
+        elif said or change.returned or change.profile is not None:
+            visits.pop(key, None)
 
     def _keep_events(self, change: KeyChange) -> None:
         kept = self._database.events.setdefault(change.key, {})

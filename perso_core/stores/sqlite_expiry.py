@@ -8,7 +8,7 @@ from typing import cast
 import apsw
 from msgspec import Struct
 
-from perso_core.decision.retention import Retention, expires_ms, outlives
+from perso_core.decision.retention import Retention, expires_ms, outlives, returned
 from perso_core.engine.journal import Expired
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.batch import AHEAD_MS, NOBODY
@@ -17,6 +17,7 @@ from perso_core.stores.record import (
     consent_from_record,
     profile_and_visit_from,
     profile_from,
+    profile_record,
 )
 from perso_core.stores.sqlite_imports import announce
 
@@ -118,6 +119,26 @@ def note_first_visit(connection: apsw.Connection, key: str, begun_ms: int) -> No
     and no index: with one by key a commit of new devices took twice as long, so it costs 4 % more
     CPU. Whether the device returned is in its record, which is written then anyway."""
     connection.execute("INSERT INTO first_visit (key, begun_ms) VALUES (?, ?)", (key, begun_ms))
+
+
+def note_return(connection: apsw.Connection, key: str, visit_ms: int) -> None:
+    """Somebody said something of consent who knew no profile, of a device whose first visit was
+    kept meanwhile. visit_ms: of what was said. Writes the profile anew where that is a return, so
+    that nothing which was decided before makes it a first visit again."""
+    row: tuple[int, bytes] | None = connection.execute(
+        "SELECT version, record FROM profile WHERE key = ?", (key,)
+    ).get
+    if row is None:
+        return
+    try:
+        profile, begun_ms = profile_and_visit_from(key, *row, ())
+    except UnreadableRecord:
+        return  # whoever loads it puts it into quarantine
+    if begun_ms and returned(begun_ms, visit_ms):
+        connection.execute(
+            "UPDATE profile SET version = version + 1, record = ? WHERE key = ?",
+            (profile_record(profile), key),
+        )
 
 
 def first_visit_ms(connection: apsw.Connection, key: str) -> int:

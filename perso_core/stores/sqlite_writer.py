@@ -31,7 +31,7 @@ from perso_core.stores.links import NOT_JOINED, Joined, Joining
 from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.protocol import ClockMark
 from perso_core.stores.record import (
-    consent_from_record,
+    consent_and_visit_from,
     consent_record,
     definitions_record,
     event_record,
@@ -42,6 +42,7 @@ from perso_core.stores.sqlite_expiry import (
     Aged,
     expire,
     note_first_visit,
+    note_return,
     remove_first_visits,
     shrink,
 )
@@ -104,7 +105,7 @@ class Writer:
             if is_another(joining.epoch, self._epoch):
                 return NOT_JOINED
             if any(
-                refused(_consent_of(connection, one)) for one in (joining.source, joining.target)
+                refused(_consent_of(connection, one)[0]) for one in (joining.source, joining.target)
             ):
                 return NOT_JOINED
             begins = not joining.target_version
@@ -257,9 +258,9 @@ class Writer:
             return False
         if change.expired is not None and not expire(connection, change.key, change.expired):
             return False
-        before = _stored_consent(connection, change)
+        before, visit_ms = _stored_consent(connection, change)
         consent = consent_after(change, before)
-        if change.begins and refused(consent):
+        if change.begins and (refused(consent) or change.meets_return(before, visit_ms)):
             return False
         anew = change.begins and not change.forgotten
         if anew and self._erased_since(connection, change.key, change.decided_ms):
@@ -284,6 +285,8 @@ class Writer:
         if consent is not None and (consent is not before or change.forgotten or change.returned):
             record = consent_record(consent, change.first_visit_ms)
             connection.execute("REPLACE INTO consent VALUES (?, ?)", (change.key, record))
+            if change.profile is None:
+                note_return(connection, change.key, change.first_visit_ms)
         if change.first_visit_ms and (change.begins or change.profile is None):
             note_first_visit(connection, change.key, change.first_visit_ms)
         return True
@@ -369,22 +372,22 @@ def _mark_erased(connection: apsw.Connection, key: str, erased_ms: int) -> None:
     connection.execute("DELETE FROM erased WHERE erased_ms < ?", (erased_ms - ERASED_KNOWN_MS,))
 
 
-def _stored_consent(connection: apsw.Connection, change: KeyChange) -> Consent | None:
-    """Where the change asks for it; it costs a search of the table."""
+def _stored_consent(connection: apsw.Connection, change: KeyChange) -> tuple[Consent | None, int]:
+    """With its first_visit_ms. Where the change asks for it; it costs a search of the table."""
     says = change.consent is not None or change.signalled_ms is not None
     if not change.begins and not says and not change.returned:
-        return None
+        return None, 0
     return _consent_of(connection, change.key)
 
 
-def _consent_of(connection: apsw.Connection, key: str) -> Consent | None:
+def _consent_of(connection: apsw.Connection, key: str) -> tuple[Consent | None, int]:
     record: bytes | None = connection.execute(
         "SELECT record FROM consent WHERE key = ?", (key,)
     ).get
     try:
-        return consent_from_record(record) if record is not None else None
+        return consent_and_visit_from(record) if record is not None else (None, 0)
     except UnreadableRecord:
-        return REFUSED
+        return REFUSED, 0
 
 
 # Consent that cannot be read might be a refusal: it stays one until the visitor chooses again.

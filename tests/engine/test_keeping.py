@@ -137,6 +137,52 @@ def test_a_cookie_that_nobody_signed_begins_a_first_visit_and_proves_a_return() 
     assert known(engine, NOON_MS + DAY_MS)
 
 
+def test_whoever_returned_to_a_process_that_knew_nothing_of_the_first_visit_has_returned() -> None:
+    """Events may be answered before they are on disk."""
+    first, second = opened(), opened()
+    asked(first, arrived(), now_ms=NOON_MS, new=True)
+    (came,) = committed(first)
+    second.admit(KEY, None, None, now_ms=NOON_MS)
+    asked(second, arrived("e2"), now_ms=NOON_MS + 5)
+
+    second.renew(KEY, came.profile, None, now_ms=NOON_MS, first_visit_ms=came.first_visit_ms)
+
+    (again,) = committed(second)
+    assert again.first_visit_ms == 0
+    assert known(second, NOON_MS + DAY_MS)
+
+
+def test_so_has_whoever_came_again_by_a_cookie_that_nobody_signed() -> None:
+    first, second = opened(), opened()
+    for engine, at_ms in ((first, NOON_MS), (second, NOON_MS + 5)):
+        engine.admit(KEY, None, None, now_ms=NOON_MS)
+        unsigned = Interaction(
+            profile_key=KEY, datastream_id="demo", changes=(arrived(),), visits=True, unsigned=True
+        )
+        engine.decide(unsigned, now_ms=at_ms)
+    (came,) = committed(first)
+
+    second.renew(KEY, came.profile, None, now_ms=NOON_MS, first_visit_ms=came.first_visit_ms)
+
+    (again,) = committed(second)
+    assert (came.first_visit_ms, again.first_visit_ms) == (NOON_MS, 0)
+
+
+def test_a_first_visit_that_is_decided_again_is_one_still() -> None:
+    engine = opened()
+    asked(engine, arrived(), now_ms=NOON_MS, new=True)
+    engine.renew(KEY, None, None, now_ms=NOON_MS)
+    (came,) = engine.pending(1)
+    assert came.first_visit_ms == NOON_MS
+
+    committed(engine)
+    asked(engine, arrived("e2"), now_ms=NOON_MS, new=True)
+    engine.renew(KEY, came.profile, None, now_ms=NOON_MS, first_visit_ms=NOON_MS)
+
+    (more,) = committed(engine)
+    assert more.first_visit_ms == NOON_MS
+
+
 def test_whoever_merely_asks_about_a_device_is_not_its_visitor() -> None:
     engine = came_once()
 

@@ -31,11 +31,11 @@ from perso_core.engine.journal import (
 from perso_core.stores.imports import Batch
 from perso_core.stores.links import Joining
 from perso_core.stores.memory import MemoryStore
-from perso_core.stores.protocol import ImportStore, Retaining, Store
+from perso_core.stores.protocol import ImportStore, Retaining, Store, Stored
 from perso_core.stores.sqlite import open_sqlite
 from tests.building import DAY_MS, MINUTE_MS, NOON_MS, ORG, definitions, event
 from tests.soaking import times
-from tests.stores.building import ANNA, BERT, arrived, forgot
+from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, signalled
 from tests.stores.conftest import OpenStore
 
 CUSTOMER, ADDRESS = f"{ORG} demo CRMID:4711", f"{ORG} demo Email:anna@shop.test"
@@ -115,6 +115,73 @@ async def test_whoever_returned_in_the_same_commit_is_no_first_visit(kept: Both)
     await swept(kept, NOON_MS + DAY_MS)
 
     assert (await kept.load(ANNA)).profile is not None
+
+
+SAID = pytest.mark.parametrize("said", [chose("in"), signalled()], ids=["a choice", "a signal"])
+
+
+@SAID
+async def test_whoever_said_something_of_consent_after_the_first_visit_has_returned(
+    said: Entry, kept: Both
+) -> None:
+    """To another process, which knew of no first visit: events may be answered before they are on
+    disk."""
+    await kept.commit([first_visit()])
+    await kept.commit([said])
+
+    await swept(kept, NOON_MS + DAY_MS)
+
+    stored = await kept.load(ANNA)
+    assert stored.first_visit_ms == 0
+    assert stored.profile is not None
+    assert stored.consent is not None
+    assert not (await kept.commit([arrived(event(), base=stored.profile.version)])).conflicts
+
+
+@SAID
+async def test_a_first_visit_that_comes_to_disk_after_the_return_is_decided_again(
+    said: Entry, kept: Both
+) -> None:
+    await kept.commit([said])
+    assert (await kept.commit([first_visit()])).conflicts == {ANNA}
+
+    engine = Engine(compile_snapshot(definitions()), first_visit_ms=HALF_HOUR_MS)
+    came = EventArrived(event=event(), datastream_id="demo")
+    engine.decide(
+        Interaction(profile_key=ANNA, datastream_id="demo", changes=(came,), new=True),
+        now_ms=NOON_MS,
+    )
+    stored = await kept.load(ANNA)
+    engine.renew(ANNA, stored.profile, stored.consent, now_ms=NOON_MS)
+    assert not (await kept.commit(engine.pending(1))).conflicts
+
+    await swept(kept, NOON_MS + DAY_MS)
+    assert (await kept.load(ANNA)).profile is not None
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["event first", "word first"])
+async def test_whoever_said_something_of_consent_with_the_first_visit_has_not(
+    first: bool, kept: Both
+) -> None:
+    came = [first_visit()]
+    said = [structs.replace(chose("in"), first_visit_ms=NOON_MS)]
+    for entries in (came, said) if first else (said, came):
+        await kept.commit(entries)
+    assert (await kept.load(ANNA)).first_visit_ms == NOON_MS
+
+    await swept(kept, NOON_MS + DAY_MS)
+
+    assert await held(kept, ANNA) == Stored()
+
+
+async def test_what_is_on_its_way_of_a_first_visit_does_not_undo_the_return(kept: Both) -> None:
+    await kept.commit([first_visit()])
+    await kept.commit([chose("in")])
+
+    late = await kept.commit([first_visit("e2", base=1)])
+
+    assert late.conflicts == {ANNA}
+    assert (await kept.load(ANNA)).first_visit_ms == 0
 
 
 async def test_a_visit_that_an_earlier_perso_wrote_on_is_not_removed(kept: Both) -> None:
