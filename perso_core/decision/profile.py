@@ -21,8 +21,9 @@ MARK_BYTES = 8
 
 
 class Moved(Struct, frozen=True, kw_only=True):
-    """Events that became another profile's, known by marks: whoever reports them here again is told
-    nothing new. to: the mark of that profile's key; version: the one that has them."""
+    """Events that are another profile's, known by marks: they became that, or were reported by an
+    identity that led there. Whoever reports them here again is told nothing new. to: the mark of
+    that profile's key; version: the one that has them."""
 
     at_ms: int
     to: bytes
@@ -163,9 +164,16 @@ def without_events_before(profile: Profile, oldest_ms: int) -> Profile:
     return profile if kept is events else structs.replace(profile, events=kept)
 
 
-def with_dropped_events(profile: Profile, count: int) -> Profile:
-    """The profile after so many of its events made room for younger ones."""
-    return structs.replace(profile, dropped_events=profile.dropped_events + count)
+def with_dropped(profile: Profile, *, events: int = 0, identities: int = 0) -> Profile:
+    """The profile after so many of its events and identities made room for younger ones. Itself
+    where none did."""
+    if not events and not identities:
+        return profile
+    return structs.replace(
+        profile,
+        dropped_events=profile.dropped_events + events,
+        dropped_claims=profile.dropped_claims + identities,
+    )
 
 
 def with_claims(profile: Profile, claims: tuple[Identity, ...], *, max_claims: int) -> Profile:

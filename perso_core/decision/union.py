@@ -109,26 +109,58 @@ def version_to_see(rest: Profile, key: str) -> int:
     return max((one.version for one in rest.moved if one.to == mark), default=0)
 
 
+def left_in(*profiles: Profile, now_ms: int) -> Moved | None:
+    """What an identity leaves in profiles that it led to, the one that stays first: what was
+    reported by it there counts no more where it leads now. None: nothing."""
+    first = profiles[0]
+    newest = sorted(
+        (event for profile in profiles for event in profile.events[-MAX_MARKS:]),
+        key=lambda event: event.timestamp_ms,
+    )
+    marks = dict.fromkeys(mark_of(event.id) for event in reversed(newest[-MAX_MARKS:]))
+    for profile in profiles:
+        for one in reversed(without_moves_before(profile, now_ms - MOVED_KNOWN_MS).moved):
+            marks.update(dict.fromkeys(one.marks))
+    if not marks:
+        return None
+    known = frozenset(list(marks)[:MAX_MARKS])
+    return Moved(at_ms=now_ms, to=mark_of(first.key), version=first.version, marks=known)
+
+
+def knowing(profile: Profile, left: Moved, *, now_ms: int) -> Profile:
+    """The profile once an identity leads there that left something elsewhere."""
+    return structs.replace(
+        profile,
+        version=profile.version + 1 if profile.version else now_ms,
+        moved=_with_move(profile, left, now_ms=now_ms),
+    )
+
+
 def _rest(other: Profile, *, to: str, version: int, now_ms: int) -> Profile:
     """An empty profile. It goes on counting its versions, so that no process takes a state from
     before for a newer one; and a server may name a device that its datastream has seen."""
-    moves = without_moves_before(other, now_ms - MOVED_KNOWN_MS).moved
     newest = [mark_of(event.id) for event in other.events[-MAX_MARKS:]]
     moved = Moved(at_ms=now_ms, to=mark_of(to), version=version, marks=frozenset(newest))
-    room, kept = MAX_MARKS, list[Moved]()
-    for one in (moved, *reversed(moves))[:MAX_MOVES]:
-        room -= len(one.marks)
-        if room < 0:
-            break
-        kept.append(one)
     return Profile(
         key=other.key,
         version=other.version + 1,
         datastreams=other.datastreams,
         evaluated_ms=other.evaluated_ms,
         snapshot_id=other.snapshot_id,
-        moved=tuple(reversed(kept)),
+        moved=_with_move(other, moved, now_ms=now_ms),
     )
+
+
+def _with_move(profile: Profile, moved: Moved, *, now_ms: int) -> tuple[Moved, ...]:
+    """What the profile knows to be elsewhere, this too: the newest for which there is room."""
+    moves = without_moves_before(profile, now_ms - MOVED_KNOWN_MS).moved
+    room, kept = MAX_MARKS, list[Moved]()
+    for one in (moved, *reversed(moves))[:MAX_MOVES]:
+        room -= len(one.marks)
+        if room < 0:
+            break
+        kept.append(one)
+    return tuple(reversed(kept))
 
 
 def _events_of_both(one: Sequence[Event], other: Sequence[Event]) -> tuple[Event, ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from perso_core.decision.graph import MAX_IDENTITIES
+from perso_core.decision.profile import Moved, Profile
 from perso_core.decision.union import United
 
 
@@ -22,7 +25,8 @@ class Joining(Struct, frozen=True, kw_only=True):
     target_version: the ones on which that was decided, which must be stored; 0: no row. linked:
     the source's identity is part of the target's profile from now on, and so is whatever was part
     of the source's. max_identities: of one profile, the target's own with them. epoch: of the store
-    that it was decided on; 0: of any.
+    that it was decided on; 0: of any. left: what an identity that makes room leaves in the target's
+    profile, and is to know of as it begins anew; None: nothing.
     """
 
     source: str
@@ -34,13 +38,25 @@ class Joining(Struct, frozen=True, kw_only=True):
     linked: bool = False
     max_identities: int = MAX_IDENTITIES
     epoch: int = 0
+    left: Moved | None = None
+
+    def begun_anew(self, keys: Sequence[str]) -> tuple[Profile, ...]:
+        """The profiles of identities that made room."""
+        if self.left is None:
+            return ()
+        at_ms = self.decided_ms
+        return tuple(
+            Profile(key=key, version=at_ms, touched_ms=at_ms, moved=(self.left,)) for key in keys
+        )
 
 
 class Joined(Struct, frozen=True):
-    """kept: False: nothing was; decide anew. links: keys of other identities whose link changed."""
+    """kept: False: nothing was; decide anew. links: keys of other identities whose link changed.
+    dropped: how many of those made room."""
 
     kept: bool
     links: tuple[str, ...] = ()
+    dropped: int = 0
 
 
 NOT_JOINED = Joined(False)

@@ -11,7 +11,7 @@ from perso_core.decision.consent import Consent, refused
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.membership import ImportedMembership, imported_of_both
-from perso_core.decision.profile import Profile, with_dropped_events
+from perso_core.decision.profile import Profile, with_dropped
 from perso_core.decision.retention import Retention, expires_ms, outlives, returned
 from perso_core.decision.union import United, event_of_both
 from perso_core.definitions.document import Definitions
@@ -127,10 +127,21 @@ class MemoryStore:
             self._move(joining, joining.united)
         if joining.united is not None or joining.linked:
             self._move_imported(joining)
-        changed = self._link(joining) if joining.linked else ()
-        for key in (joining.source, joining.target, *changed):
+        moved, dropped = self._link(joining) if joining.linked else ([], [])
+        self._count_dropped(joining, len(dropped))
+        for profile in joining.begun_anew(dropped):
+            self._database.profiles.setdefault(profile.key, profile)
+        for key in (joining.source, joining.target, *moved, *dropped):
             self._announce(key)
-        return Joined(True, changed)
+        return Joined(True, (*moved, *dropped), len(dropped))
+
+    def _count_dropped(self, joining: Joining, dropped: int) -> None:
+        profiles, key = self._database.profiles, joining.target
+        if not dropped or key not in profiles:
+            return
+        counted = with_dropped(profiles[key], identities=dropped)
+        further = counted.version + (joining.united is None)
+        profiles[key] = structs.replace(counted, version=further)
 
     async def links(self, key: str) -> tuple[Link, ...]:
         return tuple(self._linked_to(key))
@@ -409,7 +420,7 @@ class MemoryStore:
         both = (arrivals.pop(source, {}), arrivals.get(target, {}))
         arrivals[target] = {id: min(of_one[id] for of_one in both if id in of_one) for id in events}
         newest = self._ordered(target)[-self._max_events :]
-        profile = with_dropped_events(united.profile, len(events) - len(newest))
+        profile = with_dropped(united.profile, events=len(events) - len(newest))
         database.profiles[target] = structs.replace(profile, events=(), imported={})
         database.events[target] = {event.id: event for event in newest}
 
@@ -420,8 +431,8 @@ class MemoryStore:
         if both:
             imported[joining.target] = {**both}
 
-    def _link(self, joining: Joining) -> tuple[str, ...]:
-        """Keys of the other identities whose link changed."""
+    def _link(self, joining: Joining) -> tuple[list[str], list[str]]:
+        """Keys of the other identities that came along, and of those that made room."""
         links = self._database.links
         moved = self._linked_to(joining.source)
         for link in moved:
@@ -431,7 +442,7 @@ class MemoryStore:
         dropped = linked[: max(len(linked) - (joining.max_identities - 1), 0)]
         for link in dropped:
             del links[link.key]
-        return tuple(link.key for link in (*moved, *dropped))
+        return [link.key for link in moved], [link.key for link in dropped]
 
     def _linked_to(self, canonical: str) -> list[Link]:
         found = [

@@ -213,7 +213,7 @@ class Store(Protocol):
         with the places in which they arrived; those for which there is no room are counted in the
         target's profile. Of an identity that becomes a link nothing else stays but its consent. No
         link leads to a link. Of more identities of one profile than max_identities the oldest links
-        go.
+        go, are counted in the target's profile, where there is one, and begin anew.
         """
         ...
 

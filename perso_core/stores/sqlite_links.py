@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import apsw
 from msgspec import Struct
 
 from perso_core.decision.event import Event
-from perso_core.decision.profile import with_dropped_events
+from perso_core.decision.profile import with_dropped
 from perso_core.decision.union import event_of_both
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.links import NOT_JOINED, Joined, Joining
-from perso_core.stores.record import event_from_record, event_record, profile_record
+from perso_core.stores.record import (
+    event_from_record,
+    event_record,
+    profile_and_visit_from,
+    profile_record,
+)
 
 
 class Encoded(Struct, frozen=True):
@@ -44,22 +49,39 @@ def join(
         ):
             if _version(connection, key) != version:
                 return NOT_JOINED
-        _move(connection, joining, records, max_events)
     if joining.united is not None or joining.linked:
         _move_imported(connection, joining)
-    return Joined(True, _link(connection, joining) if joining.linked else ())
+    moved, dropped = _link(connection, joining) if joining.linked else ([], [])
+    if joining.united is not None:
+        _move(connection, joining, records, max_events, dropped=len(dropped))
+    elif dropped:
+        _count_dropped(connection, joining.target, len(dropped))
+    connection.executemany(
+        "INSERT INTO profile (key, version, record) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        [(one.key, one.version, profile_record(one)) for one in joining.begun_anew(dropped)],
+    )
+    return Joined(True, (*moved, *dropped), len(dropped))
 
 
 def _version(connection: apsw.Connection, key: str) -> int:
     return connection.execute("SELECT version FROM profile WHERE key = ?", (key,)).get or 0
 
 
-def _move(connection: apsw.Connection, joining: Joining, records: Encoded, max_events: int) -> None:
+def _move(
+    connection: apsw.Connection,
+    joining: Joining,
+    records: Encoded,
+    max_events: int,
+    *,
+    dropped: int,
+) -> None:
+    """dropped: identities of the target that made room."""
     united = joining.united
     assert united is not None, "there is something to move"
     gone = _move_events(connection, joining, max_events)
+    counted = with_dropped(united.profile, events=gone, identities=dropped)
     # Encoded once more only where it has to be: others wait for this transaction.
-    target = profile_record(with_dropped_events(united.profile, gone)) if gone else records.target
+    target = records.target if counted is united.profile else profile_record(counted)
     # Of an identity that leads elsewhere from now on the link is all that stays.
     rows = [(joining.target, united.profile.version, target)]
     if joining.linked:
@@ -70,6 +92,23 @@ def _move(connection: apsw.Connection, joining: Joining, records: Encoded, max_e
         "INSERT INTO profile (key, version, record) VALUES (?, ?, ?)"
         " ON CONFLICT DO UPDATE SET version = excluded.version, record = excluded.record",
         rows,
+    )
+
+
+def _count_dropped(connection: apsw.Connection, key: str, dropped: int) -> None:
+    """In a profile that nothing else is moved into."""
+    row: tuple[int, bytes] | None = connection.execute(
+        "SELECT version, record FROM profile WHERE key = ?", (key,)
+    ).get
+    if row is None:
+        return
+    try:
+        profile, visit_ms = profile_and_visit_from(key, *row, ())
+    except UnreadableRecord:
+        return  # whoever loads it puts it into quarantine
+    connection.execute(
+        "UPDATE profile SET version = version + 1, record = ? WHERE key = ?",
+        (profile_record(with_dropped(profile, identities=dropped), visit_ms), key),
     )
 
 
@@ -130,8 +169,8 @@ def _event(record: bytes) -> Event | None:
         return None
 
 
-def _link(connection: apsw.Connection, joining: Joining) -> tuple[str, ...]:
-    """Keys of the other identities whose link changed."""
+def _link(connection: apsw.Connection, joining: Joining) -> tuple[list[str], list[str]]:
+    """Keys of the other identities that came along, and of those that made room."""
     moved = connection.execute(
         "UPDATE link SET canonical = ? WHERE canonical = ? RETURNING key",
         (joining.target, joining.source),
@@ -145,4 +184,8 @@ def _link(connection: apsw.Connection, joining: Joining) -> tuple[str, ...]:
         " ORDER BY linked_ms DESC, key DESC LIMIT -1 OFFSET ?) RETURNING key",
         (joining.target, joining.max_identities - 1),
     ).fetchall()
-    return tuple(row[0] for row in cast(list[tuple[str]], [*moved, *dropped]))
+    return _keys(moved), _keys(dropped)
+
+
+def _keys(rows: list[Any]) -> list[str]:
+    return [row[0] for row in cast(list[tuple[str]], rows)]

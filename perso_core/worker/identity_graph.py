@@ -11,7 +11,15 @@ from msgspec import structs
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.consent import refused
 from perso_core.decision.profile import Profile
-from perso_core.decision.union import MAX_MARKS, holds_something, united, version_to_see
+from perso_core.decision.union import (
+    MAX_MARKS,
+    United,
+    holds_something,
+    knowing,
+    left_in,
+    united,
+    version_to_see,
+)
 from perso_core.engine.engine import (
     NOTHING_SEEN,
     OPERATOR,
@@ -92,9 +100,10 @@ class IdentityGraph:
     async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> str:
         """Identities of one person, the canonical one first: what the others have becomes part of
         its profile, durably, and they lead there from now on. One that led elsewhere leads here;
-        what it brought there stays there. Returns the key of the profile."""
+        what it brought there stays there. Those beyond the cap stay as they are. Returns the key of
+        the profile."""
         target = await self.canonical(keys[0])
-        for key in keys[1:]:
+        for key in keys[1 : self._caps.identities]:
             found = await self.canonical(key)
             if found != target:
                 await self._once(key, target, self._join(key, target, priority, linked=True))
@@ -125,18 +134,29 @@ class IdentityGraph:
         self, source: str, target: str, priority: Sequence[str], *, linked: bool
     ) -> None:
         for _ in range(MAX_ROUNDS):
-            for key in (source, target):
+            led_to = await self.canonical(source)
+            for key in (source, target, led_to):
                 await self._settled(key)
+            full = linked and await self._full_with(source, target)
             if await self.canonical(target) != target:
                 return  # it became part of another one: the next call finds that
-            other, into = (self._committed(key) for key in (source, target))
-            if isinstance(other, NeedProfile) or isinstance(into, NeedProfile):
+            other, into, led = (self._committed(key) for key in (source, target, led_to))
+            if (
+                isinstance(other, NeedProfile)
+                or isinstance(into, NeedProfile)
+                or isinstance(led, NeedProfile)
+            ):
                 continue  # evicted meanwhile
             if self._refused(source) or self._refused(target):
                 return
             joining = self._decided(source, target, other, into, priority, linked=linked)
             if joining is None:
                 return
+            if linked and led_to != source and led is not None:
+                joining = self._knowing(joining, into, led)
+            if full and into is not None:
+                both = (into,) if other is None else (into, other)
+                joining = structs.replace(joining, left=left_in(*both, now_ms=self._clock_ms()))
             joined = await self._store.join(joining)
             for key in (source, target, *joined.links):
                 await self._admission.take_over(key)
@@ -203,6 +223,27 @@ class IdentityGraph:
             max_identities=self._caps.identities,
             epoch=self._engine.following.epoch,
         )
+
+    def _knowing(self, joining: Joining, into: Profile | None, led: Profile) -> Joining:
+        """The same for an identity that leads elsewhere until now: what it reported there counts no
+        more here. led: the profile that it has there, which keeps what it brought."""
+        now_ms = self._clock_ms()
+        left = left_in(led, now_ms=now_ms)
+        if left is None:
+            return joining
+        if joining.united is not None:
+            both = joining.united
+        else:
+            begun = Profile(key=joining.target, touched_ms=self._engine.keeping.now_ms(now_ms))
+            stays = structs.replace(into or begun, events=())
+            both = United(profile=stays, rest=Profile(key=joining.source))
+        knows = knowing(both.profile, left, now_ms=now_ms)
+        return structs.replace(joining, united=structs.replace(both, profile=knows))
+
+    async def _full_with(self, source: str, target: str) -> bool:
+        """Whether identities of the target make room for the source's."""
+        linked = len(await self._store.links(target)) + len(await self._store.links(source))
+        return linked + 1 > self._caps.identities - 1
 
     def _refused(self, key: str) -> bool:
         asked = Interaction(profile_key=key, datastream_id=OPERATOR)

@@ -185,6 +185,47 @@ async def test_an_event_that_is_retried_after_its_identity_was_linked_counts_onc
     assert await count(edge, "CRMID", "1") == 2
 
 
+@pytest.mark.parametrize("by", ["its _id", "what it says"])
+async def test_an_event_that_is_retried_after_its_identity_became_anothers_counts_once(
+    by: str, edge: RunningEdge
+) -> None:
+    """Also where the other one passes it on."""
+    alone: dict[str, Any] = {"body": telling(ADDED, Email="a"), "request_id": "r1"}
+    if by == "its _id":
+        alone["body"]["event"]["xdm"]["_id"] = "e1"
+    await server_call(edge, event("CRMID:1", "Email:a"))
+    await server_call(edge, **alone)
+    for other in ("2", "3"):
+        await server_call(edge, event(f"CRMID:{other}", "Email:a"))
+        assert await leads_to(edge, "Email", "a") == key("CRMID", other)
+
+        await server_call(edge, **alone)
+
+        assert await told_of(edge, f"CRMID:{other}") == []
+        assert await count(edge, "CRMID", other) == 1
+    assert await count(edge, "CRMID", "1") == 2
+    await server_call(edge, telling(ADDED, Email="a"))
+    assert await told_of(edge, "CRMID:3") == ["basket"], "another event is one"
+
+
+async def test_an_event_that_is_retried_after_its_identity_made_room_counts_once(
+    edge: RunningEdge,
+) -> None:
+    alone: dict[str, Any] = {"body": telling(ADDED, Email="00"), "request_id": "r1"}
+    await server_call(edge, event("CRMID:1", "Email:00"))
+    await server_call(edge, **alone)
+    for number in range(1, MAX_IDENTITIES):
+        edge.now_ms += 1
+        await server_call(edge, event("CRMID:1", f"Email:{number:02}"))
+    assert await leads_to(edge, "Email", "00") == ""
+
+    await server_call(edge, **alone)
+
+    assert await count(edge, "Email", "00") == 0
+    await server_call(edge, telling(ADDED, Email="00"))
+    assert await count(edge, "Email", "00") == 1
+
+
 async def test_in_one_batch_an_identity_that_was_linked_by_an_earlier_event_is_the_persons(
     edge: RunningEdge,
 ) -> None:

@@ -13,8 +13,8 @@ from perso_core.decision.caps import Caps
 from perso_core.decision.event import Event
 from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.identity import Identity
-from perso_core.decision.profile import Profile
-from perso_core.decision.union import united
+from perso_core.decision.profile import Profile, was_moved
+from perso_core.decision.union import left_in, united
 from perso_core.stores.links import Joined, Joining, Link
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import News, Store
@@ -43,7 +43,13 @@ def page(name: str, at_ms: int = NOON_MS) -> Event:
 
 
 async def joining(
-    store: Store, source: str, target: str, *, linked: bool = False, max_events: int = 100
+    store: Store,
+    source: str,
+    target: str,
+    *,
+    linked: bool = False,
+    max_events: int = 100,
+    max_identities: int = MAX_IDENTITIES,
 ) -> Joining:
     """As it is decided on what the store has."""
     other = (await store.load(source)).profile
@@ -57,11 +63,21 @@ async def joining(
         source_version=other.version if other else 0,
         target_version=into.version,
         linked=linked,
+        max_identities=max_identities,
+        left=left_in(into, now_ms=NOON_MS),
     )
 
 
-async def join(store: Store, source: str, target: str, **more: bool) -> Joined:
-    return await store.join(await joining(store, source, target, **more))
+async def join(
+    store: Store,
+    source: str,
+    target: str,
+    *,
+    linked: bool = False,
+    max_identities: int = MAX_IDENTITIES,
+) -> Joined:
+    decided = await joining(store, source, target, linked=linked, max_identities=max_identities)
+    return await store.join(decided)
 
 
 async def ids(store: Store, key: str) -> list[str]:
@@ -239,6 +255,44 @@ async def test_how_many_identities_a_person_has_is_what_the_joining_says(
     assert kept == [f"{MAIL}{n}" for n in range(5)][5 - (max_identities - 1) :]
 
 
+@pytest.mark.parametrize("moves", [True, False])
+async def test_identities_that_make_room_are_counted_and_know_what_they_left(
+    store: Store, moves: bool
+) -> None:
+    await reported(store, ANNA, page("e1"))
+    if moves:
+        await reported(store, TELEPHONE, page("e2"))
+    await join(store, MAIL, ANNA, linked=True, max_identities=2)
+
+    joined = await join(store, TELEPHONE, ANNA, linked=True, max_identities=2)
+
+    assert (joined.links, joined.dropped) == ((MAIL,), 1)
+    anna = (await store.load(ANNA)).profile
+    assert anna is not None
+    assert anna.dropped_claims == 1
+    mail = (await store.load(MAIL)).profile
+    assert mail is not None
+    assert was_moved(mail, "e1")
+    # Whoever decided on the version before has to see it.
+    late = arrived(event(event_id="e3"), ANNA, base=anna.version - 1)
+    assert (await store.commit([late])).conflicts == {ANNA}
+
+
+async def test_of_a_person_without_a_profile_nothing_is_counted(store: Store) -> None:
+    for n in range(3):
+        await store.join(
+            Joining(
+                source=f"{MAIL}{n}",
+                target=ANNA,
+                decided_ms=NOON_MS,
+                linked=True,
+                max_identities=2,
+            )
+        )
+
+    assert (await store.load(ANNA)).profile is None
+
+
 async def test_with_a_profile_its_links_are_erased(open_store: OpenStore) -> None:
     store, listener = await open_store(), await open_store()
     await join(store, MAIL, ANNA, linked=True)
@@ -304,7 +358,10 @@ async def test_memory_and_disk_hold_the_same_whatever_is_joined(tmp_path: Path) 
                 await reported(store, source, event(event_id=name, at_ms=at_ms, n=number))
         else:
             linked = chance.random() < 0.3
-            joined = [await join(store, source, target, linked=linked) for store in stores]
+            joined = [
+                await join(store, source, target, linked=linked, max_identities=2)
+                for store in stores
+            ]
             assert joined[0] == joined[1]
         for key in keys:
             assert await held(stores[0], key) == await held(stores[1], key)

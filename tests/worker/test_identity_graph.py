@@ -230,7 +230,35 @@ async def test_a_person_has_as_many_identities_as_the_settings_say() -> None:
         await graph.move("ECID:" + "9" * 38, ANNA)
         anna = (await stack.store.load(ANNA)).profile
         assert anna is not None
-        assert (len(anna.claims), anna.dropped_claims) == (2, 1)
+        # Two links and a claim.
+        assert (len(anna.claims), anna.dropped_claims) == (2, 3)
+
+
+@pytest.mark.parametrize("identities", [1, 2, 3])
+async def test_of_more_identities_than_a_person_may_have_none_is_linked_again_and_again(
+    identities: int,
+) -> None:
+    class Counting(MemoryStore):
+        joined = 0
+
+        async def join(self, joining: Joining) -> Joined:
+            self.joined += 1
+            return await super().join(joining)
+
+    store = Counting()
+    async with running(store) as stack:
+        graph = graph_of(stack, Caps(identities=identities))
+        mails = [f"o demo Email:{number}" for number in range(4)]
+        for number, key in enumerate((ANNA, *mails)):
+            await kept(stack, f"e{number}", key)
+        for _ in range(3):
+            assert await graph.link((ANNA, *mails)) == ANNA
+
+        assert [link.key for link in await store.links(ANNA)] == mails[: identities - 1]
+        assert store.joined == identities - 1
+        anna = (await store.load(ANNA)).profile
+        assert anna is not None
+        assert anna.dropped_claims == 0
 
 
 async def test_what_a_profile_brings_has_as_much_room_as_the_settings_say() -> None:
