@@ -87,11 +87,11 @@ def reading_connection(path: Path, *, empty: bool = False) -> apsw.Connection:
     return connection
 
 
-def bring_up_to_date(path: Path) -> None:
-    """Have the file take the steps that it lacks, and be an incarnation of its own. Where it lacks
-    nothing nothing is written. Raises StoreTooNew, StoreUnavailable."""
+def bring_up_to_date(path: Path, *, named: bool = False) -> None:
+    """Have the file take the steps that it lacks; named: and be an incarnation of its own. Where it
+    lacks nothing nothing is written. Raises StoreTooNew, StoreUnavailable."""
     with closing(reading_connection(path)) as connection, unavailable(path):
-        lacks = behind(connection) or incarnation.unnamed(connection, path)
+        lacks = behind(connection) or (named and incarnation.unnamed(connection, path))
     if lacks:
         with unavailable(path):
             writing_connection(path).close()

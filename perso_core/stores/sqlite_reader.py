@@ -75,6 +75,7 @@ class Reader:
         self._data_version = -1
         self._missed = self._untold = False
         self.epoch = NO_EPOCH
+        self._opened_before = False
         with self._opened() as connection:
             self._hear_from_now_on(connection)
 
@@ -279,7 +280,9 @@ class Reader:
         with unavailable(self._path):
             connection = self._connection
             if connection is None:
-                bring_up_to_date(self._path)
+                # What lies there now may be another file, which nobody has written to yet.
+                bring_up_to_date(self._path, named=self._opened_before)
+                self._opened_before = True
                 connection = self._connection = reading_connection(self._path)
                 self._same = SameFile(self._path)
                 self.epoch = epoch_of(connection)

@@ -110,6 +110,17 @@ def test_a_file_of_before_there_were_epochs_has_one_once_it_is_read(tmp_path: Pa
     assert said(path) == reader.epoch
 
 
+def test_whoever_only_reads_a_backup_leaves_it_as_it_is(path: Path) -> None:
+    backup = backup_of(path)
+    before = backup.read_bytes()
+
+    reader = Reader(backup, origin=0, max_events=100)
+    assert reader.load(ANNA).stored.epoch == said(path)
+    reader.close()
+
+    assert backup.read_bytes() == before
+
+
 async def test_what_is_loaded_says_of_which_incarnation_it_is(path: Path) -> None:
     """Also where the file was replaced while it was open, before anybody asked for news."""
     store = await open_sqlite(path)
