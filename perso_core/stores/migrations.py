@@ -181,8 +181,13 @@ def refuse_foreign(connection: apsw.Connection, path: Path, *, empty: bool = Tru
     is none, either."""
     if connection.pragma("application_id") == APPLICATION_ID:
         return
-    if empty and not connection.execute("SELECT count(*) FROM sqlite_schema").get:
-        return
+    if not connection.execute("SELECT count(*) FROM sqlite_schema").get:
+        if empty:
+            return
+        raise StoreUnavailable(
+            f"{path} is empty: nothing was ever kept there, or it was truncated.",
+            fix="Name another file, or `perso restore` a backup.",
+        )
     raise StoreUnavailable(f"{path} is another application's database.", fix="Name another file.")
 
 

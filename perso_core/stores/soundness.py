@@ -11,6 +11,7 @@ from typing import cast
 import apsw
 
 from perso_core.errors import DamagedStore, UnreadableRecord
+from perso_core.stores.compiled_file import NAME as COMPILED
 from perso_core.stores.migrations import at, tables_at
 from perso_core.stores.presence import serving
 from perso_core.stores.record import (
@@ -24,15 +25,20 @@ from perso_core.stores.sqlite_file import RESTORE, reading_connection, unavailab
 # After an unclean end the whole file is looked through, for at most so long. A log that is cut off
 # is no damage, and a store that is large must not keep its visitors waiting.
 LOOKED_THROUGH_MS = 1_000
+# An empty file may be one that another process is making, for so long.
+MADE_WITHIN_MS = 2_000
+_MADE_PAUSE_S = 0.02
+# Files that are made once a database is there.
+WRITTEN_LATER = ("cookie-keys.json", COMPILED)
 # How often SQLite lets us look at the clock: about every 0.1 ms.
 _STEPS = 1_000
 
 
-def refuse_damaged(path: Path) -> None:
+def refuse_damaged(path: Path, *, made: bool = False) -> None:
     """Raises DamagedStore, StoreUnavailable, StoreTooNew. Reads the head and a page of each table
     (that the file has its full length, SQLite sees by itself); after an unclean end as much as
-    LOOKED_THROUGH_MS allow."""
-    if not path.stat().st_size:  # a new one
+    LOOKED_THROUGH_MS allow. made: the file was made just now, by us."""
+    if made or not _begun(path):
         return
     unclean = _has_log(path) and not serving(path.parent)
     with closing(reading_connection(path, empty=True)) as connection, unavailable(path):
@@ -41,6 +47,32 @@ def refuse_damaged(path: Path) -> None:
             found = looked_through(connection, until=_after(LOOKED_THROUGH_MS), quick=True)
             if found:
                 raise damaged(path, found[0])
+
+
+def _begun(path: Path) -> bool:
+    """Whether something is in the file; False: it is a new one. Raises DamagedStore for one that
+    has lost all it had: SQLite would take it for a new one, and delete the log beside it."""
+    left = _left_beside(path)
+    give_up_s = time.monotonic() + MADE_WITHIN_MS / 1_000
+    while not path.stat().st_size:
+        if not left:
+            return False
+        # Another process may be making it, where somebody removed the one before.
+        if time.monotonic() > give_up_s:
+            raise DamagedStore(
+                f"{path} is empty, and {left} beside it is of a database that was not.",
+                fix=f"{RESTORE} To begin anew without what there was: remove {path.name} and"
+                f" {path.name}-wal.",
+            )
+        time.sleep(_MADE_PAUSE_S)
+    return True
+
+
+def _left_beside(path: Path) -> str:
+    """The name of a file that only somebody writes who has a database; "": there is none."""
+    if _has_log(path):
+        return f"{path.name}-wal"
+    return next((name for name in WRITTEN_LATER if (path.parent / name).is_file()), "")
 
 
 def looked_through(

@@ -272,6 +272,6 @@ async def open_sqlite(
 
 def _looked_after(path: Path) -> None:
     """The file is there, where it is safe, and whole as far as a short look tells."""
-    create_file(path)
+    made = create_file(path)
     refuse_unsafe(path)
-    refuse_damaged(path)
+    refuse_damaged(path, made=made)

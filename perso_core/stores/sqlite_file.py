@@ -33,8 +33,9 @@ _making = threading.Lock()
 TABLES_BY_KEY = ("profile", "event", "consent", "quarantine", "link", "imported")
 
 
-def create_file(path: Path) -> None:
-    """Make the file, readable by its owner alone, and its directory where there is none.
+def create_file(path: Path) -> bool:
+    """Make the file, readable by its owner alone, and its directory where there is none. Returns
+    whether it was made now.
 
     A file that is there is not opened: whoever closes a descriptor of a file lets go of all the
     locks that this process has on it, also those of a store that is open here; another process
@@ -46,6 +47,8 @@ def create_file(path: Path) -> None:
         # Nobody else here has a store on it before the new file is closed.
         with _making, suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            return True
+        return False
     except OSError as error:
         raise StoreUnavailable(
             f"{path}: {error.strerror}.", fix="Name a directory that this user may write to."

@@ -116,6 +116,25 @@ def test_a_backup_needs_a_new_directory_and_something_to_copy(tmp_path: Path) ->
     assert "is no backup" in none.stderr
 
 
+def test_a_truncated_database_is_told_of_and_restored(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+    anna = Visitor("anna")
+    with serving(tmp_path / ".perso") as server:
+        asyncio.run(visit(anna, server.url, 2))
+        perso(tmp_path, "backup", "monday")
+    (tmp_path / ".perso" / DATABASE).write_bytes(b"")
+
+    refused = perso(tmp_path, "profile", "export", "ECID", anna.ecid)
+    looked = perso(tmp_path, "doctor")
+
+    assert (refused.returncode, looked.returncode) == (1, 1)
+    for told in (refused, looked):
+        assert "is empty, and cookie-keys.json beside it" in told.stderr
+        assert "`perso restore` a backup" in told.stderr
+    assert perso(tmp_path, "restore", "monday").returncode == 0
+    assert events_of(tmp_path, anna) == anna.acknowledged
+
+
 def test_a_database_is_compacted_with_its_servers_stopped(tmp_path: Path) -> None:
     prepare(tmp_path / ".perso")
     anna = Visitor("anna")

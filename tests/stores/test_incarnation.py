@@ -138,6 +138,18 @@ async def test_what_is_loaded_says_of_which_incarnation_it_is(path: Path) -> Non
     await other.close()
 
 
+async def test_so_does_a_copy_by_hand_that_nobody_has_written_to_yet(path: Path) -> None:
+    store = await open_sqlite(path)
+    await store.commit([arrived(event(), ANNA)])
+    backup, before = backup_of(path), store.epoch
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    shutil.copy(backup, path)
+
+    assert (await store.load(ANNA)).epoch == said(path) != before
+    await store.close()
+
+
 async def test_nothing_is_kept_that_was_decided_on_another_incarnation(path: Path) -> None:
     for store in (await open_sqlite(path), MemoryStore(MemoryDatabase())):
         epoch = (await store.load(ANNA)).epoch

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perso_core.errors import DamagedStore
+from perso_core.errors import DamagedStore, StoreUnavailable
 from perso_core.stores import soundness
 from perso_core.stores.presence import Presence
 from perso_core.stores.sqlite import open_sqlite
@@ -78,6 +78,96 @@ async def test_a_file_whose_head_is_overwritten_is_refused(damage: bytes, path: 
 
     with pytest.raises(Exception, match=r"NotADB|another application|damaged"):
         await open_sqlite(path)
+
+
+# ---- a file that is empty --------------------------------------------------------
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is waited for who might be making the file."""
+    monkeypatch.setattr(soundness, "MADE_WITHIN_MS", -1)
+
+
+def emptied(path: Path) -> bytes:
+    """Returns what was in it."""
+    whole = path.read_bytes()
+    path.write_bytes(b"")
+    return whole
+
+
+def contents(*paths: Path) -> list[bytes]:
+    return [path.read_bytes() for path in paths]
+
+
+@pytest.mark.parametrize("beside", ["cookie-keys.json", "compiled-rules", "perso.sqlite-wal"])
+async def test_a_file_that_lost_all_it_had_is_not_taken_for_a_new_one(
+    beside: str, path: Path, at_once: None
+) -> None:
+    """SQLite would delete the log, from which something might be saved."""
+    left = path.with_name(beside)
+    left.write_bytes(b"what is left")
+    emptied(path)
+
+    assert f"is empty, and {beside} beside it" in await refused(path)
+
+    assert contents(path, left) == [b"", b"what is left"]
+
+
+async def test_it_is_told_what_to_remove_to_begin_anew(path: Path, at_once: None) -> None:
+    path.with_name("cookie-keys.json").touch()
+    emptied(path)
+    with pytest.raises(DamagedStore) as told:
+        await open_sqlite(path)
+    assert "remove perso.sqlite and perso.sqlite-wal" in told.value.fix
+
+    remove(path)
+
+    await (await open_sqlite(path)).close()
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+async def test_an_empty_file_that_somebody_made_for_us_is_a_new_one(
+    tmp_path: Path, at_once: None
+) -> None:
+    """As where a container's volume is prepared."""
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "settings.toml").touch()
+    (tmp_path / "perso.sqlite-wal").touch()
+    path = tmp_path / "perso.sqlite"
+    path.touch()
+
+    store = await open_sqlite(path)
+
+    assert not (await store.commit([arrived(event())])).conflicts
+    await store.close()
+
+
+async def test_a_file_that_another_process_is_making_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.with_name("cookie-keys.json").touch()
+    whole = emptied(path)
+    made = "perso_core.stores.soundness.time.sleep"
+    monkeypatch.setattr(made, lambda _: path.write_bytes(whole))
+
+    store = await open_sqlite(path)
+
+    assert (await store.load(key(1))).profile is not None
+    await store.close()
+
+
+def test_whoever_only_reads_an_empty_file_is_told_that_it_is(path: Path) -> None:
+    emptied(path)
+
+    with pytest.raises(StoreUnavailable, match="is empty"):
+        reading_connection(path)
+
+
+# ---- after a crash -----------------------------------------------------------------
 
 
 async def test_after_a_crash_the_whole_file_is_looked_through(path: Path) -> None:
