@@ -35,7 +35,6 @@ from perso_core.edge.limits import Rate
 from perso_core.edge.services import PrivacyServices
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
-from perso_core.engine.journal import AttributesPatched
 from perso_core.errors import NothingDefined, UnreadableRecord
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
@@ -51,6 +50,7 @@ from perso_core.worker.everywhere import Everywhere
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.identity_graph import IdentityGraph
 from perso_core.worker.importing import Imports
+from perso_core.worker.patching import Patching
 from perso_core.worker.people import People
 from perso_core.worker.refresh import Refresh, log_off, told_to_nobody
 from perso_core.worker.sweeping import Sweeper, retention_clock
@@ -93,6 +93,9 @@ class Perso(InProcessSite):
         self._keys = keys
         self._graph = graph
         self.people = People(store, drain, admission)
+        self.patching = Patching(
+            engine, drain, admission, graph, clock_ms=clock_ms, caps=_caps(settings)
+        )
         self._issuer_keys = issuer_keys
         self._compiled = compiled
         self._clock_ms = clock_ms
@@ -222,20 +225,8 @@ class Perso(InProcessSite):
         return await self.patch(self._keys_of(identity), attributes)
 
     async def patch(self, keys: Sequence[str], attributes: Mapping[str, Any]) -> bool:
-        """The same under these keys, of attributes that were checked."""
-        permitted = True
-        for key in keys:
-            answer = await self._admission.decide(
-                Interaction(
-                    profile_key=await self._graph.canonical(key),
-                    datastream_id=OPERATOR,
-                    changes=(AttributesPatched(attributes),),
-                    visits=True,
-                )
-            )
-            await self._drain.durable(answer.sequence)
-            permitted &= answer.permitted
-        return permitted
+        """The same under these keys, of attributes that were checked: all of it, or nothing."""
+        return not await self.patching.patch(keys, attributes)
 
     @property
     def import_store(self) -> ImportStore:

@@ -198,7 +198,10 @@ async def _attributes(
             return found
 
         try:
-            done = await Import(reading, keep, file.size, lambda _: False).run(place)
+            # Few at once: a patch that is read again after a later one of the same person would
+            # bring back, for a while, what that one changed.
+            run = Import(reading, keep, file.size, lambda _: False, rows_at_once=GROUP)
+            done = await run.run(place)
         finally:
             report.close()
         version = await perso.announce_again()
@@ -239,18 +242,20 @@ async def _patched(
     withheld = await perso.import_store.withheld(asked, since_ms=began_ms)
     outcomes = await asyncio.gather(
         *(
-            perso.patch([key for key in some if key not in withheld], attributes)
+            perso.patching.patch([key for key in some if key not in withheld], attributes)
             for some, (_, (_, _, attributes)) in zip(all_keys, group, strict=True)
         ),
         return_exceptions=True,
     )
-    refused = []
+    passed_over, refused = len(withheld), []
     for outcome, (line, _) in zip(outcomes, group, strict=True):
         if isinstance(outcome, BadAttributes):
             refused.append(Refusal(line, f"{outcome.detail} {outcome.fix}"))
         elif isinstance(outcome, BaseException):
             raise outcome
-    return len(withheld), refused
+        else:
+            passed_over += outcome
+    return passed_over, refused
 
 
 def _patch_source(

@@ -190,6 +190,11 @@ class Engine:
         return state.qualified.profile if state.qualified else None
 
     @property
+    def room(self) -> int:
+        """How many entries more may wait for the store."""
+        return self._journal_limit - len(self._journal)
+
+    @property
     def waiting(self) -> bool:
         """Whether anything waits for the store."""
         return bool(self._journal)

@@ -6,20 +6,22 @@ import asyncio
 import csv
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from perso_core.cli import import_file
+from perso_core.cli import import_file, main
 from perso_core.cli.import_file import Import, Report, summary
 from perso_core.cli.patch_groups import patch_groups
 from perso_core.definitions.toml_file import definitions_from_toml
-from perso_core.errors import BadImportFile
+from perso_core.errors import BadImportFile, StoreUnavailable
 from perso_core.imports.patches import Patch
 from perso_core.imports.refusal import Refusal
 from perso_core.imports.source import Part, Place
 from perso_core.stores.imports import Progress
+from perso_core.stores.sqlite import SqliteStore
+from perso_core.worker.patching import Patching
 from tests.cli.test_commands import COMMAND_LIMIT_S, ECID, perso, write
 from tests.definitions.whole import WHOLE
 from tests.journeys.server import prepare
@@ -114,6 +116,46 @@ def test_patches_that_make_a_profile_too_large_are_told_by_line_as_any_refused_r
     assert more == "… and 5 more refused."
     with (tmp_path / "refused.csv").open(newline="") as report:
         assert [int(row["line"]) for row in csv.DictReader(report)] == refused
+
+
+def test_an_import_of_attributes_that_breaks_off_goes_on_and_counts_each_row_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two rows about one person, far apart, the first does not come back for a while."""
+    applied(tmp_path)
+    rows = [f"CRMID,c-{number},1" for number in range(300)]
+    rows[5], rows[140], rows[290] = "CRMID,twice,1", "CRMID,twice,2", "CRMID,no,many"
+    write(tmp_path, "namespace,id,points:number\n" + "\n".join(rows) + "\n", "a.csv")
+    importing = ["import", "attributes", str(tmp_path / "a.csv")]
+    importing += ["--data-dir", str(tmp_path / ".perso")]
+    keep, patch = SqliteStore.keep_progress, Patching.patch
+    kept: list[Progress] = []
+    patched: list[object] = []
+
+    async def breaking(store: SqliteStore, name: bytes, progress: Progress) -> None:
+        kept.append(progress)
+        if len(kept) == 2:
+            raise StoreUnavailable("the disk is gone.", fix="Find it.")
+        await keep(store, name, progress)
+
+    async def watched(
+        patching: Patching, keys: Sequence[str], attributes: Mapping[str, object]
+    ) -> int:
+        if "twice" in keys[0]:
+            patched.append(attributes["points"])
+        return await patch(patching, keys, attributes)
+
+    monkeypatch.setattr(SqliteStore, "keep_progress", breaking)
+    monkeypatch.setattr(Patching, "patch", watched)
+    assert main(importing) == 1
+    assert "the disk is gone" in capsys.readouterr().err
+
+    assert main(importing) == 1
+
+    told = capsys.readouterr()
+    assert told.out == "300 rows: 299 in, 1 refused.\n"
+    assert f"Going on after line {kept[0].line}" in told.err
+    assert patched == [1, 2, 2]
 
 
 @pytest.mark.parametrize("command", ["import attributes", "profile put"])

@@ -1,0 +1,68 @@
+"""What is said of one person in several profiles: kept in all of them, or in none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from perso_core.decision.caps import Caps
+from perso_core.engine.engine import OPERATOR, Answer, Engine, Interaction, NeedProfile
+from perso_core.engine.journal import AttributesPatched
+from perso_core.engine.together import decide_together
+from perso_core.errors import StoreUnavailable
+from perso_core.worker.admit import Admission
+from perso_core.worker.drain import Drain
+from perso_core.worker.identity_graph import IdentityGraph
+
+# So often may a profile be put out of memory, or written by others, before whoever waits hears.
+MAX_ROUNDS = 8
+
+
+class Patching:
+    """caps: of each profile. Methods raise StoreUnavailable, Overloaded, RecordTooLarge: then
+    nothing is kept, unless the store failed between two commits."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        drain: Drain,
+        admission: Admission,
+        graph: IdentityGraph,
+        *,
+        clock_ms: Callable[[], int],
+        caps: Caps,
+    ) -> None:
+        self._engine = engine
+        self._drain = drain
+        self._admission = admission
+        self._graph = graph
+        self._clock_ms = clock_ms
+        self._caps = caps
+
+    async def patch(self, keys: Sequence[str], attributes: Mapping[str, Any]) -> int:
+        """Merge checked attributes into the profiles that these keys lead to, durably. Returns
+        under how many of the keys they may not be kept."""
+        led = [await self._graph.canonical(key) for key in keys]
+        profiles = list(dict.fromkeys(led))
+        answers = await self._decided(profiles, AttributesPatched(attributes))
+        self._drain.wake()
+        for answer in answers:
+            await self._drain.durable(answer.sequence)
+        permitted = dict(zip(profiles, (answer.permitted for answer in answers), strict=True))
+        return sum(not permitted[profile] for profile in led)
+
+    async def _decided(self, profiles: Sequence[str], change: AttributesPatched) -> list[Answer]:
+        asked = [
+            Interaction(profile_key=key, datastream_id=OPERATOR, changes=(change,), visits=True)
+            for key in profiles
+        ]
+        for _ in range(MAX_ROUNDS):
+            for key in profiles:
+                await self._admission.decide(Interaction(profile_key=key, datastream_id=OPERATOR))
+            found = decide_together(self._engine, asked, caps=self._caps, now_ms=self._clock_ms())
+            if not isinstance(found, NeedProfile):
+                return found
+        raise StoreUnavailable(
+            "the profiles of one person were not in memory together.",
+            fix="Raise hot_profiles, or try again when less is going on.",
+        )
