@@ -32,7 +32,7 @@ from perso_core.pql.nodes import (
     Or,
     Pattern,
 )
-from perso_core.pql.patterns import BadPattern, usable
+from perso_core.pql.patterns import MAX_PATTERN, BadPattern, usable
 from perso_core.pql.source import Span
 from perso_core.pql.type_faults import MAX_SHOWN
 from perso_core.pql.types import Type
@@ -156,11 +156,23 @@ class ConditionChecks(TimeChecks):
         fine = self.text(checked.left)
         if node.op == "matches":
             self.regular(checked.right)
-        else:
-            self.written(checked.right, "pattern")
+        elif self.written(checked.right, "pattern"):
+            fine = self.not_too_long(checked.right) and fine
         if fine and self.typed:
             self.types.pattern(checked)
         return checked
+
+    def not_too_long(self, pattern: Node) -> bool:
+        """Of a pattern of `like` that is written out; a fault where it is."""
+        assert isinstance(pattern, Constant), "written looked"
+        size = len(str(pattern.value))
+        if size > MAX_PATTERN:
+            self.fault(
+                pattern.place,
+                f"The pattern has {size:,} characters; {MAX_PATTERN:,} is the limit.",
+                "Write a shorter one; several may be joined by or.",
+            )
+        return size <= MAX_PATTERN
 
     def written(self, node: Node, what: str) -> bool:
         """Whether it is a text written in the rule; a fault where it is not."""

@@ -28,7 +28,7 @@ from perso_core.pql.nodes import (
     Product,
     Sum,
 )
-from perso_core.pql.patterns import like, like_shape, regular
+from perso_core.pql.patterns import finding, like, like_shape, regular
 from perso_core.pql.reads import reads_time
 from perso_core.pql.syntax import Shape
 from perso_core.pql.timing import FLIPPED, compare_times, part_of_now
@@ -219,7 +219,7 @@ def pattern(emitter: Emitter, node: Pattern) -> Shape:
     assert isinstance(node.right, Constant), "the checker wants patterns written out"
     found = emitter.value(node.left)
     if node.op == "matches":
-        return py.call("finds", emitter.written([node.right], _regular, refuses=True), found)
+        return py.call("finds", emitter.written([node.right], _finding, refuses=True), found)
     shape = like_shape(str(node.right.value))
     if shape is None:
         return py.call("finds", emitter.written([node.right], _like), found)
@@ -227,6 +227,10 @@ def pattern(emitter: Emitter, node: Pattern) -> Shape:
         return py.call("equals_text", found, emitter.written([node.right], _liked))
     wanted = emitter.written([node.right], lambda texts: (_liked(texts),))
     return py.call("text_test", py.text(shape[0]), found, wanted, True)
+
+
+def _finding(patterns: Sequence[str]) -> Any:
+    return finding(patterns[0])
 
 
 def _regular(patterns: Sequence[str]) -> Any:
@@ -245,9 +249,10 @@ def _liked(patterns: Sequence[str]) -> str:
 def regular_test(emitter: Emitter, node: Method) -> Shape:
     """matches and regexGroup."""
     pattern, *group = node.args
-    compiled = emitter.written([pattern], _regular, refuses=True)
     if node.name == "matches":
+        compiled = emitter.written([pattern], _finding, refuses=True)
         return py.call("finds", compiled, emitter.value(node.base))
+    compiled = emitter.written([pattern], _regular, refuses=True)
     number = emitter.value(group[0]) if group else None
     return py.call("group_of", compiled, emitter.value(node.base), number)
 

@@ -18,7 +18,7 @@ from perso_core.pql.chains import Anchored, ChainStep
 from perso_core.pql.code import linked
 from perso_core.pql.emitter import always
 from perso_core.pql.instants import Moment
-from perso_core.pql.patterns import PATTERN, compiled_again
+from perso_core.pql.patterns import PATTERN, compiled_again, knows_groups
 
 Function = Callable[..., Any]
 
@@ -74,7 +74,7 @@ class Packing:
         if kind is partial and value.func in self._partials:
             return (PART, self._partials.index(value.func), *map(self._packed, value.args))
         if kind is PATTERN:
-            return (TEXT_PATTERN, value.pattern)
+            return (TEXT_PATTERN, value.pattern, knows_groups(value))
         raise CannotKeep(kind.__name__)
 
     def _of_function(self, function: FunctionType) -> Any:
@@ -112,7 +112,7 @@ class Unpacking:
         if kind == PART:
             return partial(self._partials[parts[0]], *map(self._made, parts[1:]))
         if kind == TEXT_PATTERN:
-            return compiled_again(parts[0])
+            return compiled_again(*parts)
         if kind == ALWAYS:
             return always
         if kind < FIRST_STRUCT:

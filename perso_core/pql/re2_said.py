@@ -47,6 +47,10 @@ SAID: Mapping[str, tuple[str, str]] = {
         "{} opens no group that is known",
         r"Known are (...), (?:...), (?<name>...), (?i), (?m) and (?s); \\( is the sign.",
     ),
+    "pattern too large - compile failed": (
+        "It takes too much memory",
+        "Write fewer repetitions, or shorter ones.",
+    ),
     "invalid named capture group": (
         "{} has no name that a group can have",
         "Write letters and digits: (?<name>...).",

@@ -32,7 +32,7 @@ from perso_core.pql.nodes import (
     Path,
     Pattern,
 )
-from perso_core.pql.patterns import BadPattern, like, regular
+from perso_core.pql.patterns import BadPattern, finding, like, regular
 from perso_core.pql.source import Source, Span
 from perso_core.pql.types import STRING_TESTS
 from perso_core.pql.values import NUMBERS, TWINS, compare_texts, finds
@@ -268,7 +268,7 @@ class TypeFaults:
         if not self.text(left) or not known.element.values:
             return
         try:
-            pattern = (regular if op == "matches" else like)(str(right.value))
+            pattern = (finding if op == "matches" else like)(str(right.value))
         except BadPattern:
             return  # told already
         if not matching(known, lambda value: finds(pattern, value)):

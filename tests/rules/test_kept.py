@@ -88,6 +88,7 @@ ODD: Sequence[str] = (
     "xEvent[points >= 123456789012345678901234567890].count() > 0",
     'page.matches("(?i)^s.le$") or page like "a%b_c"',
     'xEvent[page.matches("[a-c]+")].count() > 0',
+    'page.matches("(s)(a)") and page.regexGroup("(s)(a)(l)", 3) = "l"',
     "xEvent[items.exists(q > 1 and sku = page)].count() > 0",
     'stringCompare("equals", tier, ["a", "b"], false)',
     "points in [1, 2.5, 3]",
