@@ -58,11 +58,12 @@ class Sent(Struct, frozen=True):
 
 
 class Site:
-    """Perso in memory with these audiences: no socket, no disk."""
+    """Perso in memory with these audiences: no socket, no disk. unparked: how many visitors lie
+    ready."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], *, unparked: int = 10_000) -> None:
         self.snapshot = compile_snapshot(site(rules))
-        self.engine = Engine(self.snapshot)
+        self.engine = Engine(self.snapshot, unparked_profiles=unparked)
         self.now_ms = 0
         self._datastream = self.snapshot.datastreams[DATASTREAM]
         self._services = EdgeServices(

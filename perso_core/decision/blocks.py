@@ -34,10 +34,13 @@ class Block(Struct, frozen=True, gc=False):
     compressed: bytes
 
     def rows(self) -> list[bytes]:
-        return self.everything()[: self.count]
+        return self._everything()[: self.count]
 
-    def everything(self) -> list[bytes]:
-        """The rows, and what comes after them."""
+    def after(self) -> list[bytes]:
+        """What lies with them."""
+        return self._everything()[self.count :]
+
+    def _everything(self) -> list[bytes]:
         return _decode(expanded(self.compressed))
 
 

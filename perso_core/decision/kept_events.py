@@ -54,8 +54,17 @@ class KeptEvents(Sequence[Event]):
 
     # times: milliseconds. marks: a hash of each id. Both eight bytes a number. blocks: the oldest.
     # gone: so many rows of the first block are no events any more. rows: of the others. loose: no
-    # row before this place is to be packed.
-    __slots__ = ("_blocks", "_gone", "_loose", "_marks", "_rows", "_times", "projection")
+    # row before this place is to be packed. woken: parked before, and nothing was packed since.
+    __slots__ = (
+        "_blocks",
+        "_gone",
+        "_loose",
+        "_marks",
+        "_rows",
+        "_times",
+        "_woken",
+        "projection",
+    )
 
     def __init__(
         self,
@@ -66,6 +75,8 @@ class KeptEvents(Sequence[Event]):
         loose: int,
         blocks: tuple[Block, ...] = _NO_BLOCKS,
         gone: int = 0,
+        *,
+        woken: bool = False,
     ) -> None:
         self.projection = projection
         self._times = times
@@ -74,6 +85,7 @@ class KeptEvents(Sequence[Event]):
         self._loose = loose
         self._blocks = blocks
         self._gone = gone
+        self._woken = woken
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> KeptEvents:
@@ -126,7 +138,10 @@ class KeptEvents(Sequence[Event]):
     def whole_at(self, place: int) -> Event | None:
         """The event at this place; None: it is packed."""
         number = place - self._compressed
-        return self._whole(self._rows[number]) if number >= 0 else None
+        if number >= 0:
+            return self._whole(self._rows[number])
+        newest = self._newest_in_block() if number == -1 else None
+        return event_of(newest) if newest is not None else None
 
     def with_event(self, event: Event) -> KeptEvents:
         """With one more, whose id is none of theirs, whole."""
@@ -227,6 +242,8 @@ class KeptEvents(Sequence[Event]):
                 return None
             rows.append(last.row)
             after.append(last.whole)
+        if blocks and not rows:
+            return ParkedEvents(self._times, self._marks, self._blocks, gone)
         while blocks and blocks[-1].count + len(rows) <= LARGE:
             found = blocks.pop().rows()
             if not blocks:
@@ -238,18 +255,9 @@ class KeptEvents(Sequence[Event]):
 
     @classmethod
     def woken(cls, parked: ParkedEvents, projection: Projection) -> KeptEvents:
-        """What was parked, its newest event ready for another report. projection: what it had."""
-        blocks, rows = parked.blocks, tuple[Row, ...]()
-        if blocks:
-            last = blocks[-1]
-            every = last.everything()
-            if len(every) > last.count:
-                count = last.count - 1
-                rows = (Newest(every[count], every[count + 1]),)
-                rest = (Block(count, last.compressed),) if count else ()
-                blocks = (*blocks[:-1], *rest)
-        gone = parked.gone if blocks else 0
-        return cls(projection, parked.times, parked.marks, rows, len(rows), blocks, gone)
+        """What was parked. projection: what it had."""
+        times, marks, blocks = parked.times, parked.marks, parked.blocks
+        return cls(projection, times, marks, (), 0, blocks, parked.gone, woken=bool(blocks))
 
     # ---- inside
 
@@ -287,6 +295,9 @@ class KeptEvents(Sequence[Event]):
             found = block.rows() if blocks else block.rows()[self._gone :]
             compressed -= len(found)
             rows[:0] = found
+        newest, whole = rows[-1], self._newest_in_block()
+        if whole is not None and isinstance(newest, bytes):
+            rows[-1] = Newest(newest, whole)
         return KeptEvents(
             self.projection,
             self._times,
@@ -296,6 +307,11 @@ class KeptEvents(Sequence[Event]):
             tuple(blocks),
             self._gone if blocks else 0,
         )
+
+    def _newest_in_block(self) -> bytes | None:
+        """The last event in a block, whole; None: it is not there."""
+        after = self._blocks[-1].after() if self._woken else ()
+        return after[0] if after else None
 
     def _event(self, row: Row, at_ms: int) -> Event:
         """Of a packed one what is kept of it."""
@@ -310,7 +326,8 @@ class KeptEvents(Sequence[Event]):
         return row if isinstance(row, Event) else None
 
     def _with(self, times: bytes, marks: bytes, rows: tuple[Row, ...], loose: int) -> KeptEvents:
-        return KeptEvents(self.projection, times, marks, rows, loose, self._blocks, self._gone)
+        blocks, gone, woken = self._blocks, self._gone, self._woken
+        return KeptEvents(self.projection, times, marks, rows, loose, blocks, gone, woken=woken)
 
     def _from(self, place: int) -> KeptEvents:
         at, number = place * _NUMBER.size, place - self._compressed
@@ -328,6 +345,7 @@ class KeptEvents(Sequence[Event]):
             loose,
             blocks,
             gone if blocks else 0,
+            woken=self._woken and bool(blocks),
         )
 
     def _milliseconds(self) -> array[int]:

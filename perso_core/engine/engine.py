@@ -91,8 +91,7 @@ class Engine:
     def swap(self, snapshot: Snapshot) -> None:
         """Put new definitions in force. Each profile is evaluated again when next asked for, and
         loaded again where they read what is not at hand of its events."""
-        if snapshot.rules is not self._snapshot.rules:
-            self._hot.parking = Parking(snapshot)
+        self._hot.parking = self._hot.parking.under(snapshot)
         self._snapshot = snapshot
         self._lookups = Lookups(snapshot)
         projection = Projection(snapshot.event_paths)
@@ -284,9 +283,7 @@ class Engine:
     def appended(self, key: str, news: Appended) -> None:
         """Other processes added events to this profile: whoever asks for it next sees them. What
         cannot be taken over by itself has the profile loaded again then."""
-        if self._hot.put_by(key, news):
-            return
-        hot = self.held(key)
+        hot = None if self._hot.put_by(key, news) else self.held(key)
         if hot is not None and put_by(hot, news) and self._caught_up(hot):
             self._pack(hot)
 

@@ -72,11 +72,15 @@ class Parking:
     """Parks and wakes profiles under one snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot_id = snapshot.id
+        self._snapshot = snapshot
         rules = snapshot.rules
         self._id_of = dict(zip(rules.ids_by_position, rules.ids_by_position, strict=True))
         self._standings = StandingParking(rules)
         self._rules = object()
+
+    def under(self, snapshot: Snapshot) -> Parking:
+        """The same under another snapshot. Itself where that has the same rules."""
+        return self if snapshot.rules is self._snapshot.rules else Parking(snapshot)
 
     def parked(self, state: State, appended: Appended | None = None) -> Parked | None:
         """Of a profile with nothing that waits for its commit. None: it has values that no packing
@@ -90,7 +94,7 @@ class Parking:
             return None
         known = None
         # A standing with other rules is of no use any more.
-        if standing is not None and profile.snapshot_id == self._snapshot_id:
+        if standing is not None and profile.snapshot_id == self._snapshot.id:
             known = self._standings.parked(standing, events.times)
         try:
             content = compressed(_packed(_content(profile, events, known)))
@@ -128,7 +132,7 @@ class Parking:
         )
 
     def _profile(self, key: str, kept: _Content, events: KeptEvents) -> Profile:
-        same = kept.snapshot_id == self._snapshot_id
+        same = kept.snapshot_id == self._snapshot.id
         return Profile(
             key=key,
             version=kept.version,
@@ -137,7 +141,7 @@ class Parking:
             events=events,
             memberships=self._memberships(kept),
             evaluated_ms=kept.evaluated_ms,
-            snapshot_id=self._snapshot_id if same else kept.snapshot_id,
+            snapshot_id=self._snapshot.id if same else kept.snapshot_id,
             datastreams=tuple(map(sys.intern, kept.datastreams)),
             brought=kept.brought,
             moved=kept.moved,
