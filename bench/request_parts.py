@@ -212,7 +212,7 @@ class Handler:
                 (named_person, "refused", lambda *_: False),
                 (consult, "_carried_consent", nothing_carried),
                 (engines, "may_collect", lambda *_: True),
-                (engines, "refused", lambda *_: False),
+                (engines, "barred", lambda *_: False),
                 (governance, "sharing_refused", lambda *_: None),
             ),
             "warnings": (
