@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from perso_core.decision.consent import Consent, may_collect
+from perso_core.decision.dropped import NOTHING_DROPPED, Dropped, Linked
 from perso_core.definitions.datastream import Datastream
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction, Seen
 from perso_core.engine.journal import Change
@@ -27,12 +28,12 @@ class Graph(Protocol):
         """How far a profile has to be told to have what was moved into it from `left`."""
         ...
 
-    async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> None:
-        """All that the source holds becomes part of the target, durably."""
+    async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> Dropped:
+        """All that the source holds becomes part of the target, durably. Returns what gave way."""
         ...
 
-    async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> str:
-        """These are one person's, the canonical one first. Returns the key of the profile."""
+    async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> Linked:
+        """These are one person's, the canonical one first."""
         ...
 
 
@@ -54,21 +55,23 @@ async def moved_in(
     says: tuple[Change, ...],
     of_device: Consent | None,
     services: Moving,
-) -> None:
+) -> Dropped:
     """What the device did becomes the person's, durably, where there is something and consent
     permits it; the device begins anew. device, person: keys; the device's profile was just asked
-    for. says: what the call says of the person's consent: it holds for what moves in, too.
+    for. says: what the call says of the person's consent: it holds for what moves in, too. Returns
+    what gave way in the person's profile.
     """
     if not services.graph.holds_something(device):
-        return
+        return NOTHING_DROPPED
     if not may_collect(of_device, datastream.default_consent):
-        return
+        return NOTHING_DROPPED
     asked = Interaction(profile_key=person, datastream_id=datastream.id, changes=says)
     answer = await services.decide(asked)
     if answer.sequence:
         await services.durable(answer.sequence)
-    if answer.permitted:
-        await services.graph.move(device, person, datastream.identity_priority)
+    if not answer.permitted:
+        return NOTHING_DROPPED
+    return await services.graph.move(device, person, datastream.identity_priority)
 
 
 class Apart:
@@ -83,8 +86,8 @@ class Apart:
     def to_see(self, key: str, *, left: str) -> Seen:
         return NOTHING_SEEN
 
-    async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> None:
-        pass
+    async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> Dropped:
+        return NOTHING_DROPPED
 
-    async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> str:
-        return keys[0]
+    async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> Linked:
+        return Linked(keys[0])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent, refused
+from perso_core.decision.dropped import NOTHING_DROPPED, Dropped
 from perso_core.decision.identity import Device, Identity, server_key
 from perso_core.edge.call import Call
 from perso_core.edge.caller import said_out
@@ -24,7 +25,7 @@ class Person(Struct, frozen=True, kw_only=True):
     where it is another profile; None: none, or it is the same one. device_key: of a device that is
     proven or that this datastream has seen; None: there is none. device_out: the device, or the
     browser it is, or another identity of the person said no. tokens: version tokens among the
-    cookies that the server forwarded.
+    cookies that the server forwarded. dropped: what gave way at a cap as identities became hers.
     """
 
     named_key: str
@@ -34,6 +35,7 @@ class Person(Struct, frozen=True, kw_only=True):
     device_key: str | None = None
     device_out: bool = False
     tokens: tuple[str, ...] = ()
+    dropped: Dropped = NOTHING_DROPPED
 
 
 async def person_of(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from perso_core.decision.consent import Consent, refused
+from perso_core.decision.dropped import Linked
 from perso_core.decision.graph import OF_DEVICES, canonical_first
 from perso_core.decision.identity import Identity
 from perso_core.edge.call import Call
@@ -37,10 +38,10 @@ async def as_one(
     consents = [(await asked(key, call, person.tokens, services)).consent for key in some]
     if any(refused(one) for one in consents):
         return structs.replace(person, device_out=True)
-    profile_key = await services.graph.canonical(person.profile_key)
+    linked = Linked(await services.graph.canonical(person.profile_key))
     if keeps and keys:
-        profile_key = await _joined(call, person, keys, consents, services)
-    return structs.replace(person, profile_key=profile_key)
+        linked = await _joined(call, person, keys, consents, services)
+    return structs.replace(person, profile_key=linked.key, dropped=linked.dropped)
 
 
 def _keys(call: Call, primary: Identity, authenticated: Sequence[Identity]) -> list[str]:
@@ -63,25 +64,28 @@ async def _joined(
     keys: Sequence[str],
     consents: Sequence[Consent | None],
     services: EdgeServices,
-) -> str:
-    """The key of the profile that everything of the person is in by now; where consent does not
-    permit that, what there is stays where it is."""
+) -> Linked:
+    """The profile that everything of the person is in by now; where consent does not permit that,
+    what there is stays where it is."""
     graph, priority = services.graph, call.datastream.identity_priority
-    target = await graph.canonical(keys[0])
+    linked = Linked(await graph.canonical(keys[0]))
     says = tuple(
         change for one in (person.of_device, *consents) for change in carried(one, keeps=True)
     )
-    if len(keys) > 1 and not await _linked_already(keys, target, services):
+    if len(keys) > 1 and not await _linked_already(keys, linked.key, services):
         answer = await services.decide(
-            Interaction(profile_key=target, datastream_id=call.datastream.id, changes=says)
+            Interaction(profile_key=linked.key, datastream_id=call.datastream.id, changes=says)
         )
         await services.durable(answer.sequence)
         if not answer.permitted:
-            return await graph.canonical(person.profile_key)
-        target = await graph.link(keys, priority)
+            return Linked(await graph.canonical(person.profile_key))
+        linked = await graph.link(keys, priority)
     if person.device_key is not None:
-        await moved_in(call.datastream, person.device_key, target, says, person.of_device, services)
-    return target
+        dropped = await moved_in(
+            call.datastream, person.device_key, linked.key, says, person.of_device, services
+        )
+        return Linked(linked.key, linked.dropped + dropped)
+    return linked
 
 
 async def _linked_already(keys: Sequence[str], target: str, services: EdgeServices) -> bool:

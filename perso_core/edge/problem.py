@@ -305,6 +305,12 @@ class AttributeWithheld(EdgeError):
     status = 200
 
 
+class MadeRoom(EdgeError):
+    code = "edge.made-room"
+    title = "Something made room in a full profile"
+    status = 200
+
+
 class NoConsent(EdgeError):
     code = "EXEG-0301-200"
     title = "Ignored for lack of consent"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET, Struct, structs
 
+from perso_core.decision.dropped import NOTHING_DROPPED
 from perso_core.decision.identity import Identity
 from perso_core.definitions.destination import Destination
 from perso_core.edge.attributes import authenticated_pull, withheld
@@ -16,6 +17,7 @@ from perso_core.edge.cookies import cluster_cookie, proven_device
 from perso_core.edge.dating import instant_from
 from perso_core.edge.identity_map import authenticated_in, claimed, claims_of, primary_of
 from perso_core.edge.interact import arrived_event, asks_alone, record, told, without_consent
+from perso_core.edge.made_room import made_room
 from perso_core.edge.named_person import Person, no_primary, person_of
 from perso_core.edge.one_person import as_one
 from perso_core.edge.overrides import Overrides, overrides_from
@@ -67,8 +69,8 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         recorded = await record(call, request, services)
         if recorded.consulted.errors:
             return call.reply([], errors=recorded.consulted.errors, warnings=recorded.warnings)
-        dropped = 0 if recorded.consulted.permitted else len(request.events)
-        return _accepted(call, dropped=dropped, warnings=recorded.warnings)
+        unpermitted = 0 if recorded.consulted.permitted else len(request.events)
+        return _accepted(call, unpermitted=unpermitted, warnings=recorded.warnings)
     overrides = overrides_from(request.meta.config_overrides)
     all_named = [
         _said(call, request, at, f"events[{at}]", services) for at in range(len(request.events))
@@ -78,19 +80,21 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         await person_of(call, named.primary, named.ecid, request.meta, services)
         for named in all_named
     ]
-    sequence = dropped = 0
+    sequence = unpermitted = 0
+    dropped = NOTHING_DROPPED
     try:
         for at, (named, person) in enumerate(zip(all_named, people, strict=True)):
             answer = await _decided(call, request, at, person, named, overrides, services)
             sequence = max(sequence, answer.sequence)
-            dropped += not answer.permitted
+            unpermitted += not answer.permitted
+            dropped += answer.dropped
         stored = await on_disk(sequence, services)
     except (StoreUnavailable, Overloaded):
         stored = False
     if not stored:
         failure = NotStored("Not all events were stored.", fix="Send them again later.")
         return call.reply([], errors=(failure,))
-    return _accepted(call, dropped=dropped)
+    return _accepted(call, unpermitted=unpermitted, warnings=made_room(dropped))
 
 
 # ---- who is meant ------------------------------------------------------------
@@ -195,15 +199,17 @@ async def _decided(
                 dated_ms=named.dated_ms,
             )
         )
-    return await services.decide(
+    answer = await services.decide(
         Interaction(
             profile_key=person.profile_key,
             datastream_id=call.datastream.id,
             changes=tuple(changes),
             visits=True,
             seen=_seen_of(call, person, services),
+            counts_dropped=True,
         )
     )
+    return structs.replace(answer, dropped=answer.dropped + person.dropped)
 
 
 def _seen_of(call: Call, person: Person, services: EdgeServices) -> Seen:
@@ -234,7 +240,7 @@ def _told(
     services: EdgeServices,
     errors: tuple[EdgeError, ...],
 ) -> Reply:
-    warnings = fetch_warnings(request.query)
+    warnings = (*fetch_warnings(request.query), *made_room(answer.dropped))
     if not answer.permitted:
         if errors:
             return call.reply([], errors=errors, warnings=warnings)
@@ -258,14 +264,14 @@ def _destinations(call: Call, services: EdgeServices) -> Mapping[str, Destinatio
     return {one.definition.id: one.definition for one in connected}
 
 
-def _accepted(call: Call, *, dropped: int, warnings: Sequence[EdgeError] = ()) -> Reply:
+def _accepted(call: Call, *, unpermitted: int, warnings: Sequence[EdgeError] = ()) -> Reply:
     if call.silent:
         return NOTHING_TO_TELL
     told = list(warnings)
-    if dropped:
+    if unpermitted:
         told.append(
             NoConsent(
-                f"{dropped} of the events were not kept: consent does not permit it.",
+                f"{unpermitted} of the events were not kept: consent does not permit it.",
                 fix="Send them once the visitors have agreed.",
             )
         )

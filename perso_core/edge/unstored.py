@@ -59,7 +59,7 @@ async def on_disk(sequence: int, services: EdgeServices) -> bool:
     return not sequence or await finished(services.durable(sequence))
 
 
-async def finished(work: Awaitable[None]) -> bool:
+async def finished(work: Awaitable[object]) -> bool:
     """Whether the store has done it, once it has, or it failed, or time is up."""
     try:
         await work

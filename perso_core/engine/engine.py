@@ -26,7 +26,7 @@ from perso_core.decision.qualification import Qualified, resumed
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.appended import forget_appended, put_by, take_over
 from perso_core.engine.apply import Applied, apply, barred, current, entry_of
-from perso_core.engine.caps import refuse_too_large
+from perso_core.engine.caps import refuse_full, refuse_too_large, with_dropped
 from perso_core.engine.explaining import explained
 from perso_core.engine.following import Following
 from perso_core.engine.hot_profiles import Appended, Hot, HotProfiles, Kept, State
@@ -49,7 +49,7 @@ from perso_core.engine.journal import (
 )
 from perso_core.engine.keeping import Keeping, before_again
 from perso_core.engine.parking import Parking
-from perso_core.errors import Overloaded, UnknownAudience, UnknownDatastream
+from perso_core.errors import UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation
 
 
@@ -154,11 +154,7 @@ class Engine:
             found = self._committed(hot, interaction.datastream_id, now_ms)
             state = self.keeping.living(hot.committed, now_ms)
             return self._answer(state, (found,), 0, interaction.datastream_id)
-        if len(self._journal) + len(interaction.changes) > self._journal_limit:
-            raise Overloaded(
-                f"{len(self._journal):,} writes wait, the limit is {self._journal_limit:,}.",
-                fix="Find what slows the disk, or raise journal_limit.",
-            )
+        refuse_full(len(self._journal), len(interaction.changes), self._journal_limit)
         for change in interaction.changes:
             if isinstance(change, AttributesPatched):
                 refuse_too_large(hot.latest, change, self._caps)
@@ -322,7 +318,7 @@ class Engine:
         datastream_id = interaction.datastream_id
         lookups: list[Lookup] = []
         hot.used = True
-        state = self._brought(hot.latest, now_ms)
+        before = state = self._brought(hot.latest, now_ms)
         due = self.keeping.due(state, now_ms, visits=interaction.visits)
         if due is not None:
             state = self._applied(hot, state, due, now_ms)
@@ -338,7 +334,8 @@ class Engine:
             self._pack(hot)
         # Also where nothing changed: an earlier report of this very event may still wait.
         waits_for = hot.last_sequence if hot.pending else 0
-        return self._answer(state, tuple(lookups), waits_for, datastream_id)
+        answer = self._answer(state, tuple(lookups), waits_for, datastream_id)
+        return with_dropped(answer, before, state) if interaction.counts_dropped else answer
 
     def _note_visit(self, hot: Hot, now_ms: int) -> None:
         """Nobody waits for it to be stored: where it is not, the next visit is noted."""

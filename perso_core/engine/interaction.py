@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent
+from perso_core.decision.dropped import NOTHING_DROPPED, Dropped
 from perso_core.decision.lookup import Lookup
 from perso_core.engine.journal import Change
 
@@ -53,6 +54,7 @@ class Interaction(Struct, frozen=True, kw_only=True):
     visits: whoever proved to be this visitor, or to speak of them, is here. unsigned: by a cookie
     that anybody could have made up; where nothing is kept under this key it is a first visit.
     seen: what the caller was told before, perhaps by another process; no answer is older.
+    counts_dropped: the answer is to say what gives way.
     """
 
     profile_key: str
@@ -62,6 +64,7 @@ class Interaction(Struct, frozen=True, kw_only=True):
     visits: bool = False
     unsigned: bool = False
     seen: Seen = NOTHING_SEEN
+    counts_dropped: bool = False
 
 
 class NeedProfile(Struct, frozen=True):
@@ -82,7 +85,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     consent: what the visitor chose, None: never chose. permitted: whether a profile may be kept
     and answered from; where not, lookups hold no destinations. known: there is a profile.
     datastreams: those that reported an event of it. set_aside: something that was stored of it
-    could not be read: it begins anew.
+    could not be read: it begins anew. dropped: what gave way at a cap by these changes, where that
+    was to be counted.
     """
 
     lookups: tuple[Lookup, ...]
@@ -92,3 +96,4 @@ class Answer(Struct, frozen=True, kw_only=True):
     known: bool
     datastreams: tuple[str, ...] = ()
     set_aside: bool = False
+    dropped: Dropped = NOTHING_DROPPED

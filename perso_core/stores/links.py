@@ -52,11 +52,12 @@ class Joining(Struct, frozen=True, kw_only=True):
 
 class Joined(Struct, frozen=True):
     """kept: False: nothing was; decide anew. links: keys of other identities whose link changed.
-    dropped: how many of those made room."""
+    dropped: how many of those made room. dropped_events: how many of the target's did."""
 
     kept: bool
     links: tuple[str, ...] = ()
     dropped: int = 0
+    dropped_events: int = 0
 
 
 NOT_JOINED = Joined(False)

@@ -123,8 +123,7 @@ class MemoryStore:
     async def join(self, joining: Joining) -> Joined:
         if not self._may_join(joining):
             return NOT_JOINED
-        if joining.united is not None:
-            self._move(joining, joining.united)
+        gone = self._move(joining, joining.united) if joining.united is not None else 0
         if joining.united is not None or joining.linked:
             self._move_imported(joining)
         moved, dropped = self._link(joining) if joining.linked else ([], [])
@@ -133,7 +132,7 @@ class MemoryStore:
             self._database.profiles.setdefault(profile.key, profile)
         for key in (joining.source, joining.target, *moved, *dropped):
             self._announce(key)
-        return Joined(True, (*moved, *dropped), len(dropped))
+        return Joined(True, (*moved, *dropped), len(dropped), gone)
 
     def _count_dropped(self, joining: Joining, dropped: int) -> None:
         profiles, key = self._database.profiles, joining.target
@@ -407,7 +406,8 @@ class MemoryStore:
         versions = [profile.version if profile else 0 for profile in kept]
         return versions == [joining.source_version, joining.target_version]
 
-    def _move(self, joining: Joining, united: United) -> None:
+    def _move(self, joining: Joining, united: United) -> int:
+        """Returns how many events made room."""
         database, source, target = self._database, joining.source, joining.target
         if joining.linked:
             # Of whom there was only an import there is none.
@@ -420,9 +420,11 @@ class MemoryStore:
         both = (arrivals.pop(source, {}), arrivals.get(target, {}))
         arrivals[target] = {id: min(of_one[id] for of_one in both if id in of_one) for id in events}
         newest = self._ordered(target)[-self._max_events :]
-        profile = with_dropped(united.profile, events=len(events) - len(newest))
+        gone = len(events) - len(newest)
+        profile = with_dropped(united.profile, events=gone)
         database.profiles[target] = structs.replace(profile, events=(), imported={})
         database.events[target] = {event.id: event for event in newest}
+        return gone
 
     def _move_imported(self, joining: Joining) -> None:
         imported = self._database.imported

@@ -52,15 +52,16 @@ def join(
     if joining.united is not None or joining.linked:
         _move_imported(connection, joining)
     moved, dropped = _link(connection, joining) if joining.linked else ([], [])
+    gone = 0
     if joining.united is not None:
-        _move(connection, joining, records, max_events, dropped=len(dropped))
+        gone = _move(connection, joining, records, max_events, dropped=len(dropped))
     elif dropped:
         _count_dropped(connection, joining.target, len(dropped))
     connection.executemany(
         "INSERT INTO profile (key, version, record) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         [(one.key, one.version, profile_record(one)) for one in joining.begun_anew(dropped)],
     )
-    return Joined(True, (*moved, *dropped), len(dropped))
+    return Joined(True, (*moved, *dropped), len(dropped), gone)
 
 
 def _version(connection: apsw.Connection, key: str) -> int:
@@ -74,8 +75,8 @@ def _move(
     max_events: int,
     *,
     dropped: int,
-) -> None:
-    """dropped: identities of the target that made room."""
+) -> int:
+    """dropped: identities of the target that made room. Returns how many events did."""
     united = joining.united
     assert united is not None, "there is something to move"
     gone = _move_events(connection, joining, max_events)
@@ -93,6 +94,7 @@ def _move(
         " ON CONFLICT DO UPDATE SET version = excluded.version, record = excluded.record",
         rows,
     )
+    return gone
 
 
 def _count_dropped(connection: apsw.Connection, key: str, dropped: int) -> None:

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.consent import refused
+from perso_core.decision.dropped import NOTHING_DROPPED, Dropped, Linked, dropped_of
 from perso_core.decision.profile import Profile
 from perso_core.decision.union import (
     MAX_MARKS,
@@ -64,7 +65,7 @@ class IdentityGraph:
         self._admission = admission
         self._clock_ms = clock_ms
         self._caps = caps
-        self._joining: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._joining: dict[tuple[str, str], asyncio.Task[Dropped]] = {}
 
     async def canonical(self, key: str, *, anew: bool = False) -> str:
         """The key of the profile that an identity is part of; its own where it is of none. Costs no
@@ -92,29 +93,30 @@ class IdentityGraph:
         version = version_to_see(qualified.profile, key) if qualified is not None else 0
         return Seen(version, epoch=self._engine.following.epoch) if version else NOTHING_SEEN
 
-    async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> None:
+    async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> Dropped:
         """All that the source holds becomes part of the target, durably. Nothing does where either
-        visitor has refused. priority: see graph.rank."""
-        await self._once(source, target, self._join(source, target, priority, linked=False))
+        visitor has refused. priority: see graph.rank. Returns what gave way in the target."""
+        return await self._once(source, target, self._join(source, target, priority, linked=False))
 
-    async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> str:
+    async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> Linked:
         """Identities of one person, the canonical one first: what the others have becomes part of
         its profile, durably, and they lead there from now on. One that led elsewhere leads here;
-        what it brought there stays there. Those beyond the cap stay as they are. Returns the key of
-        the profile."""
+        what it brought there stays there. Those beyond the cap stay as they are."""
         target = await self.canonical(keys[0])
+        dropped = Dropped(unlinked=max(len(keys) - self._caps.identities, 0))
         for key in keys[1 : self._caps.identities]:
             found = await self.canonical(key)
             if found != target:
-                await self._once(key, target, self._join(key, target, priority, linked=True))
+                work = self._join(key, target, priority, linked=True)
+                dropped += await self._once(key, target, work)
             elif key != target and self.holds_something(key):
                 # Another process kept it before it heard of the link.
-                await self.move(key, target, priority)
-        return target
+                dropped += await self.move(key, target, priority)
+        return Linked(target, dropped)
 
     # ---- inside -----------------------------------------------------------------
 
-    async def _once(self, source: str, target: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _once(self, source: str, target: str, work: Coroutine[Any, Any, Dropped]) -> Dropped:
         """One at a time for the same two; whoever gives up does not end it for the others."""
         task = self._joining.get((source, target))
         if task is None:
@@ -122,9 +124,9 @@ class IdentityGraph:
             task.add_done_callback(lambda done: self._end(source, target, done))
         else:
             work.close()
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
 
-    def _end(self, source: str, target: str, task: asyncio.Task[None]) -> None:
+    def _end(self, source: str, target: str, task: asyncio.Task[Dropped]) -> None:
         del self._joining[source, target]
         # Read it, so that asyncio does not complain where everyone has given up waiting.
         if not task.cancelled():
@@ -132,14 +134,15 @@ class IdentityGraph:
 
     async def _join(
         self, source: str, target: str, priority: Sequence[str], *, linked: bool
-    ) -> None:
+    ) -> Dropped:
+        """Returns what gave way in the target."""
         for _ in range(MAX_ROUNDS):
             led_to = await self.canonical(source)
             for key in (source, target, led_to):
                 await self._settled(key)
             full = linked and await self._full_with(source, target)
             if await self.canonical(target) != target:
-                return  # it became part of another one: the next call finds that
+                return NOTHING_DROPPED  # it is part of another one: the next call finds that
             other, into, led = (self._committed(key) for key in (source, target, led_to))
             if (
                 isinstance(other, NeedProfile)
@@ -148,10 +151,10 @@ class IdentityGraph:
             ):
                 continue  # evicted meanwhile
             if self._refused(source) or self._refused(target):
-                return
+                return NOTHING_DROPPED
             joining = self._decided(source, target, other, into, priority, linked=linked)
             if joining is None:
-                return
+                return NOTHING_DROPPED
             if linked and led_to != source and led is not None:
                 joining = self._knowing(joining, into, led)
             if full and into is not None:
@@ -161,7 +164,9 @@ class IdentityGraph:
             for key in (source, target, *joined.links):
                 await self._admission.take_over(key)
             if joined.kept:
-                return
+                made = joining.united.profile if joining.united is not None else into
+                lost = dropped_of(made).since(dropped_of(into), dropped_of(other))
+                return lost + Dropped(joined.dropped_events, joined.dropped)
         raise StoreUnavailable(
             "two profiles of one person were not joined: others wrote them all the while.",
             fix="Send it again; if it stays, find who writes that profile so often.",

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from msgspec import Struct
 
 from perso_core.assembly import MAX_HEADER_BYTES
+from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.profile import Profile
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import compile_snapshot
@@ -84,12 +85,17 @@ class Told(Struct, frozen=True):
 class RunningEdge:
     """now_ms may be set: the edge's clock stands still otherwise."""
 
-    def __init__(self, store: Store, in_force: Definitions | None) -> None:
+    def __init__(
+        self, store: Store, in_force: Definitions | None, caps: Caps = DEFAULT_CAPS
+    ) -> None:
         self.now_ms = NOON_MS
         self.store = store
         self.in_force = in_force
         self.engine = Engine(
-            compile_snapshot(in_force or Definitions(org="")), hot_profiles=100, journal_limit=50
+            compile_snapshot(in_force or Definitions(org="")),
+            hot_profiles=100,
+            caps=caps,
+            journal_limit=50,
         )
         self.drain = Drain(
             self.engine, store, clock_ms=lambda: self.now_ms, on_problem=lambda problem: None
@@ -98,7 +104,12 @@ class RunningEdge:
             self.engine, store, self.drain, clock_ms=lambda: self.now_ms, load_timeout_ms=PATIENT_MS
         )
         self.graph = IdentityGraph(
-            self.engine, store, self.drain, self.admission, clock_ms=lambda: self.now_ms
+            self.engine,
+            store,
+            self.drain,
+            self.admission,
+            clock_ms=lambda: self.now_ms,
+            caps=caps,
         )
         self._entropy = (seed.to_bytes(16, "big") for seed in itertools.count(1))
         self.url = ""
@@ -192,10 +203,11 @@ async def running_edge(
     in_force: Definitions | None,
     *,
     store: Store | None = None,
+    caps: Caps = DEFAULT_CAPS,
     services: Callable[[RunningEdge], EdgeServices] = RunningEdge.services,
 ) -> AsyncIterator[RunningEdge]:
     """in_force None: nothing was ever applied."""
-    edge = RunningEdge(store or MemoryStore(), in_force)
+    edge = RunningEdge(store or MemoryStore(), in_force, caps)
     edge.drain.start()
     host = web.Application()
     host.add_subapp("/ee", build_edge(services(edge)))

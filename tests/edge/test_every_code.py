@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from perso_core.decision.caps import Caps
 from perso_core.definitions.activation import Activation
 from perso_core.edge.abuse import Limits
 from perso_core.edge.issuer_keys import IssuerKeys
@@ -140,6 +141,12 @@ async def of_somebody_with_gaps() -> Told:
         return await server_call(edge, asking(CRMID="anna-4711"), request_id="r-1")
 
 
+async def of_a_full_profile() -> Told:
+    async with running_edge(with_attributes(), caps=Caps(events=1)) as edge:
+        await server_call(edge, telling(CRMID="1"))
+        return await server_call(edge, telling(CRMID="1"), request_id="r-1")
+
+
 async def before_consent() -> Told:
     async with running_edge(ordinary(default_consent="pending")) as edge:
         return await edge.call(request_id="r-1")
@@ -228,6 +235,7 @@ WARNINGS: dict[str, Ask] = {
     "edge.consent-unreadable": consented("nothing!"),
     "edge.audience-withheld": of_somebody_held_back,
     "edge.attribute-withheld": of_somebody_with_gaps,
+    "edge.made-room": of_a_full_profile,
 }
 
 
