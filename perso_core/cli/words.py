@@ -152,7 +152,8 @@ def _add_profile(commands: _Commands[_Parser]) -> None:
         running.profile_put,
         does="Patch profiles' attributes from JSON (RFC 7396): all of them, or none on a fault. "
         'Each record is {"identity": {"namespace": "ECID", "id": "…"}, "attributes": {…}}; the '
-        "file is one record, a list of records, or one record per line.",
+        "file is one record, a list of records, or one record per line. Your own word on somebody "
+        "is under no datastream's retention: it is kept until you erase it.",
         example="perso profile put customers.jsonl",
     )
     put.add_argument("file", metavar="FILE", help="a JSON file, or - for stdin")

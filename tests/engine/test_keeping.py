@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec import structs
 
 from perso_core.decision.consent import Consent
@@ -9,6 +10,7 @@ from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import Answer, Engine, Interaction
 from perso_core.engine.journal import (
+    AttributesPatched,
     Change,
     ConsentChosen,
     Entry,
@@ -294,6 +296,19 @@ def test_whoever_looks_now_and_then_is_kept_and_is_written_at_most_once_a_day() 
 
     assert known(engine, NOON_MS + 60 * DAY_MS)
     assert writes == 59
+
+
+@pytest.mark.parametrize("again", [AttributesPatched({"tier": "gold"}), arrived("e1")])
+def test_whoever_is_told_of_again_as_before_is_kept(again: Change) -> None:
+    """As by an import of each night, or a page that reports an event once more."""
+    engine, writes = returned(30), 0
+    asked(engine, AttributesPatched({"tier": "gold"}), now_ms=NOON_MS)
+    for days in range(60):
+        asked(engine, again, now_ms=NOON_MS + days * DAY_MS)
+        writes += len(committed(engine))
+
+    assert known(engine, NOON_MS + 60 * DAY_MS)
+    assert writes == 60
 
 
 def test_a_retention_that_is_put_in_force_holds_at_once() -> None:
