@@ -24,7 +24,7 @@ from perso_core.engine.journal import (
 
 # Events past the window or the cap go once in so many versions of a profile, not at each write:
 # finding them reads all of the profile's events.
-SWEPT_EVERY_VERSIONS = 16
+SWEPT_EVERY_VERSIONS = 64
 # So long it is known that a profile was erased: no backup that is older is restored.
 ERASED_KNOWN_MS = 400 * 24 * 60 * 60 * 1000
 # Clocks of two processes on one machine, and a request under way: no more than that lies ahead.
