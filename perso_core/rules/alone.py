@@ -11,6 +11,15 @@ from perso_core.rules.recount import all_ends, all_living, living
 from perso_core.rules.standing import Ends, holders_of
 
 
+def first_of(ends_ms: list[int]) -> int:
+    """The place of the earliest, the first of several; 0: there is none."""
+    first = 0
+    for place in range(1, len(ends_ms)):
+        if ends_ms[place] < ends_ms[first]:
+            first = place
+    return first
+
+
 class Alone(Asking):
     """Their answer is base ^ (live & sensitive). Simple ones keep their ends by class, series
     theirs in the order: one entry for each sensitive bit that is live."""
@@ -85,7 +94,8 @@ class Alone(Asking):
     def happen_simply(self, at: int, deciding: int) -> None:
         """The newest event: the sensitive simple rules of which it satisfies the literal."""
         rules = self.rules
-        if self.now_ms - at >= rules.shortest_ms or at // DAY_MS != self.now_ms // DAY_MS:
+        now_ms = self.now_ms
+        if at != now_ms and (now_ms - at >= rules.shortest_ms or at // DAY_MS != now_ms // DAY_MS):
             deciding = self._counting(at, deciding)
         fresh = deciding & ~self.live
         holding = deciding & self.holding
@@ -128,16 +138,17 @@ class Alone(Asking):
 
     def _settle(self, holders: list[int], ends_ms: list[int], exact: set[int]) -> None:
         """These ends, the earliest of them exact. exact: the classes that are so already."""
-        first_ms = min(ends_ms, default=FOREVER_MS)
+        first = first_of(ends_ms)
+        first_ms = ends_ms[first] if ends_ms else FOREVER_MS
         while first_ms < FOREVER_MS:
-            first = ends_ms.index(first_ms)
             if first not in exact:
                 exact.add(first)
                 self._recount_class(first, holders, ends_ms)
             if ends_ms[first] == first_ms:
                 self.holding |= holders[first]
                 break
-            first_ms = min(ends_ms)
+            first = first_of(ends_ms)
+            first_ms = ends_ms[first]
         self.holders, self.ends_ms, self.simple_until_ms = tuple(holders), tuple(ends_ms), first_ms
 
     def _recount_class(self, number: int, holders: list[int], ends_ms: list[int]) -> None:
@@ -157,13 +168,14 @@ class Alone(Asking):
         holders, ends_ms = list(self.holders), list(self.ends_ms)
         # The first of the earliest is exact (see _settle).
         exact = {ends_ms.index(self.simple_until_ms)}
-        while (first_ms := min(ends_ms)) <= self.now_ms:
-            first = ends_ms.index(first_ms)
+        first = first_of(ends_ms)
+        while ends_ms[first] <= self.now_ms:
             if first in exact:
                 self.live &= ~holders[first]
                 self.flip(holders[first])
             exact.add(first)
             self._recount_class(first, holders, ends_ms)
+            first = first_of(ends_ms)
         self._settle(holders, ends_ms, exact)
 
     # ---- a silent part

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from perso_core.pql.windows import FOREVER_MS
 from perso_core.rules.alone import Alone
 from perso_core.rules.judging import Over, judged_alone, judgement_of
-from perso_core.rules.layered import changed, layered
+from perso_core.rules.layered import changed, entry_at, layered
 from perso_core.rules.program import JUDGED, SILENT, Look, Parts, Series
 from perso_core.rules.standing import NOT_JUDGED, Judged, Order, Standing, happened
 
@@ -88,24 +88,23 @@ class Draft(Alone):
         """One more event of these conditions: their times, the chains it carries on, and the rules
         whose answer may change, or when it ends."""
         effects, times = self.rules.effects, self.times
-        below, above = self.old_times.below, self.old_times.above
+        below, above = self.old_times
         alarming = conditions & (self.alert | self.rules.running)
         while conditions:
             condition = conditions.bit_length() - 1
-            flag = 1 << condition
-            conditions ^= flag
-            kept, steps, series, looks = effects[condition]
-            if kept:
-                known = happened(above.get(condition) or below[condition], at, kept)
+            one = effects[condition]
+            conditions ^= one.flag
+            if one.kept:
+                known = happened(above.get(condition) or below[condition], at, one.kept)
                 times[condition] = known
-            if steps:
-                self.carry_on(steps, at)
-            if alarming & flag:
-                quiet = not series or self._series(series, len(known))
-                if looks and not self._look(looks):
+            if one.steps:
+                self.carry_on(one.steps, at)
+            if alarming & one.flag:
+                quiet = not one.series or self._series(one.series, len(known))
+                if one.looks and not self._look(one.looks):
                     quiet = False
                 if quiet:
-                    self.alert &= ~flag
+                    self.alert &= ~one.flag
 
     def _series(self, touched: tuple[Series, ...], number: int) -> bool:
         """What an event makes true of series; whether the next one changes none of them. number:
@@ -127,17 +126,17 @@ class Draft(Alone):
     def _look(self, looks: tuple[Look, ...]) -> bool:
         """The judged rules whose answer may change, or when it ends, are due; whether the next
         event changes none of them."""
-        below, above = self.old_judged.below, self.old_judged.above
+        below, above = self.old_judged
         quiet = True
-        for place, position, flag, literal in looks:
-            if literal is not None:
-                one = above.get(place) or below[place]
-                if not one.watched & flag or self._only_lasts(one, flag, position):
+        for look in looks:
+            if look.literal is not None:
+                one = above.get(look.place) or below[look.place]
+                if not one.watched & look.flag or self._only_lasts(one, look.flag, look.position):
                     continue
                 quiet = False
-                if literal.several and self.end(literal) <= self.now_ms:
+                if look.literal.several and self.end(look.literal) <= self.now_ms:
                     continue
-            heappush(self.due, position)
+            heappush(self.due, look.position)
         return quiet
 
     def _only_lasts(self, one: Judged, flag: int, position: int) -> bool:
@@ -150,9 +149,7 @@ class Draft(Alone):
 
     def _judged_at(self, place: int) -> Judged:
         found = self.judged.get(place)
-        if found is None:
-            found = self.old_judged.above.get(place)
-        return self.old_judged.below[place] if found is None else found
+        return entry_at(self.old_judged, place) if found is None else found
 
     # ---- time
 
@@ -206,15 +203,15 @@ class Draft(Alone):
             now = judged_alone(tables[0][1], self.end(literals[0]), now_ms)
         else:
             now = judgement_of(tables, [self.end(one) for one in literals], now_ms)
-        until_ms = now.until_ms
+        holds, until_ms, watched, standing = now
         if until_ms == tables[-1][0] < FOREVER_MS:  # so far nobody looked
             until_ms = self.rules.rules[position].evaluate(self.profile(), now_ms).until_ms
-        self.judged[place] = Judged(tables, held, now.watched, now.standing, until_ms)
+        self.judged[place] = Judged(tables, held, watched, standing, until_ms)
         for number, condition in enumerate(conditions):
-            if now.watched >> number & 1:
+            if watched >> number & 1:
                 self.alert |= condition
         self.deadlines[position] = until_ms
-        if bool(self.members & flag) is not now.holds:
+        if bool(self.members & flag) is not holds:
             self.flip(flag)
 
     def _tables(self, position: int, parts: Parts, before: Judged) -> tuple[Over, Over]:
@@ -233,9 +230,8 @@ class Draft(Alone):
 
     def frozen(self) -> Standing:
         """The next standing. Nothing may be due any more."""
-        before = self.before
-        order, stale = self.order, before.stale
-        if self.deadlines or self.begun or self.first_moved or order is not before.order:
+        order, stale = self.order, self.stale
+        if self.deadlines or self.begun or self.first_moved or order is not self.before.order:
             order, stale = self._ordered(stale)
         first_ms = order[0][0] if order else FOREVER_MS
         simple_until_ms = self.simple_until_ms
@@ -314,9 +310,7 @@ class Draft(Alone):
         return self.deadlines[position]
 
     def _deadline_before(self, position: int) -> int:
-        place = self.rules.judge_of[position]
-        found = self.old_judged.above.get(place)
-        return (self.old_judged.below[place] if found is None else found).until_ms
+        return entry_at(self.old_judged, self.rules.judge_of[position]).until_ms
 
     def _counts(self, entry: tuple[int, int]) -> bool:
         """Whether the entry was not replaced by another."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from msgspec import Struct
-
 from perso_core.pql.windows import FOREVER_MS
 from perso_core.rules.formula import PATTERNS, full
 
@@ -20,15 +18,10 @@ Over = tuple[tuple[int, int], ...]
 CONSTANT = (0, 3)
 
 
-class Judgement(Struct, frozen=True, gc=False):
-    """holds: the rule's answer. until_ms: when that changes with no news. watched: the literals
-    whose next event can change either, one bit each. standing: those that hold now.
-    """
-
-    holds: bool
-    until_ms: int
-    watched: int
-    standing: int
+# (holds, until_ms, watched, standing). holds: the rule's answer. until_ms: when that changes with
+# no news. watched: the literals whose next event can change either, one bit each. standing: those
+# that hold now.
+Judgement = tuple[bool, int, int, int]
 
 
 def judgement_of(tables: Over, ends: list[int], now_ms: int) -> Judgement:
@@ -50,37 +43,45 @@ def judged_by(table: int, ends: list[int], now_ms: int) -> Judgement:
         if end > now_ms:
             together[end] = together.get(end, 0) | 1 << number
     order = sorted(together)
-    course = _course(table, len(ends), tuple([together[end] for end in order]))
-    until_ms = FOREVER_MS if course.flips is None else order[course.flips]
-    return Judgement(course.holds, until_ms, course.watched, course.standing)
+    ending = tuple([together[end] for end in order])
+    holds, flips, watched, standing = _course(table, len(ends), ending)
+    return holds, FOREVER_MS if flips is None else order[flips], watched, standing
 
 
 def _judged_over(tables: Over, ends: list[int], now_ms: int) -> Judgement:
     """`judgement_of` where time changes the table. Every literal is watched: a table under which
     it does not matter may give way to one where it does."""
     table = tables[0][1]
-    standing = sum(1 << one for one, end in enumerate(ends) if end > now_ms)
+    standing = _lasting_past(ends, now_ms)
     holds = table >> standing & 1
-    changes = sorted({*ends, *(until for until, _ in tables)})
+    changes = sorted({*ends, *[until for until, _ in tables]})
     until_ms, number = tables[-1][0], 0
     for at in changes:
         if not now_ms < at < until_ms:
             continue
         while tables[number][0] <= at:
             number += 1
-        left = sum(1 << one for one, end in enumerate(ends) if end > at)
-        if tables[number][1] >> left & 1 != holds:
+        if tables[number][1] >> _lasting_past(ends, at) & 1 != holds:
             until_ms = at
             break
-    return Judgement(holds == 1, until_ms, (1 << len(ends)) - 1, standing)
+    return holds == 1, until_ms, (1 << len(ends)) - 1, standing
+
+
+def _lasting_past(ends: list[int], at_ms: int) -> int:
+    """The literals that hold still at that instant, one bit each."""
+    found = 0
+    for number, end in enumerate(ends):
+        if end > at_ms:
+            found |= 1 << number
+    return found
 
 
 def judged_alone(table: int, end: int, now_ms: int) -> Judgement:
     """`judged_by` for one literal."""
     alive = end > now_ms
     if table in CONSTANT:
-        return Judgement(table == 3, FOREVER_MS, 0, int(alive))
-    return Judgement(alive == (table == 2), end if alive else FOREVER_MS, 1, int(alive))
+        return table == 3, FOREVER_MS, 0, int(alive)
+    return alive == (table == 2), end if alive else FOREVER_MS, 1, int(alive)
 
 
 def _judged_pair(table: int, one: int, other: int, now_ms: int) -> Judgement:
@@ -91,27 +92,21 @@ def _judged_pair(table: int, one: int, other: int, now_ms: int) -> Judgement:
         ending = BOTH if one > now_ms else OTHER if other > now_ms else ()
     else:
         ending = BOTH_REVERSED if other > now_ms else ONE if one > now_ms else ()
-    course = _course(table, 2, ending)
-    if course.flips is None:
-        until_ms = FOREVER_MS
-    else:
-        first = min(one, other) if len(ending) == 2 else max(one, other)
-        until_ms = first if course.flips == 0 else max(one, other)
-    return Judgement(course.holds, until_ms, course.watched, course.standing)
+    holds, flips, watched, standing = _course(table, 2, ending)
+    until_ms = FOREVER_MS
+    if flips is not None:
+        earlier, later = (one, other) if one < other else (other, one)
+        until_ms = earlier if flips == 0 and len(ending) == 2 else later
+    return holds, until_ms, watched, standing
 
 
 # The two literals in the order in which they end.
 ONE, OTHER, BOTH, BOTH_REVERSED = (1,), (2,), (1, 2), (2, 1)
 
 
-class _Course(Struct, frozen=True, gc=False):
-    """What comes of literals that end one after another. flips: with which of them the answer
-    changes first, None: with none; the rest as in Judgement."""
-
-    holds: bool
-    flips: int | None
-    watched: int
-    standing: int
+# What comes of literals that end one after another: (holds, flips, watched, standing). flips: with
+# which of them the answer changes first, None: with none; the rest as in Judgement.
+_Course = tuple[bool, int | None, int, int]
 
 
 @lru_cache(maxsize=65_536)
@@ -128,7 +123,7 @@ def _course(table: int, literals: int, ending: tuple[int, ...]) -> _Course:
         if table >> left & 1 != holds:
             flips = place
             break
-    return _Course(holds == 1, flips, watched & mattering(table, literals), standing)
+    return holds == 1, flips, watched & mattering(table, literals), standing
 
 
 @lru_cache(maxsize=65_536)

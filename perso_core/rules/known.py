@@ -4,6 +4,7 @@ chains came, until when literals hold."""
 from __future__ import annotations
 
 from perso_core.pql.windows import NEVER_MS
+from perso_core.rules.layered import entry_at
 from perso_core.rules.making import Making
 from perso_core.rules.program import Told
 from perso_core.rules.recount import counted, counted_of, extended
@@ -30,23 +31,22 @@ class Known(Making):
     def times_of(self, condition: int) -> Times:
         """When the condition was satisfied, this draft's event included."""
         found = self.times.get(condition)
-        if found is None:
-            found = self.old_times.above.get(condition)
-        return self.old_times.below[condition] if found is None else found
+        return entry_at(self.old_times, condition) if found is None else found
 
     def runs_of(self, chain: int) -> tuple[Reached, ...]:
         """How far the chain came, this draft's event included."""
         found = self.runs.get(chain)
-        if found is None:
-            found = self.old_runs.above.get(chain)
-        return self.old_runs.below[chain] if found is None else found
+        return entry_at(self.old_runs, chain) if found is None else found
 
     def end(self, literal: Told) -> int:
         """The instant until which the literal holds; NEVER_MS: it has not come about."""
         if literal.chain is None:
             times = self.times_of(literal.condition)
             least = literal.least
-            return literal.lasting[0].end(times[-least]) if len(times) > least else NEVER_MS
+            if len(times) <= least:
+                return NEVER_MS
+            at_ms = times[-least]
+            return literal.lasting[0].end(at_ms) if literal.ms is None else at_ms + literal.ms
         last = self.runs_of(literal.chain)[-1][1]
         if not last:
             return NEVER_MS

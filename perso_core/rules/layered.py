@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Generic, TypeVar
-
-from msgspec import Struct
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -14,32 +12,34 @@ T = TypeVar("T")
 PART = 16
 LEAST = 12
 
-
-class Layered(Struct, Generic[T], frozen=True, gc=False, eq=False):
-    """below: every entry. above: those that changed since, by place; they cover the ones below.
-
-    Readers ask `above.get(place)` first, then below[place].
-    """
-
-    below: tuple[T, ...]
-    above: dict[int, T]
+# (below, above). below: every entry. above: those that changed since, by place; they cover the ones
+# below.
+Layered = tuple[tuple[T, ...], dict[int, T]]
 
 
 def layered(entries: Iterable[T]) -> Layered[T]:
-    return Layered(tuple(entries), {})
+    return tuple(entries), {}
+
+
+def entry_at(entries: Layered[T], place: int) -> T:
+    below, above = entries
+    found = above.get(place)
+    return below[place] if found is None else found
 
 
 def changed(before: Layered[T], changes: dict[int, T]) -> Layered[T]:
     """With these entries replaced. O(changes + the upper layer), now and then O(entries)."""
-    below, above = before.below, {**before.above, **changes}
+    below, above = before
+    above = {**above, **changes}
     if len(above) <= LEAST or len(above) * PART <= len(below):
-        return Layered(below, above)
-    return layered(everything(Layered(below, above)))
+        return below, above
+    return layered(everything((below, above)))
 
 
 def everything(one: Layered[T]) -> list[T]:
     """Every entry as it is now."""
-    whole = list(one.below)
-    for place, entry in one.above.items():
+    below, above = one
+    whole = list(below)
+    for place, entry in above.items():
         whole[place] = entry
     return whole

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perso_core.pql.values import NUMBERS, fold, ordered, walk
+from perso_core.pql.values import NUMBERS, fold, ordered, project, walk
 from perso_core.rules.conditions import Among, Begins, Computed, Condition, Limit, OfValue, Segments
 
 # Values remembered for one path; then it starts afresh. A page's address has no end of values.
@@ -26,19 +26,14 @@ TYPE: Segments = ("eventType",)
 
 # The positions of the set bits of each byte.
 _BITS_OF = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
+# More set bits than these are found byte by byte.
 _MANY = 24
 
 
 def bits_of(mask: int) -> list[int]:
     """The positions of the set bits, lowest first."""
     if mask.bit_count() > _MANY:
-        octets = mask.to_bytes((mask.bit_length() + 7) // 8, "little")
-        return [
-            8 * place + bit
-            for place, octet in enumerate(octets)
-            if octet
-            for bit in _BITS_OF[octet]
-        ]
+        return _by_bytes(mask.to_bytes((mask.bit_length() + 7) // 8, "little"))
     found = []
     # The highest first: what is left gets shorter each time.
     while mask:
@@ -46,6 +41,14 @@ def bits_of(mask: int) -> list[int]:
         found.append(place)
         mask ^= 1 << place
     found.reverse()
+    return found
+
+
+def _by_bytes(octets: bytes) -> list[int]:
+    found: list[int] = []
+    for place in range(len(octets)):
+        if octets[place]:
+            found += [8 * place + bit for bit in _BITS_OF[octets[place]]]
     return found
 
 
@@ -94,20 +97,26 @@ class Matcher:
         failed = 0
         for parents, leaves, absent in groups:
             parent: Any = event
-            try:
-                for segment in parents:
-                    parent = parent.get(segment)
-                    if parent is None:
-                        break
-            except AttributeError:  # no object, but perhaps a list of them
-                parent = walk(event, parents)
+            for segment in parents:
+                if type(parent) is dict:
+                    within = parent
+                    parent = within.get(segment)
+                elif parent is None:
+                    break
+                else:  # a list of objects, perhaps
+                    parent = walk(event, parents)
+                    break
             if type(parent) is dict:
+                within = parent
                 for segment, remembered, at_path in leaves:
-                    value = parent.get(segment)
+                    value = within.get(segment)
                     found = remembered.get(value) if type(value) is str else None
                     failed |= at_path.failed_by(value) if found is None else found
             elif parent is None:
                 failed |= absent
+            elif type(parent) is list:
+                for segment, _, at_path in leaves:
+                    failed |= at_path.failed_by(project(parent, segment))
             else:
                 for segment, _, at_path in leaves:
                     failed |= at_path.failed_by(walk(parent, (segment,)))

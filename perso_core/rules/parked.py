@@ -169,10 +169,10 @@ class StandingParking:
         chunks: list[Log] = []
         while log is not None:
             chunks.append(log)
-            log = log.older
+            log = log[4]
         chunks.reverse()
-        times = b"".join([one.times for one in chunks])
-        matched = [one for chunk in chunks for one in chunk.matched]
+        times = b"".join([known for _, _, known, _, _ in chunks])
+        matched = [one for _, _, _, known, _ in chunks for one in known]
         number_of = self._number_of_matched
         numbers = array("H", [number_of.get(one, _OWN) for one in matched])
         own = {

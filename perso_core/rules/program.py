@@ -10,8 +10,9 @@ a truth table over them; or they have no formula, and are run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -38,7 +39,8 @@ NOTHING_KNOWN: Mapping[CompiledRule, Outline] = {}
 SILENT, SIMPLE, SERIES, JUDGED = range(4)
 
 
-class Class(Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class Class:
     """The simple rules whose event counts equally long. bits: those rules."""
 
     bits: int
@@ -86,18 +88,22 @@ class Parts(Struct, frozen=True):
         return self.outline.table(held)
 
 
-class Told(Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class Told:
     """Where a literal is found. condition: whose times count; chain: which chain, None for a count.
-    lasting: of the condition, or of each step. several: one event alone never makes it true."""
+    lasting: of the condition, or of each step. several: one event alone never makes it true. ms:
+    how long every event counts; None for a chain, and where a calendar unit ends it."""
 
     condition: int
     least: int
     chain: int | None
     lasting: tuple[Lasting, ...]
     several: bool
+    ms: int | None
 
 
-class Series(Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class Series:
     """A rule of one literal that takes several events. flag: the rule's bit; alarm: the bit of the
     literal's condition."""
 
@@ -107,7 +113,8 @@ class Series(Struct, frozen=True, gc=False):
     alarm: int
 
 
-class Look(NamedTuple):
+@dataclass(frozen=True)
+class Look:
     """A judged rule that an event of some condition can touch. flag: the literal's bit; literal
     None: the rule is run."""
 
@@ -117,11 +124,13 @@ class Look(NamedTuple):
     literal: Told | None
 
 
-class Effects(NamedTuple):
-    """What an event of one condition leads to. kept: how many of its times are needed. steps: the
-    chain steps it completes, later ones first: (step, chain, condition of the first step). series,
-    looks: the rules it can touch."""
+@dataclass(frozen=True)
+class Effects:
+    """What an event of one condition leads to. flag: the condition's bit. kept: how many of its
+    times are needed. steps: the chain steps it completes, later ones first: (step, chain, condition
+    of the first step). series, looks: the rules it can touch."""
 
+    flag: int
     kept: int
     steps: tuple[tuple[int, int, int], ...]
     series: tuple[Series, ...]
@@ -185,18 +194,19 @@ class Program:
         )
         self.judge_of = {judge.position: place for place, judge in enumerate(self.judges)}
         alone = set(bits_of(self.alone))
-        self.silent = frozenset(range(len(rules))) - alone - self.judge_of.keys()
+        self.silent = frozenset(range(len(rules))).difference(alone, self.judge_of)
         self.kinds = tuple(map(self._kind, range(len(rules))))
         self.chains = tuple(building.chains)
         # By condition.
         self.effects = tuple(
             Effects(
+                1 << condition,
                 one.kept,
                 tuple(sorted(one.steps, reverse=True)),
                 tuple(one.series),
-                tuple(self._look(place, flag) for place, flag in one.touched),
+                tuple([self._look(place, flag) for place, flag in one.touched]),
             )
-            for one in building.effects
+            for condition, one in enumerate(building.effects)
         )
         # By chain and by place among the judged: the conditions whose events count in it.
         self.chain_bits = tuple(sum({1 << one for one in steps}) for steps, _ in self.chains)
@@ -368,7 +378,8 @@ class _Building:
         if isinstance(literal, Happens):
             condition = self._asked(literal.asked, literal.least)
             several = literal.least > 1
-            return Told(condition, literal.least, None, (literal.lasting,), several)
+            ms = literal.lasting.ms if literal.lasting.unit is None else None
+            return Told(condition, literal.least, None, (literal.lasting,), several, ms)
         key = literal.key
         number = self._chain_of.get(key)
         if number is None:
@@ -378,7 +389,7 @@ class _Building:
                 self.effects[condition].steps.append((step, number, steps[0]))
             self.chains.append((steps, tuple(lasting for _, lasting in literal.steps)))
         steps, lasting = self.chains[number]
-        return Told(steps[-1], 1, number, lasting, several=True)
+        return Told(steps[-1], 1, number, lasting, several=True, ms=None)
 
     def _run(self, position: int, rule: CompiledRule) -> None:
         place = len(self.judges)

@@ -21,6 +21,7 @@ from perso_core.rules.standing import (
     newest_first,
     reached,
     run_up_to,
+    time_at,
     without_newest,
 )
 
@@ -33,7 +34,7 @@ def inserted(
 
     oldest_ms: events from before it count for no rule. kept: how many there may be.
     """
-    late = log is not None and at_ms < log.at_ms
+    late = log is not None and at_ms < log[0]
     events = [*newest_first(log)][::-1]
     insort_right(events, (at_ms, matched), key=lambda one: one[0])
     counting = [one for one in events if one[0] >= oldest_ms]
@@ -106,10 +107,12 @@ def extended(runs: tuple[Reached, ...], step: int, first: Times, at_ms: int) -> 
 def living(log: Log | None, bits: int, end: Callable[[int], int], now_ms: int) -> int:
     """The bits whose last event still counts."""
     found = 0
-    for at, matched in newest_first(log):
-        if end(at) <= now_ms:
-            break
-        found |= matched & bits
+    while log is not None:
+        _, _, times, known, log = log
+        for place in range(len(known) - 1, -1, -1):
+            if end(time_at(times, place)) <= now_ms:
+                return found
+            found |= known[place] & bits
     return found
 
 

@@ -32,14 +32,14 @@ class RuleSet(Program):
 
     def standing(self, view: View, *, now_ms: int) -> Standing:
         """Everything evaluated. O(rules + events)."""
-        draft = Draft.of(self, Standing(now_ms, 0, FOREVER_MS), view, now_ms)
+        draft = Draft(self, Standing(now_ms, 0, FOREVER_MS), view, now_ms)
         events = view().get("xEvent")
         events = events if isinstance(events, list) else []
         stamps = [stamp_of(event) for event in events]
         if not all(NEVER_MS < at <= now_ms for at in stamps):
             return draft.run_all()
-        matching = self.matcher.matching
-        log = [(at, matching(event)) for at, event in zip(stamps, events, strict=True)]
+        matcher = self.matcher
+        log = [(at, matcher.matching(event)) for at, event in zip(stamps, events, strict=True)]
         draft.log = log_of(sorted(log, key=lambda one: one[0]))
         draft.begin()
         return draft.frozen()
@@ -68,22 +68,22 @@ class RuleSet(Program):
         if before.plain or not NEVER_MS < at <= now_ms:
             return self.standing(view, now_ms=now_ms)
         matched = self.matcher.matching(event)
-        draft = Draft.of(self, before, view, now_ms)
+        draft = Draft(self, before, view, now_ms)
         if before.until_ms <= now_ms:
             draft.expire()
         log = before.log
-        newest_ms, number = (NEVER_MS, 0) if log is None else (log.at_ms, log.length)
-        oldest_ms = now_ms - self.longest_ms
+        newest_ms, number = (NEVER_MS, 0) if log is None else (log[0], log[1])
         # Events that count no more stay for a while: each time they go, all is counted anew.
         spare = 0 if evicted or kept is None else kept // SPARE_PART + SPARE_LEAST
         room = kept is None or number < kept + spare
         if at >= newest_ms and room:
             draft.log = logged(log, at, matched)
             draft.happen(at, matched)
-        elif at >= oldest_ms and room:
+        elif room and at >= now_ms - self.longest_ms:
             draft.log = placed(log, at, matched)
             draft.happen_late(matched)
         else:
+            oldest_ms = now_ms - self.longest_ms
             draft.log, right = inserted(log, at, matched, oldest_ms=oldest_ms, kept=kept)
             if right:
                 draft.happen(at, matched)
@@ -99,7 +99,7 @@ class RuleSet(Program):
         """After top-level attributes changed. O(rules that read one of them)."""
         if before.plain:
             return self.standing(view, now_ms=now_ms)
-        draft = Draft.of(self, before, view, now_ms)
+        draft = Draft(self, before, view, now_ms)
         if before.until_ms <= now_ms:
             draft.expire()
         draft.outdated = frozenset(self.index.reading(names))
@@ -116,7 +116,7 @@ class RuleSet(Program):
             return self.standing(view, now_ms=now_ms)
         if before.until_ms > now_ms:
             return structs.replace(before, now_ms=now_ms)
-        draft = Draft.of(self, before, view, now_ms)
+        draft = Draft(self, before, view, now_ms)
         draft.expire()
         draft.evaluate()
         return draft.frozen()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from struct import Struct as Layout
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -16,42 +15,26 @@ from perso_core.pql.windows import FOREVER_MS, NEVER_MS
 from perso_core.rules.judging import Over
 from perso_core.rules.layered import Layered
 
-
-class Log(NamedTuple):
-    """Events, the newest last: the time of that one, how many there are in all, the times of up to
-    CHUNK of them (eight bytes each), the conditions that each of these satisfies, and the events
-    before them.
-
-    A chain of chunks: a new event touches none but the last, and an event takes 20 bytes rather
-    than 110. A tuple and not a Struct: taking a long chain of Structs apart ends the machine's
-    stack.
-    """
-
-    at_ms: int
-    length: int
-    times: bytes
-    matched: tuple[int, ...]
-    older: Log | None
-
+# Events, the newest last: the time of that one, how many there are in all, the times of up to
+# CHUNK of them (eight bytes each), the conditions that each of these satisfies, the events before.
+# A chain of chunks: a new event touches none but the last, and an event takes 20 bytes rather than
+# 110. A tuple and not a Struct: taking a long chain of Structs apart ends the machine's stack.
+Log = tuple[int, int, bytes, tuple[int, ...], "Log | None"]
 
 # What an event more has to copy, and what is saved, are both small at this number.
 CHUNK = 32
 _TIME = Layout("=q")
+TIME = _TIME.size
 
 
 def logged(log: Log | None, at_ms: int, matched: int) -> Log:
     """The log with an event that is not before its newest."""
-    fields: tuple[int, int, bytes, tuple[int, ...], Log | None]
     if log is None:
-        fields = at_ms, 1, _TIME.pack(at_ms), (matched,), None
-    else:
-        _, length, times, known, older = log
-        if len(known) < CHUNK:
-            fields = at_ms, length + 1, times + _TIME.pack(at_ms), (*known, matched), older
-        else:
-            fields = at_ms, length + 1, _TIME.pack(at_ms), (matched,), log
-    # Log(...) itself takes twice as long.
-    return tuple.__new__(Log, fields)
+        return at_ms, 1, _TIME.pack(at_ms), (matched,), None
+    _, length, times, known, older = log
+    if len(known) < CHUNK:
+        return at_ms, length + 1, times + _TIME.pack(at_ms), (*known, matched), older
+    return at_ms, length + 1, _TIME.pack(at_ms), (matched,), log
 
 
 def log_of(events: Iterable[tuple[int, int]]) -> Log | None:
@@ -67,9 +50,7 @@ def log_from(times: bytes, matched: Sequence[int]) -> Log | None:
     for at in range(0, len(matched), CHUNK):
         some = tuple(matched[at : at + CHUNK])
         length = at + len(some)
-        last = length * _TIME.size
-        (at_ms,) = _TIME.unpack_from(times, last - _TIME.size)
-        log = Log(at_ms, length, times[at * _TIME.size : last], some, log)
+        log = time_at(times, length - 1), length, times[at * TIME : length * TIME], some, log
     return log
 
 
@@ -82,14 +63,20 @@ def newest_first(log: Log | None) -> Iterator[tuple[int, int]]:
 
 def without_newest(log: Log | None, count: int) -> Log | None:
     """The log without so many of its newest events."""
-    while log is not None and count >= len(log.matched):
-        count -= len(log.matched)
-        log = log.older
+    while log is not None and count >= len(log[3]):
+        count -= len(log[3])
+        log = log[4]
     if log is None or not count:
         return log
-    times, matched = log.times[: -count * _TIME.size], log.matched[:-count]
-    (at_ms,) = _TIME.unpack_from(times, len(times) - _TIME.size)
-    return Log(at_ms, log.length - count, times, matched, log.older)
+    _, length, times, matched, older = log
+    left = len(matched) - count
+    return time_at(times, left - 1), length - count, times[: left * TIME], matched[:left], older
+
+
+def time_at(times: bytes, place: int) -> int:
+    """Of a chunk's event."""
+    at_ms: int = _TIME.unpack_from(times, place * TIME)[0]
+    return at_ms
 
 
 # The times at which one condition was satisfied: the latest time before the last one, then the
@@ -169,9 +156,9 @@ class Standing(Struct, frozen=True, gc=False, eq=False):
     ends_ms: tuple[int, ...] = ()
     simple_until_ms: int = FOREVER_MS
     holding: int = 0
-    times: Layered[Times] = Layered((), {})
-    runs: Layered[tuple[Reached, ...]] = Layered((), {})
-    judged: Layered[Judged] = Layered((), {})
+    times: Layered[Times] = ((), {})
+    runs: Layered[tuple[Reached, ...]] = ((), {})
+    judged: Layered[Judged] = ((), {})
     alert: int = 0
     order: Order = ()
     stale: int = 0
@@ -231,12 +218,14 @@ def run_up_to(
 
 def holders_of(log: Log | None, wanted: int, end: Callable[[int], int]) -> Ends:
     """Of the wanted bits those whose last event is the oldest. O(events since that one)."""
-    holders = oldest = 0
-    for at, matched in newest_first(log) if wanted else ():
-        found = matched & wanted
-        if found:
-            holders, oldest = found, at
-            wanted ^= found
-            if not wanted:
-                break
-    return Ends(holders, end(oldest)) if holders else NOTHING_ENDS
+    holders, oldest, those = 0, 0, b""
+    while wanted and log is not None:
+        _, _, times, known, log = log
+        for place in range(len(known) - 1, -1, -1):
+            found = known[place] & wanted
+            if found:
+                holders, oldest, those = found, place, times
+                wanted ^= found
+                if not wanted:
+                    break
+    return Ends(holders, end(time_at(those, oldest))) if holders else NOTHING_ENDS

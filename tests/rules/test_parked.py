@@ -68,5 +68,5 @@ def test_what_many_have_in_common_is_there_once() -> None:
 
     pairs = zip(newest_first(one.log), newest_first(other.log), strict=True)
     assert all(first is second for (_, first), (_, second) in pairs)
-    shared = zip(one.judged.below, other.judged.below, strict=True)
+    shared = zip(one.judged[0], other.judged[0], strict=True)
     assert any(first is second for first, second in shared)
