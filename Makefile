@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 600
 FUZZ_TARGET ?=
 SOAK ?=
 
-.PHONY: help demo setup tools test check format bench fuzz mutants soak clean
+.PHONY: help demo setup compiled tools test check format bench fuzz mutants soak clean
 
 help:
 	@echo "make demo    the demo site, on http://127.0.0.1:$(PORT) (PORT, AD_PORT, DATA_DIR change where)"
@@ -33,18 +33,22 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml
 	$(PIP) install -e .
 	@touch $@
 
-$(VENV)/.setup: $(VENV)/bin/python pyproject.toml
+$(VENV)/.setup: $(VENV)/bin/python pyproject.toml hatch_build.py
 	$(PIP) install -e '.[dev]'
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	@exec $(BIN)/python -m demo_site
 
-setup: $(VENV)/.setup
+setup: $(VENV)/.setup compiled
+
+# The rules' hot path as C, anew where its sources have changed; without a compiler nothing.
+compiled: $(VENV)/.setup
+	@$(BIN)/python hatch_build.py
 
 # What the tests need beyond Python: Chromium, Node.js, strace and wrk through apt (as root),
 # the Adobe Web SDK and axe-core through npm from the lock file.
-tools: $(VENV)/.setup
+tools: compiled
 	@sh tests/install-tools.sh
 
 # Two processes, whatever the machine has: each begins with half the tests, and the one that is done
@@ -74,7 +78,7 @@ $(VENV)/.fuzz: $(VENV)/.setup
 	@touch $@
 
 # Random inputs at low priority; what breaks or is slow is kept in .data/fuzz.
-fuzz: $(VENV)/.fuzz
+fuzz: $(VENV)/.fuzz compiled
 	nice -n 19 $(BIN)/python -m tests.fuzz $(FUZZ_TARGET) --seconds $(FUZZ_SECONDS)
 
 # Each small break kept in tests/mutants: the test named with it has to go red.

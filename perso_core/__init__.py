@@ -4,6 +4,7 @@ The public names. Importing this package loads no server and no store; to run on
 `perso_core.assembly.open_perso`.
 """
 
+import perso_core.compiled  # noqa: F401  # first: it settles which form of the others is imported
 from perso_core.decision.governance import Refused
 from perso_core.decision.identity import Identity
 from perso_core.decision.lookup import DestinationLookup, Lookup

@@ -21,6 +21,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too
 
 settings.register_profile("ci", max_examples=200, deadline=None, suppress_health_check=SLOW)
 settings.register_profile("deep", max_examples=2000, deadline=None, suppress_health_check=SLOW)
+settings.register_profile("few", max_examples=50, deadline=None, suppress_health_check=SLOW)
 settings.register_profile("first", settings.get_profile("deep"), phases=[Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

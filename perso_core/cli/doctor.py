@@ -14,6 +14,7 @@ from perso_core.cli.definitions import has_store
 from perso_core.cli.files import settings_of
 from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
+from perso_core.compiled import FORM
 from perso_core.errors import NothingDefined
 
 
@@ -33,6 +34,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     path = Path(settings.data_dir) / DATABASE
     refuse_unsafe(path)
     kind = file_system(path) or "not known"
+    print(f"The rules run {FORM}.")
     print(f"SQLite {apsw.sqlite_lib_version()} is safe for several processes.")
     print(f"The file system ({kind}) has locks; {_room(path):,} bytes are free.")
     if kind in VOLATILE:

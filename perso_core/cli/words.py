@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from perso_core.cli import running, words_rows
+from perso_core.compiled import FORM
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -16,6 +17,18 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"error: {message}. See `{self.prog} --help`.", file=sys.stderr)
         raise SystemExit(2)
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("perso")
+        except PackageNotFoundError:  # run from its sources
+            number = "(not installed)"
+        print(f"Perso {number}. Its rules run {FORM}.")
+        parser.exit()
 
 
 def parsed(words: Sequence[str]) -> argparse.Namespace:
@@ -37,6 +50,12 @@ def _parser() -> _Parser:
         description="Custom personalization on your own machines.",
         epilog="Example: perso apply perso.toml && perso serve",
         allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version",
+        action=_Version,
+        nargs=0,
+        help="this Perso's version, and in which form it runs the rules (docs/operating.md)",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_serve(commands)
