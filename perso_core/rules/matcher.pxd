@@ -39,7 +39,8 @@ cdef class Matcher:
     cdef list _whose
     cdef _AtPath _type
     cdef dict _plans
-    cdef dict _matched
+    cdef readonly list common
+    cdef readonly dict number_of
 
     @cython.locals(plan=tuple, groups=tuple, parents=tuple, leaves=tuple, remembered=dict, at_path=_AtPath, within=dict)
     cpdef matching(self, object event)

@@ -16,4 +16,4 @@ cpdef tuple run_up_to(tuple runs, Py_ssize_t step, tuple first, object at_ms)
 cpdef holders_of(tuple log, object wanted, object end)
 # `log` in a tuple of itself: the compiler cannot tell its type by itself.
 @cython.locals(log=tuple)
-cpdef tuple log_of(object events)
+cpdef tuple log_from(bytes times, object matched)
