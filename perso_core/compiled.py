@@ -1,4 +1,4 @@
-"""The compiled form of the rules' hot path: which modules have one, and whether it is what runs.
+"""The compiled form of the hottest modules: which have one, and whether it is what runs.
 
 The same modules, as C by Cython (hatch_build.py), lie in a directory that is named by what they
 were made of. Whoever changes a source has another name, under which there is nothing: what runs is
@@ -34,6 +34,7 @@ MODULES = (
     "rules.alone",
     "rules.draft",
     "rules.ruleset",
+    "engine.hits",
 )
 # Raised when hatch_build.py compiles in another way.
 WAY = 1

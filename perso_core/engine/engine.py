@@ -29,6 +29,7 @@ from perso_core.engine.apply import Applied, apply, barred, current, entry_of
 from perso_core.engine.caps import refuse_full, refuse_too_large, with_dropped
 from perso_core.engine.explaining import explained
 from perso_core.engine.following import Following
+from perso_core.engine.hits import Hits
 from perso_core.engine.hot_profiles import Appended, Hot, HotProfiles, Kept, State
 from perso_core.engine.interaction import NOTHING_SEEN as NOTHING_SEEN
 from perso_core.engine.interaction import OPERATOR as OPERATOR
@@ -75,6 +76,7 @@ class Engine:
         self._lookups = Lookups(snapshot)
         self._hot = HotProfiles(hot_profiles, unparked_profiles, Parking(snapshot))
         self._by_key = self._hot.by_key
+        self.hits = Hits(self._by_key, snapshot, self._missed)
         self.following = Following(self._hot)
         self._caps = caps
         self._journal_limit = journal_limit
@@ -92,7 +94,7 @@ class Engine:
         """Put new definitions in force. Each profile is evaluated again when next asked for, and
         loaded again where they read what is not at hand of its events."""
         self._hot.parking = self._hot.parking.under(snapshot)
-        self._snapshot = snapshot
+        self._snapshot = self.hits.snapshot = snapshot
         self._lookups = Lookups(snapshot)
         projection = Projection(snapshot.event_paths)
         if projection.paths != self._projection.paths:
@@ -111,26 +113,8 @@ class Engine:
     # ---- asking ---------------------------------------------------------------
 
     def lookup(self, key: str, datastream_id: str, *, now_ms: int) -> Lookup | NeedProfile:
-        """What is committed of a profile, as the datastream's destinations may see it.
-
-        A hit is two dict reads and four comparisons. Consent is in the state, so an answer kept
-        for this very state has been through it. Raises UnknownDatastream.
-        """
-        hot = self._by_key.get(key) or self._hot.woken(key)
-        if hot is None:
-            return NeedProfile(key)
-        kept = hot.answers.get(datastream_id)
-        if (
-            kept is not None
-            and kept.state is hot.committed
-            and now_ms < kept.until_ms
-            and kept.snapshot is self._snapshot
-        ):
-            hot.used = True
-            return kept.lookup
-        if hot.appended is not None and not self._caught_up(hot):
-            return NeedProfile(key)
-        return self._lacking(hot) or self._committed(hot, datastream_id, now_ms)
+        """As Hits.lookup."""
+        return self.hits.lookup(key, datastream_id, now_ms)
 
     def decide(self, interaction: Interaction, *, now_ms: int) -> Answer | NeedProfile:
         """Apply the changes and answer. Raises UnknownDatastream, and, with nothing applied,
@@ -313,6 +297,15 @@ class Engine:
         self._journal.clear()
 
     # ---- inside -----------------------------------------------------------------
+
+    def _missed(self, key: str, datastream_id: str, now_ms: int) -> Lookup | NeedProfile:
+        """The answer where no kept one holds."""
+        hot = self.held(key)
+        if hot is None:
+            return NeedProfile(key)
+        if hot.appended is not None and not self._caught_up(hot):
+            return NeedProfile(key)
+        return self._lacking(hot) or self._committed(hot, datastream_id, now_ms)
 
     def _changed(self, hot: Hot, interaction: Interaction, now_ms: int) -> Answer:
         datastream_id = interaction.datastream_id

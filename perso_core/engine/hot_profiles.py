@@ -5,52 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from perso_core.decision.lookup import Lookup
-from perso_core.definitions.snapshot import Snapshot
+from perso_core.engine.hits import Hot as Hot
+from perso_core.engine.hits import Kept as Kept
 from perso_core.engine.parking import Parked, Parking
 from perso_core.engine.state import MOST_PUT_BY
 from perso_core.engine.state import Appended as Appended
 from perso_core.engine.state import State as State
-
-
-class Kept(Struct):
-    """An answer and what it was computed from: it holds for that very state until until_ms."""
-
-    state: State
-    snapshot: Snapshot
-    until_ms: int
-    lookup: Lookup
-
-
-class Hot:
-    """One profile in memory. committed: what is on disk, the only state other requests see.
-    latest: with changes that wait for their commit; `committed` itself when none do. appended: what
-    others are known to have added to `committed`; None: nothing.
-    """
-
-    __slots__ = (
-        "answers",
-        "appended",
-        "committed",
-        "key",
-        "last_sequence",
-        "latest",
-        "pending",
-        "used",
-    )
-
-    def __init__(self, key: str, state: State) -> None:
-        self.key = key
-        self.committed = state
-        self.latest = state
-        self.pending = 0  # entries not yet committed
-        self.last_sequence = 0  # the youngest of them
-        self.used = False  # read since it was last considered for eviction
-        self.answers: dict[str, Kept] = {}  # by datastream id
-        self.appended: Appended | None = None
-
 
 # So many profiles are looked at for each one that comes: at most so many are parked at once.
 LOOKS = 4
@@ -68,8 +30,10 @@ class HotProfiles:
         self.parking = parking
         self._most = most
         self._unparked = unparked
-        # Those that are not parked; whoever has not been looked at for the longest is first.
-        self.by_key: OrderedDict[str, Hot] = OrderedDict()
+        # Those that are not parked. A plain dict beside the ordered one: it is read faster.
+        self.by_key: dict[str, Hot] = {}
+        # Whoever has not been looked at for the longest is first.
+        self._order: OrderedDict[str, Hot] = OrderedDict()
         # Who was parked first is first.
         self._parked: OrderedDict[str, Parked] = OrderedDict()
 
@@ -91,19 +55,18 @@ class HotProfiles:
         """Of a profile that is not here yet. Others are parked for it, or go."""
         while len(self) >= self._most:
             self._evict()
-        hot = self.by_key[key] = Hot(key, state)
-        self._park()
-        return hot
+        return self._ready(Hot(key, state))
 
     def woken(self, key: str) -> Hot | None:
         """The parked profile of this key, parked no more; None: there is none."""
         parked = self._parked.get(key)
         if parked is None:
             return None
-        hot = self.by_key[key] = Hot(key, self.parking.woken(key, parked))
+        hot = Hot(key, self.parking.woken(key, parked))
         hot.appended = parked.appended
+        # In between it is in both: whoever looks from another thread finds it.
+        self._ready(hot)
         del self._parked[key]
-        self._park()
         return hot
 
     def put_by(self, key: str, news: Appended) -> bool:
@@ -118,39 +81,44 @@ class HotProfiles:
         return True
 
     def drop(self, key: str) -> None:
-        del self.by_key[key]
+        del self.by_key[key], self._order[key]
 
     def drop_all(self) -> frozenset[str]:
         """But for those of which something waits for its commit: their keys."""
         self._parked.clear()
         for key in [key for key, hot in self.by_key.items() if not hot.pending]:
-            del self.by_key[key]
+            self.drop(key)
         return frozenset(self.by_key)
+
+    def _ready(self, hot: Hot) -> Hot:
+        self.by_key[hot.key] = self._order[hot.key] = hot
+        self._park()
+        return hot
 
     def _park(self) -> None:
         """Looks at those that were not looked at for the longest, never at the last one."""
         for _ in range(min(LOOKS, len(self.by_key) - 1)):
             if len(self.by_key) <= self._unparked:
                 return
-            key, hot = next(iter(self.by_key.items()))
+            key, hot = next(iter(self._order.items()))
             if hot.pending or hot.used:
                 hot.used = False
-                self.by_key.move_to_end(key)
+                self._order.move_to_end(key)
                 continue
             parked = self.parking.parked(hot.committed, hot.appended)
             # Where it has values that no packing takes, its next request loads it.
             if parked is not None:
                 self._parked[key] = parked
-            del self.by_key[key]
+            self.drop(key)
 
     def _evict(self) -> None:
         if self._parked:
             self._parked.popitem(last=False)
             return
         while True:
-            key, hot = next(iter(self.by_key.items()))
+            key, hot = next(iter(self._order.items()))
             if not hot.pending and not hot.used:
-                del self.by_key[key]
+                self.drop(key)
                 return
             hot.used = False
-            self.by_key.move_to_end(key)
+            self._order.move_to_end(key)
