@@ -4,6 +4,7 @@ audiences, and the project's own vectors have the same form (docs/pql.md)."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from msgspec import Struct
 
 from perso_core.errors import BadCases, RuleError, RuleFaults, RuleSyntaxError, RuleTypeError
 from perso_core.pql.compiler import CompiledRule, compile_rule
-from perso_core.pql.eligibility import EdgeRule, ineligible
+from perso_core.pql.eligibility import MAX_EVENT_WINDOW_DAYS, EdgeRule, ineligible
 from perso_core.pql.instants import DAY_MS, instant_of
 from perso_core.pql.kept_events import as_kept
 from perso_core.pql.lexer import words
@@ -26,6 +27,8 @@ ENDLESS_MS = 2**60
 
 MODES = ("predicate", "value", "edge", "robust")
 FAULTS: Mapping[str, type[RuleError]] = {"parse": RuleSyntaxError, "type": RuleTypeError}
+CODES = frozenset(cause.code for cause in RuleError.__subclasses__())
+PLACE = re.compile(r"[1-9][0-9]*:[1-9][0-9]*", re.ASCII)
 EDGES: tuple[EdgeRule, ...] = get_args(EdgeRule)
 FINISHES, ELIGIBLE = "finishes", "eligible"
 # A mistake of ours in one case is told with that case, and the others still run.
@@ -199,7 +202,8 @@ def cases_from_json(text: str, rules: Mapping[str, Rule] | None = None) -> list[
             fix="Mend the JSON there.",
         ) from None
     except (RecursionError, ValueError) as error:
-        raise BadCases(f"the JSON cannot be read: {error}.", fix="Shorten it.") from None
+        fix = "Keep one of the two." if "twice" in str(error) else "Shorten it."
+        raise BadCases(f"the JSON cannot be read: {error}.", fix=fix) from None
     if not isinstance(given, list):
         raise BadCases("the file is not a list of cases.", fix=f"Write {FORM}.")
     if len(given) > MAX_CASES:
@@ -241,7 +245,6 @@ class _Reader:
             )
         rule = self.rule()
         mode = self.one_of("mode", MODES)
-        max_ms = self.kind("max_ms", int | float, "a number of milliseconds", None)
         return Case(
             id=self.kind("id", str, "a text"),
             pql=rule.pql,
@@ -249,21 +252,20 @@ class _Reader:
             now_ms=self.now(),
             mode=mode,
             expect=self.expect(mode),
-            profile=as_kept(self.kind("profile", dict, "an object", {})),
-            at=self.kind("at", str, 'a place, e.g. "1:9"', None),
-            # What has no limit of its own still has to come to an end.
-            max_ms=2_000 if mode == "robust" and max_ms is None else max_ms,
+            profile=self.profile(),
+            at=self.at(),
+            max_ms=self.max_ms(mode),
             edge=self.one_of("edge", ("edge-2025", "edge-classic", "local")),
         )
 
     def rule(self) -> Rule:
         if "audience" not in self.given:
-            days = self.kind("event_window_days", int, "a whole number of days", None)
-            window_ms = ENDLESS_MS if days is None else days * DAY_MS
-            return Rule(self.kind("pql", str, "a rule's text"), window_ms)
+            return Rule(self.kind("pql", str, "a rule's text"), self.event_window_ms())
         name = self.kind("audience", str, "an audience's id, alias or name")
         if "pql" in self.given:
             raise self.wrong("audience", "stands beside pql", "Keep one of the two.")
+        if "event_window_days" in self.given:
+            raise self.wrong("event_window_days", "is the audience's own", "Take it out.")
         if self.rules is None:
             raise self.wrong(
                 "audience", f"{name!r} needs the definitions", "Name them with --definitions FILE."
@@ -276,6 +278,45 @@ class _Reader:
                 f"Write {near[0]!r}." if near else "Use the id, alias or name of one that is.",
             )
         return self.rules[name]
+
+    def event_window_ms(self) -> int:
+        means = f"1 to {MAX_EVENT_WINDOW_DAYS:,} days"
+        days = self.kind("event_window_days", int, means, None)
+        if days is None:
+            return ENDLESS_MS
+        if not 1 <= days <= MAX_EVENT_WINDOW_DAYS:
+            raise self.wrong("event_window_days", f"is {days}", f"Write {means}.")
+        return int(days * DAY_MS)
+
+    def max_ms(self, mode: str) -> float | None:
+        means = "a number of milliseconds"
+        value = self.kind("max_ms", int | float, means, None)
+        if value is None:
+            # What has no limit of its own still has to come to an end.
+            return 2_000 if mode == "robust" else None
+        if value < 0:
+            raise self.wrong("max_ms", f"is {value}", f"Write {means}.")
+        return float(value)
+
+    def at(self) -> str | None:
+        """Where a fault is expected; no case without one has a place."""
+        means = 'a place, e.g. "1:9"'
+        value = self.kind("at", str, means, None)
+        if value is None:
+            return None
+        if not PLACE.fullmatch(value):
+            raise self.wrong("at", f"is {shown(value)}", f"Write {means}.")
+        if not _is_error(self.given.get("expect")):
+            fix = 'Take it out, or expect {"error": "parse"}.'
+            raise self.wrong("at", "is the place of a fault, and none is expected", fix)
+        return str(value)
+
+    def profile(self) -> Mapping[str, Any]:
+        value = self.kind("profile", dict, "an object", {})
+        events = value.get("xEvent", [])
+        if not isinstance(events, list) or not all(isinstance(one, dict) for one in events):
+            raise self.wrong("profile.xEvent", "is no list of events", "Write [{...}, {...}].")
+        return as_kept(value)
 
     def kind(self, key: str, kind: Any, means: str, *default: Any) -> Any:
         if key not in self.given:
@@ -306,7 +347,7 @@ class _Reader:
             raise self.wrong("expect", "is missing", "Write true or false, as the rule should be.")
         value = self.given["expect"]
         error = _is_error(value) and isinstance(value["error"], str)
-        known = error and (value["error"] in FAULTS or value["error"].startswith("pql."))
+        known = error and (value["error"] in FAULTS or value["error"] in CODES)
         right, means = {
             "predicate": (known or isinstance(value, bool), "true, false"),
             "value": (known or not error, "a value"),
@@ -315,6 +356,8 @@ class _Reader:
         }[mode]
         if not right:
             other = ' or {"error": "parse"} or {"error": "type"}'
+            if error and value["error"].startswith("pql."):
+                other = f", or one of the codes {', '.join(sorted(CODES))}"
             means += other if mode in ("predicate", "value") else ""
             raise self.wrong("expect", f"is {shown(value)}", f"Write {means}.")
         return value

@@ -18,11 +18,25 @@ _TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 def read(text: str) -> Any:
     """JSON text as Python values. What is nested too deeply is cut, and an integer that is too
-    long is infinite: `unsound` tells of both. Raises ValueError as json.loads does."""
+    long is infinite: `unsound` tells of both. Raises ValueError as json.loads does, and where an
+    object has a key twice: the last one would count, and nobody would see it."""
     try:
-        return json.loads(text, parse_int=_integer)
+        return _loaded(text)
     except RecursionError:
-        return json.loads("".join(_cut(text)), parse_int=_integer)
+        return _loaded("".join(_cut(text)))
+
+
+def _loaded(text: str) -> Any:
+    return json.loads(text, parse_int=_integer, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ValueError(f"an object has the key {json.dumps(twice[:60])} twice")
+    return found
 
 
 def unsound(value: Any, name: str) -> tuple[str, str] | None:
