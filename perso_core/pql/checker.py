@@ -214,7 +214,11 @@ class _Checker(ConditionChecks):
         if least <= number <= most:
             return True
         wanted = str(least) if least == most else f"{least} to {most}"
-        self.fault(span, f"{name} takes {wanted} arguments, not {number}.", signature.example)
+        self.fault(
+            span,
+            f"{name} takes {wanted} arguments, not {number}.",
+            f"Write it as in {signature.example}.",
+        )
         return False
 
     def method(self, node: Method) -> Node:

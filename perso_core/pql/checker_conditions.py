@@ -220,11 +220,11 @@ class ConditionChecks(TimeChecks):
         """Whether the node can be of the kind; a fault where it is known to be something else."""
         if type_of(node) in (kind, "any"):
             return True
-        self.fault(
-            node.place,
-            f"{_begin(WORDS[kind])} is needed here; this is {said(node)}.",
-            f"Write {WORDS[kind]} or a field that holds one.",
-        )
+        fix = f"Write {WORDS[kind]} or a field that holds one."
+        if kind == "number" and type_of(node) == "time":
+            fix = "Times are not reckoned with. Write joined occurs <= 7 days before now."
+        needed = f"{_begin(WORDS[kind])} is needed here; this is {said(node)}."
+        self.fault(node.place, needed, fix)
         return False
 
 

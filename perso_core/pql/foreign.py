@@ -12,6 +12,7 @@ PART = 'Write startsWith("x"); endsWith("x"); regexGroup("^(.)", 1).'
 DAY_OR_HOUR = "Write occurs with a window: now occurs >= 9 hours after today."
 WEEK = "Write joined occurs this week."
 AGE = "Write birthDate occurs >= 18 years before today."
+WINDOW = "Write joined occurs <= 5 days before now."
 INCLUDES = 'Write interests.includes("sport").'
 NOTHING = "Keep what it gives in an attribute of the profile."
 LATEST = "Write topN(timestamp, 1).head()."
@@ -71,6 +72,12 @@ FUNCTIONS: Mapping[str, str] = {
     **dict.fromkeys(("trim", "strip", "replace", "split", "concat", "join"), NOTHING),
     **dict.fromkeys(("round", "floor", "ceil", "abs", "pow", "sqrt", "cast", "tostring"), NOTHING),
     **dict.fromkeys(("parseint", "tonumber", "int", "float", "str"), NOTHING),
+    **dict.fromkeys(("toint", "tointeger", "tofloat", "todouble", "number"), NOTHING),
+    **dict.fromkeys(("datediff", "daysbetween", "dayssince", "timediff", "diff"), WINDOW),
+    **dict.fromkeys(
+        ("plusdays", "minusdays", "adddays", "dateadd", "datesub", "addmonths"), WINDOW
+    ),
+    **dict.fromkeys(("todate", "parsedate", "datetime", "timestamp"), "Write date(2026, 12, 31)."),
 }
 
 # Where an operator has to stand, by the word in small letters.
@@ -104,8 +111,22 @@ OPERATORS: Mapping[str, str] = {
     "`": "Write the name without quotes around it.",
     "=>": "Write >= in place of =>.",
     **dict.fromkeys(("−", "–", "—"), "Write - in place of it."),
+    **dict.fromkeys(("∧", "∩"), "Write a and b."),
+    **dict.fromkeys(("∨", "∪"), "Write a or b."),
+    "¬": "Write not(a).",
+    "∈": 'Write tier in ["gold", "silver"].',
+    "∉": 'Write tier notIn ["gold", "silver"].',
+    "＝": 'Write tier = "gold".',
     "×": "Write * in place of it.",
     "÷": "Write / in place of it.",
+}
+# What HTML has for a sign, and what to write.
+AROUND: Mapping[str, str] = {
+    **dict.fromkeys(("quot", "#34", "apos", "#39"), 'a straight quote: "'),
+    "lt": "<",
+    "gt": ">",
+    "amp": "and",
+    "nbsp": "a blank",
 }
 # No value, as others write it.
 NO_VALUES = frozenset(("null", "NULL", "Null", "None", "undefined", "nil"))

@@ -8,6 +8,7 @@ from perso_core.errors import RuleError, RuleSyntaxError, RuleTooLarge
 from perso_core.pql.foreign import OPERATORS
 from perso_core.pql.instants import day
 from perso_core.pql.lexer import Token
+from perso_core.pql.mistakes import known_mistake
 from perso_core.pql.source import MAX_DEPTH, Source, Span
 
 
@@ -93,6 +94,10 @@ def fault_at(source: Source, tokens: list[Token], at: int, expected: str) -> Rul
         return source.fault(RuleSyntaxError, before.span, *a_day)
     if source.text.startswith("?.", token.span[0]):
         return source.fault(RuleSyntaxError, token.span, *OPTIONAL)
+    digit = token.kind == "bad" and token.text.isdigit() and not token.text.isascii()
+    mistake = known_mistake(source.text, token.span[0], "digit" if digit else expected)
+    if mistake is not None:
+        return source.fault(RuleSyntaxError, token.span, *mistake)
     detail, fix = hint(token, before, expected, source.text[slice(*token.span)])
     return source.fault(RuleSyntaxError, token.span, detail, fix)
 

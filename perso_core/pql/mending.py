@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from msgspec import Struct, structs
 
+from perso_core.pql.foreign import AROUND
 from perso_core.pql.hints import (
     CURLY,
     CURLY_QUOTES,
@@ -40,11 +41,13 @@ ENDS = rf"(?![\w'\"{CURLY}])"
 # A word alone: neither a part of another one nor a name after a dot.
 ALONE = r"(?<![\w$@.])"
 LITERAL = rf"""(?:["'{CURLY}\d]|(?:true|false)\b)"""
+# What HTML has for a sign is none of these.
+HTML = "|".join(map(re.escape, AROUND))
 # A token, with the blanks before it, or one of the confusions.
 SCAN = re.compile(
     rf"""\s*(?:(?P<operator> =(?=\s*[=<]) | !=(?==) | <(?=>)) \s* (?P<wrong> (?:==?|>|<)(?![=<>]))
       | (?P<sign> [≤≥≠])
-      | (?P<joining> &{{1,2}}(?!&) | \|{{1,2}}(?!\|))
+      | (?P<joining> &{{1,2}}(?!&|(?:{HTML});) | \|{{1,2}}(?!\|))
       | (?P<null> {ALONE}(?i:is\s+(?P<there>not\s+)?null\b))
       | (?P<is> {ALONE}(?i:is(?P<differs>\s+not)?)\b(?=\s*(?i:{LITERAL})))
       | (?P<notin> {ALONE}(?i:not\s+in\b))
