@@ -27,7 +27,7 @@ from perso_core.imports.identity import identity_problem
 from perso_core.pql.compiler import CompiledRule
 from perso_core.pql.explain import Explanation, Until, explain_rule, reason
 from perso_core.pql.instants import instant_of, iso_exact
-from perso_core.pql.kept_events import as_kept
+from perso_core.pql.kept_events import as_kept, no_events
 from perso_core.pql.lacking import lacking
 from perso_core.pql.sound import read, unsound
 from perso_core.pql.telling import Standing, told
@@ -181,12 +181,14 @@ def _profile(path: str) -> dict[str, Any]:
     try:
         profile = read(text.removeprefix("\ufeff"))
     except (RecursionError, ValueError) as error:
-        raise BadAudienceFile(f"{path} is not JSON: {error}.", fix="Mend it there.") from None
+        raise BadAudienceFile(
+            f"{path} is not JSON that can be read: {error}.", fix="Mend it there."
+        ) from None
     if not isinstance(profile, dict):
         raise BadAudienceFile(
             f"{path} is no JSON object.", fix='Write {"loyalty": {…}, "xEvent": [{…}]}.'
         )
-    problem = unsound(profile, "profile")
+    problem = unsound(profile, "profile") or no_events(profile)
     if problem:
         raise BadAudienceFile(f"{path}: {problem[0]}.", fix=problem[1])
     return as_kept(profile)

@@ -16,7 +16,7 @@ from perso_core.errors import BadCases, RuleError, RuleFaults, RuleSyntaxError, 
 from perso_core.pql.compiler import CompiledRule, compile_rule
 from perso_core.pql.eligibility import MAX_EVENT_WINDOW_DAYS, EdgeRule, ineligible
 from perso_core.pql.instants import DAY_MS, instant_of
-from perso_core.pql.kept_events import as_kept
+from perso_core.pql.kept_events import as_kept, no_events
 from perso_core.pql.lexer import words
 from perso_core.pql.nodes import Node
 from perso_core.pql.sound import read, unsound
@@ -313,9 +313,9 @@ class _Reader:
 
     def profile(self) -> Mapping[str, Any]:
         value = self.kind("profile", dict, "an object", {})
-        events = value.get("xEvent", [])
-        if not isinstance(events, list) or not all(isinstance(one, dict) for one in events):
-            raise self.wrong("profile.xEvent", "is no list of events", "Write [{...}, {...}].")
+        problem = no_events(value)
+        if problem:
+            raise self.wrong("", *problem)
         return as_kept(value)
 
     def kind(self, key: str, kind: Any, means: str, *default: Any) -> Any:

@@ -11,6 +11,14 @@ from perso_core.pql.instants import instant_of
 EVENTS = "xEvent"
 
 
+def no_events(profile: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What is wrong with the list of events, and what to write; None: nothing."""
+    events = profile.get(EVENTS, [])
+    if isinstance(events, list) and all(isinstance(event, dict) for event in events):
+        return None
+    return f"profile.{EVENTS} is no list of events", "Write [{...}, {...}]."
+
+
 def as_kept(profile: Mapping[str, Any]) -> dict[str, Any]:
     """The profile with its events as the edge keeps them: `timestamp` in epoch milliseconds where
     it names a time, `_id` always there. Everything else stays as it was written."""

@@ -107,6 +107,8 @@ def spaced(name: str) -> str:
 def path_words(segments: Sequence[str]) -> str:
     """A path's end: enough of it to be told from others. Tenants' own prefixes are left out."""
     shown = [s for s in segments[:-1] if not s.startswith("_")] + list(segments[-1:])
+    if len(shown[-1]) > SHOWN_CODE:
+        return f"{shown[-1][: SHOWN_CODE - 1]}…"
     last = spaced(shown[-1])
     if " " in last or len(shown) == 1:
         return last

@@ -239,9 +239,19 @@ def test_a_case_with_a_profile_that_cannot_be_is_told_and_the_others_run(
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_a_profile_from_a_file_that_cannot_be_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("profile", "told"),
+    [
+        ('{"loyalty": {"points": NaN}}', "profile.loyalty.points is NaN, which no profile holds."),
+        ('{"xEvent": {"timestamp": 1}}', "profile.xEvent is no list of events."),
+        ('{"a": 1, "a": 2}', 'an object has the key "a" twice.'),
+    ],
+)
+def test_a_profile_from_a_file_that_cannot_be_is_told(
+    profile: str, told: str, tmp_path: Path
+) -> None:
     write(tmp_path)
-    write(tmp_path, '{"loyalty": {"points": NaN}}', "ada.json")
+    write(tmp_path, profile, "ada.json")
 
     done = perso(
         *(tmp_path, "audience", "explain", "gold", "--profile-file", "ada.json"),
@@ -249,7 +259,7 @@ def test_a_profile_from_a_file_that_cannot_be_is_told(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 1
-    assert "profile.loyalty.points is NaN, which no profile holds." in done.stderr
+    assert told in done.stderr
 
 
 def test_cases_may_name_an_audience_of_the_definitions(tmp_path: Path) -> None:

@@ -160,3 +160,7 @@ def test_a_part_of_a_rule_that_has_no_words_is_cut_where_it_is_long() -> None:
     assert len(sentence) < 200
     assert sentence.startswith("“if(a, field0 + field1")
     assert sentence.endswith("…” is 1; needs more than 5.")
+
+
+def test_a_name_is_cut_where_it_is_long() -> None:
+    assert len(told(f"{'x' * 100_000} = 1", {})) < 300
