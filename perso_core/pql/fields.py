@@ -169,8 +169,13 @@ def either(one: FieldType, other: FieldType) -> FieldType:
     """What is known of a value that is one or the other."""
     if one is other:
         return one
-    if one.kind != other.kind or one.kind in ("list", "object"):
+    kind = one.kind
+    if kind != other.kind and {kind, other.kind} == {"number", "integer"}:
+        kind = "number"
+    elif kind != other.kind or kind in ("list", "object"):
         return ANY
     values = one.values + other.values if one.values and other.values else ()
-    least, most = min(one.least, other.least), max(one.most, other.most)
-    return FieldType(one.kind, values=values, least=least, most=most)
+    if kind not in ("number", "integer"):
+        return FieldType(kind, values=values)
+    least, most = min(one.bounds[0], other.bounds[0]), max(one.bounds[1], other.bounds[1])
+    return FieldType(kind, values=values, least=least, most=most)

@@ -135,8 +135,7 @@ class Scope:
         if name == "keys":
             return self.keys(node.base)
         if name == "count":
-            kind = self.of(node.base).kind
-            return COUNT if kind in ("any", "list", "flag") else COUNT_OF.get(kind, COUNT_OF_ONE)
+            return self.counted(node.base)
         known = METHODS.get(name)
         if known is not None:
             return known
@@ -154,6 +153,13 @@ class Scope:
         if name == "get":
             return self.got(node)
         return ALONE[type_of(node)]
+
+    def counted(self, base: Node) -> FieldType:
+        kind = self.of(base).kind
+        # That a condition is no list is told already.
+        if kind in ("any", "list") or type_of(base) == "flag":
+            return COUNT
+        return COUNT_OF.get(kind, COUNT_OF_ONE)
 
     def mapped(self, function: Node) -> FieldType:
         entries = set(map(is_entry, entries_in(function)))

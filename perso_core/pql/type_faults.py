@@ -286,7 +286,13 @@ class TypeFaults:
         """One of the eight text tests of `left`, which is `known`, with the texts it is for."""
         if known is TEXT or not self.text(left):
             return
-        if not known.element.values or not all(isinstance(one, Constant) for one in wanted):
+        if not all(isinstance(one, Constant) for one in wanted):
+            return
+        if name == "equals" and known.element.kind in ("date", "datetime"):
+            wrong = [one for one in wanted if not can_equal(known, self.scope.of(one))]
+            for one in wrong[:MAX_OF_ONE_LIST]:
+                self.no_text(left, one)
+        if not known.element.values:
             return
         # One text is enough for a test that asks for something; its twin wants none of them.
         groups: Iterable[Sequence[Any]] = [wanted] if name in TWINS else [[one] for one in wanted]

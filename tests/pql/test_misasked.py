@@ -19,6 +19,9 @@ SCHEMA = field_types(
         profile=(
             Field(path="born", type="date"),
             Field(path="email", type="text"),
+            Field(path="member", type="boolean"),
+            Field(path="rank", type="integer"),
+            Field(path="points", type="number"),
             Field(path="interests[]", type="text"),
             Field(path="orders[].placed", type="datetime"),
             Field(path="orders[].store", type="text"),
@@ -125,6 +128,7 @@ def test_what_may_be_missing_may_be_asked_for(text: str) -> None:
         ("email.count() = 2", 'A text is one. matches("^.{3,}$") asks for its length.'),
         ("plans.count() > 1", "An object is one. keys().count() is the number of its keys."),
         ("born.count() > 1", "It is no list, so it is one: compare it itself."),
+        ("member.count() > 1", "It is no list, so it is one: compare it itself."),
         ("orders.count().count() > 1", "It is no list, so it is one: compare it itself."),
     ],
 )
@@ -218,6 +222,21 @@ def test_a_field_in_quotes_is_the_same_for_every_element(text: str, place: str) 
 )
 def test_what_is_there_for_everyone_is_no_condition(text: str) -> None:
     assert fault_with(text).detail == "This is a value, not a condition."
+
+
+def test_a_date_is_never_a_text_that_is_none_whatever_compares_them() -> None:
+    for text in ('born.equals("gold", false)', 'stringCompare("equals", born, ["gold"])'):
+        fault = fault_with(text, SCHEMA)
+        assert fault.fix == 'Compare it with date(year, month, day), or with "2026-12-31".'
+    for text in ('born.equals("1990-03-20")', 'born.startsWith("1990-")', 'born.notEqualTo("x")'):
+        assert faults_of(text, SCHEMA) == ()
+
+
+def test_what_is_one_of_two_numbers_is_a_number() -> None:
+    fault = fault_with('if(member, rank, points).startsWith("x")', SCHEMA)
+
+    assert fault.detail == "A text is needed here; if(member, rank, points) is a number."
+    assert faults_of("if(member, rank, points) > 2.5", SCHEMA) == ()
 
 
 # ---- the law -----------------------------------------------------------------
