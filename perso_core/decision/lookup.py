@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from perso_core.decision.consent import Consent
 from perso_core.decision.governance import Barred, Reason, Refused, barred, refusal
-from perso_core.decision.membership import Membership
+from perso_core.decision.membership import Membership, Memberships
 from perso_core.definitions.snapshot import (
     FOREVER_MS,
     ActivationWindow,
@@ -78,7 +78,7 @@ def lookup(
     consent: Consent | None = None,
 ) -> Lookup:
     """The answer from memberships that hold until until_ms. O(memberships) for each destination."""
-    realized = [one.audience_id for one in memberships.values() if one.status == "realized"]
+    realized, _ = Memberships.of(memberships).since()
     entries = []
     for destination in destinations:
         bar = barred(destination, consent)

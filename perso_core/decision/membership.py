@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -13,7 +15,7 @@ Status = Literal["realized", "exited"]
 EXITED_KEPT_MS = 30 * 24 * 60 * 60 * 1000
 
 
-class Membership(Struct, frozen=True, kw_only=True):
+class Membership(Struct, frozen=True, kw_only=True, gc=False):
     """One profile's standing in one audience."""
 
     audience_id: str
@@ -69,3 +71,86 @@ def qualify(
     if after is None or after == status:
         return before
     return Membership(audience_id=audience_id, status=after, since_ms=now_ms)
+
+
+class Memberships(Mapping[str, Membership]):
+    """One profile's memberships by audience id, in the order of the ids: a value, which takes a
+    fifth of what a dict of them does. A change makes a new one."""
+
+    # instants: since_ms, times two, and one more for realized ones; eight bytes each.
+    __slots__ = ("_ids", "_instants")
+
+    def __init__(self, ids: tuple[str, ...] = (), instants: bytes = b"") -> None:
+        self._ids = ids
+        self._instants = instants
+
+    @classmethod
+    def of(cls, memberships: Mapping[str, Membership] | Iterable[Membership]) -> Memberships:
+        """Itself where it is that already."""
+        if isinstance(memberships, Memberships):
+            return memberships
+        each = memberships.values() if isinstance(memberships, Mapping) else memberships
+        ordered = sorted(each, key=lambda one: one.audience_id)
+        instants = array("q", map(_instant, ordered))
+        return cls(tuple([one.audience_id for one in ordered]), instants.tobytes())
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __getitem__(self, audience_id: str) -> Membership:
+        place = self._place(audience_id)
+        if place is None:
+            raise KeyError(audience_id)
+        return _membership(audience_id, array("q", self._instants)[place])
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Memberships):
+            return self._ids == other._ids and self._instants == other._instants
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a dict
+
+    def each(self) -> Iterator[Membership]:
+        return map(_membership, self._ids, array("q", self._instants))
+
+    def columns(self) -> tuple[tuple[str, ...], bytes]:
+        """What makes an equal one."""
+        return self._ids, self._instants
+
+    def since(self) -> tuple[dict[str, int], dict[str, int]]:
+        """By audience id, since when: of the realized ones, and of the exited ones."""
+        realized: dict[str, int] = {}
+        exited: dict[str, int] = {}
+        for audience_id, instant in zip(self._ids, array("q", self._instants), strict=True):
+            of_status = realized if instant & 1 else exited
+            of_status[audience_id] = instant >> 1
+        return realized, exited
+
+    def replaced(self, changed: Iterable[Membership]) -> Memberships:
+        """With these, which may be new."""
+        ids, instants = [*self._ids], array("q", self._instants)
+        for one in changed:
+            place = bisect_left(ids, one.audience_id)
+            if place < len(ids) and ids[place] == one.audience_id:
+                instants[place] = _instant(one)
+            else:
+                ids.insert(place, one.audience_id)
+                instants.insert(place, _instant(one))
+        return Memberships(tuple(ids), instants.tobytes())
+
+    def _place(self, audience_id: str) -> int | None:
+        place = bisect_left(self._ids, audience_id)
+        known = place < len(self._ids) and self._ids[place] == audience_id
+        return place if known else None
+
+
+def _instant(membership: Membership) -> int:
+    return membership.since_ms << 1 | (membership.status == "realized")
+
+
+def _membership(audience_id: str, instant: int) -> Membership:
+    status: Status = "realized" if instant & 1 else "exited"
+    return Membership(audience_id=audience_id, status=status, since_ms=instant >> 1)

@@ -8,10 +8,11 @@ from typing import Any
 from msgspec import Struct, structs
 
 from perso_core.decision.event import Event
-from perso_core.decision.membership import EXITED_KEPT_MS, Membership, qualify
+from perso_core.decision.membership import EXITED_KEPT_MS, Membership, Memberships, qualify
 from perso_core.decision.profile import Profile, view
 from perso_core.definitions.snapshot import FOREVER_MS, Snapshot
 from perso_core.rules.matcher import bits_of
+from perso_core.rules.ruleset import RuleSet
 from perso_core.rules.standing import Standing
 
 # A profile that slept through more flips than this is evaluated at the present instead: its
@@ -154,22 +155,33 @@ def _seen(profile: Profile) -> Callable[[], Mapping[str, Any]]:
 
 def _trimmed(profile: Profile, snapshot: Snapshot, now_ms: int) -> Profile:
     """The profile without memberships that nobody is told of any more."""
-    position_of = snapshot.rules.position_of
-    kept = {
-        audience_id: member
-        for audience_id, member in profile.memberships.items()
-        if audience_id in position_of
+    rules = snapshot.rules
+    known = Memberships.of(profile.memberships)
+    kept = [
+        member
+        for member in known.each()
+        if member.audience_id in rules.position_of
         and (member.status == "realized" or now_ms - member.since_ms < EXITED_KEPT_MS)
-    }
-    return structs.replace(profile, memberships=kept)
+    ]
+    if known is not profile.memberships:
+        # Just loaded: one text for each audience, however many profiles are in it.
+        kept = [_named_as(rules, member) for member in kept]
+    elif len(kept) == len(known):
+        return profile
+    return structs.replace(profile, memberships=Memberships.of(kept))
+
+
+def _named_as(rules: RuleSet, member: Membership) -> Membership:
+    audience_id = rules.ids_by_position[rules.position_of[member.audience_id]]
+    return structs.replace(member, audience_id=audience_id)
 
 
 def _realized(profile: Profile, snapshot: Snapshot) -> int:
     """The audiences that the profile is in, one bit each; all of them are defined."""
     position_of = snapshot.rules.position_of
     return sum(
-        1 << position_of[audience_id]
-        for audience_id, member in profile.memberships.items()
+        1 << position_of[member.audience_id]
+        for member in Memberships.of(profile.memberships).each()
         if member.status == "realized"
     )
 
@@ -191,13 +203,12 @@ def _qualified(profile: Profile, standing: Standing, changed: int, snapshot: Sna
 def _moved(
     before: Mapping[str, Membership], standing: Standing, changed: int, snapshot: Snapshot
 ) -> Mapping[str, Membership]:
-    memberships = dict(before)
+    known = Memberships.of(before)
+    moved: list[Membership] = []
     for position in bits_of(changed):
         audience_id = snapshot.rules.ids_by_position[position]
         holds = bool(standing.members >> position & 1)
-        after = qualify(
-            audience_id, memberships.get(audience_id), holds=holds, now_ms=standing.now_ms
-        )
+        after = qualify(audience_id, known.get(audience_id), holds=holds, now_ms=standing.now_ms)
         if after is not None:
-            memberships[audience_id] = after
-    return memberships
+            moved.append(after)
+    return known.replaced(moved)

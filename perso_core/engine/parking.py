@@ -17,7 +17,7 @@ from perso_core.decision.blocks import Block, compressed, expanded
 from perso_core.decision.identity import Identity
 from perso_core.decision.kept_events import KeptEvents, ParkedEvents
 from perso_core.decision.large_integers import large_integer, with_large_integers
-from perso_core.decision.membership import ImportedMembership, Membership
+from perso_core.decision.membership import ImportedMembership, Memberships
 from perso_core.decision.profile import Moved, Profile
 from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import Qualified
@@ -45,13 +45,13 @@ class Parked(Struct, frozen=True, gc=False):
 
 
 class _Content(Struct, frozen=True, array_like=True, gc=False):
-    """As in Profile and KeptEvents. realized, exited: audience id -> since_ms."""
+    """As in Profile and KeptEvents. audience_ids, instants: as in Memberships."""
 
     version: int
     attributes: Mapping[str, Any]
     claims: tuple[Identity, ...]
-    realized: dict[str, int]
-    exited: dict[str, int]
+    audience_ids: tuple[str, ...]
+    instants: bytes
     evaluated_ms: int
     snapshot_id: str
     datastreams: tuple[str, ...]
@@ -132,6 +132,8 @@ class Parking:
         )
 
     def _profile(self, key: str, kept: _Content, events: KeptEvents) -> Profile:
+        # One text for each audience, however many profiles are in it.
+        ids = tuple([self._id_of.get(told, told) for told in kept.audience_ids])
         same = kept.snapshot_id == self._snapshot.id
         return Profile(
             key=key,
@@ -139,7 +141,7 @@ class Parking:
             attributes=kept.attributes,
             claims=kept.claims,
             events=events,
-            memberships=self._memberships(kept),
+            memberships=Memberships(ids, kept.instants),
             evaluated_ms=kept.evaluated_ms,
             snapshot_id=self._snapshot.id if same else kept.snapshot_id,
             datastreams=tuple(map(sys.intern, kept.datastreams)),
@@ -152,31 +154,15 @@ class Parking:
             imported=kept.imported,
         )
 
-    def _memberships(self, kept: _Content) -> dict[str, Membership]:
-        # One text for each audience, however many profiles are in it.
-        id_of = self._id_of
-        memberships = {}
-        for told, since_ms in kept.realized.items():
-            one = id_of.get(told, told)
-            memberships[one] = Membership(audience_id=one, status="realized", since_ms=since_ms)
-        for told, since_ms in kept.exited.items():
-            one = id_of.get(told, told)
-            memberships[one] = Membership(audience_id=one, status="exited", since_ms=since_ms)
-        return memberships
-
 
 def _content(profile: Profile, events: ParkedEvents, standing: ParkedStanding | None) -> _Content:
-    realized: dict[str, int] = {}
-    exited: dict[str, int] = {}
-    for audience_id, membership in profile.memberships.items():
-        of_status = realized if membership.status == "realized" else exited
-        of_status[audience_id] = membership.since_ms
+    audience_ids, instants = Memberships.of(profile.memberships).columns()
     return _Content(
         version=profile.version,
         attributes=profile.attributes,
         claims=profile.claims,
-        realized=realized,
-        exited=exited,
+        audience_ids=audience_ids,
+        instants=instants,
         evaluated_ms=profile.evaluated_ms,
         snapshot_id=profile.snapshot_id,
         datastreams=profile.datastreams,

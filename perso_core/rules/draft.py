@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 
 from perso_core.pql.windows import FOREVER_MS
 from perso_core.rules.alone import Alone
-from perso_core.rules.judging import Over, judged_alone, judgement_of
+from perso_core.rules.judging import Over, judged_alone, judgement_of, until
 from perso_core.rules.layered import changed, entry_at, layered
 from perso_core.rules.program import JUDGED, SILENT, Look, Parts, Series
 from perso_core.rules.standing import NOT_JUDGED, Judged, Order, Standing, happened
@@ -223,7 +223,7 @@ class Draft(Alone):
             left = [one for one in tables if one[0] > now_ms]
             return tuple(left), tuple([one for one in held if one[0] > now_ms])
         held = tuple([one for one in held if one[0] > now_ms])
-        tables = tuple([(until, parts.table(one, self.members)) for until, one in held])
+        tables = tuple([until(ends_ms, parts.table(one, self.members)) for ends_ms, one in held])
         return self.rules.shared(tables), self.rules.shared(held)
 
     # ---- the outcome

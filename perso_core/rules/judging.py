@@ -14,6 +14,17 @@ from perso_core.rules.formula import PATTERNS, full
 # Until when, and what then: ascending, the last for good, or as far as was looked.
 Over = tuple[tuple[int, int], ...]
 
+
+def until(ends_ms: int, bits: int) -> tuple[int, int]:
+    """One of an Over. What holds for good is there once, however many visitors have it."""
+    return _for_good(bits) if ends_ms == FOREVER_MS else (ends_ms, bits)
+
+
+@lru_cache(maxsize=4_096)
+def _for_good(bits: int) -> tuple[int, int]:
+    return FOREVER_MS, bits
+
+
 # The tables of one literal that does not matter.
 CONSTANT = (0, 3)
 

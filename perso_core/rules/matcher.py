@@ -161,6 +161,7 @@ class _AtPath:
     __slots__ = (
         "_begins",
         "_computed",
+        "_equal",
         "_folded",
         "_has_among",
         "_has_limit",
@@ -184,6 +185,7 @@ class _AtPath:
         # Whether every test asks for one of some values: then a list fails what each element does.
         self.among_alone = False
         self.remembered: dict[Any, int] = {}
+        self._equal: dict[int, int] = {}
         self._has_among = 0
         self._has_limit: dict[str, int] = {}
         self._texts: dict[str, int] = {}
@@ -245,6 +247,9 @@ class _AtPath:
             return found
         if len(self.remembered) >= MAX_REMEMBERED:
             self.remembered.clear()
+            self._equal.clear()
+        # Many values fail the same: every price between two limits.
+        found = self._equal.setdefault(found, found)
         self.remembered[value] = found
         return found
 

@@ -22,7 +22,7 @@ from perso_core.pql.windows import FOREVER_MS
 from perso_core.rules.conditions import Condition, needed_by
 from perso_core.rules.formula import Lasting
 from perso_core.rules.index import AttributeIndex
-from perso_core.rules.judging import Over
+from perso_core.rules.judging import Over, until
 from perso_core.rules.matcher import Matcher, bits_of
 from perso_core.rules.outline import Asked, Follows, Happens, Outline, outlined
 
@@ -67,7 +67,7 @@ class Parts(Struct, frozen=True):
         until_ms = now_ms
         while until_ms < FOREVER_MS and len(found) < MAX_LOOKS:
             until_ms, held = self._held(view, until_ms)
-            found.append((until_ms, held))
+            found.append(until(until_ms, held))
         return tuple(found)
 
     def _held(self, view: Mapping[str, Any], now_ms: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.decision.large_integers import large_integer, with_large_integers
-from perso_core.decision.membership import Membership
+from perso_core.decision.membership import Membership, Memberships
 from perso_core.decision.profile import MARK_BYTES, Moved, Profile
 from perso_core.definitions.document import Definitions
 from perso_core.errors import UnreadableRecord
@@ -88,11 +88,7 @@ class _DefinitionsRecord(Definitions, frozen=True, kw_only=True):
 
 def profile_record(profile: Profile, first_visit_ms: int = 0) -> bytes:
     """Everything of a profile but its key, version and events. first_visit_ms: see Stored."""
-    realized: dict[str, int] = {}
-    exited: dict[str, int] = {}
-    for audience_id, membership in profile.memberships.items():
-        of_status = realized if membership.status == "realized" else exited
-        of_status[audience_id] = membership.since_ms
+    realized, exited = Memberships.of(profile.memberships).since()
     return _sealed(
         "profile",
         (
