@@ -12,6 +12,7 @@ cdef class _AtPath:
     cdef readonly object absent
     cdef readonly bint among_alone
     cdef readonly dict remembered
+    cdef dict _equal
     cdef object _has_among
     cdef dict _has_limit
     cdef dict _texts
