@@ -23,8 +23,12 @@ class SameFile:
 
     @property
     def replaced(self) -> bool:
-        """Costs two looks at the directory."""
-        return self._now() != self._opened
+        """Costs two looks at the directory. A log may come where there was none, as where a store
+        that was put back has no writer yet; from then on it is looked for."""
+        now = self._now()
+        if self._opened == [now[0], None]:
+            self._opened = now
+        return now != self._opened
 
     def check(self) -> None:
         """Raises StoreUnavailable."""

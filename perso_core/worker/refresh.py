@@ -86,6 +86,7 @@ class Refresh:
         # News is told once: what could not be done yet stays due. At first, definitions that were
         # saved between their load and our start.
         self._definitions_due = True
+        self._may_be_another = False
         self._keys_due: set[str] = set()
         self._imported_due: set[str] = set()
         self._polls = 0
@@ -118,7 +119,7 @@ class Refresh:
         self._keys_due |= news.keys - news.appended.keys()
         if news.missed:
             # Whatever is held may be old.
-            self._definitions_due = True
+            self._definitions_due = self._may_be_another = True
             self._keys_due |= self._engine.keys()
             self._heard(None)
         for key in news.keys:
@@ -197,6 +198,9 @@ class Refresh:
         except StoreUnavailable:
             self._definitions_due = True
             raise
+        if self._may_be_another and stored is not None and stored.version < self._version:
+            self._version = 0  # another store in the place of the one before has its own versions
+        self._may_be_another = False
         if stored is None or stored.version <= self._version:
             return
         before = self._engine.snapshot

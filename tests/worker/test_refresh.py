@@ -20,6 +20,7 @@ from perso_core.stores.imports import Batch
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import Held, News, Store, Stored
 from perso_core.stores.sqlite import open_sqlite
+from perso_core.stores.sqlite_backup import copy_store, put_back
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.refresh import Refresh, heard_by_nobody, told_to_nobody
 from tests.building import NOON_MS, definitions
@@ -391,6 +392,36 @@ async def test_whoever_missed_announcements_reads_anew_what_it_holds() -> None:
         assert isinstance(profile, Profile)
         assert [event.id for event in profile.events] == ["e1", "theirs"]
         assert heard == [None]
+
+
+async def test_of_a_store_in_the_place_of_another_the_definitions_are_in_force(
+    tmp_path: Path,
+) -> None:
+    """Its versions may be lower, and what is saved there next, too."""
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "backup.sqlite"
+    store = await open_sqlite(path)
+    await store.save_definitions(BEFORE)
+    copy_store(path, backup, lambda done, of: None)
+    for _ in range(3):
+        await store.save_definitions(AFTER)
+    told: list[int] = []
+    async with running(store) as stack:
+        refresh = refresh_of(stack, tell=told.append)
+        await refresh.poll()
+        assert stack.engine.snapshot.definitions == AFTER
+        put_back(backup, path, lambda done, of: None)
+        with pytest.raises(StoreUnavailable, match="replaced"):
+            await refresh.poll()
+
+        await refresh.poll()
+        assert stack.engine.snapshot.definitions == BEFORE
+        await (theirs := await open_sqlite(path)).save_definitions(AFTER)
+        await refresh.poll()
+
+        assert stack.engine.snapshot.definitions == AFTER
+        assert told == [4, 1, 2]
+    await store.close()
+    await theirs.close()
 
 
 async def missed(held: Held) -> News:
