@@ -10,6 +10,7 @@ from msgspec import structs
 from perso_core.decision.consent import Consent
 from perso_core.definitions.document import Definitions
 from perso_core.edge.consent_objects import MAX_KEPT_CHARS
+from perso_core.stores.protocol import Stored
 from tests.building import NOON_MS, definitions
 from tests.decision.tc_encoder import disclosed, tc_string
 from tests.decision.test_tcf import AGREED, NEW, NO_PURPOSE_1, NO_PURPOSE_10, NO_VENDOR
@@ -24,6 +25,7 @@ from tests.edge.running import (
     running_edge,
 )
 from tests.edge.test_consent import ECID, nothing_told, said
+from tests.stores.building import held
 
 UNREADABLE = "urn:perso:edge.consent-unreadable"
 GPC = {"Sec-GPC": "1"}
@@ -279,8 +281,8 @@ async def test_a_browsers_own_refusal_counts_where_the_store_has_no_word_of_it()
 
         assert nothing_told(await browser.send())
 
-        kept = await edge.store.load(f"ECID:{first.ecid}")
-        assert kept == type(kept)(None, Consent("out", NOON_MS))
+        kept = await held(edge.store, f"ECID:{first.ecid}")
+        assert kept == Stored(None, Consent("out", NOON_MS))
 
 
 # ---- strings on events -------------------------------------------------------------
