@@ -113,7 +113,7 @@ def _continued(path: Path, after_line: int) -> IO[str]:
 
 class Import(Struct, Generic[Row], frozen=True):
     """One run. size: how many bytes the file has. rows_each: what becomes of one of its lines.
-    rows_at_once: after so many it is kept how far the file is."""
+    rows_at_once: after so many it is kept how far the file is; None: ROWS_AT_ONCE."""
 
     source: Source[Row]
     keep: Keep[Row]
@@ -121,11 +121,11 @@ class Import(Struct, Generic[Row], frozen=True):
     # Whether a row ends something rather than giving it.
     ends: Callable[[Row], bool]
     rows_each: int = 1
-    rows_at_once: int = ROWS_AT_ONCE
+    rows_at_once: int | None = None
 
     async def run(self, progress: Progress) -> Progress:
         """From where it is to the end. Raises BadImportFile, and what keeping raises."""
-        at_once = max(1, self.rows_at_once // self.rows_each)
+        at_once = max(1, (self.rows_at_once or ROWS_AT_ONCE) // self.rows_each)
         told = Told("bytes read" if self.size else "read")
         part = await asyncio.to_thread(self.source.next, at_once)
         while part is not None:
