@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.consent import Consent
+from perso_core.stores.batch import SWEPT_EVERY_VERSIONS
 from perso_core.stores.protocol import News, Retaining, Store, Stored, StoredDefinitions
 from tests.building import DAY_MS, NOON_MS, definitions, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, profile
@@ -142,14 +143,15 @@ async def test_events_older_than_the_window_are_removed_as_the_profile_is_writte
     store = await open_store()
     await store.commit([arrived(event(event_id="old"))])
     later_ms = NOON_MS + 36 * DAY_MS
-    for n in range(1, 20):
+    versions = range(1, SWEPT_EVERY_VERSIONS + 4)
+    for n in versions:
         one = event(event_id=f"e{n}", at_ms=later_ms + n)
         await store.commit([arrived(one, base=n, events_from_ms=later_ms - 35 * DAY_MS)])
 
     kept = (await store.load(ANNA)).profile
 
     assert kept is not None
-    assert [one.id for one in kept.events] == [f"e{n}" for n in range(1, 20)]
+    assert [one.id for one in kept.events] == [f"e{n}" for n in versions]
 
 
 async def test_events_that_made_room_are_removed_with_the_write_that_says_so(
