@@ -426,6 +426,7 @@ async def open_perso(
             hearing=hearing,
             compiled=compiled.snapshot,
         )
+        drain.hear_by(refresh.hear)
         refresh.start()
         opened.push_async_callback(refresh.close)
         sweeper = await _sweeper(engine, store, clock_ms, data_dir, opened, sweeps=not announce)

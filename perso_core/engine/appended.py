@@ -44,13 +44,22 @@ def take_over(hot: Hot, snapshot: Snapshot, *, max_events: int) -> bool:
     appended = hot.appended
     if appended is None or hot.pending:
         return True
-    hot.appended = None
     if appended.version <= hot.committed.version:
+        hot.appended = None
         return True
-    state = with_appended(hot.committed, appended, snapshot, max_events=max_events)
+    state = added(hot, snapshot, max_events=max_events)
     if state is not None:
         hot.committed = hot.latest = state
     return state is not None
+
+
+def added(hot: Hot, snapshot: Snapshot, *, max_events: int) -> State | None:
+    """What is committed, with what is put by, which it is no more then. None: the profile has to be
+    loaded anew."""
+    appended, hot.appended = hot.appended, None
+    if appended is None:
+        return None
+    return with_appended(hot.committed, appended, snapshot, max_events=max_events)
 
 
 def forget_appended(hot: Hot, loaded: Profile | None) -> None:

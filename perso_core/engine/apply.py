@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, structs
 
@@ -17,6 +17,7 @@ from perso_core.decision.consent import (
 from perso_core.decision.event import Event
 from perso_core.decision.profile import (
     Profile,
+    lacks_whole,
     merge,
     said_of,
     seen_on,
@@ -124,6 +125,17 @@ def apply(
             return Applied(before)
         case Expired():
             return Applied(_expired(before, change))
+
+
+def lacks_whole_of(state: State, changes: Iterable[Change]) -> bool:
+    """Whether one of the changes reports an event again that is there, and is packed."""
+    if state.qualified is None:
+        return False
+    profile = state.qualified.profile
+    return any(
+        isinstance(change, EventArrived) and lacks_whole(profile, change.event.id)
+        for change in changes
+    )
 
 
 def entry_of(

@@ -13,19 +13,17 @@ from msgspec import structs
 
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.consent import Consent, may_collect
-from perso_core.decision.lookup import EMPTY, Lookup, Lookups, lookup
+from perso_core.decision.lookup import EMPTY, Lookup, Lookups
 from perso_core.decision.profile import (
     Profile,
-    attributes_of,
     knows_for,
-    lacks_whole,
     packed,
 )
 from perso_core.decision.projection import Projection
-from perso_core.decision.qualification import Qualified, resumed
+from perso_core.decision.qualification import resumed
 from perso_core.definitions.snapshot import Snapshot
-from perso_core.engine.appended import forget_appended, put_by, take_over
-from perso_core.engine.apply import Applied, apply, barred, current, entry_of
+from perso_core.engine.appended import added, forget_appended, put_by, take_over
+from perso_core.engine.apply import Applied, apply, barred, current, entry_of, lacks_whole_of
 from perso_core.engine.caps import refuse_full, refuse_too_large, with_dropped
 from perso_core.engine.explaining import explained
 from perso_core.engine.following import Following
@@ -42,13 +40,13 @@ from perso_core.engine.journal import (
     Change,
     ConsentChosen,
     Entry,
-    EventArrived,
     Expired,
     Forgotten,
     Nothing,
     Visited,
 )
 from perso_core.engine.keeping import Keeping, before_again
+from perso_core.engine.looked_up import looked_up
 from perso_core.engine.parking import Parking
 from perso_core.errors import UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation
@@ -237,10 +235,28 @@ class Engine:
         hot = self.held(key)
         if hot is None:
             return
-        hot.answers.clear()
         forget_appended(hot, profile)
         state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
-        hot.committed = hot.latest = state
+        self._decide_again(hot, state, now_ms, erased_ms)
+        if not whole:
+            self._pack(hot)
+
+    def overtaken(self, key: str, *, now_ms: int) -> bool:
+        """Others were faster with this profile: what of ours waits for its commit is decided again
+        on top of the events that they are known to have added. False: it has to be renewed."""
+        hot = self._by_key.get(key)
+        if hot is None or self.following.behind(hot, NOTHING_SEEN):
+            return False
+        state = added(hot, self._snapshot, max_events=self._caps.events)
+        waiting = (entry.change for entry, owner, _ in self._journal.values() if owner is hot)
+        if state is None or lacks_whole_of(state, waiting):
+            return False
+        self._decide_again(hot, state, now_ms)
+        return True
+
+    def _decide_again(self, hot: Hot, committed: State, now_ms: int, erased_ms: int = 0) -> None:
+        hot.answers.clear()
+        hot.committed = hot.latest = committed
         window_ms, epoch = self._snapshot.event_window_ms, self.following.epoch
         for sequence, (entry, owner, _) in list(self._journal.items()):
             if owner is not hot:
@@ -251,14 +267,14 @@ class Engine:
             if barred(entry.change, before.consent) or erased:
                 applied = Applied(before)
             else:
-                applied = self._apply(key, before, entry.change, entry.now_ms)
+                applied = self._apply(hot.key, before, entry.change, entry.now_ms)
             hot.latest = applied.state
             stands = not isinstance(entry.change, Expired) or applied.state is not before
             change = entry.change if stands else Nothing()
-            again = entry_of(applied, change, key, before, entry.now_ms, sequence, window_ms, epoch)
+            again = entry_of(
+                applied, change, hot.key, before, entry.now_ms, sequence, window_ms, epoch
+            )
             self._journal[sequence] = (again, hot, applied.state)
-        if not whole:
-            self._pack(hot)
 
     def appended(self, key: str, news: Appended) -> None:
         """Other processes added events to this profile: whoever asks for it next sees them. What
@@ -378,9 +394,8 @@ class Engine:
                 return NeedProfile(hot.key, behind=True)
             self._hot.drop(hot.key)
             return NeedProfile(hot.key)
-        for change in changes:
-            if isinstance(change, EventArrived) and lacks_whole(profile, change.event.id):
-                return NeedProfile(hot.key, behind=True, whole=True)
+        if changes and lacks_whole_of(hot.latest, changes):
+            return NeedProfile(hot.key, behind=True, whole=True)
         return None
 
     def _pack(self, hot: Hot) -> None:
@@ -447,33 +462,13 @@ class Engine:
         qualified = state.qualified
         if not self._permitted(state, datastream_id) or qualified is None:
             return EMPTY
-        found = self._looked_up(qualified, datastream_id, now_ms, state.consent)
+        found = looked_up(
+            qualified, state.consent, self._lookups, datastream_id, self._snapshot, now_ms
+        )
         if state.complete:  # else whoever asks next has the rules run first
             until_ms = min(found.until_ms, self.keeping.until_ms(state, now_ms))
             hot.answers[datastream_id] = Kept(state, self._snapshot, until_ms, found)
         return found
-
-    def _looked_up(
-        self, qualified: Qualified, datastream_id: str, now_ms: int, consent: Consent | None
-    ) -> Lookup:
-        profile, standing = qualified.profile, qualified.standing
-        if standing is not None:
-            return self._lookups.of(
-                standing.members,
-                attributes_of(profile),
-                datastream_id,
-                until_ms=standing.until_ms,
-                now_ms=now_ms,
-                consent=consent,
-            )
-        return lookup(
-            profile.memberships,
-            attributes_of(profile),
-            self._snapshot.destinations.get(datastream_id, ()),
-            until_ms=qualified.until_ms,
-            now_ms=now_ms,
-            consent=consent,
-        )
 
     def _answer(
         self, state: State, lookups: tuple[Lookup, ...], sequence: int, datastream_id: str

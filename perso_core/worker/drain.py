@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
 from perso_core.engine.engine import Engine
@@ -81,6 +81,11 @@ class Drain:
         self._done_beyond: set[int] = set()
         self._lost: dict[int, None] = {}  # a set that knows its oldest member
         self._conflicts: dict[str, int] = {}  # key -> rounds lost in a row
+        self._hear: Callable[[], Awaitable[None]] = _nothing_heard
+
+    def hear_by(self, hear: Callable[[], Awaitable[None]]) -> None:
+        """How to hear of what others wrote, once they were faster: see Refresh.hear."""
+        self._hear = hear
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._supervised(), name="perso-drain")
@@ -179,7 +184,12 @@ class Drain:
                     f"{rounds} writes to one profile were overtaken by another process.",
                     fix="Send it again; if it stays, find who writes that profile so often.",
                 )
-            await self._renew(key)
+        if committed.conflicts:
+            with suppress(StoreUnavailable):  # then they are read
+                await self._hear()
+        for key in committed.conflicts:
+            if not self._engine.overtaken(key, now_ms=self._clock_ms()):
+                await self._renew(key)
 
     async def _renew(self, key: str) -> None:
         stored = await self._store.load(key)
@@ -229,6 +239,10 @@ def hurried(entries: Sequence[Entry]) -> Sequence[Entry]:
     their order."""
     keys = {entry.key for entry in entries if not entry.first_visit_ms}
     return [entry for entry in entries if entry.key in keys]
+
+
+async def _nothing_heard() -> None:
+    """Where nobody listens what others wrote is read."""
 
 
 def _lost_entry() -> StoreUnavailable:

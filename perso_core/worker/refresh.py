@@ -114,6 +114,27 @@ class Refresh:
         what went wrong; the rest is due at the next call."""
         self._polls += 1
         poll = self._polls
+        await self.hear()
+        if self._definitions_due:
+            await self._take_definitions()
+        while self._keys_due:
+            key = self._keys_due.pop()  # what is heard of it from now on is due once more
+            try:
+                await self._renew(key)
+            except BaseException:
+                self._keys_due.add(key)
+                raise
+        await self._renew_imported()
+        if not self._imported_due:
+            # Whoever waits for a version waits for all that was written before it, too.
+            await self._tell_version()
+            self._let_go(poll)
+        # Nothing that was imported is a revocation.
+        self._hearing.caught_up()
+
+    async def hear(self) -> None:
+        """Of what others wrote since: events that they added are put by with the profiles, the rest
+        is due at the next poll. Raises StoreUnavailable."""
         news = await self._store.news(self._engine.holds)
         self._definitions_due |= news.definitions
         self._keys_due |= news.keys - news.appended.keys()
@@ -128,19 +149,6 @@ class Refresh:
             if key not in self._keys_due:  # what went before was not read yet: all of it will be
                 self._engine.appended(key, appended)
         self._note_imported(news)
-        if self._definitions_due:
-            await self._take_definitions()
-        while self._keys_due:
-            key = next(iter(self._keys_due))
-            await self._renew(key)
-            self._keys_due.discard(key)
-        await self._renew_imported()
-        if not self._imported_due:
-            # Whoever waits for a version waits for all that was written before it, too.
-            await self._tell_version()
-            self._let_go(poll)
-        # Nothing that was imported is a revocation.
-        self._hearing.caught_up()
 
     def look_again(self) -> None:
         """This very process saved definitions: what it announces it does not hear."""

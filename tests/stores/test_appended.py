@@ -271,6 +271,41 @@ def test_what_waits_for_its_commit_meanwhile_is_decided_again_on_top(
     found = held(ours).committed.qualified
     assert found
     assert [one.id for one in found.profile.events] == ["first", "theirs", "ours"]
+    assert ours.loads == 0
+    assert as_read_anew(ours, snapshot(), now_ms=NOON_MS + 3)
+
+
+def test_an_event_that_is_sent_to_both_at_once_counts_once(ours_and_theirs: Both) -> None:
+    ours, theirs = ours_and_theirs
+    for number in range(3):
+        sent = viewed(f"e-{number}", at_ms=NOON_MS + number)
+        asked = Interaction(profile_key=ANNA, datastream_id="demo", changes=(sent,))
+        for process in ours_and_theirs:
+            process.engine.decide(asked, now_ms=NOON_MS + number)
+        theirs.commit(now_ms=NOON_MS + number)
+        ours.commit(now_ms=NOON_MS + number)
+
+    stored = ours.load(ANNA).profile
+    assert stored
+    assert [one.id for one in stored.events] == ["first", "e-0", "e-1", "e-2"]
+    assert stored.version == NOON_MS + 3
+    assert as_read_anew(ours, snapshot(), now_ms=NOON_MS + 3)
+
+
+def test_a_second_report_of_what_lies_packed_waits_for_the_whole(ours_and_theirs: Both) -> None:
+    """It was decided on while nothing else was there; then another process was faster."""
+    ours, theirs = ours_and_theirs
+    theirs.decide(ANNA, viewed("second"), now_ms=NOON_MS + 1)
+    ours.hear(now_ms=NOON_MS + 1)
+    ours.decide(ANNA, viewed("third", at_ms=NOON_MS + 1), now_ms=NOON_MS + 1)
+    more = event_from({"eventType": "view", "web": {"x": 1}}, event_id="first", received_ms=NOON_MS)
+    theirs.decide(ANNA, viewed("fourth", at_ms=NOON_MS + 2), now_ms=NOON_MS + 2)
+
+    ours.decide(ANNA, EventArrived(event=more, datastream_id="demo"), now_ms=NOON_MS + 2)
+
+    stored = ours.load(ANNA).profile
+    assert stored
+    assert stored.events[0].xdm["web"] == {"x": 1}
     assert as_read_anew(ours, snapshot(), now_ms=NOON_MS + 3)
 
 

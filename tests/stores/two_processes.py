@@ -48,8 +48,11 @@ class Process:
         while waiting := self.engine.pending(100):
             conflicts = self._writer.commit(waiting, True)
             self.engine.kept([one.sequence for one in waiting if one.key not in conflicts])
+            if conflicts:
+                self.hear(now_ms=now_ms)
             for key in conflicts:
-                self._renew(key, now_ms)
+                if not self.engine.overtaken(key, now_ms=now_ms):
+                    self._renew(key, now_ms)
 
     def hear(self, *, now_ms: int) -> News:
         """As worker/refresh does."""

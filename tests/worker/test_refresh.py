@@ -326,6 +326,49 @@ async def test_our_own_commit_is_not_hidden_by_what_was_read_before_it(
         assert ids == {"ours-1", "theirs", "ours-2"}
 
 
+async def test_who_was_overtaken_by_an_event_takes_that_over_and_reads_nothing_else(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "perso.sqlite"
+    our_store, their_store = await open_sqlite(path), await open_sqlite(path)
+    watched = WatchedStore(our_store)
+    async with (
+        running(watched, announce=True) as ours,
+        running(their_store, announce=True) as theirs,
+    ):
+        ours.drain.hear_by(refresh_of(ours).hear)
+        await ours.begin_visit(ANNA)
+        await theirs.begin_visit(ANNA, event_id="theirs")
+        watched.loads.clear()
+
+        await ours.begin_visit(ANNA, event_id="ours")
+
+        assert watched.loads == []
+        assert await ours.event_ids() == {"e1", "theirs", "ours"}
+    await our_store.close()
+    await their_store.close()
+
+
+async def test_what_is_heard_of_a_profile_while_it_is_read_again_is_due_once_more(
+    database: MemoryDatabase,
+) -> None:
+    """By the drain, which hears as well once others were faster."""
+    store = SlowReader(MemoryStore(database))
+    async with running(store) as ours, running(MemoryStore(database), announce=True) as theirs:
+        refresh = refresh_of(ours)
+        await ours.begin_visit(ANNA)
+        await theirs.begin_visit(ANNA, event_id="theirs")
+        arrives = store.arrives = asyncio.Event()
+        polling = asyncio.create_task(refresh.poll())
+        await settled()  # Anna was read, and the answer is on its way
+        await theirs.store.commit([chose("out", ANNA)])
+        await refresh.hear()
+        arrives.set()
+        await polling
+
+        assert ours.engine.profile(ANNA, now_ms=NOON_MS) is None
+
+
 async def test_a_refusal_that_comes_while_a_profile_is_loaded_is_in_force_once_it_is_there(
     database: MemoryDatabase,
 ) -> None:
