@@ -295,8 +295,9 @@ class Reader:
     def _leave(self, connection: apsw.Connection) -> None:
         """Have the next call open it anew."""
         self._connection = None
+        self._data_version = -1  # each connection counts for itself
         if self._same.replaced:
-            self._missed, self._data_version = True, -1
+            self._missed = True
         connection.close(force=True)
 
 

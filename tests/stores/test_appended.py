@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import apsw
 import pytest
 from hypothesis import given, settings
 
@@ -26,6 +27,7 @@ from perso_core.engine.journal import (
     EventArrived,
     Forgotten,
 )
+from perso_core.errors import StoreUnavailable
 from perso_core.stores import sqlite_appended
 from tests.building import HOUR_MS, NOON_MS, definitions, snapshot
 from tests.rules import making_stories as stories
@@ -178,6 +180,24 @@ def test_nothing_is_read_of_profiles_that_are_not_in_memory(tmp_path: Path) -> N
 
     assert news.keys == {ANNA}
     assert not news.appended
+
+
+def test_news_that_could_not_be_read_to_its_end_is_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with two(snapshot(), tmp_path) as (ours, theirs):
+        for number in range(2):  # the second time by a connection that is as old as the first
+            theirs.decide(ANNA, viewed(f"e-{number}"), now_ms=NOON_MS)
+            with monkeypatch.context() as patched:
+                patched.setattr("perso_core.stores.sqlite_reader.appended", _broken)
+                with pytest.raises(StoreUnavailable):
+                    ours.hear(now_ms=NOON_MS)
+
+            assert ours.hear(now_ms=NOON_MS).keys == {ANNA}
+
+
+def _broken(*_: object, **__: object) -> None:
+    raise apsw.IOError("the disk is gone")
 
 
 # ---- what has the whole read ------------------------------------------------------------
