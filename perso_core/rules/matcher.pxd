@@ -1,7 +1,7 @@
 cimport cython
 from perso_core.pql.values cimport fold, project, walk
 
-@cython.locals(found=list)
+@cython.locals(found=list, rest=list)
 cpdef list bits_of(object mask)
 @cython.locals(place=Py_ssize_t, found=list)
 cdef list _by_bytes(bytes octets)

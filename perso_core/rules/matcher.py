@@ -26,17 +26,19 @@ TYPE: Segments = ("eventType",)
 
 # The positions of the set bits of each byte.
 _BITS_OF = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
-# More set bits than these are found byte by byte.
+# Where more bits than these are set, the others are found byte by byte.
 _MANY = 24
 
 
 def bits_of(mask: int) -> list[int]:
     """The positions of the set bits, lowest first."""
-    if mask.bit_count() > _MANY:
-        return _by_bytes(mask.to_bytes((mask.bit_length() + 7) // 8, "little"))
-    found = []
+    found: list[int] = []
     # The highest first: what is left gets shorter each time.
     while mask:
+        if len(found) == _MANY:
+            rest = _by_bytes(mask.to_bytes((mask.bit_length() + 7) // 8, "little"))
+            found.reverse()
+            return rest + found
         place = mask.bit_length() - 1
         found.append(place)
         mask ^= 1 << place

@@ -107,12 +107,15 @@ def extended(runs: tuple[Reached, ...], step: int, first: Times, at_ms: int) -> 
 def living(log: Log | None, bits: int, end: Callable[[int], int], now_ms: int) -> int:
     """The bits whose last event still counts."""
     found = 0
-    while log is not None:
+    while bits and log is not None:
         _, _, times, known, log = log
         for place in range(len(known) - 1, -1, -1):
-            if end(time_at(times, place)) <= now_ms:
-                return found
-            found |= known[place] & bits
+            some = known[place] & bits
+            if some:
+                if end(time_at(times, place)) <= now_ms:  # and so for all before it
+                    return found
+                found |= some
+                bits ^= some
     return found
 
 

@@ -25,16 +25,18 @@ Log = tuple[int, int, bytes, tuple[int, ...], "Log | None"]
 CHUNK = 32
 _TIME = Layout("=q")
 TIME = _TIME.size
+_packed, _unpacked = _TIME.pack, _TIME.unpack_from
 
 
 def logged(log: Log | None, at_ms: int, matched: int) -> Log:
     """The log with an event that is not before its newest."""
     if log is None:
-        return at_ms, 1, _TIME.pack(at_ms), (matched,), None
+        return at_ms, 1, _packed(at_ms), (matched,), None
     _, length, times, known, older = log
     if len(known) < CHUNK:
-        return at_ms, length + 1, times + _TIME.pack(at_ms), (*known, matched), older
-    return at_ms, length + 1, _TIME.pack(at_ms), (matched,), log
+        satisfied = known + (matched,)  # noqa: RUF005  # by unpacking it would be a list first
+        return at_ms, length + 1, times + _packed(at_ms), satisfied, older
+    return at_ms, length + 1, _packed(at_ms), (matched,), log
 
 
 def log_of(events: Iterable[tuple[int, int]]) -> Log | None:
@@ -75,7 +77,7 @@ def without_newest(log: Log | None, count: int) -> Log | None:
 
 def time_at(times: bytes, place: int) -> int:
     """Of a chunk's event."""
-    at_ms: int = _TIME.unpack_from(times, place * TIME)[0]
+    at_ms: int = _unpacked(times, place * TIME)[0]
     return at_ms
 
 
