@@ -33,12 +33,12 @@ def put_by(hot: Hot, news: Appended) -> bool:
     if len(hot.appended.events) <= MOST_PUT_BY:
         return False
     if hot.pending:
-        # No event is as many as there are versions: what is stored will be read.
+        # What is stored will be read (see take_over).
         hot.appended = structs.replace(news, events=())
     return not hot.pending
 
 
-def take_over(hot: Hot, snapshot: Snapshot, *, max_events: int) -> bool:
+def take_over(hot: Hot, snapshot: Snapshot, max_events: int) -> bool:
     """Whether the profile has what is put by. What of ours waits for its commit was decided
     without: the store will tell, and it goes on without until then."""
     appended = hot.appended
@@ -47,13 +47,16 @@ def take_over(hot: Hot, snapshot: Snapshot, *, max_events: int) -> bool:
     if appended.version <= hot.committed.version:
         hot.appended = None
         return True
-    state = added(hot, snapshot, max_events=max_events)
+    state = added(hot, snapshot, max_events)
     if state is not None:
         hot.committed = hot.latest = state
+    else:
+        # No event is as many as there are versions: it is known that something is missing.
+        hot.appended = structs.replace(appended, events=())
     return state is not None
 
 
-def added(hot: Hot, snapshot: Snapshot, *, max_events: int) -> State | None:
+def added(hot: Hot, snapshot: Snapshot, max_events: int) -> State | None:
     """What is committed, with what is put by, which it is no more then. None: the profile has to be
     loaded anew."""
     appended, hot.appended = hot.appended, None

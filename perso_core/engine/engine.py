@@ -14,11 +14,7 @@ from msgspec import structs
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.consent import Consent, may_collect
 from perso_core.decision.lookup import EMPTY, Lookup, Lookups
-from perso_core.decision.profile import (
-    Profile,
-    knows_for,
-    packed,
-)
+from perso_core.decision.profile import Profile, knows_for, packed
 from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import resumed
 from perso_core.definitions.snapshot import Snapshot
@@ -80,6 +76,7 @@ class Engine:
         self._journal_limit = journal_limit
         self.keeping = Keeping(first_visit_ms, snapshot)
         self._sequence = 0
+        self._lagging: set[str] = set()
         # By sequence, oldest first: the entry, its profile, the state it leads to.
         self._journal: dict[int, tuple[Entry, Hot, State]] = {}
 
@@ -247,7 +244,7 @@ class Engine:
         hot = self._by_key.get(key)
         if hot is None or self.following.behind(hot, NOTHING_SEEN):
             return False
-        state = added(hot, self._snapshot, max_events=self._caps.events)
+        state = added(hot, self._snapshot, self._caps.events)
         waiting = (entry.change for entry, owner, _ in self._journal.values() if owner is hot)
         if state is None or lacks_whole_of(state, waiting):
             return False
@@ -280,8 +277,17 @@ class Engine:
         """Other processes added events to this profile: whoever asks for it next sees them. What
         cannot be taken over by itself has the profile loaded again then."""
         hot = None if self._hot.put_by(key, news) else self.held(key)
-        if hot is not None and put_by(hot, news) and self._caught_up(hot):
-            self._pack(hot)
+        if hot is not None and put_by(hot, news):
+            if take_over(hot, self._snapshot, self._caps.events):
+                self._pack(hot)
+            else:
+                self._lagging.add(key)
+
+    def lagging(self) -> frozenset[str]:
+        """Profiles that were answered from since the last call, though more is stored than could be
+        taken over: they are to be renewed."""
+        lagging, self._lagging = frozenset(self._lagging), set()
+        return lagging
 
     # ---- the journal ------------------------------------------------------------
 
@@ -319,8 +325,9 @@ class Engine:
         hot = self.held(key)
         if hot is None:
             return NeedProfile(key)
-        if hot.appended is not None and not self._caught_up(hot):
-            return NeedProfile(key)
+        if not take_over(hot, self._snapshot, self._caps.events):
+            # Who renders a page cannot wait: it is as known here until it is read again.
+            self._lagging.add(key)
         return self._lacking(hot) or self._committed(hot, datastream_id, now_ms)
 
     def _changed(self, hot: Hot, interaction: Interaction, now_ms: int) -> Answer:
@@ -378,7 +385,7 @@ class Engine:
 
     def _caught_up(self, hot: Hot) -> bool:
         """Whether the profile has what others added to it. False: it has to be loaded again."""
-        if hot.appended is None or take_over(hot, self._snapshot, max_events=self._caps.events):
+        if take_over(hot, self._snapshot, self._caps.events):
             return True
         self._hot.drop(hot.key)
         return False

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from perso_core.decision.consent import Consent
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
-from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
+from perso_core.engine.engine import Engine
 from perso_core.errors import StoreUnavailable
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
 from perso_core.stores.protocol import News, Store
@@ -115,6 +115,7 @@ class Refresh:
         self._polls += 1
         poll = self._polls
         await self.hear()
+        self._keys_due |= self._engine.lagging()
         if self._definitions_due:
             await self._take_definitions()
         while self._keys_due:
@@ -244,11 +245,5 @@ class Refresh:
 
     def _held(self, key: str) -> _Held | None:
         """What is committed of a profile in memory; None: it is not in memory."""
-        now_ms = self._clock_ms()
-        answer = self._engine.decide(
-            Interaction(profile_key=key, datastream_id=OPERATOR), now_ms=now_ms
-        )
-        profile = self._engine.profile(key, now_ms=now_ms)
-        if isinstance(answer, NeedProfile) or isinstance(profile, NeedProfile):
-            return None
-        return _Held(profile.version if profile else 0, answer.consent)
+        hot = self._engine.held(key)
+        return None if hot is None else _Held(hot.committed.version, hot.committed.consent)

@@ -18,7 +18,7 @@ from perso_core.decision.event import Event, event_from
 from perso_core.decision.identity import Identity
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.appended import MOST_PUT_BY
-from perso_core.engine.engine import Interaction
+from perso_core.engine.engine import Interaction, NeedProfile
 from perso_core.engine.hot_profiles import Hot
 from perso_core.engine.journal import (
     AttributesPatched,
@@ -259,6 +259,23 @@ def test_a_version_whose_event_did_not_come_has_the_whole_read(ours_and_theirs: 
     assert len(news.appended[ANNA].events) == 1
     assert held(ours).committed.version == held(theirs).committed.version
     assert ours.loads == 1
+
+
+def test_a_page_that_cannot_wait_is_answered_by_what_is_known_until_the_rest_is_read(
+    ours_and_theirs: Both,
+) -> None:
+    ours, theirs = ours_and_theirs
+    signed_in = EventArrived(event=viewed("second").event, claims=(Identity("CRMID", "c-1"),))
+    theirs.decide(ANNA, signed_in, now_ms=NOON_MS + 1)
+    ours.hear(now_ms=NOON_MS + 1)
+
+    answers = [ours.engine.lookup(ANNA, "demo", now_ms=NOON_MS + 1) for _ in range(2)]
+    assert not any(isinstance(one, NeedProfile) for one in answers)
+    assert ours.loads == 0
+
+    ours.hear(now_ms=NOON_MS + 1)
+    assert ours.loads == 1
+    assert held(ours).committed.version == held(theirs).committed.version
 
 
 def test_whoever_was_away_for_many_events_reads_the_whole(

@@ -61,6 +61,8 @@ class Process:
             self._renew(key, now_ms)
         for key, appended in news.appended.items():
             self.engine.appended(key, appended)
+        for key in self.engine.lagging():
+            self._renew(key, now_ms)
         return news
 
     def serve_others(self, *, now_ms: int) -> None:
