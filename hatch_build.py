@@ -1,4 +1,4 @@
-"""Compiles the rules' hot path and that of a lookup to C where that can be done (docs/decisions/0019).
+"""Compiles the hottest modules to C where that can be done (docs/decisions/0019).
 
 Building Perso (`pip install`, a wheel) does so through hatchling; `python hatch_build.py` does it
 in a checkout whose sources have changed. Where there is no C compiler, or PERSO_PURE is set, Python
