@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
@@ -50,7 +51,8 @@ class Drain:
     """Commits what the engine decided, oldest first, at most commit_batch entries at once.
 
     clock_ms: epoch milliseconds. announce: tell other processes. on_problem: hears of each
-    failed commit and each crash; the drain itself goes on. commits, failures, crashes: counts
+    failed commit and each crash; the drain itself goes on. elapsed_s: a clock that nobody can set.
+    commits, failures, crashes: counts
     since the start.
     """
 
@@ -63,6 +65,7 @@ class Drain:
         commit_batch: int = 512,
         announce: bool = False,
         on_problem: Callable[[Exception], None] | None = None,
+        elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -74,7 +77,8 @@ class Drain:
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        self._first_visits_from_s = 0.0  # by the loop's clock
+        self._elapsed_s = elapsed_s
+        self._first_visits_from_s = 0.0
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
         # Every sequence up to the first is kept or lost; so are those of the second.
         self._done_through = 0
@@ -143,7 +147,7 @@ class Drain:
     async def _run(self) -> None:
         while True:
             while pending := self._engine.pending(self._commit_batch):
-                due_in_s = self._first_visits_from_s - self._loop_s()
+                due_in_s = self._first_visits_from_s - self._elapsed_s()
                 batch = pending if self._closing or due_in_s <= 0 else hurried(pending)
                 if batch:
                     await self._round(batch)
@@ -160,12 +164,9 @@ class Drain:
                 await self._work.wait()
         self._work.clear()
 
-    def _loop_s(self) -> float:
-        return asyncio.get_running_loop().time()
-
     async def _round(self, batch: Sequence[Entry]) -> None:
         if any(entry.first_visit_ms for entry in batch):
-            self._first_visits_from_s = self._loop_s() + GATHERED_S
+            self._first_visits_from_s = self._elapsed_s() + GATHERED_S
         try:
             await self._commit(batch)
         except StoreUnavailable as error:

@@ -12,10 +12,19 @@ from perso_core.engine.journal import EventArrived
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.sqlite import open_sqlite
-from perso_core.worker import drain
-from perso_core.worker.drain import MAX_CONFLICTS
+from perso_core.worker.drain import GATHERED_S, MAX_CONFLICTS
 from tests.building import NOON_MS, event
 from tests.worker.stack import ANNA, BERT, Stack, WatchedStore, broken, running, settled
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.s = 100.0
+
+    def __call__(self) -> float:
+        return self.s
 
 
 @pytest.fixture
@@ -75,7 +84,8 @@ async def test_no_more_than_commit_batch_entries_are_in_one_commit(store: Watche
 
 
 async def test_in_a_flood_of_first_visits_who_came_before_goes_first(store: WatchedStore) -> None:
-    async with running(store, first_visit_ms=1_800_000) as stack:
+    clock = Clock()
+    async with running(store, first_visit_ms=1_800_000, elapsed_s=clock) as stack:
         await stack.begin_visit("ECID:0", new=True)
         crowd = [stack.begin_visit(f"ECID:{n}", new=True) for n in range(1, 10)]
         await settled()
@@ -85,6 +95,7 @@ async def test_in_a_flood_of_first_visits_who_came_before_goes_first(store: Watc
 
         assert [entry.key for entry in store.batches[1]] == [BERT]
         assert not any(visit.done() for visit in crowd)
+        clock.s += GATHERED_S
         await asyncio.gather(*crowd)
         assert [len(batch) for batch in store.batches] == [1, 1, 9]
 
@@ -92,7 +103,7 @@ async def test_in_a_flood_of_first_visits_who_came_before_goes_first(store: Watc
 async def test_what_a_new_visitor_did_goes_in_order_with_what_they_do_next(
     store: WatchedStore,
 ) -> None:
-    async with running(store, first_visit_ms=1_800_000) as stack:
+    async with running(store, first_visit_ms=1_800_000, elapsed_s=Clock()) as stack:
         await stack.begin_visit("ECID:0", new=True)
         first = stack.begin_visit(new=True)
         await settled()
@@ -103,11 +114,8 @@ async def test_what_a_new_visitor_did_goes_in_order_with_what_they_do_next(
         assert await stack.event_ids() == {"e1", "e2"}
 
 
-async def test_closing_waits_for_no_more_first_visits(
-    store: WatchedStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(drain, "GATHERED_S", 3_600)
-    async with running(store, first_visit_ms=1_800_000) as stack:
+async def test_closing_waits_for_no_more_first_visits(store: WatchedStore) -> None:
+    async with running(store, first_visit_ms=1_800_000, elapsed_s=Clock()) as stack:
         await stack.begin_visit("ECID:0", new=True)
         gathering = stack.begin_visit(new=True)
         await settled()
@@ -133,13 +141,15 @@ async def _returns(stack: Stack) -> None:
 async def test_what_was_kept_before_others_is_known_also_after_these_failed(
     store: WatchedStore,
 ) -> None:
-    async with running(store, first_visit_ms=1_800_000) as stack:
+    clock = Clock()
+    async with running(store, first_visit_ms=1_800_000, elapsed_s=clock) as stack:
         await stack.begin_visit("ECID:0", new=True)
         crowd = stack.begin_visit(new=True)
         await settled()
         answer = await stack.visit(BERT)
         await stack.drain.durable(answer.sequence)
         store.failing = broken()
+        clock.s += GATHERED_S
         with pytest.raises(StoreUnavailable):
             await crowd
 
