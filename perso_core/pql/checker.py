@@ -45,6 +45,7 @@ from perso_core.pql.nodes import (
     Sum,
     TimeWord,
     Variable,
+    children,
 )
 from perso_core.pql.source import Source, Span
 from perso_core.pql.type_faults import NUMERIC
@@ -252,6 +253,13 @@ class _Checker(ConditionChecks):
     def key_first(self, node: Method) -> None:
         """A fault of topN(5, price), whose key is the same for all."""
         key, number = node.args
+        wanted = literal(number)
+        if self.typed and type(wanted) in NUMBERS and (wanted < 1 or wanted != int(wanted)):
+            self.fault(
+                number.place,
+                f"{node.name} gives as many as this says: 1 or more, and whole.",
+                f"Write {node.name}(price, 1).",
+            )
         if self.same_for_all(key, node.name) or type(literal(key)) not in NUMBERS:
             return
         by = ".".join(number.segments) if isinstance(number, Path) else "price"
@@ -406,6 +414,13 @@ class _Checker(ConditionChecks):
             self.fault(array.place, *groups_told(f"from, before {first.name},"))
         with self.variable(first.name, known=self.element_of(array)):
             condition = None if first.condition is None else self.condition(first.condition)
+            asking = self.typed and not isinstance(condition, Constant | None)
+            if condition is not None and asking and not _asks(condition, self.variables):
+                self.fault(
+                    condition.place,
+                    f"Nothing here is asked of {first.name}: a name alone is no field of it.",
+                    f"Write {first.name}.price > 5 for a field of it.",
+                )
             found, inner = self.ranges(rest, then)
         return (Range(first.name, array, condition, first.span), *found), inner
 
@@ -431,6 +446,17 @@ class _Checker(ConditionChecks):
             "Take it out, or write it inside map(...), filter(...) or exists(...).",
         )
         return node
+
+
+def _asks(node: Node, names: Collection[str]) -> bool:
+    """Whether one of the variables stands somewhere in the typed node."""
+    left = [node]
+    while left:
+        one = left.pop()
+        if isinstance(one, Variable) and one.name in names:
+            return True
+        left.extend(children(one))
+    return False
 
 
 def _word(node: Node) -> str:

@@ -11,7 +11,7 @@ from perso_core.errors import RuleNeverHolds
 from perso_core.pql.chains import counts
 from perso_core.pql.checker_names import NameChecks
 from perso_core.pql.fields import FieldType
-from perso_core.pql.fixed_times import never_between, never_distant
+from perso_core.pql.fixed_times import before_its_step, never_between, never_distant
 from perso_core.pql.instants import day
 from perso_core.pql.kinds import (
     any_of,
@@ -201,6 +201,14 @@ class TimeChecks(NameChecks):
         before, self.labels = self.labels, frozenset(earlier)
         windows = tuple([self.window(w) for w in step.windows])
         self.labels = before
+        for window in windows if self.typed else ():
+            if before_its_step(window):
+                self.types.add(
+                    RuleNeverHolds,
+                    window.place,
+                    "A step comes later than the one that it is measured from; this lies before.",
+                    "Write after in place of before, or change the order of the steps.",
+                )
         if self.typed and len(self.faults) == told:
             self.enter(event)
             self.together((*conditions, *[Occurs(order, one, one.place) for one in windows]))

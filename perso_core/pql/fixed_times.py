@@ -10,9 +10,11 @@ from perso_core.pql.nodes import (
     Constant,
     Distance,
     Node,
+    On,
     Period,
     Side,
     TimeWord,
+    Variable,
     Window,
 )
 from perso_core.pql.windows import (
@@ -119,3 +121,20 @@ def _lengths(node: Node) -> list[Moment]:
         isinstance(node, Period) and node.unit != "millisecond"
     )
     return [WHOLE_DAY] if of_calendar else [INSTANT, WHOLE_DAY]
+
+
+def before_its_step(window: Window) -> bool:
+    """Of a window that is measured from an earlier step of a chain: whether all of it lies before
+    the instant after that step, where no later step can be."""
+    if isinstance(window, Between):
+        return isinstance(window.last, Variable)
+    if not isinstance(window, Distance | Side | On) or not isinstance(window.time, Variable):
+        return False
+    if isinstance(window, On):
+        return True
+    if isinstance(window, Side):
+        return window.direction == "before"
+    if window.direction == "before":
+        # That day, or that month, goes on after the step.
+        return window.op != "!=" and (window.op != "=" or window.amount > 0)
+    return window.op in ("<", "<=") and window.amount == 0

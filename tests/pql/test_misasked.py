@@ -239,6 +239,80 @@ def test_what_is_one_of_two_numbers_is_a_number() -> None:
     assert faults_of("if(member, rank, points) > 2.5", SCHEMA) == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('exists E from xEvent where eventType = "view"', "1:28"),
+        ('exists E from xEvent where not(eventType = "view" and a > 1)', "1:28"),
+        ('(sum O.price over O from orders where store = "s1") > 5', "1:39"),
+        ("orders[exists I from items where price > 1]", "1:34"),
+        ("select O from orders, I from O.items where price > 1", "1:44"),
+    ],
+)
+def test_a_name_without_its_variable_is_no_field_of_it(text: str, place: str) -> None:
+    """exists E from xEvent where eventType = "view" was saved, and asked the profile."""
+    fault = fault_with(text)
+
+    assert fault.place == place
+    assert fault.detail.endswith("a name alone is no field of it.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exists O from orders where O.price > limit",
+        "exists O from orders where a[price > O.price]",
+        "exists O from orders, I from O.items where O.price > 1",
+        "exists T from tags where T",
+        "exists O from orders",
+        "exists O from orders where true",
+        "exists O from orders where (exists I from O.items where I.price > 1)",
+    ],
+)
+def test_a_condition_may_ask_of_any_variable(text: str) -> None:
+    assert faults_of(text, KNOWN) == ()
+
+
+WINDOW = "CHAIN(xEvent, timestamp, [A: WHAT(a = 1), B: WHAT(b = 1) WHEN({})])"
+EVENTS = [{"timestamp": NOW_MS - age, "a": 1, "b": 1} for age in (0, 1, 1_000, DAY_MS, 2 * DAY_MS)]
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        *("<= 1 day before A", "> 0 days before A", "= 1 day before A", "before A", "on A"),
+        *("<= 0 days after A", "<= 0 days from A", "between today and A"),
+    ],
+)
+def test_a_step_is_never_before_the_one_that_it_is_measured_from(window: str) -> None:
+    text = WINDOW.format(window)
+
+    assert type(fault_with(text)) is RuleNeverHolds
+    assert not compile_rule(text).evaluate({"xEvent": EVENTS}, NOW_MS).holds
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        *("<= 1 day after A", "= 0 days before A", "<= 1 day from A", "between A and now"),
+        *("after A", "!= 1 day before A", "> 0 days after A"),
+    ],
+)
+def test_a_step_may_be_after_the_one_that_it_is_measured_from(window: str) -> None:
+    text = WINDOW.format(window)
+
+    assert faults_of(text, KNOWN) == ()
+    assert compile_rule(text).evaluate({"xEvent": EVENTS}, NOW_MS).holds
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5"])
+def test_as_many_as_none_are_not_asked_for(number: str) -> None:
+    fault = fault_with(f"orders.topN(price, {number}).price > 5")
+
+    assert fault.place == "1:20"
+    assert fault.fix == "Write topN(price, 1)."
+
+
 # ---- the law -----------------------------------------------------------------
 
 VALUES: list[Any] = [
