@@ -71,6 +71,10 @@ GROWTHS: Mapping[str, Growth] = {
         "p50_us",
     ),
 }
+MEMORY: Mapping[str, str] = {
+    "while it is here": "hot_profile_bytes",
+    "parked": "parked_profile_bytes",
+}
 STARTS: Mapping[str, str] = {
     "audiences of a site's mix": "ready/import_aiohttp",
     "every rule of another shape": "ready_distinct/import_aiohttp",
@@ -97,7 +101,7 @@ def figures(block: str) -> list[str]:
     """The names of all that a block shows."""
     growth = GROWTHS.get(block)
     if growth is None:
-        return list(STARTS.values())
+        return list((MEMORY if block == "memory" else STARTS).values())
     return [_name(growth, one, size) for one in growth.series for size in growth.sizes[1:]]
 
 
@@ -113,7 +117,8 @@ def page_with(page: str, results: Sequence[Result], commits: Mapping[str, str]) 
     def block(found: re.Match[str]) -> str:
         name = found[1]
         at = commits[name]
-        table = _growth(name, results, at) if name in GROWTHS else _starts(results, at)
+        made = _growth(name, results, at) if name in GROWTHS else ""
+        table = made or (_memory(results, at) if name == "memory" else _starts(results, at))
         return f"<!-- {name} at {at} -->\n{table}<!-- end -->\n"
 
     return BLOCK.sub(block, page)
@@ -158,6 +163,15 @@ def _starts(results: Sequence[Result], commit: str) -> str:
     return (
         "\n".join(("| 10,000 audiences | a start | the first one |", "|---|---|---|", *rows)) + "\n"
     )
+
+
+def _memory(results: Sequence[Result], commit: str) -> str:
+    rows = [
+        f"| {what} | {each / 1_000:.2g} KB | {round(1e9 / each, -3):,.0f} |"
+        for what, figure in MEMORY.items()
+        for each in [float(_result(figure, results, commit)["value"])]
+    ]
+    return "\n".join(("| a visitor | takes | in 1 GB |", "|---|---|---|", *rows)) + "\n"
 
 
 def _first(found: Result) -> float:

@@ -62,6 +62,7 @@ class Lookup(Struct, frozen=True):
 EMPTY = Lookup((), FOREVER_MS)
 
 
+_NO_ATTRIBUTES: dict[str, Any] = {}
 # The audiences told to one destination, and those that are held back.
 Told = tuple[tuple[str, ...], tuple[Refused, ...]]
 # Sets of audiences whose answers are remembered for one destination; then it starts afresh.
@@ -239,7 +240,7 @@ def _mapped(
 ) -> tuple[dict[str, Any], tuple[Withheld, ...]]:
     mappings = destination.definition.attributes
     if not mappings:
-        return {}, ()
+        return _NO_ATTRIBUTES, ()
     if bar:
         return {}, tuple(Withheld(one.target, bar.reason) for one in mappings)
     mapped: dict[str, Any] = {}

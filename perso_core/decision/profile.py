@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from perso_core.decision.event import Event, completed, filled
 from perso_core.decision.identity import Identity, identity_of
@@ -18,6 +18,10 @@ from perso_core.decision.projection import Projection
 # the others is counted anew then, and not for each event that comes.
 EVICTED_PART = 16
 MARK_BYTES = 8
+
+
+# Most profiles have nothing of some kinds: what they have is one and the same.
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Moved(Struct, frozen=True, kw_only=True):
@@ -62,13 +66,13 @@ class Profile(Struct, frozen=True, kw_only=True):
     evaluated_ms: int = 0
     snapshot_id: str = ""
     datastreams: tuple[str, ...] = ()
-    brought: Mapping[str, Mapping[str, Any]] = {}
+    brought: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NOTHING)
     moved: tuple[Moved, ...] = ()
     touched_ms: int = 0
     dropped_events: int = 0
     dropped_claims: int = 0
     dropped_attributes: int = 0
-    imported: Mapping[str, ImportedMembership] = {}
+    imported: Mapping[str, ImportedMembership] = field(default_factory=lambda: _NOTHING)
 
 
 Outcome = Literal["added", "completed", "duplicate"]
@@ -222,7 +226,9 @@ def said_of(profile: Profile, patch: Mapping[str, Any]) -> Profile:
     """The profile after a JSON merge patch of its attributes. What the patch takes away goes from
     what filled gaps, too. Itself where it says the same again."""
     attributes = patched(profile.attributes, patch)
-    brought = {name: _without(tree, patch) for name, tree in profile.brought.items()}
+    brought = profile.brought
+    if brought:
+        brought = {name: _without(tree, patch) for name, tree in brought.items()}
     if attributes == profile.attributes and brought == profile.brought:
         return profile
     return structs.replace(profile, attributes=attributes, brought=brought)
