@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import chdir
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +33,7 @@ DIRECTIVES = {
     "embedsignature": False,
     "nonecheck": True,
 }
+SHIFTED = re.compile(r"<<=? .*__pyx_[tv]_")
 # What is not ready yet.
 MAKING = "making-"
 FLAGS = ("-O2", "-g0", "-fno-plt")
@@ -109,6 +112,8 @@ def _compile(forms: ModuleType, where: Path) -> None:
                 quiet=True,
                 force=True,
             )
+            for one in as_c:
+                _refuse_shifts(one.sources)
             command = build_ext(Distribution({"name": PACKAGE.name, "ext_modules": as_c}))
             command.build_lib, command.build_temp = str(work / "lib"), str(work / "objects")
             command.parallel = cores
@@ -121,6 +126,14 @@ def _compile(forms: ModuleType, where: Path) -> None:
             shutil.move(made, ready / forms.extension(module))
         if not where.is_dir():  # another process may have been faster
             ready.rename(where)
+
+
+def _refuse_shifts(sources: Iterable[str]) -> None:
+    """Raises where an integer of C is shifted: bits that stand for rules are more than 64."""
+    for source in sources:
+        for line in Path(source).read_text(encoding="utf-8").splitlines():
+            if SHIFTED.search(line) and not line.startswith(" *"):
+                raise ArithmeticError(f"an integer of C is shifted in {source}: {line.strip()}")
 
 
 def _try_compiler(work: Path) -> None:

@@ -22,6 +22,7 @@ PACKAGE = "perso_core"
 # Below the package. Each has its types for C beside it: `matcher.pxd` beside `matcher.py`.
 MODULES = (
     "pql.values",
+    "rules.bits",
     "rules.layered",
     "rules.judging",
     "rules.standing",

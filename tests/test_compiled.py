@@ -15,6 +15,7 @@ import pytest
 
 import perso_core
 from perso_core.compiled import COMPILED, FORM, MODULES, PURE, directory, sources
+from tests.rules.told_in_form import told
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(perso_core.__file__).parent
@@ -101,9 +102,9 @@ def test_each_source_and_its_types_tell_one_compiled_form_from_another(
 
 
 def test_whoever_asks_for_pure_python_gets_it_and_is_told() -> None:
-    told = run("-c", WHICH, more={PURE: "1"})
+    said = run("-c", WHICH, more={PURE: "1"})
 
-    assert told == f"as pure Python ({PURE} is set) {PACKAGE / 'rules' / 'draft.py'}\n"
+    assert said == f"as pure Python ({PURE} is set) {PACKAGE / 'rules' / 'draft.py'}\n"
 
 
 def test_the_command_line_tells_the_version_and_the_form() -> None:
@@ -120,9 +121,9 @@ def _as_here() -> dict[str, str]:
 def test_without_a_compiler_nothing_is_compiled_and_nothing_fails(tree: Path) -> None:
     shutil.rmtree(tree / "perso_core" / "_compiled", ignore_errors=True)
 
-    told = run("hatch_build.py", tree=tree, more={"CC": str(tree / "no-compiler")})
+    said = run("hatch_build.py", tree=tree, more={"CC": str(tree / "no-compiler")})
 
-    assert "are not compiled, and run as Python: CompileError" in told
+    assert "are not compiled, and run as Python: CompileError" in said
     assert [*(tree / "perso_core" / "_compiled").iterdir()] == []
     assert "as pure Python" in run("-c", WHICH, tree=tree)
 
@@ -130,9 +131,9 @@ def test_without_a_compiler_nothing_is_compiled_and_nothing_fails(tree: Path) ->
 def test_who_asks_for_pure_python_has_nothing_compiled(tree: Path) -> None:
     shutil.rmtree(tree / "perso_core" / "_compiled", ignore_errors=True)
 
-    told = run("hatch_build.py", tree=tree, more={PURE: "1"})
+    said = run("hatch_build.py", tree=tree, more={PURE: "1"})
 
-    assert f"{PURE} is set" in told
+    assert f"{PURE} is set" in said
     assert not (tree / "perso_core" / "_compiled").exists()
 
 
@@ -140,13 +141,20 @@ def test_who_asks_for_pure_python_has_nothing_compiled(tree: Path) -> None:
 
 
 @needs_compiled
+def test_both_forms_come_to_the_same_standings_whatever_an_event_holds() -> None:
+    in_python = run("-m", "tests.rules.told_in_form", more={PURE: "1"}).splitlines()
+
+    assert [*told()] == in_python
+
+
+@needs_compiled
 def test_the_laws_of_rules_hold_in_pure_python_as_well() -> None:
     laws = "tests/rules/test_standing.py"
 
-    told = run(
+    said = run(
         *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", laws),
         more={PURE: "1", "HYPOTHESIS_PROFILE": "few"},
         limit_s=LAWS_LIMIT_S,
     )
 
-    assert "passed" in told
+    assert "passed" in said

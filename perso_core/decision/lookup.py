@@ -17,7 +17,7 @@ from perso_core.definitions.snapshot import (
     ConnectedDestination,
     Snapshot,
 )
-from perso_core.rules.matcher import bits_of
+from perso_core.rules.bits import bits_of
 
 Found = TypeVar("Found")
 

@@ -11,7 +11,7 @@ from perso_core.decision.event import Event
 from perso_core.decision.membership import EXITED_KEPT_MS, Membership, Memberships, qualify
 from perso_core.decision.profile import Profile, view
 from perso_core.definitions.snapshot import FOREVER_MS, Snapshot
-from perso_core.rules.matcher import bits_of
+from perso_core.rules.bits import bits_of
 from perso_core.rules.ruleset import RuleSet
 from perso_core.rules.standing import Standing
 

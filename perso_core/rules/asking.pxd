@@ -1,6 +1,6 @@
 cimport cython
 from perso_core.rules.known cimport Known
-from perso_core.rules.matcher cimport bits_of
+from perso_core.rules.bits cimport bits_of
 
 @cython.no_gc
 cdef class Asking(Known):

@@ -7,9 +7,9 @@ from heapq import heappush
 from typing import Any
 
 from perso_core.pql.windows import FOREVER_MS
+from perso_core.rules.bits import bits_of
 from perso_core.rules.judging import Over
 from perso_core.rules.known import Known
-from perso_core.rules.matcher import bits_of
 from perso_core.rules.program import Parts
 
 # No part is run.

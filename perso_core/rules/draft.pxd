@@ -1,4 +1,5 @@
 cimport cython
+from perso_core.rules.bits cimport lowest_bits
 from perso_core.rules.alone cimport Alone
 from perso_core.rules.judging cimport judged_alone, judgement_of
 from perso_core.rules.layered cimport changed, entry_at

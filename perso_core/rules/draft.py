@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 
 from perso_core.pql.windows import FOREVER_MS
 from perso_core.rules.alone import Alone
+from perso_core.rules.bits import lowest_bits
 from perso_core.rules.judging import Over, judged_alone, judgement_of, until
 from perso_core.rules.layered import changed, entry_at, layered
 from perso_core.rules.program import JUDGED, SILENT, Look, Parts, Series
@@ -33,7 +34,7 @@ class Draft(Alone):
         rules = self.rules
         self.count_anew()
         self.recount_alone()
-        self.alert = (1 << len(rules.effects)) - 1
+        self.alert = lowest_bits(len(rules.effects))
         self.base, self.sensitive = rules.base, rules.sensitive
         self.old_judged = layered([NOT_JUDGED] * len(rules.judges))
         for position, kind in enumerate(rules.kinds):
@@ -70,7 +71,7 @@ class Draft(Alone):
         self.recount_alone()
         self.answer_alone()
         self.recount_ends()
-        self.alert = (1 << len(self.rules.effects)) - 1
+        self.alert = lowest_bits(len(self.rules.effects))
 
     # ---- one event
 

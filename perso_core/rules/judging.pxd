@@ -1,4 +1,5 @@
 cimport cython
+from perso_core.rules.bits cimport lowest_bits
 
 cpdef tuple judgement_of(tuple tables, list ends, object now_ms)
 cpdef tuple judged_by(object table, list ends, object now_ms)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from perso_core.pql.windows import FOREVER_MS
+from perso_core.rules.bits import lowest_bits
 from perso_core.rules.formula import PATTERNS, full
 
 # Until when, and what then: ascending, the last for good, or as far as was looked.
@@ -75,7 +76,7 @@ def _judged_over(tables: Over, ends: list[int], now_ms: int) -> Judgement:
         if tables[number][1] >> _lasting_past(ends, at) & 1 != holds:
             until_ms = at
             break
-    return holds == 1, until_ms, (1 << len(ends)) - 1, standing
+    return holds == 1, until_ms, lowest_bits(len(ends)), standing
 
 
 def _lasting_past(ends: list[int], at_ms: int) -> int:

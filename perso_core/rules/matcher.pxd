@@ -1,10 +1,6 @@
 cimport cython
 from perso_core.pql.values cimport fold, project, walk
-
-@cython.locals(found=list, rest=list)
-cpdef list bits_of(object mask)
-@cython.locals(place=Py_ssize_t, found=list)
-cdef list _by_bytes(bytes octets)
+from perso_core.rules.bits cimport bits_of, lowest_bits
 
 cdef class _AtPath:
     cdef readonly tuple segments

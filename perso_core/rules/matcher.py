@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perso_core.pql.values import NUMBERS, fold, ordered, project, walk
+from perso_core.rules.bits import bits_of, lowest_bits
 from perso_core.rules.conditions import Among, Begins, Computed, Condition, Limit, OfValue, Segments
 
 # Values remembered for one path; then it starts afresh. A page's address has no end of values.
@@ -24,36 +25,6 @@ MAX_TEXT = 300
 TYPE: Segments = ("eventType",)
 
 
-# The positions of the set bits of each byte.
-_BITS_OF = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
-# Where more bits than these are set, the others are found byte by byte.
-_MANY = 24
-
-
-def bits_of(mask: int) -> list[int]:
-    """The positions of the set bits, lowest first."""
-    found: list[int] = []
-    # The highest first: what is left gets shorter each time.
-    while mask:
-        if len(found) == _MANY:
-            rest = _by_bytes(mask.to_bytes((mask.bit_length() + 7) // 8, "little"))
-            found.reverse()
-            return rest + found
-        place = mask.bit_length() - 1
-        found.append(place)
-        mask ^= 1 << place
-    found.reverse()
-    return found
-
-
-def _by_bytes(octets: bytes) -> list[int]:
-    found: list[int] = []
-    for place in range(len(octets)):
-        if octets[place]:
-            found += [8 * place + bit for bit in _BITS_OF[octets[place]]]
-    return found
-
-
 class Matcher:
     """conditions: by bit; None: a bit that is never set. O(paths the event's type leaves open)
     for values seen before."""
@@ -64,7 +35,7 @@ class Matcher:
         self._rest: dict[int, Any] = {}
         self._resting = 0
         # Alternatives after the first have bits above the conditions' own: (bit, whose).
-        self._own = (1 << len(conditions)) - 1
+        self._own = lowest_bits(len(conditions))
         self._above = len(conditions)
         self._whose: list[int] = []
         for bit, condition in enumerate(conditions):

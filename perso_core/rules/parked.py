@@ -12,8 +12,8 @@ from typing import TypeVar
 from msgspec import Struct
 
 from perso_core.pql.windows import FOREVER_MS
+from perso_core.rules.bits import bits_of
 from perso_core.rules.layered import Layered, everything, layered
-from perso_core.rules.matcher import bits_of
 from perso_core.rules.program import Program
 from perso_core.rules.recount import nowhere
 from perso_core.rules.standing import (

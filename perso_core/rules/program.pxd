@@ -1,4 +1,5 @@
-from perso_core.rules.matcher cimport Matcher, bits_of
+from perso_core.rules.bits cimport bits_of
+from perso_core.rules.matcher cimport Matcher
 
 cdef class Class:
     cdef readonly object bits

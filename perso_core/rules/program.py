@@ -19,11 +19,12 @@ from msgspec import Struct
 from perso_core.pql.compiler import CompiledRule
 from perso_core.pql.types import EventGuard
 from perso_core.pql.windows import FOREVER_MS
+from perso_core.rules.bits import bits_of
 from perso_core.rules.conditions import Condition, needed_by
 from perso_core.rules.formula import Lasting
 from perso_core.rules.index import AttributeIndex
 from perso_core.rules.judging import Over, until
-from perso_core.rules.matcher import Matcher, bits_of
+from perso_core.rules.matcher import Matcher
 from perso_core.rules.outline import Asked, Follows, Happens, Outline, outlined
 
 # How many changes of a rule's silent parts are known beforehand.

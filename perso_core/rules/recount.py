@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import insort_right
 from collections.abc import Callable, Iterator
 
+from perso_core.rules.bits import bits_of
 from perso_core.rules.layered import Layered, layered
-from perso_core.rules.matcher import bits_of
 from perso_core.rules.program import Program
 from perso_core.rules.standing import (
     NEVER_HAPPENED,

@@ -12,9 +12,10 @@ from hypothesis import given
 from perso_core.pql.compiler import compile_rule
 from perso_core.pql.nodes import Node
 from perso_core.pql.windows import FOREVER_MS
+from perso_core.rules.bits import bits_of
 from perso_core.rules.conditions import condition_of
 from perso_core.rules.formula import Happened, formula_of
-from perso_core.rules.matcher import Matcher, bits_of
+from perso_core.rules.matcher import Matcher
 from perso_core.rules.ruleset import RuleSet, Standing
 from perso_core.rules.standing import newest_first
 from tests.rules.making_stories import (
