@@ -47,6 +47,8 @@ def take_over(hot: Hot, snapshot: Snapshot, max_events: int) -> bool:
     if appended.version <= hot.committed.version:
         hot.appended = None
         return True
+    if not appended.events:
+        return False
     state = added(hot, snapshot, max_events)
     if state is not None:
         hot.committed = hot.latest = state

@@ -121,7 +121,7 @@ class Engine:
                 return NeedProfile(key)
             hot = self._hot.add(key, self.keeping.begun(now_ms))
         if hot.appended is not None and not self._caught_up(hot):
-            return NeedProfile(key)
+            return NeedProfile(key, behind=True)
         if self.following.behind(hot, interaction.seen):
             return NeedProfile(key, behind=True)
         lacking = self._lacking(hot, interaction.changes)
@@ -278,10 +278,15 @@ class Engine:
         cannot be taken over by itself has the profile loaded again then."""
         hot = None if self._hot.put_by(key, news) else self.held(key)
         if hot is not None and put_by(hot, news):
-            if take_over(hot, self._snapshot, self._caps.events):
+            if self._caught_up(hot):
                 self._pack(hot)
             else:
                 self._lagging.add(key)
+
+    def forget_appended(self, key: str) -> None:
+        """What is about to be renewed was read after all that was heard of it."""
+        if (hot := self._by_key.get(key)) is not None:
+            hot.appended = None
 
     def lagging(self) -> frozenset[str]:
         """Profiles that were answered from since the last call, though more is stored than could be
@@ -325,7 +330,7 @@ class Engine:
         hot = self.held(key)
         if hot is None:
             return NeedProfile(key)
-        if not take_over(hot, self._snapshot, self._caps.events):
+        if not self._caught_up(hot):
             # Who renders a page cannot wait: it is as known here until it is read again.
             self._lagging.add(key)
         return self._lacking(hot) or self._committed(hot, datastream_id, now_ms)
@@ -384,11 +389,8 @@ class Engine:
         )
 
     def _caught_up(self, hot: Hot) -> bool:
-        """Whether the profile has what others added to it. False: it has to be loaded again."""
-        if take_over(hot, self._snapshot, self._caps.events):
-            return True
-        self._hot.drop(hot.key)
-        return False
+        """Whether the profile has what others added to it. False: it has to be renewed."""
+        return take_over(hot, self._snapshot, self._caps.events)
 
     def _lacking(self, hot: Hot, changes: Sequence[Change] = ()) -> NeedProfile | None:
         """What has to be loaded before the profile can be asked, or changed; None: nothing."""

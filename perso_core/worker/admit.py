@@ -104,6 +104,7 @@ class Admission:
             stored = await self._current(key)
             # What we committed meanwhile is not in what was read.
             if self._engine.seen(key) == before:
+                self._engine.forget_appended(key)
                 renew(self._engine, key, stored, now_ms=self._clock_ms(), whole=whole)
                 return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from perso_core.decision.identity import Identity
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.appended import MOST_PUT_BY
 from perso_core.engine.engine import Interaction, NeedProfile
-from perso_core.engine.hot_profiles import Hot
+from perso_core.engine.hot_profiles import Appended, Hot
 from perso_core.engine.journal import (
     AttributesPatched,
     Change,
@@ -29,11 +30,13 @@ from perso_core.engine.journal import (
 )
 from perso_core.errors import StoreUnavailable
 from perso_core.stores import sqlite_appended
+from perso_core.stores.sqlite import open_sqlite
 from tests.building import HOUR_MS, NOON_MS, definitions, snapshot
 from tests.rules import making_stories as stories
 from tests.soaking import times
 from tests.stores.building import ANNA, BERT
 from tests.stores.two_processes import Process, loaded_anew
+from tests.worker.stack import WatchedStore, running
 
 STORIES, STEPS = times(25, 600), times(25, 60)
 WINDOW_MS = 5 * HOUR_MS
@@ -276,6 +279,41 @@ def test_a_page_that_cannot_wait_is_answered_by_what_is_known_until_the_rest_is_
     ours.hear(now_ms=NOON_MS + 1)
     assert ours.loads == 1
     assert held(ours).committed.version == held(theirs).committed.version
+
+
+def test_a_profile_that_has_to_be_read_again_stays_in_memory_meanwhile(
+    ours_and_theirs: Both,
+) -> None:
+    """Who signs in asks what the device left behind, without waiting: it must not be gone then."""
+    ours, theirs = ours_and_theirs
+    signed_in = EventArrived(event=viewed("second").event, claims=(Identity("CRMID", "c-1"),))
+    theirs.decide(ANNA, signed_in, now_ms=NOON_MS + 1)
+    ours.hear(now_ms=NOON_MS + 1)
+
+    asked = Interaction(profile_key=ANNA, datastream_id="demo")
+    answer = ours.engine.decide(asked, now_ms=NOON_MS + 1)
+
+    assert answer == NeedProfile(ANNA, behind=True)
+    assert ours.engine.holds(ANNA)
+
+
+async def test_what_was_put_by_of_a_profile_that_began_anew_since_is_asked_for_once(
+    tmp_path: Path,
+) -> None:
+    """Its version may be higher than that of what came after."""
+    async with running(WatchedStore(await open_sqlite(tmp_path / "perso.sqlite"))) as stack:
+        await stack.begin_visit(ANNA)
+        stored = await stack.store.load(ANNA)
+        profile = stored.profile
+        assert profile
+        beyond = Appended(profile.version + 1_000, lambda: (profile, 0), ())
+        stack.engine.appended(ANNA, beyond)
+
+        asked = Interaction(profile_key=ANNA, datastream_id="demo")
+        answer = await asyncio.wait_for(stack.admission.decide(asked), 5)
+        await stack.store.close()
+
+    assert answer.known
 
 
 def test_whoever_was_away_for_many_events_reads_the_whole(

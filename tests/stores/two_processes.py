@@ -32,6 +32,7 @@ class Process:
         asked = Interaction(profile_key=key, datastream_id="demo", changes=changes)
         while isinstance(answer := self.engine.decide(asked, now_ms=now_ms), NeedProfile):
             if answer.behind:
+                self.engine.forget_appended(key)
                 self._renew(key, now_ms, whole=answer.whole)
             else:
                 stored = self.load(key)
