@@ -13,8 +13,8 @@ from perso_core.pql.checker_conditions import ConditionChecks
 from perso_core.pql.fields import ANY, FieldTypes
 from perso_core.pql.foreign import FUNCTIONS as FOREIGN
 from perso_core.pql.hints import REMARK, day_hint
-from perso_core.pql.kinds import literal, makes_groups, type_of
-from perso_core.pql.misasked import entries_in, groups_told, misasked
+from perso_core.pql.kinds import is_measured, literal, makes_groups, type_of
+from perso_core.pql.misasked import CALENDAR, entries_in, groups_told, misasked
 from perso_core.pql.nodes import (
     And,
     Binder,
@@ -238,6 +238,9 @@ class _Checker(ConditionChecks):
         else:
             args = self.taken(signature, node.args, node.name, base)
             checked = Method(base, node.name, args, node.span)
+        if node.name in CALENDAR and type_of(base) == "number" and not is_measured(base):
+            self.is_time(base)
+            return Variable(node.name, node.span)
         if self.typed and (told := misasked(checked, self.scope.of(base))):
             self.fault(node.span, *told)
             return Variable(node.name, node.span)  # of which nothing more can be told

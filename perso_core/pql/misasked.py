@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from perso_core.pql.fields import FieldType
-from perso_core.pql.kinds import is_measured, makes_groups, type_of
+from perso_core.pql.kinds import makes_groups, type_of
 from perso_core.pql.nodes import (
     Call,
     Constant,
@@ -48,16 +48,9 @@ def misasked(method: Method, known: FieldType) -> Told | None:
         return _mapped(method, known)
     if name == "regexGroup" and known.kind == "list":
         return "A group is found in one text; this is a list.", "Ask for one: head()."
-    if name not in CALENDAR:
-        return None
-    if known.kind == "list":
+    if name in CALENDAR and known.kind == "list":
         each = f"exists(joined.{name}() = 1), or head().{name}()."
         return f"{name}() asks for one time; this is a list.", f"Ask for its elements: {each}"
-    if type_of(base) == "number" and not is_measured(base):
-        return (
-            "A time is needed here; this is a number.",
-            "Use a field that holds a time, or today.",
-        )
     return None
 
 

@@ -159,6 +159,8 @@ def atoms(fields: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("{}.intersects([{}])".format, fields, literals),
         st.builds("{}.supersetOf([{}])".format, fields, literals),
         st.builds("{}.getMonth() {} {}".format, fields, equalities | orders, literals),
+        st.builds("{}.count() {} {}".format, fields, equalities | orders, literals),
+        st.builds("if(member, {}, {}) {} {}".format, fields, fields, equalities | orders, literals),
         st.builds("{} + 1 {} {}".format, fields, equalities | orders, literals),
         st.builds("let V = {} in V {} {}".format, fields, equalities | orders, literals),
     )
