@@ -22,6 +22,7 @@ from perso_core.pql.kinds import (
     said,
     type_of,
 )
+from perso_core.pql.moving_times import moves_alone, never_later
 from perso_core.pql.nodes import (
     And,
     Between,
@@ -183,6 +184,8 @@ class TimeChecks(NameChecks):
             self.coming = coming
             seen.append(step.label)
         self.few_labels(tuple(steps))
+        if self.typed:
+            self.one_after_another(steps)
         return Chain(events, order, tuple(steps), node.span)
 
     def step(
@@ -225,6 +228,20 @@ class TimeChecks(NameChecks):
             )
         places = step.span, step.counts_at
         return Step(step.label, conditions, windows, step.counts, *places)
+
+    def one_after_another(self, steps: Sequence[Step]) -> None:
+        """A fault at the first step whose windows are over before those of an earlier one begin."""
+        moving = [[window for window in step.windows if moves_alone(window)] for step in steps]
+        for later, windows in enumerate(moving):
+            for before in range(later) if windows else ():
+                if moving[before] and never_later(moving[before], windows):
+                    self.types.add(
+                        RuleNeverHolds,
+                        windows[0].place,
+                        f"This is over before {steps[before].label} can be, which comes first.",
+                        "Change the order of the steps, or their windows.",
+                    )
+                    return
 
     def together(self, operands: Sequence[Node]) -> None:
         """A fault for each that no value can meet together with those before it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from perso_core.pql.instants import DAY_MS, Moment, day, moment
 from perso_core.pql.kinds import is_now, literal, times_of
 from perso_core.pql.nodes import (
@@ -45,7 +47,7 @@ def fixed_time(node: Node) -> Moment | None:
 def times_in(window: Window) -> Spans | None:
     """The instants that lie in it; None where one of its times is not written out."""
     moments = [fixed_time(time) for time in times_of(window)]
-    return None if None in moments else _held(window, moments)
+    return None if None in moments else held(window, moments)
 
 
 def compared(op: str, time: Moment) -> Spans:
@@ -64,7 +66,8 @@ def _held_by(forms: tuple[Intervals, Intervals], *times: Moment) -> Spans:
     return time_window([None] * len(times), forms).held(times)
 
 
-def _held(window: Window, moments: list[Moment | None]) -> Spans:
+def held(window: Window, moments: Sequence[Moment | None]) -> Spans:
+    """The instants in the window, with these for its times."""
     negated = isinstance(window, Distance) and window.op == "!="
     if isinstance(window, Distance):
         forms = distance(window.op, window.amount, window.unit, window.direction)
@@ -83,7 +86,7 @@ def never_between(window: Between) -> bool:
     first, last = fixed_time(window.first), fixed_time(window.last)
     if first is not None and last is not None:
         return first.start >= last.end
-    begins, ends = _from_now(window.first), _from_now(window.last)
+    begins, ends = from_now(window.first), from_now(window.last)
     if begins is None or ends is None:
         return False
     (unit, first_at), (other, last_at) = begins, ends
@@ -94,7 +97,7 @@ def never_between(window: Between) -> bool:
     return first_at > 0 > last_at  # this month begins before, after or with this week
 
 
-def _from_now(node: Node) -> tuple[str, int] | None:
+def from_now(node: Node) -> tuple[str, int] | None:
     """The calendar unit a time is, and how many of them after the one that holds now."""
     if is_now(node):
         return "now", 0
@@ -107,7 +110,7 @@ def never_distant(window: Distance) -> bool:
     """Whether no time is so far away: `< 0 days before now`, `<= 0 days before today`."""
     if window.op not in ("<", "<=") or window.amount > 1:
         return False
-    return not any(_held(window, [one]) for one in _lengths(window.time))
+    return not any(held(window, [one]) for one in _lengths(window.time))
 
 
 def _lengths(node: Node) -> list[Moment]:

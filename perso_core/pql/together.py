@@ -13,6 +13,7 @@ from perso_core.pql.fixed_times import compared, fixed_time, times_in
 from perso_core.pql.instants import instant_of
 from perso_core.pql.kinds import literal
 from perso_core.pql.known import Scope
+from perso_core.pql.moving_times import moves_alone, never_meet
 from perso_core.pql.nodes import (
     Call,
     Compare,
@@ -27,6 +28,7 @@ from perso_core.pql.nodes import (
     Path,
     Root,
     Variable,
+    Window,
 )
 from perso_core.pql.types import STRING_TESTS
 from perso_core.pql.windows import ALWAYS, Spans, complement, intersection
@@ -46,9 +48,10 @@ class Condition(Struct, frozen=True):
     """A condition on one value, which is None where it is missing.
 
     exactly: all the values that can meet it; None: there may be any number. folded: the same,
-    up to letter case. bound: an operator and a number. spans: the instants that meet it. any_case:
-    it does not see letter case. denied: it is the opposite of what the others are read from, so
-    that a value of another form meets it whatever its bound.
+    up to letter case. bound: an operator and a number. spans: the instants that meet it. moving:
+    the window, where it moves with now. any_case: it does not see letter case. denied: it is the
+    opposite of what the others are read from, so that a value of another form meets it whatever
+    its bound.
     """
 
     test: Callable[[Any], bool]
@@ -56,6 +59,7 @@ class Condition(Struct, frozen=True):
     folded: tuple[str, ...] | None = None
     bound: tuple[str, float] | None = None
     spans: Spans | None = None
+    moving: Window | None = None
     any_case: bool = False
     denied: bool = False
 
@@ -140,7 +144,8 @@ def _timed(conditions: Sequence[Condition], known: FieldType) -> bool:
     for one in conditions:
         if one.spans is not None and (times or not one.denied):
             left = intersection(left, one.spans)
-    return left != ()
+    moving = [one.moving for one in conditions if one.moving is not None]
+    return left != () and not (moving[1:] and never_meet(moving))
 
 
 # ---- what a node asks, and of what ------------------------------------------
@@ -209,6 +214,9 @@ def _within(spans: Spans) -> Condition:
 
 
 def _occurs(node: Occurs) -> Condition | None:
+    if moves_alone(node.window):
+        # Of a missing time no window holds; of others it is asked below.
+        return Condition(lambda value: instant_of(value) is not None, moving=node.window)
     spans = times_in(node.window)
     return None if spans is None else _within(spans)
 
@@ -216,7 +224,7 @@ def _occurs(node: Occurs) -> Condition | None:
 def _not(node: Not) -> Condition | None:
     read = READ.get(type(node.operand))
     found = read(node.operand) if read else None
-    if found is None:
+    if found is None or found.moving is not None:
         return None
     bound = found.bound and (OPPOSITE[found.bound[0]], found.bound[1])
     spans = None if found.spans is None else complement(found.spans)

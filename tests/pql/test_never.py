@@ -6,8 +6,9 @@ import pytest
 
 from perso_core.errors import RuleNeverHolds
 from perso_core.pql.compiler import compile_rule
+from perso_core.pql.fields import KNOWN
 from tests.pql.faults import fault_of
-from tests.pql.test_types import fault_with, faults_of
+from tests.pql.test_types import CLOSED, fault_with, faults_of
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,80 @@ def test_counts_that_some_number_of_events_has_are_no_fault_whatever_was_read_be
     for _ in range(3):
         assert compile_rule(rule.format(2, 5)).text
         assert type(fault_of(rule.format(6, 5))) is RuleNeverHolds
+
+
+# ---- windows that move with now --------------------------------------------------
+
+STEPS = "CHAIN(xEvent, timestamp, [A: WHAT(a = 1) WHEN({}), B: WHAT(b = 1) WHEN({})])"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("today", "yesterday"),
+        ("this month", "last month"),
+        ("<= 3 days before now", "> 5 days before now"),
+        ("= 1 day before today", "= 2 days before today"),
+        ("after now", "before today"),
+        ("before today", "after today"),
+        ("between yesterday and today", "<= 2 hours after tomorrow"),
+    ],
+)
+def test_windows_that_never_meet_are_told_at_the_second(one: str, other: str) -> None:
+    rule = f"person.birthDate occurs {one} and person.birthDate occurs {other}"
+    step = f"CHAIN(xEvent, timestamp, [A: WHAT(a = 1) WHEN({one}) WHEN({other})])"
+
+    for text, schema in ((rule, CLOSED), (step, KNOWN)):
+        fault = fault_with(text, schema)
+        assert type(fault) is RuleNeverHolds
+        assert fault.column > text.index(one) + len(one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("this week", "last month"),
+        ("last week", "this month"),
+        ("<= 36 hours before now", "before yesterday"),
+        ("= 1 month before today", "= 29 days before today"),
+        ("this decade", "last decade"),
+        ("today", "on date(2031, 1, 1)"),
+        ("<= 2 days after now", "after tomorrow"),
+    ],
+)
+def test_windows_that_meet_on_some_days_are_no_fault(one: str, other: str) -> None:
+    text = f"person.birthDate occurs {one} and person.birthDate occurs {other}"
+
+    assert faults_of(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        ("today", "yesterday"),
+        ("this month", "last month"),
+        ("<= 1 day before now", "> 2 days before now"),
+        ("this week", "before last week"),
+    ],
+)
+def test_a_later_step_whose_window_is_over_before_is_told(first: str, later: str) -> None:
+    text = STEPS.format(first, later)
+    fault = fault_with(text, KNOWN)
+
+    assert type(fault) is RuleNeverHolds
+    assert fault.column == text.rindex("WHEN(") + 6
+    assert fault.detail == "This is over before A can be, which comes first."
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        ("yesterday", "today"),
+        ("today", "today"),
+        ("this month", "last week"),
+        ("<= 1 day before now", "<= 7 days before now"),
+        ("<= 1 day before now", "> 1 hour before now"),
+    ],
+)
+def test_a_later_step_that_may_be_later_is_no_fault(first: str, later: str) -> None:
+    assert faults_of(STEPS.format(first, later), KNOWN) == ()

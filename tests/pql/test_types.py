@@ -338,7 +338,7 @@ def test_a_part_that_decides_nothing_is_a_fault_wherever_it_stands(text: str, pl
         # A time that is a text is neither.
         "xEvent[timestamp.isNotNull() and not(timestamp > 5) and not(timestamp <= 5)]",
         "person.birthDate < date(1990, 1, 2) and person.birthDate >= date(1990, 1, 1)",
-        "person.birthDate occurs before today and person.birthDate occurs after today",
+        "person.birthDate occurs before today and person.birthDate occurs after last month",
         "person.birthDate != date(1990, 1, 1) and person.birthDate occurs this month",
         'loyalty.member = "true" and loyalty.member = true',
         "CHAIN(xEvent, timestamp, [C: WHAT(page.isNotNull()) WHEN(after date(2026, 1, 1))"
