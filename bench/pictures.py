@@ -73,7 +73,7 @@ GROWTHS: Mapping[str, Growth] = {
 }
 MEMORY: Mapping[str, str] = {
     "while it is here": "hot_profile_bytes",
-    "parked": "parked_profile_bytes",
+    "between visits, parked": "parked_profile_bytes",
 }
 STARTS: Mapping[str, str] = {
     "audiences of a site's mix": "ready/import_aiohttp",
@@ -81,9 +81,13 @@ STARTS: Mapping[str, str] = {
 }
 
 
+# Tables with no picture: by row, whose figure.
+OTHERS: Mapping[str, Mapping[str, str]] = {"starts": STARTS, "memory": MEMORY}
+
+
 def main() -> None:
     results = results_from(RESULTS.read_text(encoding="utf-8"))
-    newest = {name: commit_of(results, figures(name)[-1]) for name in (*GROWTHS, "starts")}
+    newest = {name: commit_of(results, figures(name)[-1]) for name in (*GROWTHS, *OTHERS)}
     page = page_with(PAGE.read_text(encoding="utf-8"), results, newest)
     PAGE.write_text(page, encoding="utf-8")
     PICTURES.mkdir(exist_ok=True)
@@ -101,7 +105,7 @@ def figures(block: str) -> list[str]:
     """The names of all that a block shows."""
     growth = GROWTHS.get(block)
     if growth is None:
-        return list((MEMORY if block == "memory" else STARTS).values())
+        return list(OTHERS[block].values())
     return [_name(growth, one, size) for one in growth.series for size in growth.sizes[1:]]
 
 
@@ -117,8 +121,10 @@ def page_with(page: str, results: Sequence[Result], commits: Mapping[str, str]) 
     def block(found: re.Match[str]) -> str:
         name = found[1]
         at = commits[name]
-        made = _growth(name, results, at) if name in GROWTHS else ""
-        table = made or (_memory(results, at) if name == "memory" else _starts(results, at))
+        if name in GROWTHS:
+            table = _growth(name, results, at)
+        else:
+            table = _memory(results, at) if name == "memory" else _starts(results, at)
         return f"<!-- {name} at {at} -->\n{table}<!-- end -->\n"
 
     return BLOCK.sub(block, page)
