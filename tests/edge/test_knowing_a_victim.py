@@ -95,7 +95,8 @@ class World(Struct):
     def _kept(self, key: str) -> bytes:
         database = self.database
         return msgspec.json.encode(
-            (database.profiles.get(key), database.events.get(key), database.consents.get(key))
+            (database.profiles.get(key), database.events.get(key), database.consents.get(key)),
+            enc_hook=dict,  # memberships are none of JSON's own objects
         )
 
 
