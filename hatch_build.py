@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from contextlib import chdir
 from pathlib import Path
@@ -36,6 +37,7 @@ DIRECTIVES = {
 SHIFTED = re.compile(r"<<=? .*__pyx_[tv]_")
 # What is not ready yet.
 MAKING = "making-"
+MADE_WITHIN_S = 3_600
 FLAGS = ("-O2", "-g0", "-fno-plt")
 
 
@@ -152,7 +154,10 @@ def _try_compiler(work: Path) -> None:
 def _clear_others(where: Path) -> None:
     """What was compiled of other sources. Processes that run it keep it in memory."""
     for other in where.parent.iterdir():
-        if other != where and not other.name.startswith(MAKING):
+        making = (
+            other.name.startswith(MAKING) and time.time() - other.stat().st_mtime < MADE_WITHIN_S
+        )
+        if other != where and not making:
             shutil.rmtree(other, ignore_errors=True)
 
 

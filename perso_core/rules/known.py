@@ -3,7 +3,7 @@ chains came, until when literals hold."""
 
 from __future__ import annotations
 
-from perso_core.pql.windows import NEVER_MS
+from perso_core.pql.windows import FOREVER_MS, NEVER_MS
 from perso_core.rules.layered import entry_at
 from perso_core.rules.making import Making
 from perso_core.rules.program import Told
@@ -45,9 +45,19 @@ class Known(Making):
             least = literal.least
             if len(times) <= least:
                 return NEVER_MS
-            at_ms = times[-least]
-            return literal.lasting[0].end(at_ms) if literal.ms is None else at_ms + literal.ms
+            return _end(literal, 0, times[-least])
         last = self.runs_of(literal.chain)[-1][1]
         if not last:
             return NEVER_MS
-        return min([one.end(at) for one, at in zip(literal.lasting, last, strict=True)])
+        earliest_ms = FOREVER_MS
+        for step in range(len(last)):
+            end_ms = _end(literal, step, last[step])
+            if end_ms < earliest_ms:
+                earliest_ms = end_ms
+        return earliest_ms
+
+
+def _end(literal: Told, step: int, at_ms: int) -> int:
+    """When an event of that time counts no more for the literal's step."""
+    ms = literal.ms[step]
+    return literal.lasting[step].end(at_ms) if ms is None else at_ms + ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import structs
+from msgspec.structs import astuple
 
 from perso_core.rules.layered import Layered
 from perso_core.rules.program import Program
@@ -50,7 +50,7 @@ class Making:
             self.order,
             self.stale,
             _,
-        ) = structs.astuple(before)
+        ) = astuple(before)
         self.times: dict[int, Times] = {}
         self.runs: dict[int, tuple[Reached, ...]] = {}
         self.judged: dict[int, Judged] = {}

@@ -11,7 +11,7 @@ cdef class Told:
     cdef readonly object chain
     cdef readonly tuple lasting
     cdef readonly bint several
-    cdef readonly object ms
+    cdef readonly tuple ms
 
 cdef class Series:
     cdef readonly object position

@@ -92,15 +92,15 @@ class Parts(Struct, frozen=True):
 @dataclass(frozen=True)
 class Told:
     """Where a literal is found. condition: whose times count; chain: which chain, None for a count.
-    lasting: of the condition, or of each step. several: one event alone never makes it true. ms:
-    how long every event counts; None for a chain, and where a calendar unit ends it."""
+    lasting: of the condition, or of each step. several: one event alone never makes it true. ms: of
+    each lasting how long every event counts; None where a calendar unit ends it."""
 
     condition: int
     least: int
     chain: int | None
     lasting: tuple[Lasting, ...]
     several: bool
-    ms: int | None
+    ms: tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -293,6 +293,11 @@ class _Effects(Struct):
     touched: list[tuple[int, int]] = []
 
 
+def _ms(lasting: tuple[Lasting, ...]) -> tuple[int | None, ...]:
+    """As Told.ms."""
+    return tuple([one.ms if one.unit is None else None for one in lasting])
+
+
 class _Building:
     """Sorts the rules by how they use events."""
 
@@ -378,9 +383,8 @@ class _Building:
     def _told(self, literal: Happens | Follows) -> Told:
         if isinstance(literal, Happens):
             condition = self._asked(literal.asked, literal.least)
-            several = literal.least > 1
-            ms = literal.lasting.ms if literal.lasting.unit is None else None
-            return Told(condition, literal.least, None, (literal.lasting,), several, ms)
+            several, counted = literal.least > 1, (literal.lasting,)
+            return Told(condition, literal.least, None, counted, several, _ms(counted))
         key = literal.key
         number = self._chain_of.get(key)
         if number is None:
@@ -390,7 +394,7 @@ class _Building:
                 self.effects[condition].steps.append((step, number, steps[0]))
             self.chains.append((steps, tuple(lasting for _, lasting in literal.steps)))
         steps, lasting = self.chains[number]
-        return Told(steps[-1], 1, number, lasting, several=True, ms=None)
+        return Told(steps[-1], 1, number, lasting, several=True, ms=_ms(lasting))
 
     def _run(self, position: int, rule: CompiledRule) -> None:
         place = len(self.judges)
