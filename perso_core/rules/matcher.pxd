@@ -1,5 +1,5 @@
 cimport cython
-from perso_core.pql.values cimport fold, project, walk
+from perso_core.pql.values cimport fold, project
 from perso_core.rules.bits cimport bits_of, lowest_bits
 
 cdef class _AtPath:

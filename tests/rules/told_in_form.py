@@ -18,7 +18,18 @@ FEW, MANY = 8, 140
 STORIES, LARGE_STORIES, ODD_STORIES = 60, 4, 40
 STEPS, LARGE_STEPS = 20, 40
 
+DEEPER_THAN_A_STACK = 100_000
+
+
+def _deep() -> Any:
+    value: Any = {"sku": "x", "page": "a"}
+    for _ in range(DEEPER_THAN_A_STACK):
+        value = [value]
+    return value
+
+
 ODD: tuple[Any, ...] = (
+    _deep(),
     *(None, True, -1, 2**31, 2**62, 2**63, -(2**63) - 1, 2**64, 10**400, 0.0, -0.0),
     *(1e308, float("inf"), float("-inf"), float("nan")),
     *("", "buy", "\ud800", "\u0130" * 300, b"buy", [], {}, (), ("a",), [[["a"]]], [None, {}, 1]),
@@ -64,6 +75,9 @@ def _odd(chance: Random) -> Iterator[object]:
                 lambda: {"xEvent": [*events, sent]},  # noqa: B023  # called at once
                 now_ms=now_ms,
             )
+        except RecursionError as error:  # where exactly, differs
+            yield type(error)
+            continue
         except Exception as error:
             yield type(error), str(error)
             continue
