@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from cachetools import FIFOCache
 from msgspec import structs
 
 from perso_core.engine.hits import Hot as Hot
@@ -34,8 +35,8 @@ class HotProfiles:
         self.by_key: dict[str, Hot] = {}
         # Whoever has not been looked at for the longest is first.
         self._order: OrderedDict[str, Hot] = OrderedDict()
-        # Who was parked first is first.
-        self._parked: OrderedDict[str, Parked] = OrderedDict()
+        # Whoever was parked, or heard of, the longest ago goes first.
+        self._parked: FIFOCache[str, Parked] = FIFOCache(most)
 
     def __len__(self) -> int:
         return len(self.by_key) + len(self._parked)
@@ -113,7 +114,7 @@ class HotProfiles:
 
     def _evict(self) -> None:
         if self._parked:
-            self._parked.popitem(last=False)
+            self._parked.popitem()
             return
         while True:
             key, hot = next(iter(self._order.items()))
