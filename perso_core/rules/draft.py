@@ -169,7 +169,8 @@ class Draft(Alone):
                 self.end_series(one)
             elif self._counts((at, position)):
                 self.queue((position,))
-        self.order = self.order[passed:]
+        if passed:
+            self.order = self.order[passed:]
 
     # ---- evaluating
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -86,7 +86,13 @@ class Parts(Struct, frozen=True):
         for bit, position in self.segments:
             if members >> position & 1:
                 held |= 1 << bit
-        return self.outline.table(held)
+        return _table(self.outline, held)
+
+
+# Bounded, and small: a rule has few parts that change.
+@lru_cache(maxsize=4_096)
+def _table(outline: Outline, held: int) -> int:
+    return outline.table(held)
 
 
 @dataclass(frozen=True)
