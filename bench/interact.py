@@ -1,5 +1,6 @@
 """interact_100_durable/bare_aiohttp and others: requests per second, with so many audiences of the
-mix, against the framework alone. behind: answered before the disk."""
+mix, against the framework alone. behind: answered before the disk. floor_durable: a
+server that keeps each event as Perso does, and decides nothing (floor_server.py)."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ SERVERS = {
     "interact_1000_durable": (1_000, 0),
     "interact_1000_behind": (1_000, 1),
 }
-FIRST, BARE = "interact_100_durable", "bare_aiohttp"
+FIRST, BARE, FLOOR = "interact_100_durable", "bare_aiohttp", "floor_durable"
 # Enough that a visitor's events stay few while the rounds last.
 VISITORS = 1_000
 # Of all requests, at most so many may be answered late or not at all; else there is no figure.
@@ -80,7 +81,9 @@ def measure() -> None:
             sizes[name] = write_bodies(ports[name], bodies[name])
         _, answer_bytes = sizes[FIRST]
         ports[BARE] = running.enter_context(server("bare_server", str(answer_bytes)))
-        bodies[BARE] = bodies[FIRST]
+        floor_dir = str(Path(scratch) / FLOOR)
+        ports[FLOOR] = running.enter_context(server("floor_server", floor_dir, str(answer_bytes)))
+        bodies[BARE] = bodies[FLOOR] = bodies[FIRST]
         loads: dict[str, list[Load]] = {name: [] for name in ports}
         for turn in range(ROUNDS + 1):
             for name, port in ports.items():
@@ -102,6 +105,8 @@ def _record(loads: dict[str, list[Load]], sizes: dict[str, tuple[int, int]]) -> 
             rounds=[round(load.rps) for load in found],
             failed=[round(load.failed, 5) for load in found],
         )
+    record(f"{FIRST}/{FLOOR}", rps[FIRST] / rps[FLOOR], unit="ratio", rounds=ROUNDS)
+    sizes |= {FLOOR: sizes[FIRST]}
     for name, (body_bytes, answer_bytes) in sizes.items():
         record(
             f"{name}/{BARE}",

@@ -113,5 +113,5 @@ class Interact(Struct):
 _DECODER = msgspec.json.Decoder(Interact)
 
 
-def decode() -> Interact:
-    return _DECODER.decode(BODY)
+def decode(body: bytes = BODY) -> Interact:
+    return _DECODER.decode(body)
