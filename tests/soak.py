@@ -53,6 +53,18 @@ SOAKS = (
         20,
     ),
     Soak(
+        "two-processes",
+        "what one process adds to a profile another one takes over as if it read all of it",
+        ("tests/stores/test_appended.py",),
+        20,
+    ),
+    Soak(
+        "parking",
+        "a visitor who is parked between visits is told what one is who never was",
+        ("tests/engine/test_parking.py", "tests/rules/test_parked.py"),
+        20,
+    ),
+    Soak(
         "history",
         "1,000,000 reads at four workers that are killed: none stale, lost, doubled, another's",
         ("tests/journeys/test_history.py",),
