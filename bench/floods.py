@@ -1,30 +1,30 @@
 """flood_p50, flood_store_mb: what other visitors notice of a flood, and what is left of it.
 
-One visitor sends 1,000 events a second (half of them are refused by the limits), and hits without
-cookies come, 500 a second; others' calls are timed in turns alone and beside both. Then a million
-hits without cookies come as fast as they are answered, and the store is looked at once they are
-forgotten.
+One visitor sends 1,000 events a second (most are refused by the limits), and hits without cookies
+come, 500 a second (flood_client.py); others' calls are timed in turns alone and beside both. Then a
+million hits without cookies come as fast as they are answered, and the store is looked at once they
+are forgotten.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import IO
 
 import apsw
+from msgspec import Struct
 
-from bench.audiences import DATASTREAM, definitions
+from bench.audiences import definitions
 from bench.figures import ROOT, record
-from bench.visitor import PRODUCT_VIEW
+from bench.flood_client import AT_ONCE, HITS_PER_S, VISITOR_PER_S, Caller, callers, paced
 from perso_core.assembly import DATABASE, open_perso
 from perso_core.settings import Settings
 
@@ -32,17 +32,16 @@ HITS = 1_000_000
 RETENTION_S = 60
 TURNS = 6
 TURN_S = 4.0
-OTHERS_PER_S, VISITOR_PER_S, HITS_PER_S = 100, 1_000, 500
-AT_ONCE = 16
+LEAD_S = 0.3  # the flood begins so much before, and ends so much after
+OTHERS_PER_S = 100
 FORGOTTEN_WITHIN_S = 600
-_LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 
 
 def measure() -> None:
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as scratch:
         asyncio.run(_prepared(scratch))
         with _served(scratch) as port:
-            alone, beside = asyncio.run(_timed(port))
+            alone, beside, flooded = asyncio.run(_timed(port))
             before = _stored_bytes(scratch)
             began_s = time.monotonic()
             asyncio.run(_flood(port, HITS))
@@ -57,6 +56,8 @@ def measure() -> None:
         beside_p50_ms=round(median(beside), 2),
         visitor_per_s=VISITOR_PER_S,
         hits_per_s=HITS_PER_S,
+        flood_calls=flooded.calls,
+        flood_events_kept=flooded.kept,
         calls=len(beside),
     )
     record(
@@ -100,94 +101,73 @@ def _served(data_dir: str) -> Iterator[int]:
 # ---- callers ---------------------------------------------------------------------
 
 
-class Caller:
-    """One connection, and the cookies that its answers told it to keep."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self.cookies: dict[str, str] = {}
-
-    async def call(self) -> bytes:
-        """An event, and the body of its answer."""
-        body = json.dumps({"events": [{"xdm": PRODUCT_VIEW}]}).encode()
-        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        head = (
-            f"POST /ee/v1/interact?configId={DATASTREAM} HTTP/1.1\r\nHost: x\r\n"
-            f"Content-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
-        )
-        kept = f"Cookie: {cookie}\r\n" if cookie else ""
-        self._writer.write(f"{head}{kept}\r\n".encode() + body)
-        told = await self._reader.readuntil(b"\r\n\r\n")
-        length = _LENGTH.search(told)
-        assert length is not None, "each answer says how long it is"
-        return await self._reader.readexactly(int(length[1]))
-
-    def keep(self, body: bytes) -> None:
-        for handle in json.loads(body)["handle"]:
-            if handle["type"] == "state:store":
-                self.cookies |= {one["key"]: one["value"] for one in handle["payload"]}
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-async def _callers(port: int, number: int) -> list[Caller]:
-    return [Caller(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(number)]
-
-
-async def _paced(callers: Sequence[Caller], per_s: float, until_s: float) -> list[float]:
-    """Milliseconds of each call; all together so many a second, or as many as are answered."""
-    times_ms: list[float] = []
-    each_s = len(callers) / per_s
-
-    async def go_on(caller: Caller, due_s: float) -> None:
-        while (began_s := time.perf_counter()) < until_s:
-            await caller.call()
-            times_ms.append((time.perf_counter() - began_s) * 1_000)
-            due_s = max(due_s + each_s, time.perf_counter() - each_s)
-            await asyncio.sleep(max(due_s - time.perf_counter(), 0))
-
-    now_s = time.perf_counter()
-    starts = [now_s + number * each_s / len(callers) for number in range(len(callers))]
-    await asyncio.gather(*map(go_on, callers, starts))
-    return times_ms
-
-
-async def _timed(port: int) -> tuple[list[float], list[float]]:
-    """Others' calls alone, and beside the flood, in turns."""
-    others, noisy, nobody = [await _callers(port, AT_ONCE) for _ in range(3)]
+async def _timed(port: int) -> tuple[list[float], list[float], Flooded]:
+    """Others' calls alone, and beside the flood, in turns. The flood comes from a process of its
+    own: what is timed is the server, not a client that has others to care for."""
+    others = await callers(port, AT_ONCE)
     for caller in others:
         caller.keep(await caller.call())
-    noisy[0].keep(await noisy[0].call())
-    for caller in noisy:
-        caller.cookies = noisy[0].cookies
     alone: list[float] = []
     beside: list[float] = []
-    for _ in range(TURNS):
-        alone += await _paced(others, OTHERS_PER_S, time.perf_counter() + TURN_S)
-        until_s = time.perf_counter() + TURN_S
-        timed, *_ = await asyncio.gather(
-            _paced(others, OTHERS_PER_S, until_s),
-            _paced(noisy, VISITOR_PER_S, until_s),
-            _paced(nobody, HITS_PER_S, until_s),
-        )
-        beside += timed
-    for caller in (*others, *noisy, *nobody):
+    came = Flooded(0, 0)
+    with _flooding(port) as flood:
+        for _ in range(TURNS):
+            alone += await paced(others, OTHERS_PER_S, TURN_S)
+            print(LEAD_S + TURN_S + LEAD_S, file=flood.stdin, flush=True)
+            await asyncio.sleep(LEAD_S)
+            beside += await paced(others, OTHERS_PER_S, TURN_S)
+            said = await asyncio.to_thread(flood.stdout.readline)
+            calls, kept = map(int, said.split())
+            came = Flooded(came.calls + calls, came.kept + kept)
+    for caller in others:
         caller.close()
-    return alone, beside
+    return alone, beside, came
+
+
+class Flooded(Struct, frozen=True):
+    """Calls of the flood that were answered, and those of them whose event was kept."""
+
+    calls: int
+    kept: int
+
+
+@contextmanager
+def _flooding(port: int) -> Iterator[_Pipes]:
+    """Floods for as many seconds as its input says, and tells what came of it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.flood_client", str(port)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None, "it was asked for"
+    assert process.stdout is not None, "it was asked for"
+    try:
+        yield _Pipes(process.stdin, process.stdout)
+        process.stdin.close()
+        process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+
+
+class _Pipes(Struct, frozen=True):
+    stdin: IO[str]
+    stdout: IO[str]
 
 
 async def _flood(port: int, hits: int) -> None:
     """So many hits without cookies, as fast as they are answered."""
-    callers = await _callers(port, AT_ONCE)
+    asking = await callers(port, AT_ONCE)
     left = iter(range(hits))
 
     async def go_on(caller: Caller) -> None:
         for _ in left:
             await caller.call()
 
-    await asyncio.gather(*map(go_on, callers))
-    for caller in callers:
+    await asyncio.gather(*map(go_on, asking))
+    for caller in asking:
         caller.close()
 
 
