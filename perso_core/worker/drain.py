@@ -1,8 +1,7 @@
 """From the journal to the disk: group commit, and who waits for it.
 
 While one commit is under way new entries gather for the next. Runs on the engine's event loop;
-the store does the blocking elsewhere. Visitors who came before go first: of those who come for the
-first time so many may come as somebody cares to send.
+the store does the blocking elsewhere. Who goes first: see precedence.py.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from perso_core.engine.engine import Engine
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
+from perso_core.worker.precedence import Precedence
 from perso_core.worker.problems import Logged
 
 # So often may another process be faster with one key before its writers hear that it failed.
@@ -25,9 +25,6 @@ MAX_CONFLICTS = 5
 # Sequences remembered as lost, for a request that asks only after the failure.
 KEPT_LOST = 20_000
 _RESTART_PAUSE_S = 0.1
-# Commits of first visits begin so far apart: a flood of them goes together in few, and whoever else
-# writes seldom finds the disk taken.
-GATHERED_S = 0.02
 
 _log = logging.getLogger("perso.worker")
 
@@ -77,8 +74,7 @@ class Drain:
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        self._elapsed_s = elapsed_s
-        self._first_visits_from_s = 0.0
+        self._precedence = Precedence(elapsed_s)
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
         # Every sequence up to the first is kept or lost; so are those of the second.
         self._done_through = 0
@@ -147,12 +143,11 @@ class Drain:
     async def _run(self) -> None:
         while True:
             while pending := self._engine.pending(self._commit_batch):
-                due_in_s = self._first_visits_from_s - self._elapsed_s()
-                batch = pending if self._closing or due_in_s <= 0 else hurried(pending)
+                batch = pending if self._closing else self._precedence.turn(pending)
                 if batch:
                     await self._round(batch)
                 else:
-                    await self._news(due_in_s)
+                    await self._news(self._precedence.due_in_s)
             if self._closing:
                 return
             await self._news()
@@ -165,8 +160,6 @@ class Drain:
         self._work.clear()
 
     async def _round(self, batch: Sequence[Entry]) -> None:
-        if any(entry.first_visit_ms for entry in batch):
-            self._first_visits_from_s = self._elapsed_s() + GATHERED_S
         try:
             await self._commit(batch)
         except StoreUnavailable as error:
@@ -233,13 +226,6 @@ class Drain:
         self._lost.update(dict.fromkeys(sequences))
         for sequence in list(self._lost)[: max(0, len(self._lost) - KEPT_LOST)]:
             del self._lost[sequence]
-
-
-def hurried(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """Those of visitors who came before, with all else under their keys: entries of one key keep
-    their order."""
-    keys = {entry.key for entry in entries if not entry.first_visit_ms}
-    return [entry for entry in entries if entry.key in keys]
 
 
 async def _nothing_heard() -> None:

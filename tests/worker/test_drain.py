@@ -12,7 +12,8 @@ from perso_core.engine.journal import EventArrived
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.sqlite import open_sqlite
-from perso_core.worker.drain import GATHERED_S, MAX_CONFLICTS
+from perso_core.worker.drain import MAX_CONFLICTS
+from perso_core.worker.precedence import GATHERED_S
 from tests.building import NOON_MS, event
 from tests.worker.stack import ANNA, BERT, Stack, WatchedStore, broken, running, settled
 

@@ -1,0 +1,73 @@
+"""Whose changes are committed at once, and whose gather.
+
+A flood must not keep the disk busy for whoever else writes. As many may come for the first time as
+somebody cares to send, and one visitor may send more than a person does: such changes go together,
+in few commits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from perso_core.engine.journal import Entry
+
+# Commits of what gathers begin so far apart.
+GATHERED_S = 0.02
+# Who has more changes than this committed within a second sends more than a person does.
+USUAL_IN_A_SECOND = 10
+# Such a visitor gives way to others, where there have been any so lately.
+_LATELY_S = 0.1
+
+
+class Precedence:
+    """elapsed_s: a clock that nobody can set."""
+
+    def __init__(self, elapsed_s: Callable[[], float]) -> None:
+        self._elapsed_s = elapsed_s
+        self._gathered_from_s = self._others_until_s = self._second_ends_s = 0.0
+        self._committed: Counter[str] = Counter()  # of this second, by key
+        self._busy: frozenset[str] = frozenset()  # those of the second before
+
+    @property
+    def due_in_s(self) -> float:
+        """When what gathers may go."""
+        return self._gathered_from_s - self._elapsed_s()
+
+    def turn(self, pending: Sequence[Entry]) -> Sequence[Entry]:
+        """Those of the entries that are to be committed now, in their order: all of one key, or
+        none. Empty: nothing before due_in_s, but what is yet to come."""
+        now_s = self._elapsed_s()
+        self._count_anew(now_s)
+        giving_way = now_s < self._others_until_s
+        hurried = {
+            entry.key
+            for entry in pending
+            if not entry.first_visit_ms and not (giving_way and self._is_busy(entry.key))
+        }
+        batch = pending
+        if now_s < self._gathered_from_s:
+            batch = [entry for entry in pending if entry.key in hurried]
+        elif any(entry.key not in hurried for entry in pending):
+            self._gathered_from_s = now_s + GATHERED_S
+        self._count(batch, now_s)
+        return batch
+
+    def _is_busy(self, key: str) -> bool:
+        return key in self._busy or self._committed[key] > USUAL_IN_A_SECOND
+
+    def _count_anew(self, now_s: float) -> None:
+        if now_s < self._second_ends_s:
+            return
+        lately = now_s < self._second_ends_s + 1
+        self._busy = frozenset(key for key in self._committed if lately and self._is_busy(key))
+        self._committed.clear()
+        self._second_ends_s = now_s + 1
+
+    def _count(self, batch: Sequence[Entry], now_s: float) -> None:
+        for entry in batch:
+            if entry.first_visit_ms:
+                continue
+            self._committed[entry.key] += 1
+            if not self._is_busy(entry.key):
+                self._others_until_s = now_s + _LATELY_S

@@ -1,0 +1,133 @@
+"""Precedence: a flood gathers, so that whoever else writes seldom finds the disk taken."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perso_core.engine.journal import Entry, Nothing
+from perso_core.worker.precedence import GATHERED_S, USUAL_IN_A_SECOND, Precedence
+
+START_S = 100.0
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.s = START_S
+
+    def __call__(self) -> float:
+        return self.s
+
+
+def change(key: str, *, first_visit: bool = False) -> Entry:
+    return Entry(
+        sequence=1,
+        key=key,
+        now_ms=0,
+        change=Nothing(),
+        base_version=1,
+        profile=None,
+        first_visit_ms=1 if first_visit else 0,
+    )
+
+
+def keys(entries: list[Entry] | tuple[Entry, ...]) -> list[str]:
+    return [entry.key for entry in entries]
+
+
+def flooded(clock: Clock, *, beside: str | None = "somebody") -> Precedence:
+    """After one visitor has sent more than a person does, with or without somebody else."""
+    precedence = Precedence(clock)
+    for _ in range(USUAL_IN_A_SECOND + 1):
+        precedence.turn([change("flood")])
+    if beside:
+        precedence.turn([change(beside)])
+    return precedence
+
+
+def test_who_sends_more_than_a_person_gives_way_to_others() -> None:
+    clock = Clock()
+    precedence = flooded(clock)
+    precedence.turn([change("flood")])
+
+    assert not precedence.turn([change("flood")])
+    assert keys(list(precedence.turn([change("flood"), change("somebody")]))) == ["somebody"]
+
+
+def test_what_gathered_goes_when_its_time_has_come() -> None:
+    clock = Clock()
+    precedence = flooded(clock)
+    precedence.turn([change("flood")])
+    assert 0 < precedence.due_in_s <= GATHERED_S
+
+    clock.s += precedence.due_in_s
+
+    assert len(precedence.turn([change("flood"), change("flood")])) == 2
+
+
+def test_nobody_waits_where_nobody_else_is_there() -> None:
+    clock = Clock()
+    precedence = flooded(clock, beside=None)
+    clock.s += 0.2  # until then it was somebody itself
+
+    for _ in range(3):
+        assert precedence.turn([change("flood")])
+
+
+def test_nobody_waits_for_one_who_was_there_a_while_ago() -> None:
+    clock = Clock()
+    precedence = flooded(clock)
+    clock.s += 0.5
+
+    for _ in range(3):
+        assert precedence.turn([change("flood")])
+
+
+def test_a_flood_is_still_one_in_the_next_second_and_none_after_a_pause() -> None:
+    clock = Clock()
+    precedence = flooded(clock)
+    clock.s += 1.0
+    precedence.turn([change("somebody")])
+    precedence.turn([change("flood")])
+    assert not precedence.turn([change("flood")])
+
+    clock.s += 2.5
+    precedence.turn([change("somebody")])
+    precedence.turn([change("flood")])
+
+    assert precedence.turn([change("flood")])
+
+
+def test_a_flood_that_goes_at_once_does_not_put_off_first_visits() -> None:
+    clock = Clock()
+    precedence = flooded(clock, beside=None)
+    clock.s += 0.2
+    precedence.turn([change("first", first_visit=True)])
+    assert not precedence.turn([change("new", first_visit=True)])
+    for _ in range(11):
+        clock.s += GATHERED_S / 10
+        assert precedence.turn([change("flood")])
+
+    assert keys(list(precedence.turn([change("new", first_visit=True)]))) == ["new"]
+
+
+moments = st.tuples(
+    st.sampled_from(["flood", "anna", "bert", "new"]), st.integers(0, 6), st.floats(0, 0.3)
+)
+
+
+@given(st.lists(moments, max_size=60))
+def test_all_of_one_key_go_together_and_within_the_time(sent: list[tuple[str, int, float]]) -> None:
+    clock = Clock()
+    precedence = Precedence(clock)
+    pending: list[Entry] = []
+    for key, often, passed_s in sent:
+        clock.s += passed_s
+        pending += [change(key, first_visit=key == "new")] * often
+        batch = list(precedence.turn(pending))
+        left = [entry for entry in pending if entry.key not in keys(batch)]
+        assert len(batch) + len(left) == len(pending)
+        assert not left or 0 < precedence.due_in_s <= GATHERED_S
+        pending = left
