@@ -32,7 +32,7 @@ from perso_core.edge.guard import GuardedRunner as GuardedRunner  # for whoever 
 from perso_core.edge.issuer_keys import IssuerKeys
 from perso_core.edge.keys import keys_from
 from perso_core.edge.limits import Rate
-from perso_core.edge.services import PrivacyServices
+from perso_core.edge.services import PrivacyServices, never
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
 from perso_core.errors import NothingDefined, UnreadableRecord
@@ -137,7 +137,7 @@ class Perso(InProcessSite):
                 keys=self._keys,
                 max_body_bytes=settings.max_body_bytes,
                 answer_within_ms=settings.answer_within_ms,
-                behind=settings.answer_behind == 1,
+                ahead=self._drain.keeps_up if settings.answer_behind else never,
                 location_hint=settings.location_hint,
                 region_id=settings.region_id,
                 own_origins=frozenset(settings.own_origins),

@@ -141,8 +141,9 @@ async def _kept(
         ),
         services,
     )
-    behind = services.behind and all(isinstance(one, EventArrived) for one in changes)
-    stored = behind or await on_disk(answer.sequence, services)
+    events_alone = all(isinstance(one, EventArrived) for one in changes)
+    ahead = events_alone and services.ahead()
+    stored = ahead or await on_disk(answer.sequence, services)
     consulted = _consulted(answer, stored=stored)
     # What stands against telling anything must not be said before it stands.
     return consulted if consulted.permitted else _all_stored(consulted)

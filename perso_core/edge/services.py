@@ -18,6 +18,10 @@ from perso_core.stores.protocol import Whole
 from perso_core.visitor import SetCookie
 
 
+def never() -> bool:
+    return False
+
+
 class ImportStores(Protocol):
     """What an import needs of the rest of the process; assembly gives it. All raise
     StoreUnavailable."""
@@ -67,8 +71,9 @@ class EdgeServices:
     clock_ms: epoch milliseconds. entropy: that many random bytes.
     max_body_bytes: Adobe's limit is 64 KB. body_within_ms: how long a caller may take to send
     its body. answer_within_ms: how long decide and durable may take together; then the answer
-    is a 207 (DESIGN.md, P4). behind: a page's events are answered before they are on disk; what
-    its visitor chose never is. location_hint: the path segment that clients put before /v1.
+    is a 207 (DESIGN.md, P4). ahead: whether a page's events may be answered now, before they are
+    on disk; what its visitor chose never is. location_hint: the path segment that clients put
+    before /v1.
     region_id: what `getIdentity().edge.regionId` tells a page. own_origins: the edge's own
     origins where a proxy hides them, `https://www.example.com`. limits: how often one visitor,
     network or datastream may call. issuer_key: finds the keys that servers' tokens are verified
@@ -87,7 +92,7 @@ class EdgeServices:
     max_body_bytes: int = 65_536
     body_within_ms: int = 10_000
     answer_within_ms: int = 250
-    behind: bool = False
+    ahead: Callable[[], bool] = never
     location_hint: str = "perso"
     region_id: int = 9
     own_origins: frozenset[str] = frozenset()

@@ -169,9 +169,9 @@ class Engine:
         return self._journal_limit - len(self._journal)
 
     @property
-    def waiting(self) -> bool:
-        """Whether anything waits for the store."""
-        return bool(self._journal)
+    def waiting(self) -> int:
+        """How many entries wait for the store."""
+        return len(self._journal)
 
     def held(self, key: str) -> Hot | None:
         """The profile as it is in memory, to be read alone; None: it is not there."""

@@ -22,6 +22,9 @@ from perso_core.worker.problems import Logged
 
 # So often may another process be faster with one key before its writers hear that it failed.
 MAX_CONFLICTS = 5
+# With more entries than that on their way to the disk nobody is answered ahead of it: requests are
+# decided faster than they are stored, and would fill the journal. These take some 50 ms to store.
+MAX_AHEAD = 256
 # Sequences remembered as lost, for a request that asks only after the failure.
 KEPT_LOST = 20_000
 _RESTART_PAUSE_S = 0.1
@@ -71,6 +74,7 @@ class Drain:
         self._announce = announce
         self._on_problem = on_problem or Logged()
         self.commits = self.failures = self.crashes = 0
+        self._refused = False  # the last commit
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -93,6 +97,12 @@ class Drain:
     def wake(self) -> None:
         """There is something to commit. Cheap: call it after each decision."""
         self._work.set()
+
+    def keeps_up(self) -> bool:
+        """Whether the disk takes what is decided, and soon: only then an answer may go ahead of
+        it."""
+        engine = self._engine
+        return not self._refused and engine.waiting <= min(MAX_AHEAD, engine.room)
 
     async def durable(self, sequence: int) -> None:
         """Returns once the entry of this sequence is on disk; at once for 0.
@@ -130,6 +140,7 @@ class Drain:
                 return await self._run()
             except Exception as error:  # the supervisor: counts, reports, starts again
                 self.crashes += 1
+                self._refused = True
                 self._on_problem(error)
                 self._abandon(
                     StoreUnavailable(
@@ -164,12 +175,14 @@ class Drain:
             await self._commit(batch)
         except StoreUnavailable as error:
             self.failures += 1
+            self._refused = True
             self._on_problem(error)
             self._abandon(error)
 
     async def _commit(self, batch: Sequence[Entry]) -> None:
         committed = await self._store.commit(batch, announce=self._announce)
         self.commits += 1
+        self._refused = False
         self._settle(batch, committed.conflicts)
         for key in committed.conflicts:
             rounds = self._conflicts[key] = self._conflicts.get(key, 0) + 1

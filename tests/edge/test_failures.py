@@ -28,6 +28,7 @@ from tests.edge.running import (
     page_view,
     running_edge,
 )
+from tests.patience import PATIENT_MS
 
 CONSENT = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]}
 WRITING: list[tuple[str, Any]] = [
@@ -132,7 +133,7 @@ async def test_a_site_may_have_events_answered_before_they_are_on_disk_and_choic
     store = FailingStore()
 
     def behind(edge: RunningEdge) -> EdgeServices:
-        return edge.services(answer_within_ms=50, behind=True)
+        return edge.services(answer_within_ms=50, ahead=edge.drain.keeps_up)
 
     async with running_edge(definitions(), store=store, services=behind) as edge:
         store.stuck = asyncio.Event()
@@ -146,6 +147,50 @@ async def test_a_site_may_have_events_answered_before_they_are_on_disk_and_choic
         assert_not_stored(chosen)
         assert told.ecid is not None
         assert await edge.events(told.ecid) == 1
+
+
+async def test_events_that_come_faster_than_the_disk_takes_them_wait_and_none_is_refused() -> None:
+    store = FailingStore()
+
+    def ahead(edge: RunningEdge) -> EdgeServices:
+        return edge.services(ahead=edge.drain.keeps_up)
+
+    async with running_edge(definitions(), store=store, services=ahead) as edge:
+        limit = edge.engine.room
+        store.stuck = asyncio.Event()
+        for _ in range(limit // 2):
+            assert (await edge.call()).status == 200
+        later = [asyncio.create_task(edge.call()) for _ in range(limit // 4)]
+        await asyncio.wait_for(_waiting(edge, limit // 2 + limit // 4), PATIENT_MS / 1_000)
+        assert not any(call.done() for call in later)
+
+        store.stuck.set()
+
+        assert {(await call).status for call in later} == {200}
+
+
+async def test_a_refusing_disk_is_told_of_also_where_answers_go_ahead_of_it() -> None:
+    store = FailingStore()
+
+    def ahead(edge: RunningEdge) -> EdgeServices:
+        return edge.services(ahead=edge.drain.keeps_up)
+
+    async with running_edge(definitions(), store=store, services=ahead) as edge:
+        store.refuses_writes = True
+        assert (await edge.call()).status == 200, "nobody knows it yet"
+        await asyncio.wait_for(_waiting(edge, 0), PATIENT_MS / 1_000)
+
+        for _ in range(2):
+            assert_not_stored(await edge.call(), *DECIDED)
+        store.refuses_writes = False
+
+        assert (await edge.call()).status == 200
+        assert edge.drain.keeps_up()
+
+
+async def _waiting(edge: RunningEdge, entries: int) -> None:
+    while edge.engine.waiting != entries:  # noqa: ASYNC110 - the engine has no event to wait for
+        await asyncio.sleep(0)
 
 
 async def test_too_many_waiting_writes_are_a_207() -> None:
