@@ -17,6 +17,10 @@ from perso_core.settings import Settings
 from perso_core.worker.collection import old_left_alone
 
 BACKLOG = 1_024  # connections that may wait to be accepted
+# Told to leave, since another process listens in its place: for so long callers that keep their
+# connections are waited for, to be answered once more. A connection that is closed as its next
+# request is on the way breaks that.
+LEAVE_WITHIN_S = 2.0
 ALIVE_EACH_S = 1.0  # how often a worker tells its supervisor that it lives
 
 
@@ -25,11 +29,14 @@ async def _serve(
     ready: Callable[[str], None],
     sockets: Sequence[socket.socket],
     alive: Callable[[], bool],
+    leave_on: signal.Signals | None,
 ) -> None:
-    stopping = asyncio.Event()
+    stopping, leaving = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, stopping.set)
+    if leave_on is not None:
+        loop.add_signal_handler(leave_on, _set, leaving, stopping)
     async with open_perso(settings) as perso:
         app = web.Application()
         app.add_subapp("/ee", perso.edge_app())
@@ -53,8 +60,15 @@ async def _serve(
             while alive() and not stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), ALIVE_EACH_S)
+            if leaving.is_set():
+                await runner.leave(LEAVE_WITHIN_S)
         finally:
             await runner.cleanup()
+
+
+def _set(*events: asyncio.Event) -> None:
+    for event in events:
+        event.set()
 
 
 def serve(
@@ -63,13 +77,16 @@ def serve(
     ready: Callable[[str], None],
     sockets: Sequence[socket.socket] = (),
     alive: Callable[[], bool] = lambda: True,
+    leave_on: signal.Signals | None = None,
 ) -> None:
     """The whole process: one edge, until SIGINT or SIGTERM; then requests under way are answered
     and what waits is written.
 
     ready: called with the edge's address once it answers. sockets: bound ones to listen on; none:
-    settings.host and port. alive: called each second; False stops as a signal does. Raises as
+    settings.host and port. alive: called each second; False stops as a signal does. leave_on:
+    this signal stops it, too, once those who keep their connections had an answer that ends them:
+    another process listens. Raises as
     open_perso, and OSError for a port that is taken.
     """
     with old_left_alone():
-        uvloop.run(_serve(settings, ready, sockets, alive))
+        uvloop.run(_serve(settings, ready, sockets, alive, leave_on))

@@ -14,7 +14,7 @@ from perso_core.cli.definitions import checked, saved
 from perso_core.cli.early_signals import EarlySignals
 from perso_core.cli.files import settings_of
 from perso_core.cli.supervisor import Supervisor, told
-from perso_core.cli.worker_pipe import Pipe
+from perso_core.cli.worker_pipe import LEAVE, Pipe
 from perso_core.errors import BadSettings
 from perso_core.settings import Settings
 
@@ -94,7 +94,13 @@ def _serve_as_worker(arguments: argparse.Namespace, settings: Settings) -> int:
 
     pipe = Pipe(arguments.pipe)
     sockets = [socket.socket(fileno=int(one)) for one in arguments.sockets.split(",")]
-    serving.serve(settings, ready=lambda _: pipe.ready(), sockets=sockets, alive=pipe.alive)
+    serving.serve(
+        settings,
+        ready=lambda _: pipe.ready(),
+        sockets=sockets,
+        alive=pipe.alive,
+        leave_on=LEAVE,
+    )
     return 0
 
 

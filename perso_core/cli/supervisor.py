@@ -246,7 +246,7 @@ class Supervisor:
                     return
                 slot.worker, slot.short_lives = new, 0
             if old is not None:
-                await old.stop(self._stop_within_s)
+                await old.leave(self._stop_within_s)
         self._tell(f"All {len(self._slots)} workers are restarted.")
 
     async def _new(self, slot: Slot) -> WorkerProcess | None:

@@ -1,11 +1,15 @@
-"""How a worker tells its supervisor that it answers, and that it still lives."""
+"""How a worker tells its supervisor that it answers, and that it still lives; and what the
+supervisor tells it."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 READY, BEAT = b"R", b"."
 SILENT_AFTER_S = 30.0
+# To one that has a successor: stop, and break no connection. SIGHUP is the supervisor's own.
+LEAVE = signal.SIGUSR1
 
 
 class Pipe:

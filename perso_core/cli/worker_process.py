@@ -8,7 +8,7 @@ import os
 import signal
 import time
 
-from perso_core.cli.worker_pipe import BEAT, READY
+from perso_core.cli.worker_pipe import BEAT, LEAVE, READY
 
 
 class WorkerProcess:
@@ -55,7 +55,14 @@ class WorkerProcess:
 
     async def stop(self, within_s: float) -> None:
         """Let it answer what is under way; kill it after that time."""
-        self.signal(signal.SIGTERM)
+        await self._end_by(signal.SIGTERM, within_s)
+
+    async def leave(self, within_s: float) -> None:
+        """Stop, and break no connection that is kept: another one listens."""
+        await self._end_by(LEAVE, within_s)
+
+    async def _end_by(self, number: int, within_s: float) -> None:
+        self.signal(number)
         done, _ = await asyncio.wait([self.ended], timeout=within_s)
         if not done:
             self.signal(signal.SIGKILL)

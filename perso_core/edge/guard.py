@@ -16,10 +16,13 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from perso_core.edge.problem import HttpBad, Report
 from perso_core.edge.wire import encode_problem
+
+LOOKED_EACH_S = 0.02  # whether the connections are gone of a server that leaves
 
 UNREADABLE = encode_problem(
     HttpBad("It cannot be read.", fix="Send one HTTP/1.1 request after the other.").problem(
@@ -45,10 +48,22 @@ class Connection(RequestHandler):
             self.force_close()
         else:
             self._begin()
+            if self._server.leaving:
+                self.answer_once_more()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._end()
         super().connection_lost(exc)
+
+    def answer_once_more(self) -> None:
+        """The next answer, or the last of requests that came together, says that it is the last."""
+        make = self._request_factory
+        assert make, "the connection is open"
+
+        def made(message: RawRequestMessage, *more: Any) -> web.BaseRequest:
+            return make(message._replace(should_close=not self._messages), *more)
+
+        self._request_factory = made
 
     def data_received(self, data: bytes) -> None:
         known = self._request_count
@@ -98,6 +113,19 @@ class GuardedServer(web.Server):
         super().__init__(app._handle, request_factory=app._make_request, **more)  # type: ignore[arg-type]  # as aiohttp passes it itself
         self._max_connections = max_connections
         self._head_within_s = head_within_s
+        self.leaving = False
+
+    async def leave(self, within_s: float) -> None:
+        """Each connection is answered once more, and closed by that. Returns once none is left, or
+        the time is up: who asks nothing meanwhile is not waited for."""
+        self.leaving = True
+        for connection in self._connections:
+            assert isinstance(connection, Connection), "it was made here"
+            connection.answer_once_more()
+        for _ in range(round(within_s / LOOKED_EACH_S)):
+            if not self._connections:
+                return
+            await asyncio.sleep(LOOKED_EACH_S)
 
     @property
     def full(self) -> bool:
@@ -124,6 +152,14 @@ class GuardedRunner(web.AppRunner):
         super().__init__(app, keepalive_timeout=idle_s, auto_decompress=False, **more)
         self._max_connections = max_connections
         self._head_within_s = head_within_s
+
+    async def leave(self, within_s: float) -> None:
+        """Listen no more, and have callers go to whoever listens now, with none of their requests
+        left unanswered that comes within that time. Clean up afterwards."""
+        for site in tuple(self.sites):
+            await site.stop()
+        assert isinstance(self.server, GuardedServer), "it was set up"
+        await self.server.leave(within_s)
 
     async def _make_server(self) -> web.Server:
         await super()._make_server()  # starts the application

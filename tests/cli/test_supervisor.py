@@ -37,7 +37,7 @@ DEAF = WELL.replace(
     "import os, sys, time", "import os, sys, time, signal\nsignal.signal(signal.SIGTERM, print)"
 )
 # What a test holds up: it writes its process id down, and answers once a file `go` is there. Told
-# to stop, it does once a file `end` is there.
+# to stop, or to leave, it does once a file `end` is there.
 HELD = """
 import os, signal, sys, time
 from pathlib import Path
@@ -45,7 +45,8 @@ here = Path(HERE)
 with (here / "started").open("a") as started:
     started.write(f"{os.getpid()}\\n")
 stopping = []
-signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
+for told in signal.SIGTERM, signal.SIGUSR1:
+    signal.signal(told, lambda *_: stopping.append(1))
 pipe = int(sys.argv[sys.argv.index("--pipe") + 1])
 while not (here / "go").exists() and not stopping:
     time.sleep(0.02)

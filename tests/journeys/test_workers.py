@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import aiohttp
@@ -134,6 +135,28 @@ async def visited(url: str) -> AsyncIterator[Counter[object]]:
         await asyncio.gather(*visitors)
 
 
+async def kept(url: str, stopping: asyncio.Event) -> int:
+    """A visitor who keeps their connection while they are let, and asks again and again. Returns
+    how many connections they were told to leave; one that ends untold is an error."""
+    left = 0
+    address = urlsplit(url)
+    asked = f"GET {address.path}/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    while not stopping.is_set():
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        try:
+            last = False
+            while not last and not stopping.is_set():
+                writer.write(asked)
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                await reader.readexactly(int(head.split(b"content-length: ")[1].split()[0]))
+                last = b"connection: close" in head
+                await asyncio.sleep(0.01)  # a visitor who reads: the connection is idle
+            left += last
+        finally:
+            writer.close()
+    return left
+
+
 async def soon(holds: Callable[[], bool], what: str) -> None:
     await asyncio.to_thread(until, holds, what)
 
@@ -174,9 +197,13 @@ async def test_a_restart_takes_up_new_settings_and_drops_no_visitor(directory: P
         before = running.workers
         (directory / "settings.toml").write_text('location_hint = "after"', encoding="utf-8")
         async with visited(running.url) as seen:
+            restarted = asyncio.Event()
+            keepers = [asyncio.create_task(kept(running.url, restarted)) for _ in range(4)]
             running.process.send_signal(signal.SIGHUP)
             await soon(lambda: "All 2 workers are restarted." in running.told, "the restart")
+            restarted.set()
 
+        assert sum(await asyncio.gather(*keepers)) >= 4, "each was told to leave, and came again"
         assert set(seen) == {200}
         assert not any(one in running.workers for one in before)
         async with aiohttp.ClientSession() as http:
