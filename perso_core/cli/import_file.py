@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
@@ -50,13 +50,15 @@ def opened(arguments: argparse.Namespace, said: list[str]) -> Iterator[Opened]:
     """said: whatever else decides what becomes of the rows. Raises BadImportFile."""
     path = arguments.file
     try:
-        file = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115 closed below
+        file = _stdin() if path == "-" else open(path, "rb")  # noqa: SIM115 closed below
     except OSError as error:
         raise BadImportFile(
-            f"{path}: {error.strerror}.", fix="Name a file that exists and that you may read."
+            f"{path}: {error.strerror or error}.",
+            fix="Name a file that exists and that you may read.",
         ) from None
     with file:
         about = os.fstat(file.fileno())
+        _refuse_as_report(arguments.report, about)
         if path == "-" or not stat.S_ISREG(about.st_mode):
             yield Opened(path, file, arguments.format or "csv", 0, b"")
             return
@@ -64,6 +66,24 @@ def opened(arguments: argparse.Namespace, said: list[str]) -> Iterator[Opened]:
         file.seek(0)
         name = name_of(file, about.st_size, [found, *said])
         yield Opened(path, file, found, about.st_size, name)
+
+
+def _stdin() -> IO[bytes]:
+    if sys.stdin is None:  # closed by whoever started us
+        raise OSError("the standard input is closed")
+    return sys.stdin.buffer
+
+
+def _refuse_as_report(report: str | None, about: os.stat_result) -> None:
+    """Raises BadImportFile where the report would be written over the file that is imported."""
+    if report is None or not stat.S_ISREG(about.st_mode):
+        return
+    with suppress(OSError):
+        if os.path.samestat(os.stat(report), about):
+            raise BadImportFile(
+                f"{report} is the file that is imported, and would be written over.",
+                fix="Name another file for --report.",
+            )
 
 
 class Report:

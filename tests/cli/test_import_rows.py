@@ -215,6 +215,32 @@ def test_rows_may_come_by_standard_input(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "1 row: 1 in, 0 refused.\n")
 
 
+@pytest.mark.parametrize("named", ["m.csv", "link.csv"])
+def test_a_report_is_not_written_over_the_file_that_is_imported(tmp_path: Path, named: str) -> None:
+    applied(tmp_path)
+    rows = HEAD + "CRMID,4711,gold,,\n"
+    write(tmp_path, rows, "m.csv")
+    (tmp_path / "link.csv").symlink_to("m.csv")
+
+    done = perso(tmp_path, "import", "audience", "m.csv", "--report", named)
+
+    assert done.returncode == 1
+    assert f"{named} is the file that is imported, and would be written over." in done.stderr
+    assert (tmp_path / "m.csv").read_text() == rows
+
+
+def test_a_closed_standard_input_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    applied(tmp_path)
+    monkeypatch.setattr("sys.stdin", None)
+
+    code = main(["import", "audience", "-", "--data-dir", str(tmp_path / ".perso")])
+
+    assert code == 1
+    assert "-: the standard input is closed." in capsys.readouterr().err
+
+
 def test_a_report_goes_on_without_the_lines_that_are_read_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
