@@ -149,10 +149,11 @@ def _membership_source(
     if file.format == "parquet":
         from perso_core.imports.parquet import ParquetSource
 
-        def member(columns: Mapping[str, Any]) -> Member:
-            return checked.member(stated_in_columns(columns))
+        def member_of(names: list[str]) -> Callable[[Mapping[str, Any]], Member]:
+            in_columns = stated_in_columns(names, defaults)
+            return lambda columns: checked.member(in_columns(columns))
 
-        return ParquetSource(file.path, lambda names: member)
+        return ParquetSource(file.path, member_of)
     lines = Lines(file.file)
     stated: Callable[[bytes], Stated] = stated_in_json
     if file.format == "csv":

@@ -16,7 +16,7 @@ from perso_core.errors import BadImportFile
 from perso_core.imports.expiry import expiry_ms
 from perso_core.imports.identity import is_plain, row_problem
 from perso_core.imports.refusal import RowRefused, shown
-from perso_core.imports.table import Header, refuse_unknown
+from perso_core.imports.table import Header, refuse_twice, refuse_unknown
 from perso_core.pql.instants import DAY_MS
 
 COLUMNS = ("namespace", "id", "audience", "expires", "status")
@@ -107,15 +107,7 @@ def _checked(namespace: str, identity: str) -> str:
 
 def stated_in_csv(header: Header, defaults: Defaults) -> Callable[[bytes], Stated]:
     """How a line states a row. Raises BadImportFile for columns that are amiss."""
-    columns = [name.lower() for name in header.columns]
-    refuse_unknown(columns, COLUMNS)
-    needed = {"id": "", "namespace": defaults.namespace, "audience": defaults.audience}
-    for name, given in needed.items():
-        if name not in columns and not given:
-            option = "" if name == "id" else f", or give --{name}"
-            raise BadImportFile(
-                f"There is no column {name}.", fix=f"Add it to the first line{option}."
-            )
+    columns = _columns(header.columns, defaults)
     # A column that is not there is the empty cell after the last one.
     picked = itemgetter(*(columns.index(name) if name in columns else -1 for name in COLUMNS))
     cells = header.cells
@@ -127,6 +119,22 @@ def stated_in_csv(header: Header, defaults: Defaults) -> Callable[[bytes], State
         return row
 
     return stated
+
+
+def _columns(names: Sequence[str], defaults: Defaults) -> list[str]:
+    """The names as COLUMNS has them. Raises BadImportFile for what nobody would read, and for what
+    is missing."""
+    columns = [name.lower() for name in names]
+    refuse_unknown(columns, COLUMNS)
+    refuse_twice(columns)
+    needed = {"id": "", "namespace": defaults.namespace, "audience": defaults.audience}
+    for name, given in needed.items():
+        if name not in columns and not given:
+            option = "" if name == "id" else f", or give --{name}"
+            raise BadImportFile(
+                f"There is no column {name}.", fix=f"Add it to the first line{option}."
+            )
+    return columns
 
 
 class _Identity(Struct, forbid_unknown_fields=True):
@@ -160,8 +168,20 @@ def stated_in_json(line: bytes) -> Stated:
     return namespace, identity, row.audience, expires, row.status
 
 
-def stated_in_columns(row: Mapping[str, object]) -> Stated:
-    """One row of a Parquet file. Raises RowRefused."""
+def stated_in_columns(
+    names: Sequence[str], defaults: Defaults
+) -> Callable[[Mapping[str, object]], Stated]:
+    """How a row of a Parquet file states one. Raises BadImportFile for columns that are amiss."""
+    called = dict(zip(_columns(names, defaults), names, strict=True))
+
+    def stated(row: Mapping[str, object]) -> Stated:
+        return _stated({column: row[name] for column, name in called.items()})
+
+    return stated
+
+
+def _stated(row: Mapping[str, object]) -> Stated:
+    """Of values with their kinds. Raises RowRefused."""
     found: list[str] = []
     for name in ("namespace", "id", "audience", "status"):
         value = row.get(name)

@@ -13,7 +13,7 @@ from perso_core.decision.attributes import RESERVED, check_attributes
 from perso_core.errors import BadAttributes, BadImportFile
 from perso_core.imports.identity import row_problem
 from perso_core.imports.refusal import RowRefused, shown
-from perso_core.imports.table import Header
+from perso_core.imports.table import Header, refuse_twice
 from perso_core.pql.fields import FieldType, field
 
 WHO = ("namespace", "id")
@@ -90,18 +90,9 @@ def _kind(path: str, profile: FieldType) -> str:
 def patch_in_csv(header: Header, profile: FieldType, namespace: str) -> Callable[[bytes], Patch]:
     """How a line states a patch. An empty cell says nothing of its attribute. namespace: where
     there is no such column. Raises BadImportFile."""
-    lower = [name.lower() for name in header.columns]
-    places = []
-    for name in WHO:
-        if name not in lower and not (name == "namespace" and namespace):
-            option = ", or give --namespace" if name == "namespace" else ""
-            raise BadImportFile(
-                f"There is no column {name}.", fix=f"Add it to the first line{option}."
-            )
-        places.append(lower.index(name) if name in lower else None)
+    who = _who(header.columns, namespace)
+    of_namespace, of_id = who.get("namespace"), who["id"]
     columns = columns_of(header.columns, profile)
-    of_namespace, of_id = places
-    assert of_id is not None, "just seen"
 
     def patch(line: bytes) -> Patch:
         cells = header.cells(line)
@@ -119,9 +110,8 @@ def patch_in_columns(
     names: Sequence[str], profile: FieldType, namespace: str
 ) -> Callable[[Mapping[str, Any]], Patch]:
     """The same of a row of a Parquet file, whose values have their kinds. Raises BadImportFile."""
+    who = {name: names[place] for name, place in _who(names, namespace).items()}
     columns = dict(zip(names, columns_of(names, profile), strict=True))
-    if "id" not in names or ("namespace" not in names and not namespace):
-        raise BadImportFile("There are no columns namespace and id.", fix="Add them.")
 
     def patch(row: Mapping[str, Any]) -> Patch:
         attributes: dict[str, Any] = {}
@@ -130,7 +120,8 @@ def patch_in_columns(
             if column is not None and value is not None:
                 plain = value.isoformat() if hasattr(value, "isoformat") else value
                 _put(attributes, column, plain)
-        stated, identity = row.get("namespace") or namespace, row.get("id")
+        stated = (row[who["namespace"]] if "namespace" in who else "") or namespace
+        identity = row[who["id"]]
         if not isinstance(stated, str) or not isinstance(identity, str):
             raise RowRefused(
                 f"namespace and id are {shown(stated)} and {shown(identity)}: no text."
@@ -138,6 +129,20 @@ def patch_in_columns(
         return patch_of(stated, identity, attributes)
 
     return patch
+
+
+def _who(names: Sequence[str], namespace: str) -> dict[str, int]:
+    """Where namespace and id stand; namespace is absent where it is given instead.
+    Raises BadImportFile."""
+    lower = [name.lower() for name in names]
+    refuse_twice([name for name in lower if name in WHO])
+    for name in WHO:
+        if name not in lower and not (name == "namespace" and namespace):
+            option = ", or give --namespace" if name == "namespace" else ""
+            raise BadImportFile(
+                f"There is no column {name}.", fix=f"Add it to the first line{option}."
+            )
+    return {name: lower.index(name) for name in WHO if name in lower}
 
 
 def value_of(column: Column, cell: str) -> Any:

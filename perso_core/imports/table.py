@@ -30,9 +30,7 @@ class Header:
             raise BadImportFile(
                 f"line 1 has {len(self.columns):,} columns.", fix=f"Keep at most {MAX_COLUMNS:,}."
             )
-        twice = [name for name in self.columns if self.columns.count(name) > 1]
-        if twice:
-            raise BadImportFile(f"The column {shown(twice[0])} stands twice.", fix="Keep one.")
+        refuse_twice(self.columns)
 
     def cells(self, line: bytes) -> list[str]:
         """One line's cells, as many as there are columns. Raises RowRefused."""
@@ -50,6 +48,13 @@ class Header:
                 " Put cells with a delimiter in them in quotes; a row is one line."
             )
         return found
+
+
+def refuse_twice(columns: Sequence[str]) -> None:
+    """Raises BadImportFile: which of the two is meant nobody knows."""
+    twice = [name for name in columns if columns.count(name) > 1]
+    if twice:
+        raise BadImportFile(f"The column {shown(twice[0])} stands twice.", fix="Keep one.")
 
 
 def refuse_unknown(columns: Sequence[str], known: Sequence[str]) -> None:

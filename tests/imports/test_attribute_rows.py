@@ -60,6 +60,14 @@ def test_a_column_of_parquet_has_its_own_kind_and_null_says_nothing() -> None:
         patch({"id": 4711, "a.b": 3, "c": None})
 
 
+def test_who_it_is_may_stand_in_capitals_and_stands_once() -> None:
+    patch = patch_in_columns(["Namespace", "ID", "vip"], KNOWN.profile, "")
+
+    assert patch({"Namespace": "CRMID", "ID": "1", "vip": True}) == ("CRMID", "1", {"vip": True})
+    with pytest.raises(BadImportFile, match='The column "id" stands twice'):
+        csv("namespace,id,Id,vip", "CRMID,1,2,x")
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [

@@ -98,11 +98,32 @@ def test_a_row_of_parquet_has_instants_of_its_own() -> None:
 
     row = {"namespace": "CRMID", "id": "1", "audience": "risk"}
 
-    stated = stated_in_columns({**row, "expires": datetime(2029, 11, 22, tzinfo=UTC)})
+    stated_in = stated_in_columns([*row, "expires"], NOBODY)
+    stated = stated_in({**row, "expires": datetime(2029, 11, 22, tzinfo=UTC)})
 
     assert Memberships(AUDIENCES, defaults=NOBODY, now_ms=0).member(stated)[3] == 1_890_000_000_000
     with pytest.raises(RowRefused, match="no instant"):
-        stated_in_columns({**row, "expires": 1.5})
+        stated_in({**row, "expires": 1.5})
+
+
+def test_a_column_of_parquet_counts_in_any_case_and_none_is_passed_over() -> None:
+    row = {"Namespace": "CRMID", "ID": "1", "Status": "exited"}
+
+    stated = stated_in_columns(list(row), Defaults(audience="risk"))(row)
+
+    assert stated == ("CRMID", "1", "", "", "exited")
+    for names, said in (
+        (["namespace", "id", "audience", "expiry"], "no column"),
+        (["namespace", "audience"], "There is no column id"),
+        (["namespace", "id", "id", "audience"], "stands twice"),
+    ):
+        with pytest.raises(BadImportFile, match=said):
+            stated_in_columns(names, NOBODY)
+
+
+def test_of_two_columns_that_differ_by_case_nobody_knows_which_is_meant() -> None:
+    with pytest.raises(BadImportFile, match='The column "id" stands twice'):
+        stated_in_csv(Header(b"namespace,id,ID,audience"), NOBODY)
 
 
 @pytest.mark.parametrize(
