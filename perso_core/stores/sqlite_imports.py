@@ -133,8 +133,14 @@ def announce(connection: apsw.Connection, keys: Sequence[str] | None) -> None:
 
 
 def forget_announcements(connection: apsw.Connection, through: int) -> None:
-    """Those up to a number, once everybody heard them: they name people."""
-    connection.execute("DELETE FROM imported_notice WHERE sequence <= ?", (through,))
+    """Those up to a number, once everybody heard them: they name people. Who did not, and comes
+    later, finds by the last one that others are missing."""
+    connection.execute(
+        "DELETE FROM imported_notice WHERE sequence <= ?"
+        " AND sequence < (SELECT max(sequence) FROM imported_notice)",
+        (through,),
+    )
+    connection.execute("UPDATE imported_notice SET keys = NULL WHERE sequence <= ?", (through,))
 
 
 def announced(connection: apsw.Connection, heard: int) -> tuple[int, frozenset[str], bool]:

@@ -14,6 +14,7 @@ from perso_core.decision.retention import Retention
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry, Expired
 from perso_core.errors import StoreUnavailable, UnreadableRecord
+from perso_core.stores import sqlite_imports as imports
 from perso_core.stores import sqlite_links
 from perso_core.stores.batch import (
     ERASED_KNOWN_MS,
@@ -90,6 +91,7 @@ class Writer:
         self._origin = origin
         self._max_events = max_events
         self._clock_ms = clock_ms
+        self._imports_announced = 0  # as sweep_notices was called last
         self._connection: apsw.Connection | None = self._opened()
 
     def commit(self, entries: Sequence[Entry], announce: bool) -> frozenset[str]:
@@ -174,6 +176,8 @@ class Writer:
                 # One has to follow, or nobody would see that those before it are missing.
                 self._announce(connection, [None])
             connection.execute("DELETE FROM notice WHERE sequence <= ?", (through,))
+            imports.forget_announcements(connection, self._imports_announced)
+            self._imports_announced = imports.last_announced(connection)
             return newest
 
         return self.in_transaction(sweep)

@@ -12,6 +12,7 @@ from perso_core.decision.retention import Retention
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.engine.engine import Engine
 from perso_core.errors import StoreUnavailable
+from perso_core.stores.imports import Batch
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import ClockMark, Swept
 from perso_core.stores.sqlite import open_sqlite
@@ -97,6 +98,8 @@ async def test_the_key_of_whoever_was_erased_is_soon_in_no_announcement(
 ) -> None:
     path = tmp_path / "perso.sqlite"
     store = await open_sqlite(path)
+    row = (ANNA, "a-risk", NOON_MS + DAY_MS)
+    await store.import_memberships(Batch(rows=[row], now_ms=NOON_MS, began_ms=NOON_MS))
     await store.commit([forgot(ANNA)])
     sweeping_up = Sweeper(engine(), store, wall_ms=lambda: NOON_MS, mine=lambda: True)
     monkeypatch.setattr(sweeping, "NOTICES_KEPT_S", 1_000.0)
@@ -109,7 +112,26 @@ async def test_the_key_of_whoever_was_erased_is_soon_in_no_announcement(
     await sweeping_up.round()
 
     assert sql(path, "SELECT key FROM notice") == [(None,)]
+    assert sql(path, "SELECT keys FROM imported_notice") == [(None,)]
     await store.close()
+
+
+async def test_who_did_not_hear_of_an_import_in_time_takes_it_that_anybody_was_meant(
+    tmp_path: Path,
+) -> None:
+    store, late = [await open_sqlite(tmp_path / "perso.sqlite") for _ in range(2)]
+    await late.news()
+    row = (ANNA, "a-risk", NOON_MS + DAY_MS)
+    for _ in range(2):
+        await store.import_memberships(Batch(rows=[row], now_ms=NOON_MS, began_ms=NOON_MS))
+        await store.sweep_notices(0)
+
+    await store.sweep_notices(0)
+
+    assert (await late.news()).imported_any
+    assert not (await late.news()).imported_any
+    await store.close()
+    await late.close()
 
 
 async def test_where_another_process_sweeps_nothing_is_done_here() -> None:
