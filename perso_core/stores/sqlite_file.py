@@ -71,12 +71,27 @@ def writing_connection(path: Path) -> apsw.Connection:
         _use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        # What is removed or replaced is written over with zeros: else it would lie in the file
+        # until something else needs its place. Costs a fifth more to write where profiles are
+        # removed, and nothing that can be measured where one is written.
+        connection.execute("PRAGMA secure_delete = ON")
         _refuse_unsafe_modes(connection, path)
         _migrate(connection, path)
         if incarnation.unnamed(connection, path):
             with transaction(connection):
                 incarnation.name(connection, path)
     return connection
+
+
+def empty_log(connection: apsw.Connection) -> None:
+    """Put what the -wal file holds into the database and cut it off: until it is written over, it
+    holds what was removed since. Where somebody reads or writes just now, it stays for this time.
+    """
+    connection.set_busy_handler(None)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.set_busy_handler(_Patience())
 
 
 def reading_connection(path: Path, *, empty: bool = False) -> apsw.Connection:

@@ -49,6 +49,7 @@ from perso_core.stores.sqlite_expiry import (
 )
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
+    empty_log,
     transaction,
     unavailable,
     writing_connection,
@@ -180,7 +181,11 @@ class Writer:
             self._imports_announced = imports.last_announced(connection)
             return newest
 
-        return self.in_transaction(sweep)
+        newest = self.in_transaction(sweep)
+        if through and self._connection is not None:
+            with unavailable(self._path):
+                empty_log(self._connection)
+        return newest
 
     def remove_aged(self, aged: Aged, events_from_ms: int) -> int:
         """Remove what a look found, unless it was written meanwhile. Returns how many profiles."""

@@ -237,6 +237,25 @@ async def test_a_forgotten_visitor_leaves_quarantine_too(store: SqliteStore, pat
     assert sql(path, "SELECT count(*) FROM quarantine") == [(0,)]
 
 
+async def test_of_a_forgotten_visitor_no_byte_stays_in_the_file_or_its_log(
+    store: SqliteStore, path: Path
+) -> None:
+    for version in range(12):
+        for key in (ANNA, BERT):
+            # Attributes that grow and shrink: what was replaced lay in pages that became free.
+            tier = f"said of {key} " * (version * 37 % 60 + 1)
+            entry = arrived(event(event_id=f"e{version}"), key, base=version, tier=tier)
+            await store.commit([entry])
+    await store.commit([forgot(ANNA)])
+
+    await store.sweep_notices(await store.sweep_notices(0))  # announcements name the key, too
+    files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+    left = b"".join(file.read_bytes() for file in files)
+
+    assert ANNA.encode() not in left
+    assert f"said of {BERT}".encode() in left
+
+
 async def test_damaged_definitions_are_an_error_never_the_older_ones(
     store: SqliteStore, path: Path
 ) -> None:
