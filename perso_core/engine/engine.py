@@ -226,7 +226,7 @@ class Engine:
         first_visit_ms: int = 0,
     ) -> None:
         """Another process wrote this profile: take it, and decide again, on top of it, what of
-        ours waits for its commit; nothing that was decided before the profile was erased. A
+        ours waits for its commit; nothing that was before the profile was erased. A
         profile that is not hot stays so. whole: its events stay whole for the next decision."""
         self.following.renewed(key)
         hot = self.held(key)
@@ -260,7 +260,7 @@ class Engine:
                 continue
             before = before_again(self._brought(hot.latest, entry.now_ms), entry)
             # An erasure that is yet to come was dated by a clock that has stepped back since.
-            erased = entry.now_ms < erased_ms <= now_ms
+            erased = entry.dated_ms < erased_ms <= now_ms
             if barred(entry.change, before.consent) or erased:
                 applied = Applied(before)
             else:

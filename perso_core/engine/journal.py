@@ -95,3 +95,10 @@ class Entry(Struct, frozen=True, kw_only=True):
     evicted: bool = False
     first_visit_ms: int = 0
     epoch: int = 0
+
+    @property
+    def dated_ms(self) -> int:
+        """When what it tells was: an event may be dated before it was decided."""
+        if isinstance(self.change, EventArrived):
+            return min(self.now_ms, self.change.event.timestamp_ms)
+        return self.now_ms

@@ -40,10 +40,10 @@ def erasure_mark(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()[:16]
 
 
-def erased_since(erased_ms: int, *, decided_ms: int, now_ms: int) -> bool:
-    """Whether what is written now was decided before the erasure. One that is yet to come was dated
+def erased_since(erased_ms: int, *, dated_ms: int, now_ms: int) -> bool:
+    """Whether what is written now was before the erasure. One that is yet to come was dated
     by a clock that has stepped back since: it is over, and bars nothing."""
-    return decided_ms < erased_ms <= now_ms
+    return dated_ms < erased_ms <= now_ms
 
 
 def with_imported(
@@ -106,6 +106,17 @@ class KeyChange(Struct, frozen=True, kw_only=True):
         meanwhile stands against that. Against other writes it need not: the profile on whose
         version they were decided went with the refusal."""
         return self.profile is not None and not self.base_version
+
+    @property
+    def dated_ms(self) -> int:
+        """When the first of it was: an event may be dated before it was decided."""
+        return min((self.decided_ms, *(event.timestamp_ms for event in self.events)))
+
+    @property
+    def may_be_erased(self) -> bool:
+        """Whether an erasure may have been after what this keeps: it makes a profile where none is,
+        or something of it was before it was decided, such as what a server sends again later."""
+        return not self.forgotten and (self.begins or self.dated_ms < self.decided_ms)
 
     def meets_return(self, consent: Consent | None, visit_ms: int) -> bool:
         """Whether the stored consent, with its first_visit_ms, tells that the device came back of

@@ -322,9 +322,9 @@ class MemoryStore:
         if change.begins and (refused(consent) or change.meets_return(before, visit_ms)):
             return False
         erased_ms = database.erased_ms.get(change.key, -1)
-        if change.begins and not change.forgotten:
-            decided_ms, now_ms = change.decided_ms, self._clock_ms()
-            if erased_since(erased_ms, decided_ms=decided_ms, now_ms=now_ms):
+        if change.may_be_erased:
+            dated_ms, now_ms = change.dated_ms, self._clock_ms()
+            if erased_since(erased_ms, dated_ms=dated_ms, now_ms=now_ms):
                 return False
         if change.erased_ms is not None:
             database.erased_ms[change.key] = change.erased_ms
@@ -397,7 +397,7 @@ class MemoryStore:
         erased_ms = database.erased_ms.get(joining.target, -1)
         decided_ms, now_ms = joining.decided_ms, self._clock_ms()
         if not joining.target_version and erased_since(
-            erased_ms, decided_ms=decided_ms, now_ms=now_ms
+            erased_ms, dated_ms=decided_ms, now_ms=now_ms
         ):
             return False
         if joining.united is None:

@@ -271,8 +271,7 @@ class Writer:
         consent = consent_after(change, before)
         if change.begins and (refused(consent) or change.meets_return(before, visit_ms)):
             return False
-        anew = change.begins and not change.forgotten
-        if anew and self._erased_since(connection, change.key, change.decided_ms):
+        if change.may_be_erased and self._erased_since(connection, change.key, change.dated_ms):
             return False
         if change.erased_ms is not None:
             _mark_erased(connection, change.key, change.erased_ms)
@@ -300,13 +299,13 @@ class Writer:
             note_first_visit(connection, change.key, change.first_visit_ms)
         return True
 
-    def _erased_since(self, connection: apsw.Connection, key: str, decided_ms: int) -> bool:
-        """Whether the profile was erased after this was decided: it must not come back by it."""
+    def _erased_since(self, connection: apsw.Connection, key: str, dated_ms: int) -> bool:
+        """Whether the profile was erased after this was: it must not come back by it."""
         erased_ms: int | None = connection.execute(
             "SELECT erased_ms FROM erased WHERE mark = ?", (erasure_mark(key),)
         ).get
         return erased_ms is not None and erased_since(
-            erased_ms, decided_ms=decided_ms, now_ms=self._clock_ms()
+            erased_ms, dated_ms=dated_ms, now_ms=self._clock_ms()
         )
 
     def _sweep(self, connection: apsw.Connection, change: KeyChange) -> None:

@@ -96,11 +96,11 @@ def signalled(key: str = ANNA, *, now_ms: int = NOON_MS) -> Entry:
     )
 
 
-def forgot(key: str = ANNA, *, base: int = 0) -> Entry:
+def forgot(key: str = ANNA, *, base: int = 0, now_ms: int = NOON_MS) -> Entry:
     return Entry(
         sequence=next(_sequences),
         key=key,
-        now_ms=NOON_MS,
+        now_ms=now_ms,
         change=Forgotten(),
         base_version=base,
         profile=None,

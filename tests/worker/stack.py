@@ -99,24 +99,26 @@ class Stack(Struct):
     admission: Admission
     problems: list[Exception]
 
-    async def visit(self, key: str = ANNA, *, event_id: str = "e1", new: bool = False) -> Answer:
+    async def visit(
+        self, key: str = ANNA, *, event_id: str = "e1", new: bool = False, at_ms: int = NOON_MS
+    ) -> Answer:
         """Decide an event, and not wait for its commit."""
         return await self.admission.decide(
             Interaction(
                 profile_key=key,
                 datastream_id="demo",
-                changes=(EventArrived(event=event(event_id=event_id)),),
+                changes=(EventArrived(event=event(event_id=event_id, at_ms=at_ms)),),
                 new=new,
             )
         )
 
     def begin_visit(
-        self, key: str = ANNA, *, event_id: str = "e1", new: bool = False
+        self, key: str = ANNA, *, event_id: str = "e1", new: bool = False, at_ms: int = NOON_MS
     ) -> asyncio.Task[None]:
         """Decide an event and wait until it is durable."""
 
         async def visit() -> None:
-            answer = await self.visit(key, event_id=event_id, new=new)
+            answer = await self.visit(key, event_id=event_id, new=new, at_ms=at_ms)
             await self.drain.durable(answer.sequence)
 
         return asyncio.create_task(visit())

@@ -14,8 +14,12 @@ from perso_core.stores.memory import MemoryStore
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.worker.drain import MAX_CONFLICTS
 from perso_core.worker.precedence import GATHERED_S
-from tests.building import NOON_MS, event
+from tests.building import MINUTE_MS, NOON_MS, event
+from tests.stores.building import forgot
+from tests.stores.conftest import OpenStore, open_store
 from tests.worker.stack import ANNA, BERT, Stack, WatchedStore, broken, running, settled
+
+__all__ = ["open_store"]
 
 
 class Clock:
@@ -31,6 +35,28 @@ class Clock:
 @pytest.fixture
 async def store() -> WatchedStore:
     return WatchedStore(MemoryStore())
+
+
+# ---- who was erased ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("returned", [False, True])
+async def test_what_was_before_an_erasure_does_not_come_back_when_a_server_sends_it_again(
+    open_store: OpenStore, returned: bool
+) -> None:
+    store = await open_store(clock_ms=lambda: NOON_MS)
+    await store.commit([forgot(ANNA, now_ms=NOON_MS - MINUTE_MS)])
+    async with running(store) as stack:
+        if returned:
+            await stack.begin_visit(event_id="since")
+
+        await stack.begin_visit(event_id="before", at_ms=NOON_MS - 2 * MINUTE_MS)
+
+        assert await stack.event_ids() == ({"since"} if returned else set())
+        assert not stack.problems
+        assert (stack.engine.profile(ANNA, now_ms=NOON_MS) is not None) == returned
+        await stack.begin_visit(event_id="late", at_ms=NOON_MS - 1)
+        assert "late" in await stack.event_ids()
 
 
 # ---- group commit ------------------------------------------------------------------------
