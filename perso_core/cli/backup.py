@@ -13,14 +13,14 @@ from perso_core.cli.definitions import has_store
 from perso_core.cli.files import settings_of
 from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
-from perso_core.errors import BadBackup
+from perso_core.errors import BadBackup, DamagedStore, StoreUnavailable
 from perso_core.settings import Settings
 
 
 def backup(arguments: argparse.Namespace) -> int:
-    """Write a directory that is not there yet. Raises BadBackup, StoreUnavailable."""
+    """Write a directory that is not there yet, or, on a fault, none. Raises BadBackup,
+    StoreUnavailable."""
     from perso_core.assembly import DATABASE, KEYS
-    from perso_core.stores.sqlite_backup import copy_store
 
     settings, target = settings_of(arguments), Path(arguments.directory)
     if not has_store(settings):
@@ -29,14 +29,35 @@ def backup(arguments: argparse.Namespace) -> int:
         raise BadBackup(f"{target} is there already.", fix="Name a new directory.")
     target.mkdir(mode=0o700, parents=True)
     data_dir = Path(settings.data_dir)
-    copy_store(data_dir / DATABASE, target / DATABASE, Progress("pages copied").tell)
     held = "the database"
-    if (data_dir / KEYS).is_file():  # whoever never served has none
-        _copy_keys(data_dir / KEYS, target / KEYS)
-        held += " and the cookie keys"
+    try:
+        _copy_whole(data_dir / DATABASE, target / DATABASE)
+        if (data_dir / KEYS).is_file():  # whoever never served has none
+            _copy_keys(data_dir / KEYS, target / KEYS)
+            held += " and the cookie keys"
+    except BaseException:  # nobody shall take it for a backup
+        shutil.rmtree(target, ignore_errors=True)
+        raise
     size = (target / DATABASE).stat().st_size
     print(f"{shown(str(target))}: {held}, {size:,} bytes. Keep it secret.")
     return 0
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Raises StoreUnavailable; DamagedStore where the copy, and so what it is of, is not whole:
+    that is found while there are earlier backups."""
+    from perso_core.stores.sqlite_backup import check_store, copy_store
+    from perso_core.stores.sqlite_file import RESTORE
+
+    copy_store(source, target, Progress("pages copied").tell)
+    if sys.stderr.isatty():
+        print("The copy is read through …", file=sys.stderr)
+    try:
+        check_store(target)
+    except StoreUnavailable as error:
+        raise DamagedStore(
+            f"the copy of {source} is not whole, and was removed: {error.detail}", fix=RESTORE
+        ) from None
 
 
 def restore(arguments: argparse.Namespace) -> int:

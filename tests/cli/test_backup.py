@@ -103,6 +103,26 @@ def test_a_damaged_backup_is_refused_and_nothing_is_touched(damage: bytes, tmp_p
     assert (tmp_path / ".perso" / DATABASE).read_bytes() == before
 
 
+def test_a_backup_of_a_damaged_database_is_refused_while_there_are_earlier_ones(
+    tmp_path: Path,
+) -> None:
+    prepare(tmp_path / ".perso")
+    write(tmp_path, lines(*(customer(str(n), n=n) for n in range(200))), "customers.jsonl")
+    perso(tmp_path, "profile", "put", "customers.jsonl")
+    database = tmp_path / ".perso" / DATABASE
+    content = database.read_bytes()
+    pages = len(content) // 4_096
+    # The last page of a table, which no start looks at.
+    database.write_bytes(content[: (pages - 1) * 4_096] + b"\xff" * 4_096)
+
+    done = perso(tmp_path, "backup", "monday")
+
+    assert done.returncode == 1
+    assert "The store is damaged" in done.stderr
+    assert "`perso restore` a backup" in done.stderr
+    assert not (tmp_path / "monday").exists()
+
+
 def test_a_backup_needs_a_new_directory_and_something_to_copy(tmp_path: Path) -> None:
     nothing = perso(tmp_path, "backup", "monday")
     prepare(tmp_path / ".perso")
