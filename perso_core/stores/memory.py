@@ -167,6 +167,16 @@ class MemoryStore:
             imported=frozenset(one.key for one in fresh if one.imported and one.key is not None),
         )
 
+    async def sweep_ended(
+        self, after: tuple[str, str], *, ended_ms: int, at_most: int = 2_000
+    ) -> tuple[str, str] | None:
+        imported = self._database.imported
+        for key, of_key in list(imported.items()):
+            imported[key] = {one: m for one, m in of_key.items() if m.until_ms >= ended_ms}
+            if not imported[key]:
+                del imported[key]
+        return None
+
     async def sweep_notices(self, through: int) -> int:
         newest = self._database.notice_sequence
         if 0 < newest <= through:

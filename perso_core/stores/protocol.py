@@ -148,6 +148,14 @@ class Retaining(Protocol):
         has not heard them by now hears `missed`. 0: none. Returns the newest, for a later call."""
         ...
 
+    async def sweep_ended(
+        self, after: tuple[str, str], *, ended_ms: int, at_most: int = 2_000
+    ) -> tuple[str, str] | None:
+        """Remove, of the next at_most imported memberships after one (profile key, audience id),
+        those that ended before ended_ms. Returns the last one that was looked at, for a later call;
+        None: there are no more."""
+        ...
+
     async def shrink(self) -> bool:
         """Give back some of the room that was made. True: there is more."""
         ...

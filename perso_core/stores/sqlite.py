@@ -47,7 +47,6 @@ from perso_core.stores.surroundings import refuse_unsafe
 _log = logging.getLogger("perso.stores")
 
 Result = TypeVar("Result")
-_SWEPT_AT_ONCE = 2_000
 
 
 class SqliteStore:
@@ -189,16 +188,18 @@ class SqliteStore:
         if not await self._read(lambda: self._reader.has_ended(ended_ms)):
             after = None
         while after is not None:
-            after = await self._swept(after, ended_ms)
+            after = await self.sweep_ended(after, ended_ms=ended_ms)
         await self._write(
             lambda: self._writer.in_transaction(
                 lambda connection: imports.forget_announcements(connection, heard)
             )
         )
 
-    async def _swept(self, after: tuple[str, str], ended_ms: int) -> tuple[str, str] | None:
+    async def sweep_ended(
+        self, after: tuple[str, str], *, ended_ms: int, at_most: int = 2_000
+    ) -> tuple[str, str] | None:
         def sweep(connection: apsw.Connection) -> tuple[str, str] | None:
-            return imports.sweep(connection, after, ended_ms=ended_ms, limit=_SWEPT_AT_ONCE)
+            return imports.sweep(connection, after, ended_ms=ended_ms, limit=at_most)
 
         return await self._write(lambda: self._writer.in_transaction(sweep))
 

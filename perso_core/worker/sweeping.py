@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from perso_core.decision.membership import EXITED_KEPT_MS
 from perso_core.decision.retention import Retention
 from perso_core.engine.engine import Engine
 from perso_core.errors import StoreUnavailable
@@ -155,6 +156,19 @@ class Sweeper:
                 return
             await self._step_over_profiles(retention)
         self._swept, self._pass_s = retention, began_s
+        await self._sweep_ended()
+
+    async def _sweep_ended(self) -> None:
+        """Imported memberships that ended so long ago that nobody asks for their exit. Their end is
+        a date: of a calendar that jumped ahead none is over before the machine has run so long."""
+        ended_ms = min(self._now_ms(), self._wall_ms()) - EXITED_KEPT_MS
+        after: tuple[str, str] | None = ("", "")
+        while after is not None:
+            began_s = time.monotonic()
+            after = await self._store.sweep_ended(after, ended_ms=ended_ms)
+            if after is not None:
+                await self._rest(began_s)
+                await self._sweep_first_visits()
 
     async def _step_over_profiles(self, retention: Retention) -> None:
         now_ms = self._now_ms()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from perso_core.decision.membership import EXITED_KEPT_MS
 from perso_core.decision.retention import Retention
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.engine.engine import Engine
@@ -15,15 +16,18 @@ from perso_core.errors import StoreUnavailable
 from perso_core.stores.imports import Batch
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import ClockMark, Swept
-from perso_core.stores.sqlite import open_sqlite
+from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.turn import OnlyOne
 from perso_core.worker import sweeping
 from perso_core.worker.running import RetentionClock
 from perso_core.worker.sweeping import FIRST_VISITS_AT_ONCE, Sweeper
 from tests.building import DAY_MS, HOUR_MS, NOON_MS, definitions, event
-from tests.stores.building import ANNA, arrived, forgot
+from tests.stores.building import ANNA, BERT, arrived, forgot
+from tests.stores.conftest import OpenStore, open_store
 from tests.stores.test_forgetting import first_visit, touched
 from tests.stores.test_sqlite import sql
+
+__all__ = ["open_store"]
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +95,31 @@ async def test_events_that_no_audience_counts_go_by_the_calendar_where_that_is_b
     kept = (await store.load(ANNA)).profile
     assert kept is not None
     assert len(kept.events) == 1
+
+
+@pytest.mark.parametrize("ahead_days", [0, 400])
+async def test_what_was_imported_goes_by_itself_a_month_after_its_end(
+    open_store: OpenStore, ahead_days: int
+) -> None:
+    store = await open_store()
+    assert isinstance(store, (MemoryStore, SqliteStore))
+    ends = {ANNA: NOON_MS + DAY_MS, BERT: NOON_MS + 2 * DAY_MS}
+    rows = [(key, "a-risk", until_ms) for key, until_ms in ends.items()]
+    await store.import_memberships(Batch(rows=rows, now_ms=NOON_MS, began_ms=NOON_MS))
+    now_ms = NOON_MS + DAY_MS + EXITED_KEPT_MS + 1
+    ran = RetentionClock(ClockMark("a", 0, now_ms), running_ms=lambda: 0)
+    sweeping_up = Sweeper(
+        engine(),
+        store,
+        wall_ms=lambda: now_ms + ahead_days * DAY_MS,
+        clock=ran,
+        mine=lambda: True,
+    )
+
+    await sweeping_up.round()
+
+    left = [key for key in ends if (await store.load(key)).profile]
+    assert left == [BERT]
 
 
 async def test_the_key_of_whoever_was_erased_is_soon_in_no_announcement(
