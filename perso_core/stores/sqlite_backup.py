@@ -68,8 +68,13 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     fresh = database.with_suffix(".restoring")
     fresh.unlink(missing_ok=True)
     erased = _erased_in(database) if database.exists() else {}
-    copy_store(backup, fresh, progress)
-    again = _erase(fresh, erased) if erased is not None else None
+    try:
+        copy_store(backup, fresh, progress)
+        again = _erase(fresh, erased) if erased is not None else None
+    except BaseException:  # of a disk that is full it would keep what is left
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+        raise
     # Of a database that a cut leaves here without its -wal nothing must be missing.
     with suppress(apsw.Error, StoreUnavailable):
         writing_connection(database).close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perso_core.assembly import DATABASE, KEYS
+from perso_core.stores.sqlite_backup import put_back
 from tests.cli.test_commands import perso, write
 from tests.cli.test_privacy import customer, lines
 from tests.journeys.server import Visitor, prepare, serving, session
@@ -121,6 +122,21 @@ def test_a_backup_of_a_damaged_database_is_refused_while_there_are_earlier_ones(
     assert "The store is damaged" in done.stderr
     assert "`perso restore` a backup" in done.stderr
     assert not (tmp_path / "monday").exists()
+
+
+def test_a_restore_that_breaks_off_leaves_what_was_there_and_nothing_beside(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+    perso(tmp_path, "backup", "monday")
+    database = tmp_path / ".perso" / DATABASE
+    before = sorted(path.name for path in database.parent.iterdir())
+
+    def stopped(done: int, pages: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        put_back(tmp_path / "monday" / DATABASE, database, stopped)
+
+    assert sorted(path.name for path in database.parent.iterdir()) == before
 
 
 def test_a_backup_needs_a_new_directory_and_something_to_copy(tmp_path: Path) -> None:
