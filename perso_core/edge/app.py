@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -37,7 +36,7 @@ from perso_core.edge.scripts import Script, script
 from perso_core.edge.server_api import server_collect, server_interact
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.set_consent import set_consent
-from perso_core.edge.unstored import Unread, not_stored, within
+from perso_core.edge.unstored import Deadline, Unread, not_stored
 from perso_core.edge.wire import encode_answer, encode_problem, identity_result, location_hint
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
 
@@ -189,9 +188,8 @@ async def _imported(arrival: Arrival, action: Action, services: EdgeServices) ->
 async def _reply(call: Call, action: Action, services: EdgeServices, within_ms: int) -> Reply:
     """Raises EdgeError for what the caller did wrong, and nothing for what we did (P4)."""
     try:
-        async with asyncio.timeout(within_ms / 1000) as timeout:
-            with within(timeout):
-                return await action(call, services)
+        with Deadline(within_ms):
+            return await action(call, services)
     except EdgeError:
         raise
     except UnknownDatastream:  # taken out of force since the call came

@@ -7,15 +7,13 @@ keep up, what was decided from the request is told, with an error that says that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from contextvars import ContextVar
+from types import TracebackType
 
 from perso_core.edge.problem import EdgeError, NotStored, ProfileSetAside
 from perso_core.edge.services import EdgeServices
 from perso_core.errors import Overloaded, StoreUnavailable
-
-_time_left: ContextVar[asyncio.Timeout] = ContextVar("_time_left")
 
 
 class Unread(Exception):
@@ -44,14 +42,46 @@ def failures(*, stored: bool, set_aside: bool) -> tuple[EdgeError, ...]:
     return (not_stored(),) * (not stored) + (lost,) * set_aside
 
 
-@contextmanager
-def within(timeout: asyncio.Timeout) -> Iterator[None]:
-    """on_disk in this block waits no longer."""
-    before = _time_left.set(timeout)
-    try:
-        yield
-    finally:
-        _time_left.reset(before)
+class Deadline:
+    """A block of a task that ends in time: then what it waits for is cancelled, and TimeoutError is
+    raised where the block does not catch that. on_disk in it waits no longer.
+
+    As asyncio.timeout, for 1 µs instead of 4: each request has one.
+    """
+
+    __slots__ = ("_alarm", "_before", "_cancelling", "_task", "_within_s", "expired")
+
+    def __init__(self, within_ms: int) -> None:
+        self._within_s = within_ms / 1_000
+        self.expired = False
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task, "the block is of a task"
+        self._task, self._cancelling = task, task.cancelling()
+        self._before = _deadline.set(self)
+        self._alarm = asyncio.get_running_loop().call_later(self._within_s, self._expire)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._alarm.cancel()
+        _deadline.reset(self._before)
+        if not self.expired:
+            return
+        # Ours is taken back. Where somebody else has cancelled the task as well, that is obeyed.
+        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def _expire(self) -> None:
+        self.expired = True
+        self._task.cancel()
+
+
+_deadline: ContextVar[Deadline] = ContextVar("_deadline")
 
 
 async def on_disk(sequence: int, services: EdgeServices) -> bool:
@@ -66,9 +96,9 @@ async def finished(work: Awaitable[object]) -> bool:
     except (StoreUnavailable, Overloaded):
         return False
     except asyncio.CancelledError:
-        # The timeout takes its cancellation back as its block ends. Anybody else's is obeyed.
-        timeout = _time_left.get(None)
-        if timeout is None or not timeout.expired():
+        # The deadline takes its cancellation back as its block ends. Anybody else's is obeyed.
+        deadline = _deadline.get(None)
+        if deadline is None or not deadline.expired:
             raise
         return False
     return True

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.unstored import on_disk, within
+from perso_core.edge.unstored import Deadline, on_disk
 from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.journal import Entry
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
@@ -256,13 +256,35 @@ async def test_whoever_is_stopped_is_not_answered_as_if_the_disk_were_slow() -> 
 
     async with running_edge(ordinary()) as edge:
         services = replace(edge.services(), durable=durable)
-        async with asyncio.timeout(3_600) as timeout:
-            with within(timeout):
-                waiting = asyncio.create_task(on_disk(1, services))
-                await asyncio.sleep(0)
-                waiting.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await waiting
+        with Deadline(3_600_000):
+            waiting = asyncio.create_task(on_disk(1, services))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+
+async def test_a_call_that_is_stopped_as_its_time_is_up_stops() -> None:
+    async def waits(deadline: Deadline) -> None:
+        with deadline:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                stopped.cancel()  # by somebody else
+                raise
+
+    stopped = asyncio.create_task(waits(Deadline(1)))
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+
+
+async def test_what_takes_longer_than_a_deadline_is_ended_by_it_and_nothing_after_it_is() -> None:
+    with pytest.raises(TimeoutError), Deadline(1):
+        await asyncio.Event().wait()
+
+    task = asyncio.current_task()
+    assert task
+    assert not task.cancelling()
 
 
 @pytest.mark.parametrize(("action", "body"), [*WRITING, ("identity/acquire", {"meta": {}})])
