@@ -11,7 +11,7 @@ import sys
 import uvloop
 from aiohttp import web
 
-from bench.serving import serve_until_told
+from bench.serving import plain, serve_until_told
 from perso_core.cli.address import bound
 
 
@@ -34,7 +34,7 @@ def serve(size: int, workers: int) -> None:
     sockets = [first, *(bound("127.0.0.1", port, shared=True)[0] for _ in range(1, workers))]
     children = [child for own in sockets[1:] if (child := _forked(size, own))]
     try:
-        uvloop.run(serve_until_told(application(size), first))
+        uvloop.run(serve_until_told(plain(application(size)), first))
     finally:
         for child in children:
             os.kill(child, signal.SIGTERM)
@@ -47,7 +47,7 @@ def _forked(size: int, own: socket.socket) -> int:
     if child:
         return child
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 the process ends with it
-    uvloop.run(serve_until_told(application(size), own))
+    uvloop.run(serve_until_told(plain(application(size)), own))
     os._exit(0)
 
 

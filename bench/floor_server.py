@@ -20,7 +20,7 @@ import uvloop
 from aiohttp import web
 from msgspec import Struct
 
-from bench.serving import serve_until_told
+from bench.serving import plain, serve_until_told
 from bench.typed_event import decode
 from perso_core.assembly import DATABASE
 from perso_core.stores.sqlite_file import transaction, writing_connection
@@ -90,7 +90,7 @@ async def serve(data_dir: str, size: int) -> None:
 
     app = web.Application()
     app.router.add_post("/ee/v1/interact", answer)
-    await serve_until_told(app)
+    await serve_until_told(plain(app))
 
 
 if __name__ == "__main__":

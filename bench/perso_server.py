@@ -13,6 +13,8 @@ from bench.audiences_mixed import mixed
 from bench.mixed_site import site
 from bench.serving import serve_until_told
 from perso_core.assembly import open_perso
+from perso_core.edge.app import straight
+from perso_core.edge.guard import GuardedRunner
 from perso_core.settings import Settings
 from perso_core.worker.collection import old_left_alone
 
@@ -29,8 +31,11 @@ async def serve(data_dir: str, audiences: int, mix: str = "varied", behind: int 
     async with open_perso(settings) as perso:
         await perso.apply(defined)
         app = web.Application()
-        app.add_subapp("/ee", perso.edge_app())
-        await serve_until_told(app)
+        edge = perso.edge_app()
+        app.add_subapp("/ee", edge)
+        # As perso serve does.
+        runner = GuardedRunner(app, straight=straight(edge, "/ee"), access_log=None)
+        await serve_until_told(runner)
 
 
 if __name__ == "__main__":

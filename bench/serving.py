@@ -9,12 +9,16 @@ import socket
 from aiohttp import web
 
 
-async def serve_until_told(app: web.Application, own: socket.socket | None = None) -> None:
-    """On this socket; None: on any free port of the loopback address. With no access log."""
+def plain(app: web.Application) -> web.AppRunner:
+    """As aiohttp runs it, without an access log."""
+    return web.AppRunner(app, access_log=None)
+
+
+async def serve_until_told(runner: web.AppRunner, own: socket.socket | None = None) -> None:
+    """On this socket; None: on any free port of the loopback address."""
     stopping = asyncio.Event()
     for told in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(told, stopping.set)
-    runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
         own = own or socket.create_server(("127.0.0.1", 0), backlog=1024)

@@ -12,10 +12,12 @@ import uvloop
 from aiohttp import web
 
 from perso_core.assembly import MAX_HEADER_BYTES, open_perso
+from perso_core.edge.app import straight
 from perso_core.edge.guard import GuardedRunner
 from perso_core.settings import Settings
 from perso_core.worker.collection import old_left_alone
 
+PREFIX = "/ee"
 BACKLOG = 1_024  # connections that may wait to be accepted
 # Told to leave, since another process listens in its place: for so long callers that keep their
 # connections are waited for, to be answered once more. A connection that is closed as its next
@@ -39,9 +41,11 @@ async def _serve(
         loop.add_signal_handler(leave_on, _set, leaving, stopping)
     async with open_perso(settings) as perso:
         app = web.Application()
-        app.add_subapp("/ee", perso.edge_app())
+        edge = perso.edge_app()
+        app.add_subapp(PREFIX, edge)
         runner = GuardedRunner(
             app,
+            straight=straight(edge, PREFIX),
             max_connections=settings.max_connections,
             head_within_s=settings.head_within_s,
             idle_s=settings.idle_within_s,
@@ -56,7 +60,7 @@ async def _serve(
             if not sockets:
                 await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
             port = runner.addresses[0][1]  # the bound one: settings.port may be 0, any free
-            ready(f"http://{settings.host}:{port}/ee")
+            ready(f"http://{settings.host}:{port}{PREFIX}")
             while alive() and not stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), ALIVE_EACH_S)

@@ -77,16 +77,22 @@ OPENAPI_PAGE = files("perso_core").joinpath("edge", "static", "openapi.html").re
 SCRIPTS = ("perso.js", "alloy-destinations-shim.js")
 CALLED, READ = "POST, OPTIONS", "GET, HEAD"
 PREFLIGHT_MAX_AGE_S = 600
+# What answers at a path, for straight.
+_BY_PATH = web.AppKey("by_path", dict[str, Handler])
 
 
 def build_edge(services: EdgeServices) -> web.Application:
     """The application, without its prefix: `app.add_subapp("/ee", build_edge(services))`."""
     app = web.Application()
+    app[_BY_PATH] = {}
     for version, actions in (("v1", ACTIONS), ("v2", SERVER_ACTIONS)):
         for path, action in actions.items():
             handler = partial(_answer, services, action, version == "v2")
             app.router.add_route("*", f"/{version}/{path}", handler)
             app.router.add_route("*", f"/{{hint}}/{version}/{path}", handler)
+            # The hint that clients have is ours; any other leads here by its route.
+            for before in ("", f"/{services.location_hint}"):
+                app[_BY_PATH][f"{before}/{version}/{path}"] = handler
     for path, action in IMPORTS.items():
         handler = partial(_answer, services, action, True, rows=True)
         app.router.add_route("*", f"/v2/{path}", handler)
@@ -99,6 +105,12 @@ def build_edge(services: EdgeServices) -> web.Application:
     # Whatever else comes under our prefix is answered here too, as problem+json.
     app.router.add_route("*", "/{path:.*}", partial(_answer, services, None, False))
     return app
+
+
+def straight(edge: web.Application, prefix: str) -> Mapping[str, Handler]:
+    """What answers at the edge's usual paths, by whole path, where it is mounted under prefix: for
+    a server that has no middleware and so need not look for routes (guard.py)."""
+    return {prefix + path: handler for path, handler in edge[_BY_PATH].items()}
 
 
 async def _openapi(_: web.Request) -> web.Response:

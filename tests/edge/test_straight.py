@@ -1,0 +1,87 @@
+"""What answers at the edge's usual paths without a look at the routes, answers as they do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from perso_core.edge.app import build_edge, straight
+from perso_core.edge.guard import GuardedRunner
+from tests.building import definitions
+from tests.edge.running import running_edge
+
+BODY = b'{"events":[{"xdm":{"eventType":"a","_id":"1"}}]}'
+HEAD = b"Host: edge.test\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
+SENT = HEAD % len(BODY) + b"\r\n" + BODY
+QUERY = b"?configId=demo&requestId=r-1"
+HINTS = [b"", b"/perso", b"/other"]
+ACTIONS = [
+    b"/v1/interact",
+    b"/v1/collect",
+    b"/v1/identity/acquire",
+    b"/v2/interact",
+    b"/v2/collect",
+]
+LINES = [
+    *(b"POST /ee%s%s%s HTTP/1.1\r\n" % (hint, one, QUERY) for hint in HINTS for one in ACTIONS),
+    b"GET /ee/v1/interact HTTP/1.1\r\n",
+    b"HEAD /ee/v1/interact HTTP/1.1\r\n",
+    b"OPTIONS /ee/perso/v1/interact HTTP/1.1\r\nOrigin: https://www.shop.test\r\n",
+    b"POST /ee/v1/interact HTTP/1.1\r\n",
+    b"POST /ee/v1/interact/%s HTTP/1.1\r\n" % QUERY,
+    b"POST /ee/v1/%%69nteract%s HTTP/1.1\r\n" % QUERY,
+    b"POST /v1/interact%s HTTP/1.1\r\n" % QUERY,
+    b"POST http://edge.test/ee/v1/interact%s HTTP/1.1\r\n" % QUERY,
+    b"POST /ee/v1/interact%s HTTP/1.1\r\nExpect: 100-continue\r\n" % QUERY,
+    b"POST /ee/v1/interact%s HTTP/1.1\r\nExpect: nothing\r\n" % QUERY,
+    b"POST /ee/v1/interact%s HTTP/1.0\r\n" % QUERY,
+]
+
+
+@asynccontextmanager
+async def served(*, by_path: bool) -> AsyncIterator[int]:
+    """The port of an edge whose time stands still and whose chance is none."""
+    async with running_edge(definitions()) as running:
+        edge = build_edge(running.services(entropy=bytes))
+        app = web.Application()
+        app.add_subapp("/ee", edge)
+        paths = straight(edge, "/ee") if by_path else {}
+        runner = GuardedRunner(app, straight=paths, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield runner.addresses[0][1]
+        finally:
+            await runner.cleanup()
+
+
+async def answered(port: int, sent: bytes) -> bytes:
+    """All that comes back, without the line that says when."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    async with asyncio.timeout(20):
+        told = await reader.read()
+    writer.close()
+    return b"\r\n".join(one for one in told.split(b"\r\n") if not one.startswith(b"Date: "))
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line.splitlines()[0].decode())
+async def test_a_path_with_its_handler_answers_as_its_route_does(line: bytes) -> None:
+    async with served(by_path=True) as port:
+        by_path = await answered(port, line + SENT)
+    async with served(by_path=False) as port:
+        by_route = await answered(port, line + SENT)
+
+    assert by_path == by_route
+    assert by_path.startswith(b"HTTP/1.")
+
+
+async def test_the_usual_paths_are_found_without_a_look_at_the_routes() -> None:
+    async with running_edge(definitions()) as running:
+        found = straight(build_edge(running.services(location_hint="here")), "/ee")
+
+    assert {"/ee/v1/interact", "/ee/here/v1/interact", "/ee/here/v2/collect"} <= found.keys()
