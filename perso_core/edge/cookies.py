@@ -266,6 +266,7 @@ def consent_cookie(org: str, general: Literal["in", "out", "pending"]) -> SetCoo
     return SetCookie(cookie_names(org).consent, f"general={general}", CONSENT_MAX_AGE_S)
 
 
+@lru_cache(maxsize=64)
 def cluster_cookie(org: str, hint: str) -> SetCookie:
     """The path segment that the SDK puts before /v1 in its next requests."""
     return SetCookie(cookie_names(org).cluster, hint, CLUSTER_MAX_AGE_S)
