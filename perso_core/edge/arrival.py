@@ -35,7 +35,6 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf"\s*({_TOKEN}/{_TOKEN})\s*(?:;.*)?")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _PLAIN_CODINGS = (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked"))
-_CONFIG_NAMES = ("configid", "datastreamid")
 
 
 class Arrival(Struct, frozen=True):
@@ -70,9 +69,8 @@ def arrival_of(request: web.Request, services: EdgeServices) -> Arrival:
     # Names in any case, and of one name sent twice the first: documents spell it three ways.
     query = {name.lower(): value for name, value in reversed(list(request.query.items()))}
     # Browsers send one: several together are nobody's.
-    origin = (
-        ", ".join(request.headers.getall("Origin", ())) if "Origin" in request.headers else None
-    )
+    origins = request.headers.getall("Origin", None)
+    origin = None if origins is None else ", ".join(origins)
     own = origin is not None and (
         origin in services.own_origins or origin == f"{request.scheme}://{request.host}"
     )
@@ -80,7 +78,7 @@ def arrival_of(request: web.Request, services: EdgeServices) -> Arrival:
         request=request,
         snapshot=services.snapshot(),
         request_id=_request_id(request, query, services),
-        config_id=next((query[name] for name in _CONFIG_NAMES if query.get(name)), None),
+        config_id=query.get("configid") or query.get("datastreamid") or None,
         silent=query.get("silent", "").lower() == "true",
         origin=origin,
         own=own,
@@ -126,24 +124,22 @@ async def call_of(
             now_ms=services.clock_ms(),
         )
     body = await _body(request, services, max_body_bytes or services.max_body_bytes, sent)
+    headers, origin, host = request.headers, arrival.origin, request.host
+    fetch_site = headers.get("Sec-Fetch-Site")
     return Call(
         request_id=arrival.request_id,
         datastream=datastream,
         org=arrival.snapshot.org,
         body=body,
-        cookie_header="; ".join(request.headers.getall("Cookie", ())),
-        same_site_none=same_site_none(
-            arrival.origin, host=request.host, fetch_site=request.headers.get("Sec-Fetch-Site")
-        ),
+        cookie_header="; ".join(headers.getall("Cookie", ())),
+        same_site_none=same_site_none(origin, host=host, fetch_site=fetch_site),
         now_ms=services.clock_ms(),
-        first_party=first_party(
-            arrival.origin, host=request.host, fetch_site=request.headers.get("Sec-Fetch-Site")
-        ),
+        first_party=first_party(origin, host=host, fetch_site=fetch_site),
         server=server,
         context=context if server else None,
         silent=arrival.silent,
-        gpc=request.headers.get("Sec-GPC") == "1",
-        accept_language=request.headers.get("Accept-Language", ""),
+        gpc=headers.get("Sec-GPC") == "1",
+        accept_language=headers.get("Accept-Language", ""),
         media_type=media_type,
     )
 
@@ -193,23 +189,27 @@ async def _body(request: web.Request, services: EdgeServices, limit: int, sent: 
     """The body, never more than the limit of it in memory, and not waited for beyond its time."""
     if (request.content_length or 0) > limit:
         raise _too_large(limit, sent)
+    content = request.content
     try:
-        if request.content.is_eof():  # it came with its head: a clock would cost, and never ring
-            return await _read(request, limit, sent)
-        async with asyncio.timeout(services.body_within_ms / 1000):
-            return await _read(request, limit, sent)
+        if content.is_eof():  # it came with its head: there is nothing to wait for
+            body = content.read_nowait()
+        else:
+            async with asyncio.timeout(services.body_within_ms / 1000):
+                body = await _read(content, limit)
     except TimeoutError:
         raise BodyEmpty("The body did not arrive in time.", fix="Send it again.") from None
     except (aiohttp.ClientError, web.RequestPayloadError, ConnectionError):
         raise BodyEmpty("The body broke off.", fix="Send it again.") from None
+    if len(body) > limit:
+        raise _too_large(limit, sent)
+    return body
 
 
-async def _read(request: web.Request, limit: int, sent: str) -> bytes:
+async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """All of it, or more than the limit."""
     body = bytearray()
-    while chunk := await request.content.readany():
+    while len(body) <= limit and (chunk := await content.readany()):
         body += chunk
-        if len(body) > limit:
-            raise _too_large(limit, sent)
     return bytes(body)
 
 

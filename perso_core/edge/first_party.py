@@ -5,6 +5,7 @@ A browser keeps what a server set as long as it says; what a script wrote some k
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -45,6 +46,8 @@ class FirstParty(Struct, frozen=True):
         return "; ".join(parts)
 
 
+# The pages of a site say the same with each call.
+@lru_cache(maxsize=256)
 def first_party(origin: str | None, *, host: str, fetch_site: str | None) -> FirstParty | None:
     """fetch_site: the Sec-Fetch-Site header, the browser's own word; without it nothing is
     known."""

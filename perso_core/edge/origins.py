@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from perso_core.definitions.datastream import Datastream
@@ -26,6 +27,8 @@ def refuse_unlisted(origin: str | None, datastream: Datastream, *, own: bool) ->
     )
 
 
+# The pages of a site say the same with each call.
+@lru_cache(maxsize=256)
 def same_site_none(origin: str | None, *, host: str, fetch_site: str | None) -> bool:
     """Whether cookies of this page need SameSite=None: an https page of another site.
 
