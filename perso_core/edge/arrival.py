@@ -6,6 +6,7 @@ import asyncio
 import re
 import uuid
 from collections.abc import Mapping
+from functools import lru_cache
 
 import aiohttp
 from aiohttp import web
@@ -166,17 +167,24 @@ def unknown_datastream(config_id: str) -> DatastreamUnknown:
 def _media_type(request: web.Request, taken: frozenset[str]) -> str:
     """In small letters. Raises ContentTypeBad, MediaTypeUnsupported."""
     stated = request.headers.get("Content-Type", "")
-    found = _MEDIA_TYPE.fullmatch(stated)
-    if found is None:
+    found = _type_in(stated)
+    if not found:
         raise ContentTypeBad(f"'{shown(stated)}'.", fix=_send(taken))
-    media_type = found[1].lower()
+    media_type = found.lower()
     if media_type not in taken:
-        raise MediaTypeUnsupported(f"'{shown(found[1])}'.", fix=_send(taken))
+        raise MediaTypeUnsupported(f"'{shown(found)}'.", fix=_send(taken))
     for name, plain in _PLAIN_CODINGS:
         for coding in request.headers.getall(name, ()):
             if coding.lower() != plain:
                 raise MediaTypeUnsupported(f"{name} '{shown(coding)}'.", fix="Do not compress.")
     return media_type
+
+
+@lru_cache(maxsize=64)
+def _type_in(stated: str) -> str:
+    """The media type without its parameters; "": there is none."""
+    found = _MEDIA_TYPE.fullmatch(stated)
+    return found[1] if found else ""
 
 
 def _send(taken: frozenset[str]) -> str:
@@ -187,12 +195,12 @@ def _send(taken: frozenset[str]) -> str:
 
 async def _body(request: web.Request, services: EdgeServices, limit: int, sent: str) -> bytes:
     """The body, never more than the limit of it in memory, and not waited for beyond its time."""
-    if (request.content_length or 0) > limit:
-        raise _too_large(limit, sent)
     content = request.content
     try:
         if content.is_eof():  # it came with its head: there is nothing to wait for
             body = content.read_nowait()
+        elif (request.content_length or 0) > limit:
+            raise _too_large(limit, sent)
         else:
             async with asyncio.timeout(services.body_within_ms / 1000):
                 body = await _read(content, limit)

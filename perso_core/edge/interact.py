@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from perso_core.decision.event import event_from
 from perso_core.decision.identity import Identity
@@ -17,7 +16,7 @@ from perso_core.edge.consent_objects import unreadable_string
 from perso_core.edge.consent_strings import heard_in, opted_in
 from perso_core.edge.consult import Consulted, consult, refuse
 from perso_core.edge.cookies import cluster_cookie, consent_cookie
-from perso_core.edge.identity_map import claimed, claims_of
+from perso_core.edge.identity_map import Claimed, claimed, claims_of
 from perso_core.edge.overrides import Overrides, overrides_from
 from perso_core.edge.page_facts import with_page_facts
 from perso_core.edge.problem import EdgeError, NoConsent
@@ -172,10 +171,11 @@ async def _consulted(
     return await consult(call, caller, (*before, *arrived), services)
 
 
-def _event_claims(request: InteractRequest, events: str) -> Iterator[Any]:
+def _event_claims(request: InteractRequest, events: str) -> Iterator[Claimed]:
     for index, event in enumerate(request.events):
-        sent = event.xdm.get("identityMap", UNSET)
-        yield claimed(sent, f"{events.format(index)}.xdm.identityMap")
+        if "identityMap" in event.xdm:
+            path = f"{events.format(index)}.xdm.identityMap"
+            yield claimed(event.xdm["identityMap"], path)
 
 
 def arrived_event(
