@@ -34,12 +34,39 @@ def test_what_became_garbage_before_is_freed() -> None:
         assert Cycle.freed == before + 1
 
 
+def test_what_requests_under_way_have_in_use_is_not_looked_at() -> None:
+    begun: list[int] = []
+
+    def note(phase: str, collected: dict[str, int]) -> None:
+        if phase == "start":
+            begun.append(collected["generation"])
+
+    with old_left_alone():
+        gc.callbacks.append(note)
+        in_use = [[number] for number in range(3_000)]
+        gc.callbacks.remove(note)
+
+    assert len(in_use) == 3_000
+    assert not begun
+
+
+def test_what_is_young_and_no_longer_in_use_is_freed_without_a_full_collection() -> None:
+    with old_left_alone():
+        Cycle()
+        before = Cycle.freed
+        kept = [[number] for number in range(6_000)]
+
+        assert Cycle.freed == before + 1
+        assert len(kept) == 6_000
+
+
 def test_afterwards_everything_is_looked_at_as_before() -> None:
-    callbacks = list(gc.callbacks)
+    callbacks, thresholds = list(gc.callbacks), gc.get_threshold()
     kept: list[list[int]] = [[]]
 
     with old_left_alone():
         pass
 
     assert gc.callbacks == callbacks
+    assert gc.get_threshold() == thresholds
     assert any(one is kept for one in gc.get_objects())
