@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
@@ -67,6 +67,9 @@ _NO_ATTRIBUTES: dict[str, Any] = {}
 Told = tuple[tuple[str, ...], tuple[Refused, ...]]
 # Sets of audiences whose answers are remembered for one destination; then it starts afresh.
 MAX_REMEMBERED = 4_096
+# Of a hundred audiences an event moves one to three: to take an earlier answer and move those is
+# five times as fast as to make all of it. Beyond so many it is no faster.
+FEW_MOVED = 8
 
 
 def lookup(
@@ -110,8 +113,10 @@ class Lookups:
         until_ms: int,
         now_ms: int,
         consent: Consent | None = None,
+        before: int = 0,
     ) -> Lookup:
-        """The answer of whoever is in these audiences, one bit each by position, until until_ms."""
+        """The answer of whoever is in these audiences, one bit each by position, until until_ms.
+        before: what an earlier answer was asked for; with most of the same it is made sooner."""
         entries = []
         for known in self._destinations.get(datastream_id, ()):
             destination = known.destination
@@ -121,28 +126,33 @@ class Lookups:
                 until_ms = destination.edges_ms[days]
             realized = members & known.bits
             if bar is not None or destination.definition.attributes:
-                told = self._told(known, realized, days, bar, now_ms)
+                told = self._told(known, realized, days, bar, now_ms, before)
                 entries.append(_entry(destination, told, attributes, bar))
                 continue
             entry = known.entries.get((realized, days))
             if entry is None:
-                told = self._told(known, realized, days, None, now_ms)
+                told = self._told(known, realized, days, None, now_ms, before)
                 entry = _entry(destination, told, attributes, None)
                 _remember(known.entries, (realized, days), entry)
             entries.append(entry)
         return Lookup(tuple(entries), until_ms)
 
     def _told(
-        self, known: _Remembered, realized: int, days: int, bar: Barred | None, now_ms: int
+        self,
+        known: _Remembered,
+        realized: int,
+        days: int,
+        bar: Barred | None,
+        now_ms: int,
+        before: int,
     ) -> Told:
         told = known.told.get((realized, days)) if bar is None else None
         if told is not None:
             return told
-        positions = bits_of(realized)
         if bar is None and not realized & known.closed(days, now_ms):
-            told = known.permitted(positions), ()
+            told = known.permitted(realized, days, before & known.bits), ()
         else:
-            ids = [self._ids[position] for position in positions]
+            ids = [self._ids[position] for position in bits_of(realized)]
             told = _told(known.destination, ids, bar, now_ms)
         if bar is None:
             _remember(known.told, (realized, days), told)
@@ -166,10 +176,26 @@ class _Remembered:
         self.entries: dict[tuple[int, int], DestinationLookup] = {}
         self._closed: dict[int, int] = {}
 
-    def permitted(self, positions: Iterable[int]) -> tuple[str, ...]:
-        """The audiences at these positions, in the order of their activations."""
-        ids = self._ids
-        return tuple([ids[place] for place in sorted(map(self._place_of.__getitem__, positions))])
+    def permitted(self, realized: int, days: int, before: int) -> tuple[str, ...]:
+        """The audiences of these bits, in the order of their activations. before: bits of which
+        it may be known between these days."""
+        known, moved = self.told.get((before, days)), realized ^ before
+        if known is not None and not known[1] and moved.bit_count() <= FEW_MOVED:
+            return self._moved(known[0], moved, realized)
+        places = map(self._place_of.__getitem__, bits_of(realized))
+        return tuple([self._ids[place] for place in sorted(places)])
+
+    def _moved(self, permitted: tuple[str, ...], moved: int, realized: int) -> tuple[str, ...]:
+        """With those that moved in, and without those that moved out."""
+        ids, place_of_id = [*permitted], self.destination.places.__getitem__
+        for position in bits_of(moved):
+            place = self._place_of[position]
+            at = bisect_left(ids, place, key=place_of_id)
+            if realized >> position & 1:
+                ids.insert(at, self._ids[place])
+            else:
+                del ids[at]
+        return tuple(ids)
 
     def closed(self, days: int, now_ms: int) -> int:
         """The bits of audiences whose activation is not open between these edges, where now is."""

@@ -471,8 +471,15 @@ class Engine:
         qualified = state.qualified
         if not self._permitted(state, datastream_id) or qualified is None:
             return EMPTY
+        kept = hot.answers.get(datastream_id)
         found = looked_up(
-            qualified, state.consent, self._lookups, datastream_id, self._snapshot, now_ms
+            qualified,
+            state.consent,
+            self._lookups,
+            datastream_id,
+            self._snapshot,
+            now_ms,
+            before=kept.state.qualified if kept is not None else None,
         )
         if state.complete:  # else whoever asks next has the rules run first
             until_ms = min(found.until_ms, self.keeping.until_ms(state, now_ms))

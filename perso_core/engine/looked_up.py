@@ -16,10 +16,12 @@ def looked_up(
     datastream_id: str,
     snapshot: Snapshot,
     now_ms: int,
+    before: Qualified | None,
 ) -> Lookup:
-    """lookups: of the snapshot."""
+    """lookups: of the snapshot. before: of an earlier answer, None: there is none."""
     profile, standing = qualified.profile, qualified.standing
     if standing is not None:
+        earlier = before.standing if before is not None else None
         return lookups.of(
             standing.members,
             attributes_of(profile),
@@ -27,6 +29,7 @@ def looked_up(
             until_ms=standing.until_ms,
             now_ms=now_ms,
             consent=consent,
+            before=earlier.members if earlier is not None else 0,
         )
     return lookup(
         profile.memberships,

@@ -120,7 +120,7 @@ def test_what_is_remembered_of_others_is_what_each_would_be_told_alone(
     )
     rules = dict.fromkeys(NAMES, 'loyalty.tier = "gold"')
     known = snapshot(rules, activations=activations, advertising=advertising)
-    remembered = Lookups(known)
+    remembered, before = Lookups(known), 0
 
     for realized, day in asked:
         now_ms, until_ms = NOON_MS + day * DAY_MS, NOON_MS + 4 * DAY_MS
@@ -136,6 +136,8 @@ def test_what_is_remembered_of_others_is_what_each_would_be_told_alone(
             now_ms=now_ms,
             consent=consent,
         )
-        assert alone == remembered.of(
-            members, {}, "demo", until_ms=until_ms, now_ms=now_ms, consent=consent
+        told = remembered.of(
+            members, {}, "demo", until_ms=until_ms, now_ms=now_ms, consent=consent, before=before
         )
+        assert alone == told
+        before = members
