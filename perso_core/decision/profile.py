@@ -107,12 +107,12 @@ def merge(profile: Profile, event: Event, *, max_events: int) -> Merged:
         after = structs.replace(profile, events=events.replaced(place, whole))
         return Merged(after, "completed", whole, evicted=True)
     more = events.with_event(event)
-    kept = more
-    if len(more) > max_events:
-        kept = more.newest(max_events - max_events // EVICTED_PART)
+    if len(more) <= max_events:
+        return Merged(structs.replace(profile, events=more), "added", event)
+    kept = more.newest(max_events - max_events // EVICTED_PART)
     dropped = profile.dropped_events + len(more) - len(kept)
     after = structs.replace(profile, events=kept, dropped_events=dropped)
-    return Merged(after, "added", event, evicted=kept is not more)
+    return Merged(after, "added", event, evicted=True)
 
 
 def lacks_whole(profile: Profile, event_id: str) -> bool:
@@ -137,7 +137,7 @@ def with_whole_events(profile: Profile, stored: Sequence[Event]) -> Profile:
 
 def knows_for(profile: Profile, projection: Projection) -> bool:
     """Whether all is at hand that the projection keeps of the profile's events."""
-    return not profile.events or KeptEvents.of(profile.events).knows_for(projection)
+    return KeptEvents.of(profile.events).knows_for(projection)
 
 
 def mark_of(text: str) -> bytes:
@@ -161,8 +161,6 @@ def without_moves_before(profile: Profile, oldest_ms: int) -> Profile:
 
 def without_events_before(profile: Profile, oldest_ms: int) -> Profile:
     """The profile without events that no rule can see any more. Itself when there are none."""
-    if not profile.events:
-        return profile
     events = KeptEvents.of(profile.events)
     kept = events.since(oldest_ms)
     return profile if kept is events else structs.replace(profile, events=kept)
@@ -183,10 +181,10 @@ def with_dropped(profile: Profile, *, events: int = 0, identities: int = 0) -> P
 def with_claims(profile: Profile, claims: tuple[Identity, ...], *, max_claims: int) -> Profile:
     """The profile with identities that a browser claimed; of too many those claimed first make
     room. Itself when all are known."""
-    new = tuple(dict.fromkeys(claim for claim in claims if claim not in profile.claims))
+    new = [claim for claim in claims if claim not in profile.claims]
     if not new:
         return profile
-    every = (*profile.claims, *new)
+    every = (*profile.claims, *dict.fromkeys(new))
     dropped = profile.dropped_claims + max(len(every) - max_claims, 0)
     return structs.replace(profile, claims=every[-max_claims:], dropped_claims=dropped)
 

@@ -132,10 +132,10 @@ def lacks_whole_of(state: State, changes: Iterable[Change]) -> bool:
     if state.qualified is None:
         return False
     profile = state.qualified.profile
-    return any(
-        isinstance(change, EventArrived) and lacks_whole(profile, change.event.id)
-        for change in changes
-    )
+    for change in changes:
+        if isinstance(change, EventArrived) and lacks_whole(profile, change.event.id):
+            return True
+    return False
 
 
 def entry_of(
