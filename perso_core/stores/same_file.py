@@ -6,11 +6,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import apsw
+
 from perso_core.errors import StoreUnavailable
 
 
 class SameFile:
-    """The database and its write-ahead log, as they are while a connection to them is opened.
+    """The database, its write-ahead log and the index of that, as they are while a connection to
+    them is opened. By the index (-shm) processes keep out of each other's way: whoever opens the
+    store after it was removed makes another one, and writes where those do who have the old one.
 
     A connection to files that were replaced may be closed: SQLite sees it, and leaves the log of
     those in their place alone.
@@ -18,27 +22,39 @@ class SameFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._paths = (os.fspath(path), f"{path}-wal")
+        self._paths = (os.fspath(path), f"{path}-wal", f"{path}-shm")
         self._opened = self._now()
 
     @property
     def replaced(self) -> bool:
-        """Costs two looks at the directory. A log may come where there was none, as where a store
-        that was put back has no writer yet; from then on it is looked for."""
+        """Costs three looks at the directory. A log may come where there was none, as where a store
+        that was put back has no writer yet; from then on it is looked for. A log has an index:
+        where none lies there, what this process has is one that was removed, which its connections
+        share until all of them are closed."""
         now = self._now()
-        if self._opened == [now[0], None]:
-            self._opened = now
-        return now != self._opened
+        if self._opened[0] == now[0]:
+            self._opened = [
+                before or found for before, found in zip(self._opened, now, strict=True)
+            ]
+        _, log, index = now
+        return now != self._opened or (log is not None and index is None)
 
     def check(self) -> None:
         """Raises StoreUnavailable."""
         if self.replaced:
             raise self.refusal()
 
+    def close(self, connection: apsw.Connection) -> None:
+        """Close a connection to them. SQLite's last one puts the log into the database by the index
+        that it has, and removes it: what others wrote by another index would be gone."""
+        if self.replaced:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close(force=True)
+
     def refusal(self) -> StoreUnavailable:
         """What is to be said of files that were replaced."""
         return StoreUnavailable(
-            f"{self._path} or its -wal file was removed or replaced while it was open.",
+            f"{self._path} or its -wal or -shm file was removed or replaced while it was open.",
             fix="Put it back, or `perso restore` a backup; stop the servers before you do.",
         )
 

@@ -272,7 +272,7 @@ class Reader:
     def close(self) -> None:
         with unavailable(self._path):
             if self._connection is not None:
-                self._connection.close()
+                self._same.close(self._connection)
 
     @contextmanager
     def _opened(self) -> Iterator[apsw.Connection]:
@@ -298,7 +298,7 @@ class Reader:
         self._data_version = -1  # each connection counts for itself
         if self._same.replaced:
             self._missed = True
-        connection.close(force=True)
+        self._same.close(connection)
 
 
 def _newest_notice(connection: apsw.Connection) -> int:

@@ -217,8 +217,9 @@ class Writer:
         """Checkpoint as far as other processes' readers let us, and close."""
         if self._connection is not None:
             with unavailable(self._path):
-                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").get  # noqa: B018 reads it
-                self._connection.close()
+                if not self._same.replaced:
+                    self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").get  # noqa: B018 reads it
+                self._same.close(self._connection)
             self._connection = None
 
     def in_transaction(self, work: Callable[[apsw.Connection], Result]) -> Result:
@@ -228,6 +229,7 @@ class Writer:
             if connection is None:
                 connection = self._opened()
             self._connection = None  # until it has proved itself again
+            self._checked(connection)  # or what others wrote meanwhile may be overwritten
             with transaction(connection):
                 refuse_newer(connection, self._path)
                 outcome = work(connection)
@@ -244,7 +246,7 @@ class Writer:
         try:
             self._same.check()
         except StoreUnavailable:
-            connection.close(force=True)
+            self._same.close(connection)
             raise
         return connection
 

@@ -3,7 +3,10 @@ read; once there is one again it goes on by itself."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,13 +19,30 @@ from tests.building import event
 from tests.stores.building import ANNA, BERT, arrived
 from tests.stores.test_sqlite import sql
 
+ROOT = Path(__file__).resolve().parents[2]
+# Keeps an event of another visitor, on the file of its argument.
+ANOTHER_PROCESS = """
+import asyncio, sys
+from pathlib import Path
+from perso_core.stores.sqlite import open_sqlite
+from tests.building import event
+from tests.stores.building import BERT, arrived
+
+async def keep():
+    store = await open_sqlite(Path(sys.argv[1]))
+    await store.commit([arrived(event(), BERT)])
+    await store.close()
+
+asyncio.run(keep())
+"""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "perso.sqlite"
 
 
-@pytest.mark.parametrize("lost", ["", "-wal"])
+@pytest.mark.parametrize("lost", ["", "-wal", "-shm"])
 async def test_nothing_is_acknowledged_of_a_file_that_is_gone(lost: str, path: Path) -> None:
     store = await open_sqlite(path)
     await store.commit([arrived(event(), ANNA)])
@@ -94,3 +114,29 @@ async def test_a_store_that_was_put_in_its_place_is_gone_on_with(
     assert not (await store.commit([arrived(event(), BERT)])).conflicts
     await store.close()
     assert sql(path, "SELECT count(*) FROM profile") == [(2,)]
+
+
+@pytest.mark.parametrize("notices", [True, False])
+async def test_after_the_index_of_the_log_is_gone_two_processes_do_not_overwrite_each_other(
+    notices: bool, path: Path
+) -> None:
+    """As by somebody who tidies up: the old index would be that of one, a new one the other's."""
+    one = await open_sqlite(path)
+    await one.commit([arrived(event(), ANNA)])
+    path.with_name("perso.sqlite-shm").unlink()
+    another = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ANOTHER_PROCESS, os.fspath(path), cwd=ROOT
+    )
+    assert await another.wait() == 0
+
+    if notices:
+        with pytest.raises(StoreUnavailable, match="removed or replaced"):
+            await one.commit([arrived(event(event_id="e2"), ANNA, base=1)])
+        with pytest.raises(StoreUnavailable, match="removed or replaced"):
+            await one.news()
+        await one.commit([arrived(event(event_id="e2"), ANNA, base=1)])
+        assert (await one.load(BERT)).profile is not None
+
+    await one.close()
+    assert sql(path, "SELECT key FROM profile ORDER BY key") == [(ANNA,), (BERT,)]
+    assert sql(path, "PRAGMA integrity_check") == [("ok",)]
