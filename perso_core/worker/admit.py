@@ -51,8 +51,10 @@ class Admission:
 
     async def decide(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
-        if self._hearing.deaf:
-            raise self._hearing.refusal()
+        if self._hearing.unsure:
+            await self._hearing.catch_up(self._load_timeout_ms / 1_000)
+            if self._hearing.deaf:
+                raise self._hearing.refusal()
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         set_aside = False
         while isinstance(answer, NeedProfile):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.forking import leave_to_parent_at_fork, opened_before_fork
 
 # A process that heard nothing for so long answers nothing: what it holds may have been revoked.
 DEAF_AFTER_S = 60.0
+# Nobody looked at the clock for so long: the process stood still.
+STOOD_STILL_S = 1.0
+LOOKS_EACH_S = STOOD_STILL_S / 4
 _NEVER_S = float("-inf")
 
 _log = logging.getLogger("perso.worker")
@@ -21,12 +26,40 @@ class Hearing:
 
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
-        self._caught_up_s = monotonic_s()
+        self._caught_up_s = self._looked_s = self._asked_s = self._knows_of_s = monotonic_s()
+        self._went_on_s = _NEVER_S
+        self._listens = False
+        self._again = asyncio.Event()  # set, and another one made, each time all is taken over
         self._forked = self._told = False
         leave_to_parent_at_fork(self)
 
+    async def look(self) -> None:
+        """Look at the clock for ever, while somebody asks what others wrote."""
+        self._listens = True
+        try:
+            while True:
+                self._look()
+                await asyncio.sleep(LOOKS_EACH_S)
+        finally:
+            self._listens = False
+
+    def asks(self) -> None:
+        """It is about to be asked what others wrote so far."""
+        self._asked_s = self._monotonic_s()
+
+    async def catch_up(self, within_s: float) -> None:
+        """Where the process stood still, returns once it is taken over what others wrote meanwhile,
+        or the time is up."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._listens and not self._forked and self._missed:
+                    await self._again.wait()
+
     def caught_up(self) -> None:
         """All that others wrote so far is taken over."""
+        self._knows_of_s = self._asked_s
+        self._again.set()
+        self._again = asyncio.Event()
         self._caught_up_s = _NEVER_S if self._forked else self._monotonic_s()
 
     def leave_to_parent(self) -> None:
@@ -45,6 +78,25 @@ class Hearing:
             self._told = True
             _log.error("%s", refused)
         return refused
+
+    @property
+    def unsure(self) -> bool:
+        """Whether others may have revoked something of which this process did not hear in time:
+        catch up, and answer nothing where it is deaf then."""
+        return self._look() - self._caught_up_s > DEAF_AFTER_S or self._missed
+
+    @property
+    def _missed(self) -> bool:
+        """Whether what is taken over was asked before the process stood still."""
+        return self._went_on_s >= self._knows_of_s
+
+    def _look(self) -> float:
+        """The time. Whoever looks first after the process stood still sees that it did."""
+        now_s = self._monotonic_s()
+        if now_s - self._looked_s > STOOD_STILL_S:
+            self._went_on_s = now_s
+        self._looked_s = now_s
+        return now_s
 
     @property
     def deaf(self) -> bool:

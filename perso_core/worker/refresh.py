@@ -82,7 +82,7 @@ class Refresh:
         self._on_problem = on_problem or Logged()
         self._compiled = compiled
         self.problems = 0
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
         # News is told once: what could not be done yet stays due. At first, definitions that were
         # saved between their load and our start.
         self._definitions_due = True
@@ -93,12 +93,15 @@ class Refresh:
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="perso-refresh")
+        self._tasks = (
+            asyncio.create_task(self._run(), name="perso-refresh"),
+            asyncio.create_task(self._hearing.look(), name="perso-hearing"),
+        )
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        for task in self._tasks:
+            task.cancel()
+            await asyncio.wait([task])
 
     async def _run(self) -> None:
         while True:
@@ -114,6 +117,7 @@ class Refresh:
         what went wrong; the rest is due at the next call."""
         self._polls += 1
         poll = self._polls
+        self._hearing.asks()
         await self.hear()
         self._keys_due |= self._engine.lagging()
         if self._definitions_due:

@@ -489,6 +489,57 @@ async def test_a_process_that_cannot_hear_of_revocations_stops_answering() -> No
         assert (await stack.admission.decide(asked)).known
 
 
+async def test_who_asks_a_process_that_stood_still_is_answered_by_what_was_revoked_meanwhile(
+    database: MemoryDatabase,
+) -> None:
+    """As one that was stopped, or whose container was paused: its callers are there before news."""
+    now_s = 0.0
+    hearing = Hearing(lambda: now_s)
+    async with running(MemoryStore(database), hearing=hearing) as stack:
+        refresh = refresh_of(stack, hearing=hearing)
+        refresh.start()
+        await stack.begin_visit(ANNA)
+        asked = Interaction(profile_key=ANNA, datastream_id="demo")
+        assert (await stack.admission.decide(asked)).permitted
+
+        await MemoryStore(database).commit([chose("out", ANNA)])
+        now_s = 30.0
+
+        assert not (await stack.admission.decide(asked)).permitted
+        await refresh.close()
+
+
+def test_what_was_asked_before_a_process_stood_still_is_not_what_it_missed() -> None:
+    now_s = 0.0
+    hearing = Hearing(lambda: now_s)
+    hearing.asks()
+    now_s = 30.0
+    assert hearing.unsure
+    hearing.caught_up()
+    assert hearing.unsure
+
+    now_s = 30.1
+    hearing.asks()
+    hearing.caught_up()
+
+    assert not hearing.unsure
+
+
+async def test_news_that_do_not_come_are_not_waited_for_longer_than_told() -> None:
+    now_s = 0.0
+    hearing = Hearing(lambda: now_s)
+    looking = asyncio.create_task(hearing.look())
+    await settled()
+    now_s = 30.0
+    assert hearing.unsure
+
+    await hearing.catch_up(0.01)
+
+    assert hearing.unsure
+    assert not hearing.deaf
+    looking.cancel()
+
+
 # ---- imported memberships ---------------------------------------------------------
 
 
