@@ -119,16 +119,9 @@ class Refresh:
         poll = self._polls
         self._hearing.asks()
         await self.hear()
-        self._keys_due |= self._engine.lagging()
         if self._definitions_due:
-            await self._take_definitions()
-        while self._keys_due:
-            key = self._keys_due.pop()  # what is heard of it from now on is due once more
-            try:
-                await self._renew(key)
-            except BaseException:
-                self._keys_due.add(key)
-                raise
+            await self._definitions_taken()
+        await self._renew_due()
         await self._renew_imported()
         if not self._imported_due:
             # Whoever waits for a version waits for all that was written before it, too.
@@ -204,6 +197,20 @@ class Refresh:
             await asyncio.to_thread(self._tell, version)
             self._told = version
 
+    async def _definitions_taken(self) -> None:
+        """Thousands of audiences take seconds to compile: what a visitor withdrew does not wait for
+        them."""
+        taking = asyncio.create_task(self._take_definitions())
+        try:
+            while not (await asyncio.wait([taking], timeout=self._interval_s))[0]:
+                await self.hear()
+                await self._renew_due()
+        except BaseException:
+            self._definitions_due = True
+            taking.cancel()
+            raise
+        await taking
+
     async def _take_definitions(self) -> None:
         self._definitions_due = False  # what fails to compile will not do better next time
         try:
@@ -231,6 +238,16 @@ class Refresh:
         )
         log_off(snapshot)
         self.put_in_force(stored.version, snapshot)
+
+    async def _renew_due(self) -> None:
+        self._keys_due |= self._engine.lagging()
+        while self._keys_due:
+            key = self._keys_due.pop()  # what is heard of it from now on is due once more
+            try:
+                await self._renew(key)
+            except BaseException:
+                self._keys_due.add(key)
+                raise
 
     async def _renew(self, key: str) -> None:
         """Read a profile that others wrote, where it is in memory at all.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -538,6 +540,32 @@ async def test_news_that_do_not_come_are_not_waited_for_longer_than_told() -> No
     assert hearing.unsure
     assert not hearing.deaf
     looking.cancel()
+
+
+async def test_a_withdrawal_waits_for_no_definitions_that_take_long_to_compile(
+    database: MemoryDatabase,
+) -> None:
+    compiles, may_end = threading.Event(), threading.Event()
+
+    def slowly(*definitions: Any, **options: Any) -> Snapshot:
+        compiles.set()
+        assert may_end.wait(60)
+        return compile_snapshot(*definitions, **options)
+
+    async with running(MemoryStore(database)) as stack:
+        await stack.begin_visit(ANNA)
+        await MemoryStore(database).save_definitions(AFTER)
+        polling = asyncio.create_task(refresh_of(stack, compiled=slowly).poll())
+        try:
+            await until(compiles.is_set)
+            await MemoryStore(database).commit([chose("out", ANNA)])
+
+            await until(lambda: stack.engine.profile(ANNA, now_ms=NOON_MS) is None)
+            assert stack.engine.snapshot.definitions == BEFORE
+        finally:
+            may_end.set()
+            await polling
+        assert stack.engine.snapshot.definitions == AFTER
 
 
 # ---- imported memberships ---------------------------------------------------------
