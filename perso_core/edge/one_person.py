@@ -41,6 +41,8 @@ async def as_one(
     linked = Linked(await services.graph.canonical(person.profile_key))
     if keeps and keys:
         linked = await _joined(call, person, keys, consents, services)
+    elif keeps and not await _linked_already([person.profile_key], linked.key, services):
+        linked = await services.graph.link([person.profile_key], call.datastream.identity_priority)
     return structs.replace(person, profile_key=linked.key, dropped=linked.dropped)
 
 
@@ -72,7 +74,7 @@ async def _joined(
     says = tuple(
         change for one in (person.of_device, *consents) for change in carried(one, keeps=True)
     )
-    if len(keys) > 1 and not await _linked_already(keys, linked.key, services):
+    if not await _linked_already(keys, linked.key, services):
         answer = await services.decide(
             Interaction(profile_key=linked.key, datastream_id=call.datastream.id, changes=says)
         )

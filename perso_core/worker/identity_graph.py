@@ -102,16 +102,20 @@ class IdentityGraph:
         """Identities of one person, the canonical one first: what the others have becomes part of
         its profile, durably, and they lead there from now on. One that led elsewhere leads here;
         what it brought there stays there. Those beyond the cap stay as they are."""
-        target = await self.canonical(keys[0])
         dropped = Dropped(unlinked=max(len(keys) - self._caps.identities, 0))
-        for key in keys[1 : self._caps.identities]:
-            found = await self.canonical(key)
-            if found != target:
-                work = self._join(key, target, priority, linked=True)
-                dropped += await self._once(key, target, work)
-            elif key != target and self.holds_something(key):
-                # Another process kept it before it heard of the link.
-                dropped += await self.move(key, target, priority)
+        for _ in range(MAX_ROUNDS):
+            target = await self.canonical(keys[0])
+            for key in keys[1 : self._caps.identities]:
+                if await self.canonical(key) != target:
+                    work = self._join(key, target, priority, linked=True)
+                    dropped += await self._once(key, target, work)
+            for key in keys:
+                if key != target == await self.canonical(key) and self.holds_something(key):
+                    # A process kept it before it heard of the link.
+                    dropped += await self.move(key, target, priority)
+            # The first may have been linked meanwhile, or before this process heard of it.
+            if await self.canonical(keys[0]) == target:
+                break
         return Linked(target, dropped)
 
     # ---- inside -----------------------------------------------------------------

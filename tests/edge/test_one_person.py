@@ -355,6 +355,27 @@ async def test_another_process_follows_a_link_once_it_hears_of_it_and_loses_noth
         assert await count(one, "Email", "a") == 0
 
 
+@pytest.mark.parametrize("said", [{}, {"authenticatedState": "authenticated"}])
+async def test_what_was_kept_before_a_link_was_heard_of_becomes_the_persons_with_the_next_event(
+    said: dict[str, str],
+) -> None:
+    def of_address(event_id: str) -> dict[str, Any]:
+        address = {"id": "a", "primary": True, **said}
+        return {"event": {"xdm": {"_id": event_id, "identityMap": {"Email": [address]}}}}
+
+    async with two_processes(defined()) as (here, there):
+        await server_call(there, of_address("e1"))
+        await server_call(here, event("CRMID:1", "Email:a", _id="e2"))
+        await server_call(there, of_address("e3"))
+        assert await count(here, "Email", "a") == 1, "it had not heard of the link"
+        await there.admission.take_over(key("Email", "a"))
+
+        await server_call(there, of_address("e4"))
+
+        assert await count(there, "CRMID", "1") == 4
+        assert await count(there, "Email", "a") == 0
+
+
 async def test_a_browser_that_was_told_of_the_persons_profile_is_told_of_it_everywhere() -> None:
     async with two_processes(defined()) as (one, other):
         browser, ecid = await known(one)

@@ -148,6 +148,33 @@ async def test_a_link_costs_no_read_once_it_is_known() -> None:
         assert len(watched.loads) == loads
 
 
+async def test_who_links_before_hearing_of_an_earlier_link_links_to_where_that_leads() -> None:
+    database, mail, phone = MemoryDatabase(), "o demo Email:a", "o demo Phone:1"
+    async with running(MemoryStore(database)) as one, running(MemoryStore(database)) as other:
+        await kept(other, "e1", mail)
+        await graph_of(one).link((ANNA, mail))
+
+        linked = await graph_of(other).link((mail, phone))
+
+        assert linked.key == ANNA
+        assert (await one.store.load(phone)).linked_to == ANNA
+        assert await one.event_ids(ANNA) == {"e1"}
+
+
+async def test_what_was_kept_before_a_link_was_heard_of_moves_with_the_next_call() -> None:
+    database, mail = MemoryDatabase(), "o demo Email:a"
+    async with running(MemoryStore(database)) as one, running(MemoryStore(database)) as other:
+        await kept(other, "e1", mail)
+        await graph_of(one).link((ANNA, mail))
+        await kept(other, "e2", mail)
+        assert await one.event_ids(mail) == {"e2"}
+
+        await graph_of(other).link([mail])
+
+        assert await one.event_ids(ANNA) == {"e1", "e2"}
+        assert await one.event_ids(mail) == set()
+
+
 class Slow(MemoryStore):
     """Whatever is asked of it, others may come first."""
 
