@@ -87,7 +87,8 @@ def get(arguments: argparse.Namespace) -> int:
         return 2
     told = asyncio.run(_profile(identity, arguments.datastream, settings))
     if told is None:
-        return _nothing_kept(identity, settings)
+        kept_on = asyncio.run(_datastreams_of(identity, settings))
+        return _nothing_kept(identity, settings, arguments.datastream, kept_on)
     _print_json(told)
     return 0
 
@@ -153,10 +154,21 @@ def _identity(arguments: argparse.Namespace) -> Identity | None:
     return Identity(namespace, identity_id)
 
 
-def _nothing_kept(identity: Identity, settings: Settings) -> int:
-    """Says so; the exit code."""
+def _nothing_kept(
+    identity: Identity,
+    settings: Settings,
+    asked: str | None = None,
+    kept_on: Sequence[str] = (),
+) -> int:
+    """Says so; the exit code. asked: the datastream that was asked for; None: for none. kept_on:
+    those on which something is kept of the identity."""
     named = f"{identity.namespace} {identity.id} in {settings.data_dir}"
-    print(f"error: Nothing is kept of {named}. Check the id, and --data-dir.", file=sys.stderr)
+    said, fix = f"Nothing is kept of {named}.", "Check the id, and --data-dir."
+    if kept_on:
+        under = f"On datastream {asked}" if asked else "Under no datastream"
+        said = f"{under} nothing is kept of {named}, but on {', '.join(kept_on)}."
+        fix = f"Give --datastream {kept_on[0]}, or `perso profile export` for all."
+    print(f"error: {shown(said)} {fix}", file=sys.stderr)
     return 1
 
 
@@ -179,6 +191,21 @@ async def _profile(
         if profile is None:
             return None
         return _shown(identity, profile, await perso.people.links(profile.key))
+
+
+async def _datastreams_of(identity: Identity, settings: Settings) -> list[str]:
+    """Those on which something is kept of it, as their servers know it."""
+    from perso_core.assembly import open_perso
+
+    if identity.namespace == "ECID" or not has_store(settings):
+        return []
+    async with open_perso(settings, announce=True) as perso:
+        definitions = perso.definitions()
+        return [
+            one.id
+            for one in (definitions.datastreams if definitions else ())
+            if await perso.profile(identity, datastream_id=one.id) is not None
+        ]
 
 
 def _shown(identity: Identity, profile: Profile, links: Sequence[Link]) -> dict[str, Any]:

@@ -49,6 +49,24 @@ def test_one_bad_record_keeps_all_others_from_being_written(tmp_path: Path) -> N
     assert perso(tmp_path, "profile", "get", "ECID", ECID).returncode == 1
 
 
+def test_whoever_is_known_to_a_datastreams_servers_alone_is_not_said_to_be_unknown(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path)
+    perso(tmp_path, "apply", "perso.toml")
+    row = {"identity": {"namespace": "CRMID", "id": "4711"}, "attributes": {"n": 1}}
+    write(tmp_path, json.dumps(row), "customers.ndjson")
+    perso(tmp_path, "import", "attributes", "customers.ndjson", "--datastream", "demo")
+
+    got = perso(tmp_path, "profile", "show", "CRMID", "4711")
+    named = perso(tmp_path, "profile", "show", "CRMID", "4711", "--datastream", "demo")
+
+    assert got.returncode == 1
+    assert "Under no datastream nothing is kept of CRMID 4711" in got.stderr
+    assert "Give --datastream demo" in got.stderr
+    assert named.returncode == 0
+
+
 def test_an_unknown_profile_is_a_message_and_exit_code_1(tmp_path: Path) -> None:
     got = perso(tmp_path, "profile", "get", "ECID", ECID)
 
