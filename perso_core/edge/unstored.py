@@ -86,7 +86,13 @@ _deadline: ContextVar[Deadline] = ContextVar("_deadline")
 
 async def on_disk(sequence: int, services: EdgeServices) -> bool:
     """Whether what was decided is on disk, once it is, or it failed, or time is up. 0: at once."""
-    return not sequence or await finished(services.durable(sequence))
+    if not sequence:
+        return True
+    # A call that has two things to store waits for both as long as for one.
+    deadline = _deadline.get(None)
+    if deadline is not None and deadline.expired:
+        return False
+    return await finished(services.durable(sequence))
 
 
 async def finished(work: Awaitable[object]) -> bool:

@@ -264,6 +264,23 @@ async def test_whoever_is_stopped_is_not_answered_as_if_the_disk_were_slow() -> 
                 await waiting
 
 
+async def test_a_call_with_two_things_to_store_waits_as_long_as_one_with_one() -> None:
+    waited_for = []
+
+    async def durable(sequence: int) -> None:
+        waited_for.append(sequence)
+        if sequence == 1:
+            await asyncio.Event().wait()
+
+    async with running_edge(ordinary()) as edge:
+        services = replace(edge.services(), durable=durable)
+        with Deadline(1):
+            assert not await on_disk(1, services)
+            assert not await on_disk(2, services)
+
+    assert waited_for == [1]
+
+
 async def test_a_call_that_is_stopped_as_its_time_is_up_stops() -> None:
     async def waits(deadline: Deadline) -> None:
         with deadline:
