@@ -17,7 +17,7 @@ from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.authentication import authenticated
 from perso_core.edge.call import Call
 from perso_core.edge.first_party import first_party
-from perso_core.edge.origins import listed, refuse_unlisted, same_site_none
+from perso_core.edge.origins import is_own, listed, refuse_unlisted, same_site_none
 from perso_core.edge.problem import (
     BodyEmpty,
     BodyTooLarge,
@@ -73,7 +73,7 @@ def arrival_of(request: web.Request, services: EdgeServices) -> Arrival:
     origins = request.headers.getall("Origin", None)
     origin = None if origins is None else ", ".join(origins)
     own = origin is not None and (
-        origin in services.own_origins or origin == f"{request.scheme}://{request.host}"
+        origin in services.own_origins or is_own(origin, edge=f"{request.scheme}://{request.host}")
     )
     return Arrival(
         request=request,

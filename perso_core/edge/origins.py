@@ -15,6 +15,17 @@ def listed(origin: str, datastreams: Iterable[Datastream]) -> bool:
     return any(one.enabled and origin in one.allowed_origins for one in datastreams)
 
 
+def is_own(origin: str, *, edge: str) -> bool:
+    """Whether the origin is the edge's, as the Host header has it: text that need not be an
+    address, and then is nobody's."""
+    if origin != edge:
+        return False
+    try:
+        return bool(urlsplit(origin).hostname)
+    except ValueError:
+        return False
+
+
 def refuse_unlisted(origin: str | None, datastream: Datastream, *, own: bool) -> None:
     """Raises OriginRefused. origin None: the caller is no page (a server). own: the page came
     from the edge's own origin.

@@ -11,7 +11,7 @@ from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.document import Definitions
 from perso_core.edge.origins import same_site_none
 from perso_core.edge.services import EdgeServices
-from tests.edge.running import RunningEdge, ordinary, running_edge
+from tests.edge.running import TEXT, RunningEdge, ordinary, page_view, running_edge
 
 PAGE = "https://www.shop.test"
 
@@ -200,3 +200,16 @@ def two_streams(*, enabled: bool) -> Definitions:
     )
     demo = ordinary()
     return structs.replace(demo, datastreams=(*demo.datastreams, other))
+
+
+@pytest.mark.parametrize("host", ["[", "[x", "a]b", "[::1"])
+async def test_a_host_that_is_no_address_is_no_page_of_the_edges_own(
+    edge: RunningEdge, host: str
+) -> None:
+    headers = {**TEXT, "Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+    async with edge.http.post(
+        f"{edge.url}/ee/v1/interact?configId=demo", json=page_view(), headers=headers
+    ) as answer:
+        told = await answer.json(content_type=None)
+
+    assert (answer.status, told["type"]) == (403, "urn:perso:edge.origin-refused")
