@@ -36,8 +36,9 @@ class Qualified(Struct, frozen=True):
 
 
 def qualify_all(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
-    """Every audience evaluated, in dependency order. O(audiences + events)."""
-    standing = snapshot.rules.standing(_seen(profile), now_ms=now_ms)
+    """Every audience evaluated, in dependency order. O(audiences + events); for a first event
+    O(audiences that change)."""
+    standing = _standing(profile, snapshot.rules, now_ms)
     trimmed = _trimmed(profile, snapshot, now_ms)
     return _qualified(trimmed, standing, standing.members ^ _realized(trimmed, snapshot), snapshot)
 
@@ -139,6 +140,17 @@ def _governed_from(profile: Profile, snapshot: Snapshot, now_ms: int) -> int:
     began_ms = min(snapshot.in_force_ms, now_ms)
     # Neither is known of a profile whose rules never ran, under definitions without a date.
     return max(profile.evaluated_ms, began_ms) or now_ms
+
+
+def _standing(profile: Profile, rules: RuleSet, now_ms: int) -> Standing:
+    known = profile.attributes or profile.brought or profile.imported
+    if known or len(profile.events) != 1:
+        return rules.standing(_seen(profile), now_ms=now_ms)
+    (event,) = profile.events
+    return rules.first_event(event.xdm, _seen(profile), _seen(_NOBODY), now_ms=now_ms)
+
+
+_NOBODY = Profile(key="ECID:")
 
 
 def _at(before: Qualified, snapshot: Snapshot, now_ms: int) -> Qualified:

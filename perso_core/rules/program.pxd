@@ -48,6 +48,7 @@ cdef class Program:
     cdef readonly object base
     cdef readonly object sensitive
     cdef dict _shared
+    cdef public object nobody
     cdef readonly tuple judges
     cdef readonly tuple judging
     cdef readonly dict judge_of

@@ -26,6 +26,7 @@ from perso_core.rules.index import AttributeIndex
 from perso_core.rules.judging import Over, until
 from perso_core.rules.matcher import Matcher
 from perso_core.rules.outline import Asked, Follows, Happens, Outline, outlined
+from perso_core.rules.standing import Standing
 
 # How many changes of a rule's silent parts are known beforehand.
 MAX_LOOKS = 8
@@ -159,7 +160,7 @@ class Program:
     0.2 ms for each that uses events. Putting a set together from outlines costs a tenth of that.
     outlines: of each rule, None for one that reads no events.
 
-    Immutable but for what the matcher remembers of values.
+    Immutable but for what the matcher remembers of values, and for `nobody`.
     """
 
     def __init__(
@@ -186,6 +187,8 @@ class Program:
         self.base = building.base
         self.sensitive = building.sensitive
         self._shared: dict[Any, Any] = {}
+        # Where somebody stands of whom nothing is known, as of late; None: nobody asked yet.
+        self.nobody: Standing | None = None
         self.judges = tuple(building.judges)
         # By place: the position, its bit, the silent parts, the literals, and of each literal the
         # bit of its condition.

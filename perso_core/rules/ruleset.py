@@ -44,6 +44,21 @@ class RuleSet(Program):
         draft.begin()
         return draft.frozen()
 
+    def first_event(
+        self, event: Mapping[str, Any], view: View, nobody: View, *, now_ms: int
+    ) -> Standing:
+        """Everything evaluated for somebody of whom one event is known, their identities, and
+        nothing else. nobody: of whom nothing is known. O(rules the event changes), once it was
+        asked for."""
+        before = self.nobody
+        if before is None:
+            before = self.standing(nobody, now_ms=now_ms)
+        if before.now_ms > now_ms:
+            return self.standing(view, now_ms=now_ms)
+        self.nobody = before = self.advance(before, nobody, now_ms=now_ms)
+        after = self.after_event(before, event, view, now_ms=now_ms, kept=1, evicted=False)
+        return self.after_attributes(after, ("identityMap",), view, now_ms=now_ms)
+
     def after_event(
         self,
         before: Standing,
