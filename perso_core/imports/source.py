@@ -22,6 +22,8 @@ _SUFFIXES: Mapping[str, Format] = {
     ".parquet": "parquet",
 }
 HEAD_BYTES = 64 * 1024
+# How gzip, zip, Zstandard, bzip2 and xz begin.
+_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh91AY", b"\xfd7zXZ")
 
 Row = TypeVar("Row")
 
@@ -116,7 +118,7 @@ def read_rows(
 
 def format_of(name: str, head: bytes) -> Format:
     """By the file's name, or else by how it begins. Raises BadImportFile."""
-    if head.startswith(b"\x1f\x8b"):
+    if head.startswith(_COMPRESSED):
         raise BadImportFile(f"{name} is compressed.", fix="Unpack it first.")
     lower = name.lower()
     for suffix, found in _SUFFIXES.items():

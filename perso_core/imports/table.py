@@ -74,9 +74,16 @@ def _header_text(line: bytes | None) -> str:
             "The first line is empty or too long.", fix="Name the columns there, e.g. namespace,id."
         )
     try:
-        return line.decode()
+        text = line.decode()
     except UnicodeDecodeError:
         raise BadImportFile("The first line is not UTF-8.", fix="Save the file as UTF-8.") from None
+    if "\0" in text:  # UTF-16 that does not say so
+        raise BadImportFile("The first line is not UTF-8.", fix="Save the file as UTF-8.")
+    if "\r" in text:
+        raise BadImportFile(
+            "The lines end with a carriage return alone.", fix="Save the file with line feeds."
+        )
+    return text
 
 
 def _quoted(text: str, delimiter: str) -> list[str]:

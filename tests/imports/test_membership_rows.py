@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import json
+import lzma
+import zipfile
+from collections.abc import Callable
 
 import pytest
 
@@ -207,6 +213,8 @@ def test_json_of_another_shape_is_refused(row: dict[str, object], why: str) -> N
         ("id,audience", "give --namespace"),
         ("namespace,id,id,audience", "stands twice"),
         ("", "first line is empty"),
+        ("id,namespace,audience\r1,CRMID,risk", "carriage return alone"),
+        ("i\0d\0,\0", "not UTF-8"),
     ],
 )
 def test_columns_that_are_amiss_are_told_before_any_row_is_read(header: str, why: str) -> None:
@@ -237,6 +245,14 @@ def test_a_format_is_told_by_the_name_or_by_how_the_file_begins(
     assert format_of(name, head) == found
 
 
-def test_a_compressed_file_is_to_be_unpacked_first() -> None:
+def zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("members.csv", content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zipped])
+def test_a_compressed_file_is_to_be_unpacked_first(pack: Callable[[bytes], bytes]) -> None:
     with pytest.raises(BadImportFile, match="compressed"):
-        format_of("members.csv.gz", b"\x1f\x8b\x08")
+        format_of("members.csv", pack(b"namespace,id,audience"))
