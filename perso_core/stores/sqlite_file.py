@@ -138,7 +138,9 @@ def unavailable(path: Path) -> Iterator[None]:
         yield
     except apsw.Error as error:
         kind = DamagedStore if isinstance(error, _DAMAGE) else StoreUnavailable
-        said = f"{path.name}: {type(error).__name__}: {error}."
+        # So it says where the fault is not its own, such as of a copy for which there is no room.
+        why = "" if str(error) == "not an error" else f": {error}"
+        said = f"{path.name}: {type(error).__name__}{why}."
         raise kind(said, fix=_fix(error, path)) from error
 
 

@@ -17,7 +17,7 @@ from perso_core.errors import StoreTooNew, StoreUnavailable, UnreadableRecord
 from perso_core.stores import sqlite_file
 from perso_core.stores.protocol import News, Stored
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
-from perso_core.stores.sqlite_file import create_file, writing_connection
+from perso_core.stores.sqlite_file import create_file, unavailable, writing_connection
 from tests.building import NOON_MS, definitions, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, profile
 from tests.stores.faulty_disk import FaultyDisk, faulty_disk
@@ -254,6 +254,14 @@ async def test_of_a_forgotten_visitor_no_byte_stays_in_the_file_or_its_log(
 
     assert ANNA.encode() not in left
     assert f"said of {BERT}".encode() in left
+
+
+def test_a_fault_that_sqlite_has_no_words_for_is_not_called_no_error(path: Path) -> None:
+    with pytest.raises(StoreUnavailable) as fault, unavailable(path):
+        raise apsw.FullError("not an error")
+
+    assert fault.value.detail == "perso.sqlite: FullError."
+    assert fault.value.fix.startswith("Make room")
 
 
 async def test_damaged_definitions_are_an_error_never_the_older_ones(
