@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from perso_core.decision.event import Event
+from perso_core.decision.kept_events import KeptEvents
 from perso_core.decision.membership import EXITED_KEPT_MS, Membership, Memberships, qualify
 from perso_core.decision.profile import Profile, view
 from perso_core.definitions.snapshot import FOREVER_MS, Snapshot
@@ -18,6 +19,9 @@ from perso_core.rules.standing import Standing
 # A profile that slept through more flips than this is evaluated at the present instead: its
 # memberships are right, only `since_ms` of the later ones is then the present.
 MAX_STEPS = 256
+# So many events of somebody of whom nothing else is known are taken one after the other: 20 + 5 µs
+# for each, instead of 600 for all rules (of 1,000 audiences).
+FEW_EVENTS = 32
 
 
 class Qualified(Struct, frozen=True):
@@ -36,8 +40,8 @@ class Qualified(Struct, frozen=True):
 
 
 def qualify_all(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
-    """Every audience evaluated, in dependency order. O(audiences + events); for a first event
-    O(audiences that change)."""
+    """Every audience evaluated, in dependency order. O(audiences + events); O(audiences that
+    change) where there are few events."""
     standing = _standing(profile, snapshot.rules, now_ms)
     trimmed = _trimmed(profile, snapshot, now_ms)
     return _qualified(trimmed, standing, standing.members ^ _realized(trimmed, snapshot), snapshot)
@@ -144,10 +148,10 @@ def _governed_from(profile: Profile, snapshot: Snapshot, now_ms: int) -> int:
 
 def _standing(profile: Profile, rules: RuleSet, now_ms: int) -> Standing:
     known = profile.attributes or profile.brought or profile.imported
-    if known or len(profile.events) != 1:
+    events = KeptEvents.of(profile.events)
+    if known or len(events) > FEW_EVENTS:
         return rules.standing(_seen(profile), now_ms=now_ms)
-    (event,) = profile.events
-    return rules.first_event(event.xdm, _seen(profile), _seen(_NOBODY), now_ms=now_ms)
+    return rules.of_few_events(events.xdm(), _seen(profile), _seen(_NOBODY), now_ms=now_ms)
 
 
 _NOBODY = Profile(key="ECID:")

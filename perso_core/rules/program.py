@@ -187,7 +187,7 @@ class Program:
         self.base = building.base
         self.sensitive = building.sensitive
         self._shared: dict[Any, Any] = {}
-        # Where somebody stands of whom nothing is known, as of late; None: nobody asked yet.
+        # Where somebody stands of whom nothing is known; None: nobody asked yet.
         self.nobody: Standing | None = None
         self.judges = tuple(building.judges)
         # By place: the position, its bit, the silent parts, the literals, and of each literal the

@@ -44,20 +44,18 @@ class RuleSet(Program):
         draft.begin()
         return draft.frozen()
 
-    def first_event(
-        self, event: Mapping[str, Any], view: View, nobody: View, *, now_ms: int
+    def of_few_events(
+        self, events: Iterable[Mapping[str, Any]], view: View, nobody: View, *, now_ms: int
     ) -> Standing:
-        """Everything evaluated for somebody of whom one event is known, their identities, and
-        nothing else. nobody: of whom nothing is known. O(rules the event changes), once it was
-        asked for."""
+        """Everything evaluated for somebody of whom these events are known, oldest first, their
+        identities, and nothing else. nobody: of whom nothing is known: where they stand is kept as
+        of the earliest instant asked for. O(rules that each event changes)."""
         before = self.nobody
-        if before is None:
-            before = self.standing(nobody, now_ms=now_ms)
-        if before.now_ms > now_ms:
-            return self.standing(view, now_ms=now_ms)
-        self.nobody = before = self.advance(before, nobody, now_ms=now_ms)
-        after = self.after_event(before, event, view, now_ms=now_ms, kept=1, evicted=False)
-        return self.after_attributes(after, ("identityMap",), view, now_ms=now_ms)
+        if before is None or before.now_ms > now_ms:
+            self.nobody = before = self.standing(nobody, now_ms=now_ms)
+        for kept, event in enumerate(events, 1):
+            before = self.after_event(before, event, view, now_ms=now_ms, kept=kept, evicted=False)
+        return self.after_attributes(before, ("identityMap",), view, now_ms=now_ms)
 
     def after_event(
         self,

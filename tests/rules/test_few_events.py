@@ -1,4 +1,4 @@
-"""Whoever is new is decided for what an event costs, on what holds for anybody."""
+"""Whoever has few events is decided for what these cost, on what holds for anybody."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests import building
 from tests.building import BASKET_RULE, DAY_MS, HOUR_MS, NOON_MS, snapshot
 from tests.rules.making_stories import Story, event, randoms, run_all
 
-VISITORS = 6
+VISITORS = 4
 NAMED = 'identityMap.get("ECID").id = "2"'
 # Stories begin within ten days from 21 September 2026 on.
 SALE = "date(2026, 9, 27) occurs <= 3 days before now"
@@ -34,7 +34,7 @@ def seen(ecid: str, *events: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(randoms)
-def test_a_first_event_decides_what_running_every_rule_does_whoever_came_before(
+def test_few_events_decide_what_running_every_rule_does_whoever_came_before(
     chance: Random,
 ) -> None:
     story = Story(chance)
@@ -43,9 +43,11 @@ def test_a_first_event_decides_what_running_every_rule_does_whoever_came_before(
 
     for _ in range(VISITORS):
         story.now_ms += chance.choice((0, 1, HOUR_MS, DAY_MS, 2 * DAY_MS, -2 * DAY_MS))
-        sent, now_ms = event(chance, story.dated()), story.now_ms
-        view = partial(seen, chance.choice("123"), sent)
-        found = known.first_event(sent, view, lambda: {"xEvent": []}, now_ms=now_ms)
+        now_ms = story.now_ms
+        sent = [event(chance, story.dated()) for _ in range(chance.choice((0, 1, 1, 2, 4)))]
+        sent.sort(key=lambda one: int(one["timestamp"]))
+        view = partial(seen, chance.choice("123"), *sent)
+        found = known.of_few_events(sent, view, lambda: {"xEvent": []}, now_ms=now_ms)
         anew = fresh.standing(view, now_ms=now_ms)
         assert found.members == anew.members == run_all(rules, view(), now_ms)[0]
         assert (found.until_ms, found.now_ms, found.plain) == (anew.until_ms, now_ms, anew.plain)
