@@ -42,7 +42,9 @@ class ParkedEvents(Struct, frozen=True, gc=False):
 
 # What is kept of an event; or a whole one: not packed yet, or with values that no packing takes.
 Row = bytes | Newest | Event
-_NUMBER = Layout("=q")
+_TIME = Layout("=q")
+_MARK = Layout("=I")
+_MARK_BITS = 0xFFFFFFFF
 _NO_BLOCKS: tuple[Block, ...] = ()
 
 
@@ -52,7 +54,8 @@ class KeptEvents(Sequence[Event]):
     projection: what is kept of those that are packed. Equal to any sequence of the same events.
     """
 
-    # times: milliseconds. marks: a hash of each id. Both eight bytes a number. blocks: the oldest.
+    # times: milliseconds, eight bytes each. marks: of the hash of each id the lowest four bytes: of
+    # two that are the same the rows tell which it is. blocks: the oldest.
     # gone: so many rows of the first block are no events any more. rows: of the others. loose: no
     # row before this place is to be packed. woken: parked before, and nothing was packed since.
     __slots__ = (
@@ -94,11 +97,11 @@ class KeptEvents(Sequence[Event]):
             return events
         known = tuple(events)
         times = array("q", [event.timestamp_ms for event in known]).tobytes()
-        marks = array("q", [hash(event.id) for event in known]).tobytes()
+        marks = b"".join([_mark(event.id) for event in known])
         return cls(NOTHING_KEPT, times, marks, known, 0)
 
     def __len__(self) -> int:
-        return len(self._times) // _NUMBER.size
+        return len(self._times) // _TIME.size
 
     @overload
     def __getitem__(self, place: int) -> Event: ...
@@ -127,10 +130,10 @@ class KeptEvents(Sequence[Event]):
 
     def place_of(self, event_id: str) -> int | None:
         """Where the event of this id is; None: there is none."""
-        mark, at = _NUMBER.pack(hash(event_id)), -1
+        mark, at = _mark(event_id), -1
         while (at := self._marks.find(mark, at + 1)) >= 0:
-            if at % _NUMBER.size == 0:
-                place = at // _NUMBER.size
+            if at % _MARK.size == 0:
+                place = at // _MARK.size
                 if self._event(self._row_at(place), 0).id == event_id:
                     return place
         return None
@@ -145,17 +148,17 @@ class KeptEvents(Sequence[Event]):
 
     def with_event(self, event: Event) -> KeptEvents:
         """With one more, whose id is none of theirs, whole."""
-        time, mark = _NUMBER.pack(event.timestamp_ms), _NUMBER.pack(hash(event.id))
+        time, mark = _TIME.pack(event.timestamp_ms), _mark(event.id)
         if not self._times or self._last_ms() <= event.timestamp_ms:
             rows = (*self._rows, event)
             return self._with(self._times + time, self._marks + mark, rows, self._loose)
         place = bisect_right(self._milliseconds(), event.timestamp_ms)
-        at = place * _NUMBER.size
+        at, mark_at = place * _TIME.size, place * _MARK.size
         known = self._loosened(place)
         number = place - known._compressed
         return known._with(
             self._times[:at] + time + self._times[at:],
-            self._marks[:at] + mark + self._marks[at:],
+            self._marks[:mark_at] + mark + self._marks[mark_at:],
             (*known._rows[:number], event, *known._rows[number:]),
             min(known._loose, number),
         )
@@ -173,7 +176,7 @@ class KeptEvents(Sequence[Event]):
 
     def since(self, oldest_ms: int) -> KeptEvents:
         """Those of that instant and later. Itself when that is all of them."""
-        if not self._times or _NUMBER.unpack_from(self._times)[0] >= oldest_ms:
+        if not self._times or _TIME.unpack_from(self._times)[0] >= oldest_ms:
             return self
         return self._from(bisect_right(self._milliseconds(), oldest_ms - 1))
 
@@ -330,7 +333,7 @@ class KeptEvents(Sequence[Event]):
         return KeptEvents(self.projection, times, marks, rows, loose, blocks, gone, woken=woken)
 
     def _from(self, place: int) -> KeptEvents:
-        at, number = place * _NUMBER.size, place - self._compressed
+        number = place - self._compressed
         blocks, gone = self._blocks, self._gone + place
         while blocks and gone >= blocks[0].count:
             gone -= blocks[0].count
@@ -339,8 +342,8 @@ class KeptEvents(Sequence[Event]):
         loose = self._loose if number < 0 else max(0, self._loose - number)
         return KeptEvents(
             self.projection,
-            self._times[at:],
-            self._marks[at:],
+            self._times[place * _TIME.size :],
+            self._marks[place * _MARK.size :],
             rows,
             loose,
             blocks,
@@ -352,8 +355,12 @@ class KeptEvents(Sequence[Event]):
         return array("q", self._times)
 
     def _last_ms(self) -> int:
-        last: int = _NUMBER.unpack_from(self._times, len(self._times) - _NUMBER.size)[0]
+        last: int = _TIME.unpack_from(self._times, len(self._times) - _TIME.size)[0]
         return last
+
+
+def _mark(event_id: str) -> bytes:
+    return _MARK.pack(hash(event_id) & _MARK_BITS)
 
 
 def _row(row: bytes | Newest) -> bytes:

@@ -193,3 +193,16 @@ def test_an_event_with_a_value_that_no_packing_takes_stays_as_it_is() -> None:
 
     assert kept.events[0] == odd
     assert structs.replace(kept, events=()) == structs.replace(profile, events=())
+
+
+def test_events_whose_ids_have_the_same_mark_are_told_apart() -> None:
+    class Same(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            return 7
+
+    ids = [Same("one"), Same("other"), Same("third")]
+    kept = KeptEvents.of([event(event_id=one) for one in ids[:2]])
+
+    assert [kept.place_of(one) for one in ids] == [0, 1, None]
