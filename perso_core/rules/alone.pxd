@@ -1,7 +1,7 @@
 cimport cython
 from perso_core.rules.asking cimport Asking
 from perso_core.rules.program cimport Class, Series
-from perso_core.rules.standing cimport holders_of
+from perso_core.rules.standing cimport entry_of, entry_position, holders_of
 from perso_core.rules.recount cimport living
 
 @cython.locals(place=Py_ssize_t, first=Py_ssize_t)

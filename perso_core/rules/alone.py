@@ -8,7 +8,7 @@ from perso_core.pql.windows import FOREVER_MS
 from perso_core.rules.asking import Asking
 from perso_core.rules.program import Series
 from perso_core.rules.recount import all_ends, all_living, living
-from perso_core.rules.standing import Ends, holders_of
+from perso_core.rules.standing import Ends, entry_of, entry_position, holders_of
 
 
 def first_of(ends_ms: list[int]) -> int:
@@ -55,7 +55,7 @@ class Alone(Asking):
         """The answers from what was recounted; series begin anew."""
         alone = self.rules.alone
         series = self.rules.series
-        self.order = tuple([one for one in self.order if one[1] not in series])
+        self.order = tuple([one for one in self.order if entry_position(one) not in series])
         self.begun = []
         for one in series.values():
             self.begin_series(one)
@@ -73,7 +73,7 @@ class Alone(Asking):
         if end_ms <= self.now_ms:
             return 0
         self.live |= one.flag
-        self.begun.append((end_ms, one.position))
+        self.begun.append(entry_of(end_ms, one.position))
         return one.flag
 
     def end_series(self, one: Series) -> None:
@@ -86,8 +86,8 @@ class Alone(Asking):
     def _neglect_series(self, one: Series) -> None:
         position = one.position
         self.live &= ~one.flag
-        self.order = tuple([one for one in self.order if one[1] != position])
-        self.begun = [one for one in self.begun if one[1] != position]
+        self.order = tuple([one for one in self.order if entry_position(one) != position])
+        self.begun = [one for one in self.begun if entry_position(one) != position]
 
     # ---- one event
 

@@ -4,17 +4,17 @@ from perso_core.rules.alone cimport Alone
 from perso_core.rules.judging cimport judged_alone, judgement_of
 from perso_core.rules.layered cimport changed, entry_at
 from perso_core.rules.program cimport Effects, Look, Series
-from perso_core.rules.standing cimport happened
+from perso_core.rules.standing cimport entry_ms, entry_of, entry_position, happened
 
 @cython.no_gc
 @cython.final
 cdef class Draft(Alone):
     cpdef happen(self, object at, object matched)
-    @cython.locals(effects=tuple, times=dict, below=tuple, above=dict, quiet=bint, one=Effects, known=tuple)
+    @cython.locals(effects=tuple, times=dict, quiet=bint, one=Effects, known=tuple)
     cdef _happen_to(self, object at, object conditions)
     @cython.locals(order=tuple, quiet=bint, one=Series)
     cdef bint _series(self, tuple touched, Py_ssize_t number)
-    @cython.locals(below=tuple, above=dict, quiet=bint, look=Look)
+    @cython.locals(below=tuple, index=bytes, quiet=bint, look=Look)
     cdef bint _look(self, tuple looks)
     @cython.locals(order=tuple)
     cdef bint _only_lasts(self, object one, object flag, object position)
@@ -32,4 +32,4 @@ cdef class Draft(Alone):
     cdef _make_first_exact(self, list order)
     cdef _exact_deadline(self, object at, object position)
     cdef _deadline_before(self, object position)
-    cdef bint _counts(self, tuple entry)
+    cdef bint _counts(self, object entry)

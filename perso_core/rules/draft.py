@@ -11,7 +11,16 @@ from perso_core.rules.bits import lowest_bits
 from perso_core.rules.judging import Over, judged_alone, judgement_of, until
 from perso_core.rules.layered import changed, entry_at, layered
 from perso_core.rules.program import JUDGED, SILENT, Look, Parts, Series
-from perso_core.rules.standing import NOT_JUDGED, Judged, Order, Standing, happened
+from perso_core.rules.standing import (
+    NOT_JUDGED,
+    Judged,
+    Order,
+    Standing,
+    entry_ms,
+    entry_of,
+    entry_position,
+    happened,
+)
 
 # Replaced entries of an order are put up with up to so many, and a quarter of the order.
 MANY_STALE = 16
@@ -44,7 +53,8 @@ class Draft(Alone):
                 self._judge(rules.judge_of[position])
             else:
                 self.weigh_first(position)
-        self.judged = {place: rules.shared(one) for place, one in self.judged.items()}
+        shared = [rules.shared(self.judged[place]) for place in range(len(rules.judges))]
+        self.old_judged, self.judged = layered(shared), {}
         self.recount_ends()
         self.due.clear()
         self.put_off = True
@@ -89,14 +99,13 @@ class Draft(Alone):
         """One more event of these conditions: their times, the chains it carries on, and the rules
         whose answer may change, or when it ends."""
         effects, times = self.rules.effects, self.times
-        below, above = self.old_times
         alarming = conditions & (self.alert | self.rules.running)
         while conditions:
             condition = conditions.bit_length() - 1
             one = effects[condition]
             conditions ^= one.flag
             if one.kept:
-                known = happened(above.get(condition) or below[condition], at, one.kept)
+                known = happened(entry_at(self.old_times, condition), at, one.kept)
                 times[condition] = known
             if one.steps:
                 self.carry_on(one.steps, at)
@@ -110,11 +119,11 @@ class Draft(Alone):
     def _series(self, touched: tuple[Series, ...], number: int) -> bool:
         """What an event makes true of series; whether the next one changes none of them. number:
         of times known of its condition."""
-        order = self.before.order
+        order = self.old_order
         quiet = True
         for one in touched:
             if self.live & one.flag:
-                if order and order[0][1] == one.position:
+                if order and entry_position(order[0]) == one.position:
                     self.first_moved = True
                     quiet = False
             elif self.sensitive & one.flag:
@@ -127,11 +136,15 @@ class Draft(Alone):
     def _look(self, looks: tuple[Look, ...]) -> bool:
         """The judged rules whose answer may change, or when it ends, are due; whether the next
         event changes none of them."""
-        below, above = self.old_judged
+        below, index, _, _ = self.old_judged
         quiet = True
         for look in looks:
             if look.literal is not None:
-                one = above.get(look.place) or below[look.place]
+                # As entry_at does: a call for each of them costs more than all else here.
+                if index is not None:
+                    one = below[index[look.place]]
+                else:
+                    one = entry_at(self.old_judged, look.place)
                 if not one.watched & look.flag or self._only_lasts(one, look.flag, look.position):
                     continue
                 quiet = False
@@ -145,8 +158,8 @@ class Draft(Alone):
         looked at once its old end is the first of all."""
         if one.standing != flag or one.tables[0][0] < FOREVER_MS:
             return False
-        order = self.before.order
-        return not order or order[0][1] != position
+        order = self.old_order
+        return not order or entry_position(order[0]) != position
 
     def _judged_at(self, place: int) -> Judged:
         found = self.judged.get(place)
@@ -160,14 +173,15 @@ class Draft(Alone):
         if self.simple_until_ms <= now_ms:
             self.expire_simply()
         passed = 0
-        for at, position in self.order:
-            if at > now_ms:
+        for entry in self.order:
+            if entry_ms(entry) > now_ms:
                 break
             passed += 1
+            position = entry_position(entry)
             one = self.rules.series.get(position)
             if one is not None:
                 self.end_series(one)
-            elif self._counts((at, position)):
+            elif self._counts(entry):
                 self.queue((position,))
         if passed:
             self.order = self.order[passed:]
@@ -233,9 +247,9 @@ class Draft(Alone):
     def frozen(self) -> Standing:
         """The next standing. Nothing may be due any more."""
         order, stale = self.order, self.stale
-        if self.deadlines or self.begun or self.first_moved or order is not self.before.order:
+        if self.deadlines or self.begun or self.first_moved or order is not self.old_order:
             order, stale = self._ordered(stale)
-        first_ms = order[0][0] if order else FOREVER_MS
+        first_ms = entry_ms(order[0]) if order else FOREVER_MS
         simple_until_ms = self.simple_until_ms
         return Standing(
             self.now_ms,
@@ -263,9 +277,10 @@ class Draft(Alone):
         for entry in self.begun:
             insort(order, entry)
         if self.put_off or len(self.deadlines) > MANY_STALE:
-            order = [one for one in order if one[1] not in self.deadlines]
-            moved = [(at, position) for position, at in self.deadlines.items() if at < FOREVER_MS]
-            order.extend(moved)
+            order = [one for one in order if entry_position(one) not in self.deadlines]
+            for position, at in self.deadlines.items():
+                if at < FOREVER_MS:
+                    order.append(entry_of(at, position))
             order.sort()
         else:
             for position, at in self.deadlines.items():
@@ -273,19 +288,19 @@ class Draft(Alone):
                 if at != old_ms:
                     stale += old_ms < FOREVER_MS
                     if at < FOREVER_MS:
-                        insort(order, (at, position))
+                        insort(order, entry_of(at, position))
         stale -= self._make_first_exact(order)
         if stale > MANY_STALE + len(order) // 4:
             order, stale = [one for one in order if self._counts(one)], 0
         return tuple(order), stale
 
-    def _make_first_exact(self, order: list[tuple[int, int]]) -> int:
+    def _make_first_exact(self, order: list[int]) -> int:
         """Looks at the order's first entries until the first is exact, changing it. Returns how
         many replaced entries it dropped."""
-        known = self.before.order[0] if self.before.order and not self.first_moved else None
+        known = self.old_order[0] if self.old_order and not self.first_moved else None
         passed = 0
         while order and not (order[0] == known and self._counts(known)):
-            at, position = order[0]
+            at, position = entry_ms(order[0]), entry_position(order[0])
             series = self.rules.series.get(position)
             if series is not None:
                 until_ms = self.end(series.literal)
@@ -300,7 +315,7 @@ class Draft(Alone):
                 break
             order.pop(0)
             if until_ms < FOREVER_MS:
-                insort(order, (until_ms, position))
+                insort(order, entry_of(until_ms, position))
         return passed
 
     def _exact_deadline(self, at: int, position: int) -> int:
@@ -314,8 +329,7 @@ class Draft(Alone):
     def _deadline_before(self, position: int) -> int:
         return entry_at(self.old_judged, self.rules.judge_of[position]).until_ms
 
-    def _counts(self, entry: tuple[int, int]) -> bool:
+    def _counts(self, entry: int) -> bool:
         """Whether the entry was not replaced by another."""
-        at, position = entry
-        place = self.rules.judge_of.get(position)
-        return place is None or self._judged_at(place).until_ms == at
+        place = self.rules.judge_of.get(entry_position(entry))
+        return place is None or self._judged_at(place).until_ms == entry_ms(entry)

@@ -4,7 +4,6 @@ from perso_core.rules.program cimport Program
 @cython.no_gc
 cdef class Making:
     cdef public Program rules
-    cdef public object before
     cdef public object view
     cdef public object now_ms
     cdef public object members
@@ -21,6 +20,7 @@ cdef class Making:
     cdef public tuple old_judged
     cdef public object alert
     cdef public tuple order
+    cdef public tuple old_order
     cdef public dict times
     cdef public dict runs
     cdef public dict judged

@@ -22,7 +22,6 @@ class Making:
 
     def __init__(self, rules: Program, before: Standing, view: View, now_ms: int) -> None:
         self.rules = rules
-        self.before = before
         self.view = view
         self.now_ms = now_ms
         self.log: Log | None
@@ -51,13 +50,14 @@ class Making:
             self.stale,
             _,
         ) = astuple(before)
+        self.old_order = self.order
         self.times: dict[int, Times] = {}
         self.runs: dict[int, tuple[Reached, ...]] = {}
         self.judged: dict[int, Judged] = {}
         # Of silent and judged rules that were looked at, by position.
         self.deadlines: dict[int, int] = {}
         # When series that hold since this draft, or for longer, end.
-        self.begun: list[tuple[int, int]] = []
+        self.begun: list[int] = []
         # The series that ends first may now end later.
         self.first_moved = False
         # Rules to evaluate, by position, each once and in order: rules ask for those before them.

@@ -7,13 +7,12 @@ standing is small. Whoever reads it has to know that it is of the same rule set.
 from __future__ import annotations
 
 from array import array
-from typing import TypeVar
 
 from msgspec import Struct
 
 from perso_core.pql.windows import FOREVER_MS
 from perso_core.rules.bits import bits_of
-from perso_core.rules.layered import Layered, everything, layered
+from perso_core.rules.layered import NONE_ABOVE, changed, everything, layered
 from perso_core.rules.program import Program
 from perso_core.rules.recount import nowhere
 from perso_core.rules.standing import (
@@ -21,14 +20,14 @@ from perso_core.rules.standing import (
     NOT_JUDGED,
     Judged,
     Log,
-    Order,
     Reached,
     Standing,
     Times,
+    entry_ms,
+    entry_of,
+    entry_position,
     log_from,
 )
-
-T = TypeVar("T")
 
 # Judgements that have a number.
 MAX_NUMBERED = 4_096
@@ -48,7 +47,9 @@ class ParkedLog(Struct, frozen=True, array_like=True, gc=False):
 
 class ParkedStanding(Struct, frozen=True, array_like=True, gc=False):
     """A standing. Bits are bytes, the lowest first. times, runs: of what happened, by place.
-    judged: the numbers of the judgements, two bytes each; own: those that have none, by place."""
+    judged: the numbers of different judgements, two bytes each; own: those that have none, by place
+    among these; judged_index, judged_common: see Layered. order_ms, order: of each entry the
+    instant, eight bytes each, and the position, four."""
 
     now_ms: int
     until_ms: int
@@ -65,8 +66,11 @@ class ParkedStanding(Struct, frozen=True, array_like=True, gc=False):
     times: dict[int, Times]
     runs: dict[int, tuple[Reached, ...]]
     judged: bytes
+    judged_index: bytes | None
+    judged_common: int
     own: dict[int, Judged]
-    order: Order
+    order_ms: bytes
+    order: bytes
     stale: int
     plain: bool
 
@@ -83,15 +87,17 @@ class StandingParking:
         # Of those above, by their address: a judgement that is shared is found without a look
         # into it.
         self._number_at: dict[int, int] = {}
-        self._nothing_happened = [NEVER_HAPPENED] * len(rules.effects)
-        self._nowhere = [nowhere(len(steps)) for steps, _ in rules.chains]
+        self._nothing_happened = layered([NEVER_HAPPENED] * len(rules.effects))
+        self._nowhere = layered([nowhere(len(steps)) for steps, _ in rules.chains])
         self._classes = len(rules.classes)
 
     def parked(self, standing: Standing, event_times: bytes) -> ParkedStanding:
         """event_times: of the profile's events, eight bytes each."""
-        judged = everything(standing.judged)
+        judged, judged_index, common, above = standing.judged
+        if above:
+            judged = tuple(everything(standing.judged))
         numbers = array("H", map(self._number, judged))
-        runs = zip(everything(standing.runs), self._nowhere, strict=False)
+        runs = zip(everything(standing.runs), everything(self._nowhere), strict=False)
         return ParkedStanding(
             standing.now_ms,
             standing.until_ms,
@@ -108,8 +114,11 @@ class StandingParking:
             {place: one for place, one in enumerate(everything(standing.times)) if one},
             {place: one for place, (one, none) in enumerate(runs) if one != none},
             numbers.tobytes(),
+            judged_index,
+            common,
             {place: judged[place] for place, one in enumerate(numbers) if one == _OWN},
-            standing.order,
+            array("q", map(entry_ms, standing.order)).tobytes(),
+            array("I", map(entry_position, standing.order)).tobytes(),
             standing.stale,
             standing.plain,
         )
@@ -123,6 +132,8 @@ class StandingParking:
             )
         common = self._judged
         judged = [common[one] if one != _OWN else NOT_JUDGED for one in array("H", parked.judged)]
+        for place, own in parked.own.items():
+            judged[place] = own
         holders = [0] * self._classes
         for place, octets in parked.holders.items():
             holders[place] = number(octets, "little")
@@ -138,11 +149,11 @@ class StandingParking:
             parked.ends_ms,
             parked.simple_until_ms,
             number(parked.holding, "little"),
-            _filled(self._nothing_happened, parked.times),
-            _filled(self._nowhere, parked.runs),
-            _filled(judged, parked.own),
+            changed(self._nothing_happened, parked.times),
+            changed(self._nowhere, parked.runs),
+            (tuple(judged), parked.judged_index, parked.judged_common, NONE_ABOVE),
             number(parked.alert, "little"),
-            parked.order,
+            tuple(map(entry_of, array("q", parked.order_ms), array("I", parked.order))),
             parked.stale,
         )
 
@@ -196,14 +207,6 @@ class StandingParking:
 
 def _octets(bits: int) -> bytes:
     return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
-
-
-def _filled(entries: list[T], own: dict[int, T]) -> Layered[T]:
-    if own:
-        entries = [*entries]
-        for place, entry in own.items():
-            entries[place] = entry
-    return layered(entries)
 
 
 def _timeless(judged: Judged) -> bool:

@@ -17,7 +17,7 @@ from perso_core.rules.conditions import condition_of
 from perso_core.rules.formula import Happened, formula_of
 from perso_core.rules.matcher import Matcher
 from perso_core.rules.ruleset import RuleSet, Standing
-from perso_core.rules.standing import newest_first
+from perso_core.rules.standing import entry_position, newest_first
 from tests.rules.making_stories import (
     DAY_MS,
     HOUR_MS,
@@ -134,7 +134,9 @@ def test_a_series_that_holds_and_matters_has_one_entry_in_the_order(chance: Rand
         if standing.plain:
             continue
         series, deciding = story.set.series, standing.live & standing.sensitive
-        entries = [position for _, position in standing.order if position in series]
+        entries = [
+            position for position in map(entry_position, standing.order) if position in series
+        ]
         assert sorted(entries) == [position for position in series if deciding >> position & 1]
 
 
