@@ -201,8 +201,9 @@ def _add_profile_rights(verbs: _Commands[_Parser]) -> None:
         "export",
         running.profile_export,
         does="Print all that is kept of an identity as JSON: attributes, claims, events, "
-        "memberships, consent, and which identities are one person's; on every datastream, and of "
-        "every device that named it.",
+        "memberships, consent, and which identities are one person's; on every datastream, of an "
+        "ECID also what devices have that merely named it. What a browser merely claimed, as an "
+        "e-mail, lies with its device: ask by the device's ECID.",
         example="perso profile export CRMID 4711 > 4711.json",
     )
     erase = _command(
@@ -210,7 +211,8 @@ def _add_profile_rights(verbs: _Commands[_Parser]) -> None:
         "erase",
         running.profile_erase,
         does="Erase all that is kept of an identity and of the person whose it is. When it returns "
-        "no running server answers by it, and nothing that was under way brings it back.",
+        "no running server answers by it, and nothing that was under way brings it back. What a "
+        "browser merely claimed, as an e-mail, goes with its device: erase the device's ECID.",
         example="perso profile erase CRMID 4711",
     )
     for verb in (export, erase):
