@@ -380,11 +380,13 @@ class MemoryStore:
 
     def _keep_events(self, change: KeyChange) -> None:
         kept = self._database.events.setdefault(change.key, {})
-        kept.update((event.id, event) for event in change.events)
         arrivals = self._database.arrivals.setdefault(change.key, {})
         for event in change.events:
-            self._database.arrived += 1
-            arrivals.setdefault(event.id, self._database.arrived)
+            before = kept.get(event.id)
+            if before is None or before.timestamp_ms != event.timestamp_ms:
+                self._database.arrived += 1
+                arrivals[event.id] = self._database.arrived
+            kept[event.id] = event
         if change.sweep:
             newest = self._ordered(change.key)[-change.events_kept(self._max_events) :]
             from_ms = change.events_from_ms

@@ -56,6 +56,14 @@ from perso_core.stores.sqlite_file import (
 )
 
 Result = TypeVar("Result")
+# An event of which more is told stays where it is. An id that was used so long ago that no rule
+# sees that event gets a new place: others look there for what was added.
+_KEPT_EVENT = (
+    "INSERT INTO event (key, id, timestamp_ms, record) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (key, id) DO UPDATE SET sequence = CASE timestamp_ms"
+    " WHEN excluded.timestamp_ms THEN sequence ELSE (SELECT max(sequence) + 1 FROM event) END,"
+    " timestamp_ms = excluded.timestamp_ms, record = excluded.record"
+)
 KEPT_DEFINITIONS = 100
 KEPT_QUARANTINED = 10_000
 
@@ -284,12 +292,7 @@ class Writer:
         if row.profile is not None and not _swapped(connection, change, row.profile):
             return False
         if row.events:
-            connection.executemany(
-                "INSERT INTO event (key, id, timestamp_ms, record) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE"
-                " SET timestamp_ms = excluded.timestamp_ms, record = excluded.record",
-                row.events,
-            )
+            connection.executemany(_KEPT_EVENT, row.events)
         if change.sweep:
             self._sweep(connection, change)
         if consent is not None and (consent is not before or change.forgotten or change.returned):

@@ -397,6 +397,27 @@ def test_a_reading_that_began_before_hides_nothing_that_was_added_since(
     assert as_read_anew(ours, snapshot(), now_ms=NOON_MS + 1)
 
 
+def test_an_event_with_an_id_of_long_ago_is_seen_by_who_also_forgot_one_of_its_own(
+    tmp_path: Path,
+) -> None:
+    """Each by itself would not fit the versions: together they do."""
+    in_force = compile_snapshot(definitions(), event_window_ms=WINDOW_MS)
+    with two(in_force, tmp_path) as (ours, theirs):
+        theirs.decide(ANNA, viewed("used again"), now_ms=NOON_MS)
+        for one in (ours, theirs):
+            one.hear(now_ms=NOON_MS)
+            one.decide(ANNA, now_ms=NOON_MS)
+        ours.decide(ANNA, viewed("forgotten", at_ms=NOON_MS + 1), now_ms=NOON_MS + 1)
+        later_ms = NOON_MS + WINDOW_MS + 2
+        ours.decide(ANNA, viewed("later", at_ms=later_ms), now_ms=later_ms)
+        theirs.hear(now_ms=later_ms)
+        theirs.decide(ANNA, viewed("used again", at_ms=later_ms), now_ms=later_ms)
+
+        ours.hear(now_ms=later_ms)
+
+        assert as_read_anew(ours, in_force, now_ms=later_ms)
+
+
 # ---- the law ----------------------------------------------------------------------------
 
 
