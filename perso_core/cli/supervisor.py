@@ -27,6 +27,9 @@ STEADY_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 # After so many short lives in a row a slot's socket is closed: new connections go to the others.
 LOOPING = 3
+# Where no other worker answers, connections wait for the next start instead; not for a longer
+# pause than this, as whoever asks learns of a lasting fault sooner from a refusal.
+WAITED_FOR_S = 4.0
 READY_WITHIN_S = 120.0  # compiling ten thousand audiences and opening a large store take a while
 
 Tell = Callable[[str], None]
@@ -216,17 +219,24 @@ class Supervisor:
         how = _how(gone.process.returncode)
         next_one = f"The next one starts in {pause:.1f} s." if pause else "Another one starts."
         self._tell(f"{_named(slot, gone)} {how}. {next_one}")
+        others = self._others_answer(slot)
         if slot.short_lives == LOOPING:
+            take = "The other workers take its" if others else "The next one takes its"
             self._tell(
                 f"Worker {slot.number} ended {LOOPING} times in a row within {STEADY_S:.0f} s;"
-                " what it wrote before says why. The other workers take its connections."
+                f" what it wrote before says why. {take} connections."
             )
-        if slot.short_lives >= LOOPING:
+        if slot.short_lives >= LOOPING and (others or pause > WAITED_FOR_S):
             with contextlib.suppress(OSError):  # no descriptor left: then the old ones stay
                 fresh = bound(self._host, self.port, shared=True)
                 close(slot.sockets)
                 slot.sockets = fresh
         return pause
+
+    def _others_answer(self, slot: Slot) -> bool:
+        """Whether a new connection would be accepted elsewhere."""
+        others = (other.worker for other in self._slots if other is not slot)
+        return any(worker.answers for worker in others if worker)
 
     # ---- restarting -------------------------------------------------------------
 

@@ -31,6 +31,11 @@ class WorkerProcess:
         """How long nothing was heard of it."""
         return time.monotonic() - self._heard_s
 
+    @property
+    def answers(self) -> bool:
+        """It came up, and is there."""
+        return self.up.done() and self.up.result() and not self.ended.done()
+
     def _hear(self) -> None:
         try:
             said = os.read(self._pipe, 4_096)

@@ -59,6 +59,32 @@ while not (stopping and (here / "end").exists()):
     time.sleep(0.02)
 """
 
+# It accepts connections and says so on each; while a file `loop` is there, it ends, and its
+# successors do before they listen.
+ACCEPTING = """
+import os, socket, sys, time
+from pathlib import Path
+here = Path(HERE)
+pipe = int(sys.argv[sys.argv.index("--pipe") + 1])
+number = int(sys.argv[sys.argv.index("--sockets") + 1])
+def may_end():
+    if (here / "loop").exists():
+        sys.exit(3)
+may_end()
+accepting = socket.socket(fileno=number)
+accepting.listen()
+accepting.settimeout(0.02)
+(here / "port").write_text(str(accepting.getsockname()[1]))
+os.write(pipe, b"R")
+while True:
+    may_end()
+    os.write(pipe, b".")
+    try:
+        accepting.accept()[0].sendall(b"here")
+    except TimeoutError:
+        pass
+"""
+
 
 class Held(Struct):
     """Workers that a directory holds up."""
@@ -283,6 +309,37 @@ async def test_a_restart_ends_a_loop_of_short_lives_at_once(held: Held) -> None:
         os.kill(survivor, signal.SIGKILL)
         await told.until(lambda text: text.count("by SIGKILL. Another one starts.") == 2)
     assert (held.living, told.status) == ([], [0])
+
+
+async def test_while_all_workers_end_again_and_again_visitors_wait_for_one_that_stays(
+    held: Held,
+) -> None:
+    script = ACCEPTING.replace("HERE", repr(str(held.here)))
+    async with supervising(script, count=2) as told:
+        port = int((held.here / "port").read_text())
+        held.may("loop")
+        await told.until(lambda text: text.count("The next one starts in 0.4 s.") == 2)
+        visits = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        held.may("loop", holds=False)
+        async with asyncio.timeout(LIMIT_S):
+            said = [await reader.readexactly(4) for reader, _ in visits]
+        for _, writer in visits:
+            writer.close()
+    assert said == [b"here"] * 4
+    assert "The next one takes its connections." in "\n".join(told.lines)
+
+
+async def test_a_fault_that_lasts_is_told_to_visitors_by_a_refusal(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perso_core.cli.supervisor.WAITED_FOR_S", 0.3)
+    script = ACCEPTING.replace("HERE", repr(str(held.here)))
+    async with supervising(script) as told:
+        port = int((held.here / "port").read_text())
+        held.may("loop")
+        await told.until(lambda text: "The next one starts in 0.4 s." in text)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
 
 
 @pytest.fixture
