@@ -95,12 +95,13 @@ def after_statement(before: Consent | None, said: Statement, *, now_ms: int) -> 
     no word on sharing back. Equal to `before` where it says the same again.
     """
     held = before or NOTHING_CHOSEN
+    now_ms = _after_last(before, now_ms)
     if said.general is not None and said.general != held.general:
         held = structs.replace(held, general=said.general, since_ms=now_ms)
     if said.share is not None:
         held = _after_share(held, said.share, said.gpc, now_ms)
     elif said.gpc:
-        held = after_signal(held, now_ms=now_ms)
+        held = _with_signal(held, now_ms)
     return structs.replace(held, stated=said.stated or held.stated)
 
 
@@ -116,7 +117,15 @@ def _after_share(held: Consent, share: Sharing, gpc: bool, now_ms: int) -> Conse
 
 def after_signal(before: Consent | None, *, now_ms: int) -> Consent:
     """The consent after a request with `Sec-GPC: 1`. Equal to `before` from the second on."""
-    held = before or NOTHING_CHOSEN
-    if held.gpc_since_ms is not None:
-        return held
-    return structs.replace(held, gpc_since_ms=now_ms)
+    return _with_signal(before or NOTHING_CHOSEN, _after_last(before, now_ms))
+
+
+def _with_signal(held: Consent, now_ms: int) -> Consent:
+    return held if held.gpc_since_ms is not None else structs.replace(held, gpc_since_ms=now_ms)
+
+
+def _after_last(before: Consent | None, now_ms: int) -> int:
+    """now_ms, where the clock has gone on since the last word. A later word is always dated later:
+    by these instants a signal counts after a word or not, and a process learns from a version token
+    that there is something newer than it knows."""
+    return max(now_ms, last_said_ms(before) + 1) if before else now_ms

@@ -11,6 +11,7 @@ from perso_core.decision.consent import (
     after_signal,
     after_statement,
     holding,
+    last_said_ms,
     may_collect,
     sharing_refused,
 )
@@ -99,6 +100,27 @@ def test_a_signal_refuses_sharing_until_a_later_word_or_one_that_knew_of_it(
     steps: tuple[Statement | str, ...], refusal: SharingRefused | None
 ) -> None:
     assert sharing_refused(after(*steps)) == refusal
+
+
+@pytest.mark.parametrize("later_ms", [5_000, 1_000])
+def test_a_later_word_is_known_as_the_later_one_in_the_same_instant_and_when_the_clock_went_back(
+    later_ms: int,
+) -> None:
+    agreed = after_statement(None, Statement(general="in"), now_ms=5_000)
+    withdrawn = after_statement(agreed, Statement(general="out"), now_ms=later_ms)
+
+    assert withdrawn.general == "out"
+    assert last_said_ms(withdrawn) > last_said_ms(agreed)
+
+
+@pytest.mark.parametrize("later_ms", [5_000, 1_000])
+def test_a_signal_after_a_word_refuses_sharing_in_the_same_instant_and_when_the_clock_went_back(
+    later_ms: int,
+) -> None:
+    shared = after_statement(None, SHARED, now_ms=5_000)
+
+    assert sharing_refused(shared) is None
+    assert sharing_refused(after_signal(shared, now_ms=later_ms)) == SharingRefused("gpc", 5_001)
 
 
 def test_who_said_nothing_has_not_refused() -> None:
