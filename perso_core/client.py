@@ -138,8 +138,9 @@ class ImportRefusal(Struct, frozen=True):
 
 
 class Imported(Struct, frozen=True):
-    """kept, removed, refused: rows. withheld: of people who may not be kept. refusals: of each
-    body the first 100. errors: what failed; send all rows again, which changes nothing twice.
+    """kept, removed, withheld, refused: rows, each in one of the four. withheld: of people who may
+    not be kept. refusals: of each body the first 100. errors: what failed; send all rows again,
+    which changes nothing twice.
     """
 
     kept: int = 0

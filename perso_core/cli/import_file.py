@@ -183,18 +183,30 @@ def started(known: Progress | None, source: Source[Any], *, now_ms: int) -> Prog
     return known if source.resume(place) else None
 
 
+def without(progress: Progress, passed_over: int, *, ended: int = 0) -> Progress:
+    """With so many lines, `ended` of which end something, that nothing is kept of."""
+    return structs.replace(
+        progress,
+        kept=progress.kept - passed_over + ended,
+        removed=progress.removed - ended,
+        passed_over=progress.passed_over + passed_over,
+    )
+
+
 def summary(progress: Progress, ended: str) -> str:
     """One line for people. ended: what becomes of rows that end something, `removed`."""
-    lines = progress.kept + progress.removed + progress.refused
+    lines = progress.kept + progress.removed + progress.refused + progress.passed_over
     told = [f"{progress.kept:,} in"]
     if progress.removed:
         told.append(f"{progress.removed:,} {ended}")
     told.append(f"{progress.refused:,} refused")
+    if progress.passed_over:
+        told.append(f"{progress.passed_over:,} passed over")
     words = f"{lines:,} row{'s' * (lines != 1)}: {', '.join(told)}."
     if progress.withheld:
         words += (
-            f" {progress.withheld:,} were passed over: these visitors refused to be kept, or were"
-            " erased since the import began."
+            f" In {progress.withheld:,} profile{'s' * (progress.withheld != 1)} nothing was kept:"
+            " these visitors refused to be kept, or were erased since the import began."
         )
     return words
 

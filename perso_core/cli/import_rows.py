@@ -14,14 +14,23 @@ from msgspec import structs
 
 from perso_core.cli.definitions import everywhere, kept, nothing_defined
 from perso_core.cli.files import settings_of
-from perso_core.cli.import_file import Import, Opened, Report, alone, opened, started, summary
+from perso_core.cli.import_file import (
+    Import,
+    Opened,
+    Report,
+    alone,
+    opened,
+    started,
+    summary,
+    without,
+)
 from perso_core.cli.patch_groups import GROUP, LOAD_TIMEOUT_MS, patch_groups
 from perso_core.decision.membership import EXITED_KEPT_MS
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import nearest, shown
 from perso_core.definitions.schema import field_types
 from perso_core.errors import BadAttributes, BadImportFile, UnreadableRecord
-from perso_core.imports.keys import keys_of
+from perso_core.imports.keys import Keys, keys_of
 from perso_core.imports.lines import Lines
 from perso_core.imports.memberships import (
     Defaults,
@@ -43,6 +52,7 @@ if TYPE_CHECKING:
     from perso_core.assembly import Perso
     from perso_core.stores.protocol import ImportStore
     from perso_core.stores.sqlite import SqliteStore
+    from perso_core.worker.importing import Recounted
 
 # Whether a server is there is looked up so often.
 LOOKED_EACH_S = 0.25
@@ -109,6 +119,9 @@ async def _memberships(
 
         report = Report(file.path, arguments.report, place.line)
 
+        def ends(row: Member) -> bool:
+            return row[3] <= system_clock_ms()
+
         async def keep(part: Part[Member], progress: Progress) -> Progress:
             report.add(part.refusals)
             rows = [
@@ -117,7 +130,11 @@ async def _memberships(
                 for key in keys(namespace, identity)
             ]
             return await importer.keep(
-                rows, began_ms=place.began_ms, name=file.name, progress=progress
+                rows,
+                began_ms=place.began_ms,
+                name=file.name,
+                progress=progress,
+                recounted=_recounted(part.rows, keys, ends),
             )
 
         try:
@@ -125,7 +142,7 @@ async def _memberships(
                 reading,
                 keep,
                 file.size,
-                ends=lambda row: row[3] <= system_clock_ms(),
+                ends,
                 rows_each=len(keys("CRMID", "1")),
             )
             done = await run.run(place)
@@ -138,6 +155,16 @@ async def _memberships(
         await store.close()
     print(summary(done, "ended"))
     return 1 if done.refused else 0
+
+
+def _recounted(rows: Sequence[Member], keys: Keys, ends: Callable[[Member], bool]) -> Recounted:
+    """Takes the lines that nothing is kept of, under any of their keys, out of the others."""
+
+    def recounted(progress: Progress, gone: frozenset[str]) -> Progress:
+        over = [row for row in rows if gone.issuperset(keys(*row[:2]))] if gone else []
+        return without(progress, len(over), ended=sum(map(ends, over)))
+
+    return recounted
 
 
 def _membership_source(
@@ -186,12 +213,12 @@ async def _attributes(
 
         async def keep(part: Part[Patch], progress: Progress) -> Progress:
             at_most = min(GROUP, settings.journal_limit)
-            withheld, late = await _all_patched(perso, part, at_most, keys, place.began_ms)
+            withheld, over, late = await _all_patched(perso, part, at_most, keys, place.began_ms)
             report.add(sorted([*part.refusals, *late], key=lambda one: one.line))
             found = structs.replace(
-                progress,
+                without(progress, over),
                 withheld=progress.withheld + withheld,
-                kept=progress.kept - len(late),
+                kept=progress.kept - over - len(late),
                 refused=progress.refused + len(late),
             )
             if file.name:
@@ -218,17 +245,18 @@ async def _all_patched(
     at_most: int,
     keys: Callable[[str, str], Sequence[str]],
     began_ms: int,
-) -> tuple[int, list[Refusal]]:
+) -> tuple[int, int, list[Refusal]]:
     """at_most: how many patches share a commit. Returns under how many keys nothing may be kept,
-    and the patches that would have made a profile too large."""
-    withheld = 0
+    how many patches have no other key, and those that would have made a profile too large."""
+    withheld = nowhere = 0
     refused: list[Refusal] = []
     numbered = zip(part.lines, part.rows, strict=True)
     for group in patch_groups(numbered, at_most, whose=lambda one: one[1][:2]):
-        passed_over, late = await _patched(perso, group, keys, began_ms)
+        passed_over, whole, late = await _patched(perso, group, keys, began_ms)
         withheld += passed_over
+        nowhere += whole
         refused += late
-    return withheld, refused
+    return withheld, nowhere, refused
 
 
 async def _patched(
@@ -236,7 +264,7 @@ async def _patched(
     group: Sequence[tuple[int, Patch]],
     keys: Callable[[str, str], Sequence[str]],
     began_ms: int,
-) -> tuple[int, list[Refusal]]:
+) -> tuple[int, int, list[Refusal]]:
     """The same of patches, each with its line, that share a commit."""
     all_keys = [keys(namespace, identity) for _, (namespace, identity, _) in group]
     asked = [key for some in all_keys for key in some]
@@ -248,15 +276,18 @@ async def _patched(
         ),
         return_exceptions=True,
     )
-    passed_over, refused = len(withheld), []
-    for outcome, (line, _) in zip(outcomes, group, strict=True):
+    passed_over = nowhere = 0
+    refused = []
+    for outcome, some, (line, _) in zip(outcomes, all_keys, group, strict=True):
         if isinstance(outcome, BadAttributes):
             refused.append(Refusal(line, f"{outcome.detail} {outcome.fix}"))
         elif isinstance(outcome, BaseException):
             raise outcome
         else:
-            passed_over += outcome
-    return passed_over, refused
+            over = outcome + sum(key in withheld for key in some)
+            passed_over += over
+            nowhere += over == len(some)
+    return passed_over, nowhere, refused
 
 
 def _patch_source(

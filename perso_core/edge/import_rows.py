@@ -49,8 +49,8 @@ UNSEEN_DEVICE = (
 
 
 class Outcome(Struct, frozen=True, kw_only=True, rename="camel"):
-    """kept, removed, refused: rows. withheld: of visitors who may not be kept. refusals: the first
-    of them, by line."""
+    """kept, removed, withheld, refused: rows, each in one of the four. withheld: of visitors who
+    may not be kept. refusals: the first of them, by line."""
 
     request_id: str
     kept: int
@@ -60,18 +60,19 @@ class Outcome(Struct, frozen=True, kw_only=True, rename="camel"):
     refusals: list[Refusal]
 
 
-# From rows, with their lines, to how many were withheld and which lines are refused after all.
-_Keep = Callable[[list[Row], list[int]], Awaitable[tuple[int, list[Refusal]]]]
+# From rows, with their lines, to the lines that were withheld and those refused after all.
+_Keep = Callable[[list[Row], list[int]], Awaitable[tuple[set[int], list[Refusal]]]]
 
 
 async def import_audience(call: Call, services: EdgeServices) -> Reply:
     """Memberships of external audiences. Raises EdgeError, StoreUnavailable."""
     stores, definitions = _permitted(call, services)
 
-    async def keep(rows: list[Member], lines: list[int]) -> tuple[int, list[Refusal]]:
+    async def keep(rows: list[Member], lines: list[int]) -> tuple[set[int], list[Refusal]]:
         keys, refused = await _keys(call, [row[:2] for row in rows], lines, stores)
         kept = [(key, row[2], row[3]) for key, row in zip(keys, rows, strict=True) if key]
-        return await stores.keep(kept, call.now_ms) if kept else 0, refused
+        gone = await stores.keep(kept, call.now_ms) if kept else frozenset()
+        return {line for key, line in zip(keys, lines, strict=True) if key in gone}, refused
 
     def ends(row: Member) -> bool:
         return row[3] <= call.now_ms
@@ -83,7 +84,7 @@ async def import_attributes(call: Call, services: EdgeServices) -> Reply:
     """Merge patches of profiles' attributes. Raises EdgeError, StoreUnavailable."""
     stores, definitions = _permitted(call, services)
 
-    async def keep(patches: list[Patch], lines: list[int]) -> tuple[int, list[Refusal]]:
+    async def keep(patches: list[Patch], lines: list[int]) -> tuple[set[int], list[Refusal]]:
         keys, refused = await _keys(call, [patch[:2] for patch in patches], lines, stores)
         of_key: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
         for key, patch, line in zip(keys, patches, lines, strict=True):
@@ -94,7 +95,7 @@ async def import_attributes(call: Call, services: EdgeServices) -> Reply:
             *(_patched(key, some, stores) for key, some in of_key.items() if key not in withheld)
         ):
             refused += late
-        return sum(len(of_key[key]) for key in withheld), refused
+        return {line for key in withheld for line, _ in of_key[key]}, refused
 
     return await _imported(call, _patches(call, definitions), keep, lambda _: False, stores)
 
@@ -126,10 +127,10 @@ async def _imported(
         found = sorted([*part.refusals, *late], key=lambda one: one.line)
         refusals += found[: TOLD_REFUSALS - len(refusals)]
         refused += len(found)
-        withheld += held_back
-        late_lines = {one.line for one in late}
+        withheld += len(held_back)
+        elsewhere = held_back.union(one.line for one in late)
         taken = [
-            row for row, line in zip(part.rows, part.lines, strict=True) if line not in late_lines
+            row for row, line in zip(part.rows, part.lines, strict=True) if line not in elsewhere
         ]
         rows += len(taken)
         removed += sum(map(ends, taken))

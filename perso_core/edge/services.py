@@ -26,9 +26,9 @@ class ImportStores(Protocol):
     """What an import needs of the rest of the process; assembly gives it. All raise
     StoreUnavailable."""
 
-    async def keep(self, rows: Sequence[tuple[str, str, int]], began_ms: int) -> int:
+    async def keep(self, rows: Sequence[tuple[str, str, int]], began_ms: int) -> frozenset[str]:
         """Keep memberships (key, audience id, until when) of an import that began then, durably.
-        Returns how many were withheld."""
+        Returns the keys that were withheld."""
         ...
 
     async def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:

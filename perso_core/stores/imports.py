@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct, structs
@@ -18,8 +18,9 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     began_ms: when its first run began: who was erased since is passed over, and a row without an
     expiry counts from then. offset, line: up to where it is read; of Parquet both are rows.
-    checksum: of the bytes up to offset. kept, removed, refused: lines. withheld: memberships of
-    visitors who may not be kept, of those lines. done: to its end.
+    checksum: of the bytes up to offset. kept, removed, refused, passed_over: lines, each in one of
+    the four; of those that were passed over nothing is kept. withheld: memberships of visitors who
+    may not be kept, of all lines: a line has one in each profile it goes to. done: to its end.
     """
 
     began_ms: int
@@ -29,6 +30,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     kept: int = 0
     removed: int = 0
     refused: int = 0
+    passed_over: int = 0
     withheld: int = 0
     done: bool = False
 
@@ -38,8 +40,9 @@ class Batch(Struct, frozen=True, kw_only=True):
     them ends the membership, there is only that one.
 
     now_ms: from when on they count. began_ms: keys that were erased since are passed over. name,
-    progress: how far the file is, kept with the rows; None: the file is not remembered. tell: the
-    keys to the other processes; False: only that some were written.
+    progress: how far the file is, kept with the rows; None: the file is not remembered. recounted:
+    its lines, once it is known which of the rows' keys were withheld. tell: the keys to the other
+    processes; False: only that some were written.
     """
 
     rows: Sequence[Row]
@@ -47,6 +50,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     began_ms: int
     name: bytes = b""
     progress: Progress | None = None
+    recounted: Callable[[Progress, frozenset[str]], Progress] | None = None
     tell: bool = True
 
 
@@ -67,4 +71,5 @@ def progress_from(record: bytes) -> Progress:
 def with_withheld(progress: Progress, batch: Batch, withheld: frozenset[str]) -> Progress:
     """The progress with the rows of these keys counted."""
     number = sum(key in withheld for key, _, _ in batch.rows) if withheld else 0
-    return structs.replace(progress, withheld=progress.withheld + number)
+    found = structs.replace(progress, withheld=progress.withheld + number)
+    return batch.recounted(found, withheld) if batch.recounted else found

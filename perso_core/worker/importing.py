@@ -19,6 +19,8 @@ from perso_core.worker.refresh import Refresh
 HELD_S = 0.008
 _FIRST, _FEWEST, _MOST = 500, 50, 4_000
 
+Recounted = Callable[[Progress, frozenset[str]], Progress]
+
 
 class Importer(Struct):
     """Writes rows in transactions. beside: whether others write to the store now; alone, all rows
@@ -31,14 +33,23 @@ class Importer(Struct):
     rows_at_once: int = _FIRST
 
     async def keep(
-        self, rows: Sequence[Row], *, began_ms: int, name: bytes = b"", progress: Progress
+        self,
+        rows: Sequence[Row],
+        *,
+        began_ms: int,
+        name: bytes = b"",
+        progress: Progress,
+        recounted: Recounted | None = None,
     ) -> Progress:
         """The rows in the order of their keys, of the same key and audience the last. How far the
         file is, progress, is kept with the last of them. Returns it, with what was withheld.
+        recounted: gives progress with its lines counted anew, from it and all keys that were
+        withheld.
         Raises StoreUnavailable: then a part of the rows may be kept, and progress is not.
         """
         links = await self.store.leading(list({row[0] for row in rows}))
         left = _in_order(rows, links, self.clock_ms())
+        gone: frozenset[str] = frozenset()
         while True:
             beside = self.beside()
             size = self.rows_at_once if beside else len(left)
@@ -49,11 +60,13 @@ class Importer(Struct):
                 began_ms=began_ms,
                 name=name,
                 progress=None if left or not name else progress,
+                recounted=None if left or not recounted else _after(gone, recounted),
                 tell=beside,
             )
             began_s = time.monotonic()
             withheld = await self.store.import_memberships(batch)
             taken_s = time.monotonic() - began_s
+            gone |= withheld
             progress = with_withheld(progress, batch, withheld)
             if not left:
                 return progress
@@ -64,6 +77,11 @@ class Importer(Struct):
     def _learn(self, rows: int, taken_s: float) -> None:
         fitting = int(rows * HELD_S / max(taken_s, 0.000_1))
         self.rows_at_once = min(max(fitting, _FEWEST, rows // 2), _MOST, rows * 2)
+
+
+def _after(gone: frozenset[str], recounted: Recounted) -> Recounted:
+    """With what earlier transactions withheld."""
+    return lambda progress, withheld: recounted(progress, gone | withheld)
 
 
 def _in_order(rows: Sequence[Row], links: Mapping[str, str], now_ms: int) -> list[Row]:
@@ -98,10 +116,17 @@ class Imports:
         self._clock_ms = clock_ms
         self._settled_s = settled_s
 
-    async def keep(self, rows: Sequence[Row], began_ms: int) -> int:
+    async def keep(self, rows: Sequence[Row], began_ms: int) -> frozenset[str]:
         importer = Importer(self._store, self._clock_ms, lambda: True)
+        gone: set[str] = set()
+
+        def noted(progress: Progress, withheld: frozenset[str]) -> Progress:
+            gone.update(withheld)
+            return progress
+
         progress = Progress(began_ms=began_ms)
-        return (await importer.keep(rows, began_ms=began_ms, progress=progress)).withheld
+        await importer.keep(rows, began_ms=began_ms, progress=progress, recounted=noted)
+        return frozenset(gone)
 
     async def seen_on(self, keys: Sequence[str], datastream_id: str) -> frozenset[str]:
         return await self._store.seen_on(keys, datastream_id)

@@ -177,8 +177,10 @@ def test_a_record_may_be_as_large_as_the_setting_says(tmp_path: Path, command: s
 
 
 def test_whoever_refused_is_passed_over_and_counted() -> None:
-    assert summary(Progress(began_ms=0, kept=2, withheld=1), "ended").startswith(
-        "2 rows: 2 in, 0 refused. 1 were passed over"
+    progress = Progress(began_ms=0, kept=1, passed_over=1, withheld=2)
+    assert summary(progress, "ended") == (
+        "2 rows: 1 in, 0 refused, 1 passed over. In 2 profiles nothing was kept: these visitors"
+        " refused to be kept, or were erased since the import began."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -252,6 +252,19 @@ async def test_a_body_of_the_limit_is_taken_and_whoever_refused_is_passed_over()
 
         assert told.sent["kept"] == body.count(b"\n") - 1
         assert await audiences(edge, CRMID="c-9999") == {"risk"}
+
+
+async def test_a_row_of_whoever_refused_is_counted_once_as_withheld() -> None:
+    """It was counted among those that are in, or removed, as well."""
+
+    async def all_but_one(rows: Sequence[Sequence[Any]], _: int) -> frozenset[str]:
+        return frozenset(key for key, *_ in rows if not key.endswith(":c"))
+
+    async with importing_edge(keep=all_but_one) as edge:
+        told = await brought(edge, HEAD + row("a") + row("b", status="exited") + row("c"))
+
+    counts = {name: told.sent[name] for name in ("kept", "removed", "withheld", "refused")}
+    assert counts == {"kept": 1, "removed": 0, "withheld": 2, "refused": 0}
 
 
 async def test_what_could_not_be_stored_is_said_and_may_be_sent_again() -> None:
