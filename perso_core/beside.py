@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from perso_core.decision.identity import Identity
+from perso_core.decision.identity import Identity, server_key
 from perso_core.decision.profile import Profile
 from perso_core.decision.qualification import resumed
 from perso_core.decision.retention import expires_ms
+from perso_core.definitions.document import Definitions
 from perso_core.engine.keeping import retention_of
 from perso_core.settings import Settings
 from perso_core.stores.compiled_file import CompiledFile
-from perso_core.stores.protocol import StoredDefinitions
+from perso_core.stores.protocol import Stored, StoredDefinitions
 from perso_core.stores.sqlite_reader import Reader
 
 DATABASE = "perso.sqlite"
@@ -28,15 +29,22 @@ def kept_definitions(settings: Settings) -> StoredDefinitions | None:
 
 
 def kept_profile(
-    identity: Identity, stored: StoredDefinitions, settings: Settings, *, now_ms: int
+    identity: Identity,
+    stored: StoredDefinitions,
+    settings: Settings,
+    *,
+    now_ms: int,
+    datastream_id: str | None = None,
 ) -> Profile | None:
-    """What is kept of an identity, as of now under these definitions; None: nothing.
+    """What is kept of an identity, or of the person that it is part of, as of now under these
+    definitions; None: nothing. datastream_id: as that one's servers know it; None: what the
+    operator wrote, and of an ECID the device.
 
     Reads the file without a writer's lock and writes nothing: a server on it is not disturbed,
     nor waited for. Raises StoreUnavailable, StoreTooNew.
     """
     with _reading(settings) as reader:
-        kept = reader.load(identity.profile_key).stored
+        kept = _stored(reader, _key(identity, stored.definitions, datastream_id))
     profile = kept.profile
     if profile is None:
         return None
@@ -50,6 +58,29 @@ def kept_profile(
     if now_ms >= expires_ms(profile, kept.first_visit_ms, retention):
         return None  # as a server answers
     return resumed(profile, snapshot, now_ms=now_ms).profile
+
+
+def datastreams_of(identity: Identity, definitions: Definitions, settings: Settings) -> list[str]:
+    """Those on which something is kept of it, as their servers know it; of an ECID none."""
+    if identity.namespace == "ECID":
+        return []
+    with _reading(settings) as reader:
+        return [
+            one.id
+            for one in definitions.datastreams
+            if _stored(reader, _key(identity, definitions, one.id)).profile is not None
+        ]
+
+
+def _key(identity: Identity, definitions: Definitions, datastream_id: str | None) -> str:
+    if datastream_id is None or identity.namespace == "ECID":
+        return identity.profile_key
+    return server_key(identity, org=definitions.org, datastream_id=datastream_id)
+
+
+def _stored(reader: Reader, key: str) -> Stored:
+    """Of the key that this one leads to."""
+    return reader.load(reader.leading([key]).get(key, key)).stored
 
 
 @contextmanager

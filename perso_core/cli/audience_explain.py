@@ -72,12 +72,9 @@ def explain(arguments: argparse.Namespace) -> int:
         asked = _from_file(arguments, settings)
     else:
         identity = _identity(arguments)
-        found = _from_store(identity, settings)
+        found = _from_store(identity, arguments.datastream, settings)
         if found is None:
-            place = f"{identity.profile_key} in {settings.data_dir}"
-            fix = "Check the id, and --data-dir."
-            print(f"error: Nothing is kept of {place}. {fix}", file=sys.stderr)
-            return 1
+            return _nothing_kept(identity, arguments.datastream, settings)
         asked = found
     audience = _audience(arguments.audience, asked.rules)
     rule = asked.rules.compiled[audience.id]
@@ -94,6 +91,8 @@ def explain(arguments: argparse.Namespace) -> int:
 
 
 def _misuse(arguments: argparse.Namespace) -> str | None:
+    if arguments.datastream is not None and arguments.identity is None:
+        return "--datastream goes with --identity."
     given = [arguments.profile, arguments.identity, arguments.profile_file]
     if sum(one is not None for one in given) != 1:
         return "name one profile: --profile, --identity or --profile-file."
@@ -129,15 +128,30 @@ def _audience(word: str, rules: AudienceRules) -> Audience:
 # ---- from the store ---------------------------------------------------------
 
 
-def _from_store(identity: Identity, settings: Settings) -> Asked | None:
-    """None: nothing is kept of the identity. A server on the store is neither disturbed nor
-    waited for. Raises NothingDefined, StoreUnavailable."""
+def _from_store(identity: Identity, datastream_id: str | None, settings: Settings) -> Asked | None:
+    """None: nothing is kept of the identity, as the datastream's servers know it. A server on the
+    store is neither disturbed nor waited for. Raises NothingDefined, StoreUnavailable."""
     from perso_core.beside import kept_profile
 
     stored = kept(settings)
     now_ms = _clock_ms()
-    profile = kept_profile(identity, stored, settings, now_ms=now_ms)
+    profile = kept_profile(identity, stored, settings, now_ms=now_ms, datastream_id=datastream_id)
     return _asked(profile, stored.definitions, settings, now_ms) if profile else None
+
+
+def _nothing_kept(identity: Identity, datastream_id: str | None, settings: Settings) -> int:
+    """Says so, and on which datastreams something is; the exit code."""
+    from perso_core.beside import datastreams_of
+
+    named = f"{identity.profile_key} in {settings.data_dir}"
+    said, fix = f"Nothing is kept of {named}.", "Check the id, and --data-dir."
+    on = datastreams_of(identity, in_force(settings), settings)
+    if on:
+        under = f"On datastream {datastream_id}" if datastream_id else "Under no datastream"
+        said = f"{under} nothing is kept of {named}, but on {', '.join(on)}."
+        fix = f"Give --datastream {on[0]}."
+    print(f"error: {shown(said)} {fix}", file=sys.stderr)
+    return 1
 
 
 def _asked(profile: Profile, definitions: Definitions, settings: Settings, now_ms: int) -> Asked:

@@ -377,6 +377,9 @@ def _add_audience_explain(verbs: _Commands[_Parser]) -> None:
     parser.add_argument("--profile", metavar="KEY", help="the key of a profile in the store")
     parser.add_argument("--identity", metavar="NS:ID", help="an identity, e.g. CRMID:4711")
     parser.add_argument(
+        "--datastream", metavar="ID", help="as the servers of this datastream know the identity"
+    )
+    parser.add_argument(
         "--profile-file", metavar="FILE", help="a profile as JSON, as the cases have it; - is stdin"
     )
     parser.add_argument(

@@ -62,6 +62,36 @@ def test_explaining_waits_for_no_writer_and_writes_nothing(tmp_path: Path) -> No
     writer.close(force=True)
 
 
+def test_whoever_a_datastreams_servers_alone_know_is_explained_on_that(tmp_path: Path) -> None:
+    """There was no way to ask, and nothing was said to be kept of him."""
+    write(tmp_path)
+    perso(tmp_path, "apply", "perso.toml")
+    row = {
+        "identity": {"namespace": "CRMID", "id": "4711"},
+        "attributes": {"loyalty": {"tier": "gold"}},
+    }
+    write(tmp_path, json.dumps(row), "customers.ndjson")
+    perso(tmp_path, "import", "attributes", "customers.ndjson", "--datastream", "demo")
+
+    asked = perso(tmp_path, "audience", "explain", "gold", "--identity", "CRMID:4711")
+    told = explain(tmp_path, "gold", "--identity", "CRMID:4711", "--datastream", "demo")
+
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert "Under no datastream nothing is kept of CRMID:4711" in asked.stderr
+    assert "Give --datastream demo." in asked.stderr
+    assert told.startswith("In “Gold” since 2")
+
+
+def test_an_identity_that_is_part_of_a_person_is_explained_as_the_person(tmp_path: Path) -> None:
+    """After a merge nothing was said to be kept of it."""
+    put(tmp_path, loyalty={"tier": "gold"})
+    connection = apsw.Connection(str(tmp_path / ".perso" / "perso.sqlite"))
+    connection.execute("INSERT INTO link VALUES ('mail:ada', ?, 1)", (f"ECID:{ECID}",))
+    connection.close()
+
+    assert explain(tmp_path, "gold", "--identity", "mail:ada").startswith("In “Gold” since 2")
+
+
 def test_an_explanation_can_be_had_as_json(tmp_path: Path) -> None:
     put(tmp_path, loyalty={"tier": "tin"})
 
