@@ -60,7 +60,9 @@ class Precedence:
         if now_s < self._second_ends_s:
             return
         lately = now_s < self._second_ends_s + 1
-        self._busy = frozenset(key for key in self._committed if lately and self._is_busy(key))
+        self._busy = frozenset(
+            key for key, number in self._committed.items() if lately and number > USUAL_IN_A_SECOND
+        )
         self._committed.clear()
         self._second_ends_s = now_s + 1
 

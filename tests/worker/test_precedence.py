@@ -100,6 +100,17 @@ def test_a_flood_is_still_one_in_the_next_second_and_none_after_a_pause() -> Non
     assert precedence.turn([change("flood")])
 
 
+def test_who_sent_a_flood_once_and_goes_on_as_a_person_does_gives_way_no_longer() -> None:
+    clock = Clock()
+    precedence = flooded(clock)
+    for _ in range(2):
+        clock.s += 1.0
+        precedence.turn([change("somebody")])
+        precedence.turn([change("flood")])
+
+    assert precedence.turn([change("flood")])
+
+
 def test_a_flood_that_goes_at_once_does_not_put_off_first_visits() -> None:
     clock = Clock()
     precedence = flooded(clock, beside=None)
