@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -199,12 +200,14 @@ class Refresh:
 
     async def _definitions_taken(self) -> None:
         """Thousands of audiences take seconds to compile: what a visitor withdrew does not wait for
-        them."""
+        them. Nor do they begin anew where the store fails meanwhile: what is due stays so, and the
+        next poll raises what is still amiss."""
         taking = asyncio.create_task(self._take_definitions())
         try:
             while not (await asyncio.wait([taking], timeout=self._interval_s))[0]:
-                await self.hear()
-                await self._renew_due()
+                with suppress(StoreUnavailable):
+                    await self.hear()
+                    await self._renew_due()
         except BaseException:
             self._definitions_due = True
             taking.cancel()

@@ -20,7 +20,7 @@ from perso_core.engine.journal import ConsentChosen
 from perso_core.errors import RuleFaults, StoreUnavailable, UnreadableRecord
 from perso_core.stores.imports import Batch
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
-from perso_core.stores.protocol import Held, News, Store, Stored
+from perso_core.stores.protocol import Held, News, Store, Stored, held_by_nobody
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.sqlite_backup import copy_store, put_back
 from perso_core.worker.hearing import Hearing
@@ -565,6 +565,44 @@ async def test_a_withdrawal_waits_for_no_definitions_that_take_long_to_compile(
         finally:
             may_end.set()
             await polling
+        assert stack.engine.snapshot.definitions == AFTER
+
+
+class FailingNews(MemoryStore):
+    """Whose news cannot be read where `fails` says so. refused: how often it could not."""
+
+    def __init__(self, database: MemoryDatabase, fails: Callable[[], bool]) -> None:
+        super().__init__(database)
+        self._fails = fails
+        self.refused = 0
+
+    async def news(self, held: Held = held_by_nobody) -> News:
+        if self._fails():
+            self.refused += 1
+            raise broken()
+        return await super().news(held)
+
+
+async def test_definitions_come_in_force_also_where_the_store_fails_while_they_compile(
+    database: MemoryDatabase,
+) -> None:
+    compiles, may_end = threading.Event(), threading.Event()
+
+    def slowly(*definitions: Any, **options: Any) -> Snapshot:
+        compiles.set()
+        assert may_end.wait(60)
+        return compile_snapshot(*definitions, **options)
+
+    store = FailingNews(database, lambda: compiles.is_set() and not may_end.is_set())
+    async with running(store) as stack:
+        await MemoryStore(database).save_definitions(AFTER)
+        polling = asyncio.create_task(refresh_of(stack, compiled=slowly).poll())
+        try:
+            await until(lambda: store.refused > 0)
+        finally:
+            may_end.set()
+        await polling
+
         assert stack.engine.snapshot.definitions == AFTER
 
 
