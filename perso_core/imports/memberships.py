@@ -16,7 +16,7 @@ from perso_core.errors import BadImportFile
 from perso_core.imports.expiry import expiry_ms
 from perso_core.imports.identity import is_plain, row_problem
 from perso_core.imports.refusal import RowRefused, shown
-from perso_core.imports.table import Header, refuse_twice, refuse_unknown
+from perso_core.imports.table import Header, refuse_missing, refuse_twice, refuse_unknown
 from perso_core.pql.instants import DAY_MS
 
 COLUMNS = ("namespace", "id", "audience", "expires", "status")
@@ -128,12 +128,7 @@ def _columns(names: Sequence[str], defaults: Defaults) -> list[str]:
     refuse_unknown(columns, COLUMNS)
     refuse_twice(columns)
     needed = {"id": "", "namespace": defaults.namespace, "audience": defaults.audience}
-    for name, given in needed.items():
-        if name not in columns and not given:
-            option = "" if name == "id" else f", or give --{name}"
-            raise BadImportFile(
-                f"There is no column {name}.", fix=f"Add it to the first line{option}."
-            )
+    refuse_missing(columns, needed)
     return columns
 
 

@@ -13,7 +13,7 @@ from perso_core.decision.attributes import RESERVED, check_attributes
 from perso_core.errors import BadAttributes, BadImportFile
 from perso_core.imports.identity import row_problem
 from perso_core.imports.refusal import RowRefused, shown
-from perso_core.imports.table import Header, refuse_twice
+from perso_core.imports.table import Header, refuse_missing, refuse_twice
 from perso_core.pql.fields import FieldType, field
 
 WHO = ("namespace", "id")
@@ -136,12 +136,7 @@ def _who(names: Sequence[str], namespace: str) -> dict[str, int]:
     Raises BadImportFile."""
     lower = [name.lower() for name in names]
     refuse_twice([name for name in lower if name in WHO])
-    for name in WHO:
-        if name not in lower and not (name == "namespace" and namespace):
-            option = ", or give --namespace" if name == "namespace" else ""
-            raise BadImportFile(
-                f"There is no column {name}.", fix=f"Add it to the first line{option}."
-            )
+    refuse_missing(lower, {"namespace": namespace, "id": ""})
     return {name: lower.index(name) for name in WHO if name in lower}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from perso_core.definitions.finding import nearest
 from perso_core.errors import BadImportFile
@@ -55,6 +55,15 @@ def refuse_twice(columns: Sequence[str]) -> None:
     twice = [name for name in columns if columns.count(name) > 1]
     if twice:
         raise BadImportFile(f"The column {shown(twice[0])} stands twice.", fix="Keep one.")
+
+
+def refuse_missing(columns: Sequence[str], needed: Mapping[str, str]) -> None:
+    """needed: of each column that there must be what is given instead; "": nothing. Raises
+    BadImportFile."""
+    for name, given in needed.items():
+        if name not in columns and not given:
+            option = "" if name == "id" else f", or give --{name}"
+            raise BadImportFile(f"There is no column {name}.", fix=f"Add the column{option}.")
 
 
 def refuse_unknown(columns: Sequence[str], known: Sequence[str]) -> None:
