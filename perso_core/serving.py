@@ -89,8 +89,7 @@ def serve(
     ready: called with the edge's address once it answers. sockets: bound ones to listen on; none:
     settings.host and port. alive: called each second; False stops as a signal does. leave_on:
     this signal stops it, too, once those who keep their connections had an answer that ends them:
-    another process listens. Raises as
-    open_perso, and OSError for a port that is taken.
+    another process listens. Raises as open_perso, and OSError for a port that is taken.
     """
     with old_left_alone():
         uvloop.run(_serve(settings, ready, sockets, alive, leave_on))

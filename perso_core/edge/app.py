@@ -15,6 +15,7 @@ from perso_core.edge import openapi, privacy
 from perso_core.edge.acquire import acquire
 from perso_core.edge.arrival import Arrival, arrival_of, call_of, unknown_datastream
 from perso_core.edge.call import Call, Reply
+from perso_core.edge.guard import Handler
 from perso_core.edge.import_rows import (
     MAX_BODY_BYTES,
     MEDIA_TYPES,
@@ -40,12 +41,11 @@ from perso_core.edge.unstored import Deadline, Unread, not_stored
 from perso_core.edge.wire import encode_answer, encode_problem, identity_result, location_hint
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
 
-__all__ = ["ACTIONS", "EdgeServices", "build_edge"]
+__all__ = ["ACTIONS", "EdgeServices", "build_edge", "straight"]
 
 log = logging.getLogger(__name__)
 
 Action = Callable[[Call, EdgeServices], Awaitable[Reply]]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
     {
