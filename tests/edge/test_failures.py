@@ -129,13 +129,17 @@ async def test_a_stuck_disk_is_not_waited_for() -> None:
         assert_not_stored(told, *DECIDED)
 
 
+def ahead_of_the_disk(edge: RunningEdge) -> EdgeServices:
+    return edge.services(ahead=edge.drain.keeps_up)
+
+
 async def test_a_site_may_have_events_answered_before_they_are_on_disk_and_choices_never() -> None:
     store = FailingStore()
 
-    def behind(edge: RunningEdge) -> EdgeServices:
-        return edge.services(answer_within_ms=50, ahead=edge.drain.keeps_up)
+    def hurried(edge: RunningEdge) -> EdgeServices:
+        return replace(ahead_of_the_disk(edge), answer_within_ms=50)
 
-    async with running_edge(definitions(), store=store, services=behind) as edge:
+    async with running_edge(definitions(), store=store, services=hurried) as edge:
         store.stuck = asyncio.Event()
         told = await edge.call(body=added_to_basket())
         chosen = await edge.call("privacy/set-consent", CONSENT)
@@ -151,11 +155,7 @@ async def test_a_site_may_have_events_answered_before_they_are_on_disk_and_choic
 
 async def test_events_that_come_faster_than_the_disk_takes_them_wait_and_none_is_refused() -> None:
     store = FailingStore()
-
-    def ahead(edge: RunningEdge) -> EdgeServices:
-        return edge.services(ahead=edge.drain.keeps_up)
-
-    async with running_edge(definitions(), store=store, services=ahead) as edge:
+    async with running_edge(definitions(), store=store, services=ahead_of_the_disk) as edge:
         limit = edge.engine.room
         store.stuck = asyncio.Event()
         for _ in range(limit // 2):
@@ -171,11 +171,7 @@ async def test_events_that_come_faster_than_the_disk_takes_them_wait_and_none_is
 
 async def test_a_refusing_disk_is_told_of_also_where_answers_go_ahead_of_it() -> None:
     store = FailingStore()
-
-    def ahead(edge: RunningEdge) -> EdgeServices:
-        return edge.services(ahead=edge.drain.keeps_up)
-
-    async with running_edge(definitions(), store=store, services=ahead) as edge:
+    async with running_edge(definitions(), store=store, services=ahead_of_the_disk) as edge:
         store.refuses_writes = True
         assert (await edge.call()).status == 200, "nobody knows it yet"
         await asyncio.wait_for(_waiting(edge, 0), PATIENT_MS / 1_000)

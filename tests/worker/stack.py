@@ -33,6 +33,16 @@ ANNA = "ECID:" + "1" * 38
 BERT = "ECID:" + "2" * 38
 
 
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.s = 100.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
 class WatchedStore:
     """A real store behind a gate. batches: what was committed. failing: raised instead.
 

@@ -17,19 +17,9 @@ from perso_core.worker.precedence import GATHERED_S
 from tests.building import MINUTE_MS, NOON_MS, event
 from tests.stores.building import forgot
 from tests.stores.conftest import OpenStore, open_store
-from tests.worker.stack import ANNA, BERT, Stack, WatchedStore, broken, running, settled
+from tests.worker.stack import ANNA, BERT, Clock, Stack, WatchedStore, broken, running, settled
 
 __all__ = ["open_store"]
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.s = 100.0
-
-    def __call__(self) -> float:
-        return self.s
 
 
 @pytest.fixture

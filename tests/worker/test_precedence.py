@@ -7,18 +7,7 @@ from hypothesis import strategies as st
 
 from perso_core.engine.journal import Entry, Nothing
 from perso_core.worker.precedence import GATHERED_S, USUAL_IN_A_SECOND, Precedence
-
-START_S = 100.0
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.s = START_S
-
-    def __call__(self) -> float:
-        return self.s
+from tests.worker.stack import Clock
 
 
 def change(key: str, *, first_visit: bool = False) -> Entry:
