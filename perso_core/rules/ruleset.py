@@ -55,6 +55,8 @@ class RuleSet(Program):
             self.nobody = before = self.standing(nobody, now_ms=now_ms)
         for kept, event in enumerate(events, 1):
             before = self.after_event(before, event, view, now_ms=now_ms, kept=kept, evicted=False)
+            if before.plain:  # every rule was run, of all that is known
+                return before
         return self.after_attributes(before, ("identityMap",), view, now_ms=now_ms)
 
     def after_event(
@@ -71,8 +73,7 @@ class RuleSet(Program):
 
         view: with the event. kept: how many events the profile holds now; None: all. evicted:
         of those that are gone some still counted; else they are older than any that does. Call
-        advance for each until_ms before now_ms first to
-        have every change at its own instant.
+        advance for each until_ms before now_ms first to have every change at its own instant.
         O(rules the event changes), a few integers for the others; a late event costs a walk over
         the visitor's events.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from random import Random
 from typing import Any
@@ -29,7 +30,7 @@ RULES = (
 )
 
 
-def seen(ecid: str, *events: dict[str, Any]) -> dict[str, Any]:
+def seen(ecid: str, *events: Mapping[str, Any]) -> dict[str, Any]:
     return {"identityMap": {"ECID": [{"id": ecid}]}, "xEvent": list(events)}
 
 
@@ -51,6 +52,26 @@ def test_few_events_decide_what_running_every_rule_does_whoever_came_before(
         anew = fresh.standing(view, now_ms=now_ms)
         assert found.members == anew.members == run_all(rules, view(), now_ms)[0]
         assert (found.until_ms, found.now_ms, found.plain) == (anew.until_ms, now_ms, anew.plain)
+
+
+def test_whose_events_are_of_the_future_has_every_rule_run_once() -> None:
+    """As where the clock has stepped back since."""
+    looks = []
+
+    def view() -> dict[str, Any]:
+        looks.append(1)
+        return seen("1", *sent)
+
+    rules = RuleSet(RULES)
+    sent = [building.event("buy", at_ms=NOON_MS + n).xdm for n in range(9)]
+    rules.standing(view, now_ms=NOON_MS - 1)
+    once = len(looks)
+    looks.clear()
+
+    found = rules.of_few_events(sent, view, lambda: {"xEvent": []}, now_ms=NOON_MS - 1)
+
+    assert found.plain
+    assert len(looks) == once
 
 
 def test_what_is_said_of_one_new_visitor_counts_for_no_other() -> None:
