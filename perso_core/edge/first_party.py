@@ -46,7 +46,8 @@ class FirstParty(Struct, frozen=True):
         return "; ".join(parts)
 
 
-# The pages of a site say the same with each call.
+# The pages of a site say the same with each call. Whoever makes each one up fills 7 MB at most: a
+# header has an end (assembly.MAX_HEADER_BYTES), and there are three.
 @lru_cache(maxsize=256)
 def first_party(origin: str | None, *, host: str, fetch_site: str | None) -> FirstParty | None:
     """fetch_site: the Sec-Fetch-Site header, the browser's own word; without it nothing is

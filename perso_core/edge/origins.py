@@ -38,7 +38,7 @@ def refuse_unlisted(origin: str | None, datastream: Datastream, *, own: bool) ->
     )
 
 
-# The pages of a site say the same with each call.
+# The pages of a site say the same with each call. Bounded as first_party is.
 @lru_cache(maxsize=256)
 def same_site_none(origin: str | None, *, host: str, fetch_site: str | None) -> bool:
     """Whether cookies of this page need SameSite=None: an https page of another site.

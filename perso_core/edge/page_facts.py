@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from perso_core.decision.referrer import referrer_type
 
+# Of a header nothing more is read, nor kept: in a page's own process it may be of any length.
 _MAX_LANGUAGE_CHARS = 512
 _RANGE = re.compile(
     r"\s*(?P<tag>[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*)\s*(?:;\s*q\s*=\s*(?P<q>[01](?:\.\d{0,3})?)\s*)?"
@@ -23,7 +24,8 @@ def with_page_facts(xdm: Mapping[str, Any], *, accept_language: str) -> Mapping[
     environment.type says so). web.webReferrer.type: internal, search_engine or external.
     Returns xdm itself when nothing is added.
     """
-    return _with_referrer_type(_with_language(xdm, preferred_language(accept_language)))
+    language = preferred_language(accept_language[:_MAX_LANGUAGE_CHARS])
+    return _with_referrer_type(_with_language(xdm, language))
 
 
 # Browsers of one language send the same header: 0.1 µs instead of 2.
@@ -33,7 +35,7 @@ def preferred_language(accept_language: str) -> str | None:
     None: it names none.
     """
     best, best_weight = None, 0.0
-    for part in accept_language[:_MAX_LANGUAGE_CHARS].split(","):
+    for part in accept_language.split(","):
         found = _RANGE.fullmatch(part)
         weight = float(found["q"] or 1) if found else 0.0
         if found and weight > best_weight:

@@ -34,6 +34,12 @@ def test_the_language_that_the_browser_asks_for_first(header: str, language: str
     assert preferred_language(header) == language
 
 
+def test_of_a_header_without_end_neither_is_all_read_nor_all_kept() -> None:
+    endless = "*" * 600 + ",de"
+
+    assert with_page_facts({}, accept_language=endless) == {}
+
+
 @pytest.mark.parametrize(
     ("referrer", "kind"),
     [
