@@ -33,7 +33,7 @@ def layered(entries: Iterable[T]) -> Layered[T]:
     whole = list(entries)
     places = Counter(map(id, whole)).most_common()
     if len(places) > MOST:
-        return tuple(whole), None, 0, {}
+        return tuple(whole), None, 0, NONE_ABOVE
     slots = {one: slot for slot, (one, _) in enumerate(places)}
     by_id = {id(one): one for one in whole}
     common = sum(number > 1 for _, number in places)
@@ -57,7 +57,7 @@ def changed(before: Layered[T], changes: dict[int, T]) -> Layered[T]:
         above = {**above, **changes}
         if len(above) <= LEAST or len(above) * PART <= len(below):
             return below, None, 0, above
-        return tuple(everything((below, None, 0, above))), None, 0, {}
+        return tuple(everything((below, None, 0, above))), None, 0, NONE_ABOVE
     kept, slots = list(below), None
     for place, entry in changes.items():
         slot = index[place]
@@ -69,7 +69,7 @@ def changed(before: Layered[T], changes: dict[int, T]) -> Layered[T]:
             slots[place] = len(kept)
             kept.append(entry)
         else:
-            return tuple(everything((below, index, common, changes))), None, 0, {}
+            return tuple(everything((below, index, common, changes))), None, 0, NONE_ABOVE
     return tuple(kept), index if slots is None else bytes(slots), common, NONE_ABOVE
 
 
