@@ -10,8 +10,9 @@ from pathlib import Path
 from perso_core.decision.identity import Identity, server_key
 from perso_core.decision.profile import Profile
 from perso_core.decision.qualification import resumed
-from perso_core.decision.retention import expires_ms
+from perso_core.decision.retention import Retention, expires_ms
 from perso_core.definitions.document import Definitions
+from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.keeping import retention_of
 from perso_core.settings import Settings
 from perso_core.stores.compiled_file import CompiledFile
@@ -48,28 +49,45 @@ def kept_profile(
     profile = kept.profile
     if profile is None:
         return None
-    snapshot = compiled_file(settings).snapshot(
+    snapshot = _snapshot(stored, settings)
+    if now_ms >= expires_ms(profile, kept.first_visit_ms, _retention(snapshot, settings)):
+        return None  # as a server answers
+    return resumed(profile, snapshot, now_ms=now_ms).profile
+
+
+def datastreams_of(
+    identity: Identity, stored: StoredDefinitions, settings: Settings, *, now_ms: int
+) -> list[str]:
+    """Those on which kept_profile finds something of it; of an ECID none. Raises as that does."""
+    if identity.namespace == "ECID":
+        return []
+    with _reading(settings) as reader:
+        found = [
+            (one.id, _stored(reader, _key(identity, stored.definitions, one.id)))
+            for one in stored.definitions.datastreams
+        ]
+    if all(kept.profile is None for _, kept in found):
+        return []
+    retention = _retention(_snapshot(stored, settings), settings)
+    return [
+        datastream_id
+        for datastream_id, kept in found
+        if kept.profile is not None
+        and now_ms < expires_ms(kept.profile, kept.first_visit_ms, retention)
+    ]
+
+
+def _snapshot(stored: StoredDefinitions, settings: Settings) -> Snapshot:
+    return compiled_file(settings).snapshot(
         stored.definitions,
         event_window_ms=event_window_ms(settings),
         in_force_ms=stored.saved_ms,
         tolerant=True,
     )
-    retention = retention_of(snapshot, settings.first_visit_retention_s * 1_000)
-    if now_ms >= expires_ms(profile, kept.first_visit_ms, retention):
-        return None  # as a server answers
-    return resumed(profile, snapshot, now_ms=now_ms).profile
 
 
-def datastreams_of(identity: Identity, definitions: Definitions, settings: Settings) -> list[str]:
-    """Those on which something is kept of it, as their servers know it; of an ECID none."""
-    if identity.namespace == "ECID":
-        return []
-    with _reading(settings) as reader:
-        return [
-            one.id
-            for one in definitions.datastreams
-            if _stored(reader, _key(identity, definitions, one.id)).profile is not None
-        ]
+def _retention(snapshot: Snapshot, settings: Settings) -> Retention:
+    return retention_of(snapshot, settings.first_visit_retention_s * 1_000)
 
 
 def _key(identity: Identity, definitions: Definitions, datastream_id: str | None) -> str:

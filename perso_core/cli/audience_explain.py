@@ -16,6 +16,7 @@ from perso_core.cli.audience_rules import AudienceRules, rules_from, rules_of
 from perso_core.cli.audience_until import REALIZED, changes_at, with_memberships
 from perso_core.cli.definitions import in_force, kept
 from perso_core.cli.files import settings_of, text_of
+from perso_core.cli.nothing_kept import nothing_kept
 from perso_core.cli.terminal import shown
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile, view
@@ -74,7 +75,10 @@ def explain(arguments: argparse.Namespace) -> int:
         identity = _identity(arguments)
         found = _from_store(identity, arguments.datastream, settings)
         if found is None:
-            return _nothing_kept(identity, arguments.datastream, settings)
+            kept_on = _datastreams_of(identity, settings)
+            return nothing_kept(
+                identity.profile_key, settings, asked=arguments.datastream, kept_on=kept_on
+            )
         asked = found
     audience = _audience(arguments.audience, asked.rules)
     rule = asked.rules.compiled[audience.id]
@@ -139,19 +143,10 @@ def _from_store(identity: Identity, datastream_id: str | None, settings: Setting
     return _asked(profile, stored.definitions, settings, now_ms) if profile else None
 
 
-def _nothing_kept(identity: Identity, datastream_id: str | None, settings: Settings) -> int:
-    """Says so, and on which datastreams something is; the exit code."""
+def _datastreams_of(identity: Identity, settings: Settings) -> list[str]:
     from perso_core.beside import datastreams_of
 
-    named = f"{identity.profile_key} in {settings.data_dir}"
-    said, fix = f"Nothing is kept of {named}.", "Check the id, and --data-dir."
-    on = datastreams_of(identity, in_force(settings), settings)
-    if on:
-        under = f"On datastream {datastream_id}" if datastream_id else "Under no datastream"
-        said = f"{under} nothing is kept of {named}, but on {', '.join(on)}."
-        fix = f"Give --datastream {on[0]}."
-    print(f"error: {shown(said)} {fix}", file=sys.stderr)
-    return 1
+    return datastreams_of(identity, kept(settings), settings, now_ms=_clock_ms())
 
 
 def _asked(profile: Profile, definitions: Definitions, settings: Settings, now_ms: int) -> Asked:

@@ -14,6 +14,7 @@ from msgspec import structs
 
 from perso_core.cli.definitions import everywhere, has_store, heard
 from perso_core.cli.files import settings_of, text_of
+from perso_core.cli.nothing_kept import nothing_kept
 from perso_core.cli.patch_groups import GROUP, LOAD_TIMEOUT_MS, patch_groups
 from perso_core.cli.profile_file import ProfilePatch, patches_from_json
 from perso_core.cli.progress import Progress
@@ -23,6 +24,7 @@ from perso_core.decision.profile import Profile
 from perso_core.errors import BadProfileFile, PersoError
 from perso_core.imports.identity import identity_problem
 from perso_core.settings import Settings
+from perso_core.stores.clock import system_clock_ms
 from perso_core.stores.telling import exported, told
 
 if TYPE_CHECKING:
@@ -87,8 +89,10 @@ def get(arguments: argparse.Namespace) -> int:
         return 2
     told = asyncio.run(_profile(identity, arguments.datastream, settings))
     if told is None:
-        kept_on = asyncio.run(_datastreams_of(identity, settings))
-        return _nothing_kept(identity, settings, arguments.datastream, kept_on)
+        kept_on = _datastreams_of(identity, settings)
+        return nothing_kept(
+            _written(identity), settings, asked=arguments.datastream, kept_on=kept_on
+        )
     _print_json(told)
     return 0
 
@@ -124,7 +128,7 @@ async def _where_kept(
             version = await perso.announce_again() if erases else None
         if version is not None:
             await everywhere(version, settings)
-    return 0 if found else _nothing_kept(identity, settings)
+    return 0 if found else nothing_kept(_written(identity), settings)
 
 
 async def _exported(identity: Identity, perso: Perso) -> bool:
@@ -138,7 +142,7 @@ async def _erased(identity: Identity, perso: Perso) -> bool:
     number = await perso.erase(identity)
     if number:
         profiles = f"{number} profile{'s' * (number != 1)}"
-        print(f"{profiles} of {shown(f'{identity.namespace} {identity.id}')} erased.")
+        print(f"{profiles} of {shown(_written(identity))} erased.")
     return bool(number)
 
 
@@ -154,22 +158,8 @@ def _identity(arguments: argparse.Namespace) -> Identity | None:
     return Identity(namespace, identity_id)
 
 
-def _nothing_kept(
-    identity: Identity,
-    settings: Settings,
-    asked: str | None = None,
-    kept_on: Sequence[str] = (),
-) -> int:
-    """Says so; the exit code. asked: the datastream that was asked for; None: for none. kept_on:
-    those on which something is kept of the identity."""
-    named = f"{identity.namespace} {identity.id} in {settings.data_dir}"
-    said, fix = f"Nothing is kept of {named}.", "Check the id, and --data-dir."
-    if kept_on:
-        under = f"On datastream {asked}" if asked else "Under no datastream"
-        said = f"{under} nothing is kept of {named}, but on {', '.join(kept_on)}."
-        fix = f"Give --datastream {kept_on[0]}, or `perso profile export` for all."
-    print(f"error: {shown(said)} {fix}", file=sys.stderr)
-    return 1
+def _written(identity: Identity) -> str:
+    return f"{identity.namespace} {identity.id}"
 
 
 def _print_json(told: dict[str, Any]) -> None:
@@ -193,19 +183,14 @@ async def _profile(
         return _shown(identity, profile, await perso.people.links(profile.key))
 
 
-async def _datastreams_of(identity: Identity, settings: Settings) -> list[str]:
+def _datastreams_of(identity: Identity, settings: Settings) -> list[str]:
     """Those on which something is kept of it, as their servers know it."""
-    from perso_core.assembly import open_perso
+    from perso_core.beside import datastreams_of, kept_definitions
 
-    if identity.namespace == "ECID" or not has_store(settings):
+    stored = kept_definitions(settings) if has_store(settings) else None
+    if stored is None:
         return []
-    async with open_perso(settings, announce=True) as perso:
-        definitions = perso.definitions()
-        return [
-            one.id
-            for one in (definitions.datastreams if definitions else ())
-            if await perso.profile(identity, datastream_id=one.id) is not None
-        ]
+    return datastreams_of(identity, stored, settings, now_ms=system_clock_ms())
 
 
 def _shown(identity: Identity, profile: Profile, links: Sequence[Link]) -> dict[str, Any]:
