@@ -20,8 +20,10 @@ from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.precedence import Precedence
 from perso_core.worker.problems import Logged
 
-# So often may another process be faster with one key before its writers hear that it failed.
-MAX_CONFLICTS = 5
+# So often may another process be faster with one key before its writers hear that it failed, and
+# everybody whose events wait beside theirs. Two servers that report batches of one customer to two
+# workers overtake each other a dozen times in a row; their calls have a deadline of their own.
+MAX_CONFLICTS = 64
 # With more entries than that on their way to the disk nobody is answered ahead of it: requests are
 # decided faster than they are stored, and would fill the journal. These take some 50 ms to store.
 MAX_AHEAD = 256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -46,7 +47,8 @@ class Clock:
 class WatchedStore:
     """A real store behind a gate. batches: what was committed. failing: raised instead.
 
-    gate: closed, it holds commits that came to it. always_conflicts: keys never kept.
+    gate: closed, it holds commits that came to it. always_conflicts: keys never kept,
+    by the commits up to the number conflicts_through.
     """
 
     def __init__(self, store: Store) -> None:
@@ -57,6 +59,7 @@ class WatchedStore:
         self.loads: list[str] = []
         self.failing: Exception | None = None
         self.always_conflicts: frozenset[str] = frozenset()
+        self.conflicts_through = sys.maxsize
 
     async def load(self, key: str) -> Stored:
         self.loads.append(key)
@@ -73,9 +76,11 @@ class WatchedStore:
         await self.gate.wait()
         if self.failing:
             raise self.failing
-        kept = [entry for entry in entries if entry.key not in self.always_conflicts]
+        late = len(self.batches) > self.conflicts_through
+        conflicting = frozenset() if late else self.always_conflicts
+        kept = [entry for entry in entries if entry.key not in conflicting]
         committed = await self._store.commit(kept, announce=announce)
-        refused = self.always_conflicts & {entry.key for entry in entries}
+        refused = conflicting & {entry.key for entry in entries}
         return Committed(committed.conflicts | refused)
 
     async def join(self, joining: Joining) -> Joined:

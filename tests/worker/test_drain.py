@@ -266,6 +266,21 @@ async def test_a_conflict_holds_up_nobody_else(store: WatchedStore) -> None:
         assert await stack.event_ids(ANNA) == {"e1", "e2"}
 
 
+async def test_whoever_is_overtaken_a_dozen_times_in_a_row_is_kept_all_the_same(
+    store: WatchedStore,
+) -> None:
+    """Two servers sent batches of one customer: after six rounds all that waited was given up."""
+    async with running(store) as stack:
+        await stack.begin_visit(ANNA)
+        store.always_conflicts = frozenset({ANNA})
+        store.conflicts_through = len(store.batches) + 12
+
+        await stack.begin_visit(ANNA, event_id="e2")
+
+        assert await stack.event_ids() == {"e1", "e2"}
+        assert stack.problems == []
+
+
 async def test_what_was_kept_beside_a_conflict_is_known_to_who_asks_only_then(
     store: WatchedStore,
 ) -> None:
