@@ -132,8 +132,9 @@ def _continued(path: Path, after_line: int) -> IO[str]:
 
 
 class Import(Struct, Generic[Row], frozen=True):
-    """One run. size: how many bytes the file has. rows_each: what becomes of one of its lines.
-    rows_at_once: after so many it is kept how far the file is; None: ROWS_AT_ONCE."""
+    """One run. size: where the file ends, counted as its places are, which are told as `words`.
+    rows_each: what becomes of one of its lines. rows_at_once: after so many it is kept
+    how far the file is; None: ROWS_AT_ONCE."""
 
     source: Source[Row]
     keep: Keep[Row]
@@ -142,11 +143,12 @@ class Import(Struct, Generic[Row], frozen=True):
     ends: Callable[[Row], bool]
     rows_each: int = 1
     rows_at_once: int | None = None
+    words: str = "read"
 
     async def run(self, progress: Progress) -> Progress:
         """From where it is to the end. Raises BadImportFile, and what keeping raises."""
         at_once = max(1, (self.rows_at_once or ROWS_AT_ONCE) // self.rows_each)
-        told = Told("bytes read" if self.size else "read")
+        told = Told(self.words)
         part = await asyncio.to_thread(self.source.next, at_once)
         while part is not None:
             ended = sum(map(self.ends, part.rows))

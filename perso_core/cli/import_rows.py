@@ -138,13 +138,9 @@ async def _memberships(
             )
 
         try:
-            run = Import(
-                reading,
-                keep,
-                file.size,
-                ends,
-                rows_each=len(keys("CRMID", "1")),
-            )
+            size, words = _length(file, reading)
+            each = len(keys("CRMID", "1"))
+            run = Import(reading, keep, size, ends, rows_each=each, words=words)
             done = await run.run(place)
         finally:
             report.close()
@@ -228,7 +224,8 @@ async def _attributes(
         try:
             # Few at once: a patch that is read again after a later one of the same person would
             # bring back, for a while, what that one changed.
-            run = Import(reading, keep, file.size, lambda _: False, rows_at_once=GROUP)
+            size, words = _length(file, reading)
+            run = Import(reading, keep, size, lambda _: False, rows_at_once=GROUP, words=words)
             done = await run.run(place)
         finally:
             report.close()
@@ -336,6 +333,16 @@ async def _start(
     if place.line and not place.done:
         print(f"Going on after line {place.line:,}.", file=sys.stderr)
     return place, reading
+
+
+def _length(file: Opened, reading: Source[Any]) -> tuple[int, str]:
+    """Where it ends, as its places are counted, and what these are. 0: that is not known."""
+    if file.format == "parquet":
+        from perso_core.imports.parquet import ParquetSource
+
+        assert isinstance(reading, ParquetSource), "it was opened as its format says"
+        return reading.rows, "rows read"
+    return file.size, "bytes read" if file.size else "read"
 
 
 def _told_again(file: Opened, place: Progress) -> int:

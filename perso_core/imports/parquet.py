@@ -41,8 +41,13 @@ class ParquetSource(Generic[Row]):
     def place(self) -> Place:
         return Place(self._done, self._done)
 
+    @property
+    def rows(self) -> int:
+        """How many the file has."""
+        return int(self._file.metadata.num_rows)
+
     def resume(self, place: Place) -> bool:
-        if place.offset > self._file.metadata.num_rows:
+        if place.offset > self.rows:
             return False
         self._done = place.offset
         self._batches = self._from(place.offset)

@@ -14,6 +14,7 @@ import pytest
 from perso_core.cli import import_file, main
 from perso_core.cli.import_file import Import, Report, summary
 from perso_core.cli.patch_groups import patch_groups
+from perso_core.cli.progress import Progress as Told
 from perso_core.definitions.toml_file import definitions_from_toml
 from perso_core.errors import BadImportFile, StoreUnavailable
 from perso_core.imports.patches import Patch
@@ -174,6 +175,27 @@ def test_a_record_may_be_as_large_as_the_setting_says(tmp_path: Path, command: s
     assert "take 150,008 bytes as JSON; 102,400 is the limit" in refused.stderr
     assert "raise max_record_bytes." in refused.stderr
     assert taken.returncode == 0, taken.stderr
+
+
+def test_of_parquet_it_is_told_how_many_rows_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were told as bytes, of as many as the file has: it ended at a fifth."""
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    applied(tmp_path)
+    parquet.write_table(pyarrow.table({"id": ["1", "2", "3"]}), tmp_path / "m.parquet")
+    told = []
+
+    class Heard(Told):
+        def tell(self, done: int, of: int) -> None:
+            told.append(self.line(done, of, now_s=float("inf")))
+
+    monkeypatch.setattr(import_file, "Told", Heard)
+    monkeypatch.chdir(tmp_path)
+    words = ["import", "audience", "m.parquet", "--namespace", "CRMID", "--audience", "risk"]
+
+    assert main(words) == 0
+    assert told == ["3 of 3 rows read …"]
 
 
 def test_whoever_refused_is_passed_over_and_counted() -> None:
