@@ -68,6 +68,17 @@ def opened(arguments: argparse.Namespace, said: list[str]) -> Iterator[Opened]:
         yield Opened(path, file, found, about.st_size, name)
 
 
+@contextmanager
+def goes_on(file: Opened) -> Iterator[None]:
+    """Whoever stops it hears that it need not begin anew."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if file.name:
+            print("\nThe same command goes on where this one was stopped.", file=sys.stderr)
+        raise
+
+
 def _stdin() -> IO[bytes]:
     if sys.stdin is None:  # closed by whoever started us
         raise OSError("the standard input is closed")

@@ -19,6 +19,7 @@ from perso_core.cli.import_file import (
     Opened,
     Report,
     alone,
+    goes_on,
     opened,
     started,
     summary,
@@ -64,7 +65,7 @@ def audience(arguments: argparse.Namespace) -> int:
     definitions = kept(settings).definitions
     datastreams = _datastreams(arguments, definitions)
     said = ["audience", arguments.namespace, arguments.audience, *datastreams]
-    with alone(settings.data_dir), opened(arguments, said) as file:
+    with alone(settings.data_dir), opened(arguments, said) as file, goes_on(file):
         return asyncio.run(_memberships(arguments, file, definitions, settings))
 
 
@@ -73,7 +74,7 @@ def attributes(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     definitions = kept(settings).definitions
     said = ["attributes", arguments.namespace, *_datastreams(arguments, definitions)]
-    with alone(settings.data_dir), opened(arguments, said) as file:
+    with alone(settings.data_dir), opened(arguments, said) as file, goes_on(file):
         return asyncio.run(_attributes(arguments, file, definitions, settings))
 
 

@@ -177,6 +177,22 @@ def test_a_record_may_be_as_large_as_the_setting_says(tmp_path: Path, command: s
     assert taken.returncode == 0, taken.stderr
 
 
+def test_whoever_stops_an_import_hears_that_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    applied(tmp_path)
+    write(tmp_path, HEAD, "m.csv")
+    monkeypatch.chdir(tmp_path)
+
+    async def stopped(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("perso_core.cli.import_rows._memberships", stopped)
+
+    assert main(["import", "audience", "m.csv"]) == 130
+    assert "The same command goes on" in capsys.readouterr().err
+
+
 def test_of_parquet_it_is_told_how_many_rows_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
