@@ -11,6 +11,16 @@ import apsw
 from perso_core.errors import StoreUnavailable
 
 
+def refuse_emptied(path: Path) -> None:
+    """Before it is opened once more. Raises StoreUnavailable for a file without a byte: a new store
+    there would forget whom this process knows, and who refused to be kept."""
+    if path.exists() and not path.stat().st_size:
+        raise StoreUnavailable(
+            f"{path} was emptied while it was open.",
+            fix="Stop the servers, `perso restore` a backup.",
+        )
+
+
 class SameFile:
     """The database, its write-ahead log and the index of that, as they are while a connection to
     them is opened. By the index (-shm) processes keep out of each other's way: whoever opens the

@@ -38,7 +38,7 @@ from perso_core.stores.record import (
     event_record,
     profile_record,
 )
-from perso_core.stores.same_file import SameFile
+from perso_core.stores.same_file import SameFile, refuse_emptied
 from perso_core.stores.sqlite_expiry import (
     Aged,
     expire,
@@ -235,6 +235,7 @@ class Writer:
         with unavailable(self._path):
             connection = self._connection
             if connection is None:
+                refuse_emptied(self._path)
                 connection = self._opened()
             self._connection = None  # until it has proved itself again
             self._checked(connection)  # or what others wrote meanwhile may be overwritten

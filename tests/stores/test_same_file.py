@@ -56,6 +56,20 @@ async def test_nothing_is_acknowledged_of_a_file_that_is_gone(lost: str, path: P
     await store.close()
 
 
+async def test_a_file_that_was_emptied_is_not_taken_for_a_new_store(path: Path) -> None:
+    store = await open_sqlite(path)
+    await store.commit([arrived(event(), ANNA)])
+    sql(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    os.truncate(path, 0)
+
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await store.commit([arrived(event(), BERT)])
+    with pytest.raises(StoreUnavailable, match="was emptied while"):
+        await store.commit([arrived(event(), BERT)])
+    await store.close()
+
+
 async def test_a_store_whose_directory_is_gone_says_so(path: Path) -> None:
     store = await open_sqlite(path)
     shutil.rmtree(path.parent)
