@@ -364,13 +364,16 @@ async def _sweeper(
     opened: contextlib.AsyncExitStack,
     *,
     sweeps: bool,
+    drain: Drain,
 ) -> Sweeper:
     """Where time is moved, that time is believed."""
     clock = await retention_clock(store, clock_ms()) if clock_ms is system_clock_ms else None
     only = OnlyOne(data_dir)
     opened.callback(only.close)
     mine = only.mine if sweeps else lambda: False
-    return Sweeper(engine, store, wall_ms=clock_ms, clock=clock, mine=mine)
+    return Sweeper(
+        engine, store, wall_ms=clock_ms, clock=clock, mine=mine, commits=lambda: drain.commits
+    )
 
 
 @asynccontextmanager
@@ -429,7 +432,9 @@ async def open_perso(
         drain.hear_by(refresh.hear)
         refresh.start()
         opened.push_async_callback(refresh.close)
-        sweeper = await _sweeper(engine, store, clock_ms, data_dir, opened, sweeps=not announce)
+        sweeper = await _sweeper(
+            engine, store, clock_ms, data_dir, opened, sweeps=not announce, drain=drain
+        )
         sweeper.start()
         opened.push_async_callback(sweeper.close)
         issuer_keys = IssuerKeys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ __all__ = ["open_store"]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MIN_PAUSE_S", "PROFILES_PAUSE_S", "TICK_S"):
+    for name in ("MIN_PAUSE_S", "IDLE_PAUSE_S", "PROFILES_PAUSE_S", "TICK_S"):
         monkeypatch.setattr(sweeping, name, 0.0)
 
 
@@ -45,7 +46,32 @@ def engine(days: int | None = 7) -> Engine:
 
 
 def sweeper(store: MemoryStore, one: Engine, now_ms: int) -> Sweeper:
-    return Sweeper(one, store, wall_ms=lambda: now_ms, mine=lambda: True)
+    return Sweeper(one, store, wall_ms=lambda: now_ms, mine=lambda: True, commits=lambda: 0)
+
+
+@pytest.mark.parametrize("others_write", [True, False])
+async def test_the_writer_is_left_to_others_as_long_as_they_write(
+    monkeypatch: pytest.MonkeyPatch, others_write: bool
+) -> None:
+    store, commits, paused = MemoryStore(), count(), list[float]()
+    await store.commit([first_visit(key=f"ECID:{n}") for n in range(3 * FIRST_VISITS_AT_ONCE)])
+    sweeping_up = Sweeper(
+        engine(),
+        store,
+        wall_ms=lambda: NOON_MS + HOUR_MS,
+        mine=lambda: True,
+        commits=lambda: next(commits) if others_write else 0,
+    )
+    monkeypatch.setattr(sweeping, "MIN_PAUSE_S", 5.0)
+
+    async def sleep(seconds: float) -> None:
+        paused.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await sweeping_up.round()
+
+    assert sweeping_up.removed == 3 * FIRST_VISITS_AT_ONCE
+    assert paused.count(5.0) == (4 if others_write else 0)
 
 
 async def test_one_round_removes_every_first_visit_that_is_due() -> None:
@@ -87,7 +113,12 @@ async def test_events_that_no_audience_counts_go_by_the_calendar_where_that_is_b
     await store.commit([arrived(event())])
     ahead = RetentionClock(ClockMark("a", 0, NOON_MS + 99 * DAY_MS), running_ms=lambda: 0)
     behind = Sweeper(
-        engine(None), store, wall_ms=lambda: NOON_MS + DAY_MS, clock=ahead, mine=lambda: True
+        engine(None),
+        store,
+        wall_ms=lambda: NOON_MS + DAY_MS,
+        clock=ahead,
+        mine=lambda: True,
+        commits=lambda: 0,
     )
 
     await behind.round()
@@ -114,6 +145,7 @@ async def test_what_was_imported_goes_by_itself_a_month_after_its_end(
         wall_ms=lambda: now_ms + ahead_days * DAY_MS,
         clock=ran,
         mine=lambda: True,
+        commits=lambda: 0,
     )
 
     await sweeping_up.round()
@@ -130,7 +162,9 @@ async def test_the_key_of_whoever_was_erased_is_soon_in_no_announcement(
     row = (ANNA, "a-risk", NOON_MS + DAY_MS)
     await store.import_memberships(Batch(rows=[row], now_ms=NOON_MS, began_ms=NOON_MS))
     await store.commit([forgot(ANNA)])
-    sweeping_up = Sweeper(engine(), store, wall_ms=lambda: NOON_MS, mine=lambda: True)
+    sweeping_up = Sweeper(
+        engine(), store, wall_ms=lambda: NOON_MS, mine=lambda: True, commits=lambda: 0
+    )
     monkeypatch.setattr(sweeping, "NOTICES_KEPT_S", 1_000.0)
     await sweeping_up.round()
     assert sql(path, "SELECT key FROM notice") == [(ANNA,)]
@@ -166,7 +200,9 @@ async def test_who_did_not_hear_of_an_import_in_time_takes_it_that_anybody_was_m
 async def test_where_another_process_sweeps_nothing_is_done_here() -> None:
     store = MemoryStore()
     await store.commit([first_visit()])
-    idle = Sweeper(engine(), store, wall_ms=lambda: NOON_MS + DAY_MS, mine=lambda: False)
+    idle = Sweeper(
+        engine(), store, wall_ms=lambda: NOON_MS + DAY_MS, mine=lambda: False, commits=lambda: 0
+    )
 
     idle.start()
     for _ in range(20):
