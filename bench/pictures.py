@@ -197,7 +197,11 @@ def _baseline(growth: Growth, series: Series, results: Sequence[Result], commit:
     name = _name(growth, series, growth.sizes[-1])
     found = _result(name, results, commit)[growth.times][str(growth.sizes[0])]
     us = float(found["median_us"] if isinstance(found, dict) else found)
-    return f"{us / 1_000:.2g} ms" if us >= 1_000 else f"{us:.2g} µs"
+    return (
+        f"{us / 1_000:.2g} ms"
+        if us >= 1_000
+        else f"{round(us, -1) if us >= 100 else round(us):.0f} µs"
+    )
 
 
 def _name(growth: Growth, series: Series, size: int) -> str:
