@@ -39,19 +39,22 @@ class Consulted(Struct, frozen=True, kw_only=True):
         return failures(stored=self.stored, set_aside=self.set_aside)
 
 
+def count_call(call: Call, caller: Caller, services: EdgeServices) -> None:
+    """Counts the call where its visitor is known, by a proof. Raises TooManyRequests."""
+    if caller.person is not None or not caller.device.new:
+        services.limits.count_visitor(caller.profile_key, call.now_ms)
+
+
 async def consult(
     call: Call, caller: Caller, changes: tuple[Change, ...], services: EdgeServices
 ) -> Consulted:
-    """Raises Unread, UnknownDatastream, TooManyRequests, and StoreUnavailable where a refusal was
-    not stored: then nothing may be told."""
+    """Raises Unread, UnknownDatastream, and StoreUnavailable where a refusal was not stored: then
+    nothing may be told."""
     if caller.said_out and caller.device.new:
         # The store's word counts, but of a new device it has none: the browser's own `out` does.
         return Consulted(permitted=False, chosen="out")
     if caller.person is not None:
-        services.limits.count_visitor(caller.person, call.now_ms)
         return await _consult_of_person(call, caller, caller.person, changes, services)
-    if not caller.device.new:
-        services.limits.count_visitor(caller.device.profile_key, call.now_ms)
     if caller.said_out:
         changes = (ConsentChosen("out", unless_chosen=True), *changes)
     changes = (*await _carried_consent(call, caller, services), *changes)

@@ -13,8 +13,8 @@ from perso_core.edge.assertion import PLACE, with_person
 from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import unreadable_string
-from perso_core.edge.consent_strings import heard_in, opted_in
-from perso_core.edge.consult import Consulted, consult, refuse
+from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
+from perso_core.edge.consult import Consulted, consult, count_call, refuse
 from perso_core.edge.cookies import cluster_cookie, consent_cookie
 from perso_core.edge.identity_map import Claimed, claimed, claims_of
 from perso_core.edge.overrides import Overrides, overrides_from
@@ -133,13 +133,17 @@ async def record(
         request.meta, named.ecid, claims, keys=services.keys, entropy=services.entropy
     )
     caller, ignored = await with_person(call, caller, request, services)
+    heard = heard_in([event.xdm for event in request.events], call.datastream)
+    if heard.general != "out":  # a refusal is heard from anybody
+        # Before the events are looked at: who calls too often is to cost little.
+        count_call(call, caller, services)
     arrived = tuple(
         arrived_event(call, request, index, caller.device.profile_key, claims, overrides)
         for index in range(len(request.events))
         if not (call.server and asks_alone(request.events[index]))
     )
     consulted = await _consulted(
-        call, caller, request, arrived if overrides.platform else (), services
+        call, caller, heard, arrived if overrides.platform else (), services
     )
     return Recorded(
         request=request,
@@ -153,12 +157,11 @@ async def record(
 async def _consulted(
     call: Call,
     caller: Caller,
-    request: InteractRequest,
+    heard: HeardConsent,
     arrived: tuple[EventArrived, ...],
     services: EdgeServices,
 ) -> Consulted:
-    """What the events come to, once the consent strings on them are heard."""
-    heard = heard_in([event.xdm for event in request.events], call.datastream)
+    """What the events come to, by the consent strings on them."""
     if heard.general == "out":
         return await refuse(call, caller, ConsentChosen("out", stated=heard.stated), services)
     if heard.unreadable:

@@ -26,9 +26,11 @@ def parsed(body: bytes) -> Any:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise _json_fault(body, fault) from None
-    # What was decoded has no name twice. If it encodes to the very body, the body had none
-    # either: so it is with what JSON.stringify wrote, and the slow look is for the rest.
-    if msgspec.json.encode(value) != body:
+    # What was decoded has no name twice. If it encodes to the very body, but for white space, the
+    # body had none either: so it is with what JSON.stringify and json.dumps wrote, and the slow
+    # look is for the rest.
+    encoded = msgspec.json.encode(value)
+    if encoded != body and encoded != msgspec.json.format(body, indent=-1):
         json.loads(body.decode(), object_pairs_hook=_without_duplicates, parse_int=str)
     return value
 

@@ -13,7 +13,9 @@ from perso_core.edge.addresses import client_prefix, networks
 from perso_core.edge.limits import Limiter, Rate
 from perso_core.edge.problem import TooManyRequests
 from tests.building import NOON_MS
-from tests.edge.running import Browser, ordinary, running_edge
+from tests.decision.test_tcf import NO_PURPOSE_1
+from tests.edge.running import NAMES, Browser, ordinary, running_edge
+from tests.edge.test_consent_standards import tc, with_strings
 
 # ---- a rate with a burst -----------------------------------------------------
 
@@ -194,6 +196,20 @@ async def test_what_is_refused_is_not_recorded_and_may_be_sent_again() -> None:
 
         assert (refused.status, again.status) == (429, 200)
         assert await edge.events(first.ecid) == 3
+
+
+async def test_a_refusal_is_heard_from_whoever_calls_too_often() -> None:
+    limits = Limits(visitor=Rate(per_s=1, burst=1))
+    async with running_edge(ordinary(), services=lambda edge: edge.services(limits=limits)) as edge:
+        browser = Browser(edge)
+        await browser.send()
+        await browser.send()
+
+        told = await browser.send(body=with_strings(tc(NO_PURPOSE_1)))
+
+        assert (told.status, told.cookies[NAMES.consent]) == (200, "general=out")
+        edge.now_ms += 1_000
+        assert (await browser.send()).handles("activation:pull") == []
 
 
 async def test_a_network_without_cookies_is_limited_before_its_bodies_are_read() -> None:
