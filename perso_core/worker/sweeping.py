@@ -49,7 +49,7 @@ async def retention_clock(store: Retaining, wall_ms: int) -> RetentionClock:
         _log.warning(
             "The calendar is %+d min from the time that the machine has run: retention goes by the"
             " latter.",
-            apart_ms // 60_000,
+            round(apart_ms / 60_000),
         )
     return clock
 
