@@ -11,7 +11,7 @@ from perso_core.edge.caller import Caller
 from perso_core.edge.graph import moved_in
 from perso_core.edge.problem import EdgeError
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.unstored import Unread, failures, finished, on_disk
+from perso_core.edge.unstored import Unread, failures, finished, not_counted, on_disk
 from perso_core.edge.version_token import seen_in
 from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.journal import Change, ConsentChosen, EventArrived, PrivacySignalled
@@ -43,6 +43,15 @@ def count_call(call: Call, caller: Caller, services: EdgeServices) -> None:
     """Counts the call where its visitor is known, by a proof. Raises TooManyRequests."""
     if caller.person is not None or not caller.device.new:
         services.limits.count_visitor(caller.profile_key, call.now_ms)
+
+
+async def give_way(caller: Caller, services: EdgeServices) -> None:
+    """Has a first visit wait for its turn: before it costs much, and before it is answered, since
+    many are stored together."""
+    if caller.device.new:
+        await not_counted(services.first_visits.turn())
+    else:
+        services.first_visits.another_calls()
 
 
 async def consult(

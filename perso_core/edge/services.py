@@ -10,6 +10,7 @@ from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.abuse import NO_LIMITS, Limits
 from perso_core.edge.cookies import CookieKeys
+from perso_core.edge.first_visits import FirstVisits
 from perso_core.edge.graph import Apart, Graph
 from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
 from perso_core.edge.version_token import tokens_to_hold
@@ -97,6 +98,7 @@ class EdgeServices:
     region_id: int = 9
     own_origins: frozenset[str] = frozenset()
     limits: Limits = NO_LIMITS
+    first_visits: FirstVisits = field(default_factory=FirstVisits)
     issuer_key: KeyOf = field(default_factory=IssuerKeys)
     seen: Callable[[str], Seen] | None = None
     privacy: PrivacyServices | None = None

@@ -7,7 +7,7 @@ from perso_core.definitions.datastream import DefaultConsent
 from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import Said, Spoken, spoken_in, stated, unreadable_string
-from perso_core.edge.consult import choose, consult, count_call
+from perso_core.edge.consult import choose, consult, count_call, give_way
 from perso_core.edge.cookies import consent_cookie
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.overrides import overrides_from
@@ -36,7 +36,9 @@ async def set_consent(call: Call, services: EdgeServices) -> Reply:
     if general is None and spoken.share is None:
         return await _not_chosen(call, caller, spoken, warnings, services)
     said = ConsentChosen(general, spoken.share, call.gpc, stated(request.consent))
+    await give_way(caller, services)
     consulted = await choose(call, caller, said, services)
+    await give_way(caller, services)
     holds = told(spoken, consulted.chosen, call.datastream.default_consent)
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
     # Also of a refusal: no process may answer by what was before.

@@ -60,7 +60,7 @@ class Deadline:
         assert task, "the block is of a task"
         self._task, self._cancelling = task, task.cancelling()
         self._before = _deadline.set(self)
-        self._alarm = asyncio.get_running_loop().call_later(self._within_s, self._expire)
+        self.begin()
 
     def __exit__(
         self,
@@ -68,7 +68,7 @@ class Deadline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._alarm.cancel()
+        self.pause()
         _deadline.reset(self._before)
         if not self.expired:
             return
@@ -76,12 +76,31 @@ class Deadline:
         if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
+    def begin(self) -> None:
+        """The whole time, from now on."""
+        self._alarm = asyncio.get_running_loop().call_later(self._within_s, self._expire)
+
+    def pause(self) -> None:
+        self._alarm.cancel()
+
     def _expire(self) -> None:
         self.expired = True
         self._task.cancel()
 
 
 _deadline: ContextVar[Deadline] = ContextVar("_deadline")
+
+
+async def not_counted(waiting: Awaitable[None]) -> None:
+    """Waits without the deadline, which begins anew."""
+    deadline = _deadline.get(None)
+    if deadline is None or deadline.expired:
+        return await waiting
+    deadline.pause()
+    try:
+        await waiting
+    finally:
+        deadline.begin()
 
 
 async def on_disk(sequence: int, services: EdgeServices) -> bool:

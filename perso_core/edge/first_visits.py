@@ -1,0 +1,77 @@
+"""Who comes for the first time gives way to who is known.
+
+As many may come without cookies as somebody cares to send. Their calls go on one after the other,
+whoever else calls meanwhile goes before the next of them, and while others call they take a third
+of the process's time: the rest is for those, and for the thread that writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+# Nobody gives way for longer at once: a call has to be answered in its time (DESIGN.md, P4).
+LONGEST_S = 0.1
+# Others are there where one called so lately.
+LATELY_S = 0.1
+# A pause begins once so much was spent, and is twice as long: event loops count in milliseconds.
+SPENT_S, PAUSE = 0.001, 2
+
+
+class FirstVisits:
+    """Of one event loop. elapsed_s: a clock that nobody can set."""
+
+    __slots__ = (
+        "_began_s",
+        "_elapsed_s",
+        "_one_goes_on",
+        "_others_until_s",
+        "_spent_s",
+        "_waiting",
+    )
+
+    def __init__(self, elapsed_s: Callable[[], float] = time.monotonic) -> None:
+        self._elapsed_s = elapsed_s
+        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._one_goes_on = False  # in this round of the loop
+        self._others_until_s = self._began_s = self._spent_s = 0.0
+
+    def another_calls(self) -> None:
+        """Somebody who is known."""
+        self._others_until_s = self._elapsed_s() + LATELY_S
+
+    async def turn(self) -> None:
+        """Returns at once where no other first visit goes on in this round of the loop, else in a
+        later one: each lets one go on, in their order. After LONGEST_S in any case."""
+        loop = asyncio.get_running_loop()
+        if not self._one_goes_on:
+            self._one_goes_on, self._began_s = True, self._elapsed_s()
+            loop.call_soon(self._next, loop)
+            return
+        turn = loop.create_future()
+        self._waiting.append((self._elapsed_s() + LONGEST_S, turn))
+        await turn
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        now_s = self._elapsed_s()
+        self._spent_s += now_s - self._began_s
+        if self._waiting and self._spent_s >= SPENT_S and now_s < self._others_until_s:
+            pause_s, self._spent_s = PAUSE * self._spent_s, 0.0
+            loop.call_later(pause_s, self._go_on, loop)
+        else:
+            self._go_on(loop)
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._began_s = self._elapsed_s()
+        self._one_goes_on = False
+        while self._waiting and (not self._one_goes_on or self._waiting[0][0] <= self._began_s):
+            _, turn = self._waiting.popleft()
+            if not turn.done():  # cancelled: its call is over
+                turn.set_result(None)
+                self._one_goes_on = True
+        if self._one_goes_on:
+            loop.call_soon(self._next, loop)
+        else:
+            self._spent_s = 0.0

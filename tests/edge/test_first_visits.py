@@ -1,0 +1,197 @@
+"""However many come for the first time, whoever is known does not wait behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from perso_core.edge.first_visits import LATELY_S, LONGEST_S, SPENT_S, FirstVisits
+from perso_core.edge.unstored import Deadline, not_counted
+from tests.edge.running import Browser, ordinary, running_edge
+
+CONSENTING = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]}
+
+
+class Callers:
+    """Some who come for the first time together. went: those whose turn it was, in order."""
+
+    def __init__(self, first_visits: FirstVisits, number: int) -> None:
+        self._first_visits = first_visits
+        self.went: list[int] = []
+        self.calls = [asyncio.create_task(self._call(one)) for one in range(number)]
+
+    async def _call(self, one: int) -> None:
+        await self._first_visits.turn()
+        self.went.append(one)
+
+    async def rounds(self, count: int) -> list[int]:
+        """Who has gone on after so many more rounds of the event loop."""
+        for _ in range(count):
+            await asyncio.sleep(0)
+        return self.went
+
+
+async def test_of_first_visits_one_goes_on_in_each_round_in_their_order() -> None:
+    came = Callers(FirstVisits(), 5)
+
+    assert await came.rounds(1) == [0]
+    for last in (1, 2, 3, 4):
+        went = list(came.went)
+        while came.went == went:
+            await came.rounds(1)
+        assert came.went == [*went, last]
+
+
+async def test_a_first_visit_alone_waits_for_nobody() -> None:
+    first_visits = FirstVisits()
+    for _ in range(3):
+        assert await Callers(first_visits, 1).rounds(1) == [0]
+        await asyncio.sleep(0)
+
+
+async def test_who_has_waited_long_enough_goes_on_together_with_others() -> None:
+    now_s = 0.0
+    came = Callers(FirstVisits(lambda: now_s), 100)
+    await came.rounds(5)
+    assert len(came.went) < 10
+
+    now_s = LONGEST_S
+
+    assert await came.rounds(2) == list(range(100))
+
+
+async def test_while_others_call_first_visits_take_a_third_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[tuple[float, Callable[[], None]]] = []
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(
+        loop, "call_later", lambda delay_s, then, of: pauses.append((delay_s, partial(then, of)))
+    )
+    now_s = 0.0
+    first_visits = FirstVisits(lambda: now_s)
+    first_visits.another_calls()
+    came = Callers(first_visits, 6)
+    await came.rounds(3)
+    assert pauses == []
+
+    now_s += SPENT_S  # what these took together
+    before = len(await came.rounds(4))
+
+    ((pause_s, go_on),) = pauses
+    assert pause_s == 2 * SPENT_S
+    assert len(await came.rounds(10)) == before < 6
+    go_on()
+    assert await came.rounds(10) == [0, 1, 2, 3, 4, 5]
+
+
+async def test_where_nobody_else_calls_first_visits_take_all_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", None)
+    now_s = 0.0
+    first_visits = FirstVisits(lambda: now_s)
+    first_visits.another_calls()
+    now_s += LATELY_S
+    came = Callers(first_visits, 6)
+    for _ in range(12):
+        now_s += SPENT_S
+        await came.rounds(1)
+
+    assert came.went == [0, 1, 2, 3, 4, 5]
+
+
+async def test_a_call_that_is_over_keeps_nobody_waiting() -> None:
+    came = Callers(FirstVisits(), 5)
+    await came.rounds(1)
+    for one in (1, 2, 4):
+        came.calls[one].cancel()
+
+    assert await came.rounds(5) == [0, 3]
+    await asyncio.wait(came.calls)
+
+
+class Held(FirstVisits):
+    """Lets nobody go on before `opened`. asked: how often somebody had to wait for a turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.opened = asyncio.Event()
+
+    async def turn(self) -> None:
+        self.asked += 1
+        await self.opened.wait()
+
+
+async def test_who_is_known_is_answered_while_first_visits_wait() -> None:
+    held = Held()
+    held.opened.set()
+    async with running_edge(
+        ordinary(), services=lambda edge: edge.services(first_visits=held)
+    ) as edge:
+        known = Browser(edge)
+        await known.send()
+        assert held.asked == 2, "before it is decided, and before it is answered"
+        held.opened.clear()
+
+        stranger = asyncio.create_task(Browser(edge).send())
+        assert (await known.send()).status == 200
+        assert (await known.send("collect")).status == 204
+        assert not stranger.done()
+
+        held.opened.set()
+        assert (await stranger).status == 200
+        assert held.asked == 4
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "turns"),
+    [
+        ("interact", None, 2),
+        ("collect", None, 2),
+        ("identity/acquire", {}, 1),
+        ("privacy/set-consent", CONSENTING, 2),
+    ],
+)
+async def test_whatever_a_stranger_asks_gives_way(action: str, body: Any, turns: int) -> None:
+    held = Held()
+    held.opened.set()
+    async with running_edge(
+        ordinary(), services=lambda edge: edge.services(first_visits=held)
+    ) as edge:
+        assert (await edge.call(action, body)).status in (200, 204)
+        assert held.asked == turns
+
+
+async def test_a_turn_is_waited_for_outside_of_the_time_that_an_answer_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    alarms: list[Alarm] = []
+
+    def call_later(*_: object) -> Alarm:
+        alarms.append(Alarm())
+        return alarms[-1]
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+
+    async def turn() -> None:
+        assert [one.cancelled for one in alarms] == [True]
+
+    with Deadline(250):
+        await not_counted(turn())
+        assert [one.cancelled for one in alarms] == [True, False]
+    assert [one.cancelled for one in alarms] == [True, True]
+
+
+class Alarm:
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
