@@ -10,6 +10,8 @@ from perso_core.edge.limits import Limiter, Rate
 from perso_core.edge.problem import TooManyRequests
 
 SECOND_MS = 1_000
+# So many calls of a visitor within a moment, on top of what the rate allows, are no person's.
+MANY_CALLS = 50
 # What X-Forwarded-For says of a client is remembered, where it is no longer than a few addresses.
 KEPT_CLIENTS = 16_384
 MAX_KEPT_CHARS = 128
@@ -46,10 +48,13 @@ class Limits:
         if self._datastream is not None:
             _count(self._datastream, datastream_id, "The datastream", now_ms)
 
-    def count_visitor(self, profile_key: str, now_ms: int) -> None:
-        """For a visitor whom a cookie proves. Raises TooManyRequests."""
-        if self._visitor is not None:
-            _count(self._visitor, profile_key, "This visitor", now_ms)
+    def count_visitor(self, profile_key: str, now_ms: int) -> bool:
+        """For a visitor whom a cookie proves. Returns whether they call more often than a person
+        does. Raises TooManyRequests."""
+        if self._visitor is None:
+            return False
+        _count(self._visitor, profile_key, "This visitor", now_ms)
+        return self._visitor.taken(profile_key, now_ms) > MANY_CALLS
 
     def _prefix(self, peer: str | None, forwarded_for: Sequence[str]) -> str | None:
         if len(forwarded_for) == 1 and len(forwarded_for[0]) <= MAX_KEPT_CHARS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perso_core.edge.call import Call, Reply, fetch_warnings
-from perso_core.edge.consult import consult, count_call, give_way
+from perso_core.edge.consult import admit, consult
 from perso_core.edge.cookies import cluster_cookie
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.interact import without_consent
@@ -25,8 +25,7 @@ async def acquire(call: Call, services: EdgeServices) -> Reply:
     caller = call.caller(
         request.meta, named.ecid, named.claims, keys=services.keys, entropy=services.entropy
     )
-    count_call(call, caller, services)
-    await give_way(caller, services)
+    await admit(call, caller, services)
     consulted = await consult(call, caller, (), services)
     warnings = fetch_warnings(request.query)
     if not consulted.permitted:

@@ -9,7 +9,7 @@ from perso_core.decision.lookup import Lookup
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.graph import moved_in
-from perso_core.edge.problem import EdgeError
+from perso_core.edge.problem import EdgeError, TooManyRequests
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import Unread, failures, finished, not_counted, on_disk
 from perso_core.edge.version_token import seen_in
@@ -39,19 +39,26 @@ class Consulted(Struct, frozen=True, kw_only=True):
         return failures(stored=self.stored, set_aside=self.set_aside)
 
 
-def count_call(call: Call, caller: Caller, services: EdgeServices) -> None:
-    """Counts the call where its visitor is known, by a proof. Raises TooManyRequests."""
-    if caller.person is not None or not caller.device.new:
-        services.limits.count_visitor(caller.profile_key, call.now_ms)
-
-
-async def give_way(caller: Caller, services: EdgeServices) -> None:
-    """Has a first visit wait for its turn: before it costs much, and before it is answered, since
-    many are stored together."""
-    if caller.device.new:
+async def admit(call: Call, caller: Caller, services: EdgeServices) -> None:
+    """Before a call costs much: counts it where its visitor is known, by a proof, and has it give
+    way where it is one of many that are nobody's, or a single one's. Raises TooManyRequests."""
+    many = caller.person is None and caller.device.new
+    try:
+        many = many or services.limits.count_visitor(caller.profile_key, call.now_ms)
+    except TooManyRequests:
+        await not_counted(services.refusals.turn())
+        raise
+    if many:
         await not_counted(services.first_visits.turn())
     else:
         services.first_visits.another_calls()
+        services.refusals.another_calls()
+
+
+async def before_answer(caller: Caller, services: EdgeServices) -> None:
+    """First visits are stored many together: they are not answered together."""
+    if caller.device.new:
+        await not_counted(services.first_visits.turn())
 
 
 async def consult(

@@ -14,7 +14,7 @@ from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import unreadable_string
 from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
-from perso_core.edge.consult import Consulted, consult, count_call, give_way, refuse
+from perso_core.edge.consult import Consulted, admit, before_answer, consult, refuse
 from perso_core.edge.cookies import cluster_cookie, consent_cookie
 from perso_core.edge.identity_map import Claimed, claimed, claims_of
 from perso_core.edge.overrides import Overrides, overrides_from
@@ -135,9 +135,7 @@ async def record(
     caller, ignored = await with_person(call, caller, request, services)
     heard = heard_in([event.xdm for event in request.events], call.datastream)
     if heard.general != "out":  # a refusal is heard from anybody
-        # Before the events are looked at: who calls too often is to cost little.
-        count_call(call, caller, services)
-    await give_way(caller, services)
+        await admit(call, caller, services)
     arrived = tuple(
         arrived_event(call, request, index, caller.device.profile_key, claims, overrides)
         for index in range(len(request.events))
@@ -146,7 +144,7 @@ async def record(
     consulted = await _consulted(
         call, caller, heard, arrived if overrides.platform else (), services
     )
-    await give_way(caller, services)
+    await before_answer(caller, services)
     return Recorded(
         request=request,
         overrides=overrides,

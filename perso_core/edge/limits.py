@@ -51,6 +51,10 @@ class Limiter:
             self._older, self._younger = self._younger, {}
         return 0
 
+    def taken(self, key: str, now_ms: int) -> int:
+        """How many calls of the key's burst are not there again yet. After wait_ms."""
+        return (self._younger.get(key, 0) - now_ms * 1_000) // self._interval_us
+
     def __len__(self) -> int:
         """Keys remembered."""
         return len(self._younger) + len(self._older)

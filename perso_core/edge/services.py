@@ -10,9 +10,9 @@ from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.abuse import NO_LIMITS, Limits
 from perso_core.edge.cookies import CookieKeys
-from perso_core.edge.first_visits import FirstVisits
 from perso_core.edge.graph import Apart, Graph
 from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
+from perso_core.edge.turns import AFTER_FIRST_VISITS, AFTER_REFUSALS, Turns
 from perso_core.edge.version_token import tokens_to_hold
 from perso_core.engine.engine import Answer, Interaction, Seen
 from perso_core.stores.protocol import Whole
@@ -77,7 +77,8 @@ class EdgeServices:
     before /v1.
     region_id: what `getIdentity().edge.regionId` tells a page. own_origins: the edge's own
     origins where a proxy hides them, `https://www.example.com`. limits: how often one visitor,
-    network or datastream may call. issuer_key: finds the keys that servers' tokens are verified
+    network or datastream may call. first_visits, refusals: whose calls give way to others.
+    issuer_key: finds the keys that servers' tokens are verified
     with. seen: how far a profile is committed here; None: there is no other process, so browsers
     need no version token. graph: which profiles are one person's.
     privacy: what stands behind show, export and erase; None: nobody may ask. imports:
@@ -98,7 +99,8 @@ class EdgeServices:
     region_id: int = 9
     own_origins: frozenset[str] = frozenset()
     limits: Limits = NO_LIMITS
-    first_visits: FirstVisits = field(default_factory=FirstVisits)
+    first_visits: Turns = field(default_factory=lambda: Turns(AFTER_FIRST_VISITS))
+    refusals: Turns = field(default_factory=lambda: Turns(AFTER_REFUSALS))
     issuer_key: KeyOf = field(default_factory=IssuerKeys)
     seen: Callable[[str], Seen] | None = None
     privacy: PrivacyServices | None = None

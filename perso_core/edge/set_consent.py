@@ -7,7 +7,7 @@ from perso_core.definitions.datastream import DefaultConsent
 from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import Said, Spoken, spoken_in, stated, unreadable_string
-from perso_core.edge.consult import choose, consult, count_call, give_way
+from perso_core.edge.consult import admit, before_answer, choose, consult
 from perso_core.edge.cookies import consent_cookie
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.overrides import overrides_from
@@ -36,9 +36,10 @@ async def set_consent(call: Call, services: EdgeServices) -> Reply:
     if general is None and spoken.share is None:
         return await _not_chosen(call, caller, spoken, warnings, services)
     said = ConsentChosen(general, spoken.share, call.gpc, stated(request.consent))
-    await give_way(caller, services)
+    if caller.device.new:  # what a visitor says is never refused
+        await admit(call, caller, services)
     consulted = await choose(call, caller, said, services)
-    await give_way(caller, services)
+    await before_answer(caller, services)
     holds = told(spoken, consulted.chosen, call.datastream.default_consent)
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
     # Also of a refusal: no process may answer by what was before.
@@ -75,7 +76,7 @@ async def _not_chosen(
     services: EdgeServices,
 ) -> Reply:
     """Nothing was decided: what stands on disk stays."""
-    count_call(call, caller, services)
+    await admit(call, caller, services)
     consulted = await consult(call, caller, (), services)
     holds = told(spoken, consulted.chosen, call.datastream.default_consent)
     handles = [state_store((consent_cookie(call.org, holds),), same_site_none=call.same_site_none)]

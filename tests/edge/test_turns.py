@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from perso_core.edge.first_visits import LATELY_S, LONGEST_S, SPENT_S, FirstVisits
+from perso_core.edge.abuse import MANY_CALLS, Limits
+from perso_core.edge.limits import Rate
+from perso_core.edge.turns import AFTER_FIRST_VISITS, LATELY_S, LONGEST_S, SPENT_S, Turns
 from perso_core.edge.unstored import Deadline, not_counted
 from tests.edge.running import Browser, ordinary, running_edge
 
@@ -19,7 +21,7 @@ CONSENTING = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"gen
 class Callers:
     """Some who come for the first time together. went: those whose turn it was, in order."""
 
-    def __init__(self, first_visits: FirstVisits, number: int) -> None:
+    def __init__(self, first_visits: Turns, number: int) -> None:
         self._first_visits = first_visits
         self.went: list[int] = []
         self.calls = [asyncio.create_task(self._call(one)) for one in range(number)]
@@ -36,7 +38,7 @@ class Callers:
 
 
 async def test_of_first_visits_one_goes_on_in_each_round_in_their_order() -> None:
-    came = Callers(FirstVisits(), 5)
+    came = Callers(Turns(AFTER_FIRST_VISITS), 5)
 
     assert await came.rounds(1) == [0]
     for last in (1, 2, 3, 4):
@@ -47,7 +49,7 @@ async def test_of_first_visits_one_goes_on_in_each_round_in_their_order() -> Non
 
 
 async def test_a_first_visit_alone_waits_for_nobody() -> None:
-    first_visits = FirstVisits()
+    first_visits = Turns(AFTER_FIRST_VISITS)
     for _ in range(3):
         assert await Callers(first_visits, 1).rounds(1) == [0]
         await asyncio.sleep(0)
@@ -55,7 +57,7 @@ async def test_a_first_visit_alone_waits_for_nobody() -> None:
 
 async def test_who_has_waited_long_enough_goes_on_together_with_others() -> None:
     now_s = 0.0
-    came = Callers(FirstVisits(lambda: now_s), 100)
+    came = Callers(Turns(AFTER_FIRST_VISITS, lambda: now_s), 100)
     await came.rounds(5)
     assert len(came.went) < 10
 
@@ -73,7 +75,7 @@ async def test_while_others_call_first_visits_take_a_third_of_the_time(
         loop, "call_later", lambda delay_s, then, of: pauses.append((delay_s, partial(then, of)))
     )
     now_s = 0.0
-    first_visits = FirstVisits(lambda: now_s)
+    first_visits = Turns(AFTER_FIRST_VISITS, lambda: now_s)
     first_visits.another_calls()
     came = Callers(first_visits, 6)
     await came.rounds(3)
@@ -94,7 +96,7 @@ async def test_where_nobody_else_calls_first_visits_take_all_of_the_time(
 ) -> None:
     monkeypatch.setattr(asyncio.get_running_loop(), "call_later", None)
     now_s = 0.0
-    first_visits = FirstVisits(lambda: now_s)
+    first_visits = Turns(AFTER_FIRST_VISITS, lambda: now_s)
     first_visits.another_calls()
     now_s += LATELY_S
     came = Callers(first_visits, 6)
@@ -106,7 +108,7 @@ async def test_where_nobody_else_calls_first_visits_take_all_of_the_time(
 
 
 async def test_a_call_that_is_over_keeps_nobody_waiting() -> None:
-    came = Callers(FirstVisits(), 5)
+    came = Callers(Turns(AFTER_FIRST_VISITS), 5)
     await came.rounds(1)
     for one in (1, 2, 4):
         came.calls[one].cancel()
@@ -115,11 +117,11 @@ async def test_a_call_that_is_over_keeps_nobody_waiting() -> None:
     await asyncio.wait(came.calls)
 
 
-class Held(FirstVisits):
+class Held(Turns):
     """Lets nobody go on before `opened`. asked: how often somebody had to wait for a turn."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(AFTER_FIRST_VISITS)
         self.asked = 0
         self.opened = asyncio.Event()
 
@@ -166,6 +168,49 @@ async def test_whatever_a_stranger_asks_gives_way(action: str, body: Any, turns:
     ) as edge:
         assert (await edge.call(action, body)).status in (200, 204)
         assert held.asked == turns
+
+
+async def test_whoever_calls_more_often_than_a_person_gives_way() -> None:
+    held = Held()
+    held.opened.set()
+    limits = Limits(visitor=Rate(per_s=50, burst=5_000))
+
+    async with running_edge(
+        ordinary(), services=lambda edge: edge.services(limits=limits, first_visits=held)
+    ) as edge:
+        browser = Browser(edge)
+        await browser.send()
+        assert held.asked == 2
+        for _ in range(MANY_CALLS):
+            await browser.send()
+        assert held.asked == 2
+
+        await browser.send()
+        assert held.asked == 3
+        edge.now_ms += 60_000
+        await browser.send()
+        assert held.asked == 3
+
+
+async def test_whoever_is_refused_hears_of_it_after_others_are_answered() -> None:
+    held = Held()
+    limits = Limits(visitor=Rate(per_s=1, burst=1))
+
+    async with running_edge(
+        ordinary(), services=lambda edge: edge.services(limits=limits, refusals=held)
+    ) as edge:
+        flooder, other = Browser(edge), Browser(edge)
+        await flooder.send()
+        await other.send()
+        await flooder.send()
+
+        refused = asyncio.create_task(flooder.send())
+        assert (await other.send()).status == 200
+        assert not refused.done()
+
+        held.opened.set()
+        assert (await refused).status == 429
+        assert held.asked == 1
 
 
 async def test_a_turn_is_waited_for_outside_of_the_time_that_an_answer_may_take(

@@ -1,8 +1,9 @@
-"""Who comes for the first time gives way to who is known.
+"""Who gives way to whom.
 
-As many may come without cookies as somebody cares to send. Their calls go on one after the other,
-whoever else calls meanwhile goes before the next of them, and while others call they take a third
-of the process's time: the rest is for those, and for the thread that writes.
+As many may come for the first time as somebody cares to send, and one visitor may send more than a
+person does. Such calls go on one after the other, whoever else calls meanwhile goes before the next
+of them, and while others call they take a part of the process's time: the rest is for those, and
+for the thread that writes.
 """
 
 from __future__ import annotations
@@ -16,34 +17,39 @@ from collections.abc import Callable
 LONGEST_S = 0.1
 # Others are there where one called so lately.
 LATELY_S = 0.1
-# A pause begins once so much was spent, and is twice as long: event loops count in milliseconds.
-SPENT_S, PAUSE = 0.001, 2
+# A pause begins once so much was spent: event loops count in milliseconds.
+SPENT_S = 0.001
+# How long it is, in what was spent: so first visits take a third of the time, refusals a tenth.
+AFTER_FIRST_VISITS, AFTER_REFUSALS = 2, 9
 
 
-class FirstVisits:
-    """Of one event loop. elapsed_s: a clock that nobody can set."""
+class Turns:
+    """Of one kind of calls, on one event loop. pause: see AFTER_FIRST_VISITS. elapsed_s: a clock
+    that nobody can set."""
 
     __slots__ = (
         "_began_s",
         "_elapsed_s",
         "_one_goes_on",
         "_others_until_s",
+        "_pause",
         "_spent_s",
         "_waiting",
     )
 
-    def __init__(self, elapsed_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, pause: int, elapsed_s: Callable[[], float] = time.monotonic) -> None:
+        self._pause = pause
         self._elapsed_s = elapsed_s
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._one_goes_on = False  # in this round of the loop
         self._others_until_s = self._began_s = self._spent_s = 0.0
 
     def another_calls(self) -> None:
-        """Somebody who is known."""
+        """Somebody who gives way to none of these."""
         self._others_until_s = self._elapsed_s() + LATELY_S
 
     async def turn(self) -> None:
-        """Returns at once where no other first visit goes on in this round of the loop, else in a
+        """Returns at once where no other of these goes on in this round of the loop, else in a
         later one: each lets one go on, in their order. After LONGEST_S in any case."""
         loop = asyncio.get_running_loop()
         if not self._one_goes_on:
@@ -58,7 +64,7 @@ class FirstVisits:
         now_s = self._elapsed_s()
         self._spent_s += now_s - self._began_s
         if self._waiting and self._spent_s >= SPENT_S and now_s < self._others_until_s:
-            pause_s, self._spent_s = PAUSE * self._spent_s, 0.0
+            pause_s, self._spent_s = self._pause * self._spent_s, 0.0
             loop.call_later(pause_s, self._go_on, loop)
         else:
             self._go_on(loop)
