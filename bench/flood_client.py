@@ -1,6 +1,7 @@
-"""`python -m bench.flood_client PORT`: one visitor who sends 1,000 events a second, and hits
-without cookies, 500 a second. Each line on its input is for how many seconds; for each it says how
-many calls were answered, and how many of them with an event kept."""
+"""`python -m bench.flood_client PORT HITS_PER_S CONNECTIONS`: one visitor who sends 1,000 events a
+second, and hits without cookies, so many a second or as many as are answered, each over so many
+connections. Each line on its input is for how many seconds; for each it says how many calls were
+answered, and how many of them with an event kept."""
 
 from __future__ import annotations
 
@@ -14,8 +15,7 @@ from collections.abc import Sequence
 from bench.audiences import DATASTREAM
 from bench.visitor import PRODUCT_VIEW
 
-VISITOR_PER_S, HITS_PER_S = 1_000, 500
-AT_ONCE = 16
+VISITOR_PER_S = 1_000
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 
 
@@ -76,15 +76,15 @@ async def paced(asking: Sequence[Caller], per_s: float, seconds: float) -> list[
     return times_ms
 
 
-async def flood(port: int) -> None:
-    noisy, nobody = await callers(port, AT_ONCE), await callers(port, AT_ONCE)
+async def flood(port: int, hits_per_s: int, connections: int) -> None:
+    noisy, nobody = await callers(port, connections), await callers(port, connections)
     noisy[0].keep(await noisy[0].call())
     for caller in noisy:
         caller.cookies = noisy[0].cookies
     for line in sys.stdin:
         before = sum(caller.kept for caller in (*noisy, *nobody))
         sent = await asyncio.gather(
-            paced(noisy, VISITOR_PER_S, float(line)), paced(nobody, HITS_PER_S, float(line))
+            paced(noisy, VISITOR_PER_S, float(line)), paced(nobody, hits_per_s, float(line))
         )
         kept = sum(caller.kept for caller in (*noisy, *nobody)) - before
         print(sum(map(len, sent)), kept, flush=True)
@@ -93,4 +93,4 @@ async def flood(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(flood(int(sys.argv[1])))
+    asyncio.run(flood(*map(int, sys.argv[1:])))

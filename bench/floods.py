@@ -1,9 +1,10 @@
-"""flood_p50, flood_store_mb: what other visitors notice of a flood, and what is left of it.
+"""flood_p50, flood_full_p50, flood_store_mb: what other visitors notice of a flood, and what is
+left of it.
 
 One visitor sends 1,000 events a second (most are refused by the limits), and hits without cookies
-come, 500 a second (flood_client.py); others' calls are timed in turns alone and beside both. Then a
-million hits without cookies come as fast as they are answered, and the store is looked at once they
-are forgotten.
+come, 500 a second (flood_client.py); others' calls are timed in turns alone and beside both. Then
+the same with hits that come as fast as they are answered, over 64 connections. Then a million come,
+and the store is looked at once they are forgotten.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from msgspec import Struct
 
 from bench.audiences import definitions
 from bench.figures import ROOT, record
-from bench.flood_client import AT_ONCE, HITS_PER_S, VISITOR_PER_S, Caller, callers, paced
+from bench.flood_client import VISITOR_PER_S, Caller, callers, paced
 from perso_core.assembly import DATABASE, open_perso
 from perso_core.settings import Settings
 
+AT_ONCE = 16  # of the others, and of a flood at its usual pace
+HITS_PER_S, FULL_AT_ONCE = 500, 64
+AS_ANSWERED_PER_S = 1_000_000  # more than can be answered
 HITS = 1_000_000
 RETENTION_S = 60
 TURNS = 6
@@ -43,25 +47,16 @@ def measure() -> None:
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as scratch:
         asyncio.run(_prepared(scratch))
         with _served(scratch) as port:
-            alone, beside, flooded = asyncio.run(_timed(port))
+            usual = asyncio.run(_timed(port, HITS_PER_S, AT_ONCE))
+            full = asyncio.run(_timed(port, AS_ANSWERED_PER_S, FULL_AT_ONCE))
             before = _stored_bytes(scratch)
             began_s = time.monotonic()
             asyncio.run(_flood(port, HITS))
             flood_s, peak = time.monotonic() - began_s, _stored_bytes(scratch)
             forgotten_s = _forgotten(scratch)
             after = _stored_bytes(scratch)
-    record(
-        "flood_p50",
-        median(beside) / median(alone),
-        unit="ratio",
-        alone_p50_ms=round(median(alone), 2),
-        beside_p50_ms=round(median(beside), 2),
-        visitor_per_s=VISITOR_PER_S,
-        hits_per_s=HITS_PER_S,
-        flood_calls=flooded.calls,
-        flood_events_kept=flooded.kept,
-        calls=len(beside),
-    )
+    _record_p50("flood_p50", usual)
+    _record_p50("flood_full_p50", full)
     record(
         "flood_store_mb",
         (after - before) / 1_000_000,
@@ -71,6 +66,22 @@ def measure() -> None:
         peak_mb=round((peak - before) / 1_000_000, 1),
         first_visit_retention_s=RETENTION_S,
         forgotten_after_s=round(forgotten_s, 1),
+    )
+
+
+def _record_p50(name: str, timed: Timed) -> None:
+    alone, beside = median(timed.alone_ms), median(timed.beside_ms)
+    record(
+        name,
+        beside / alone,
+        unit="ratio",
+        alone_p50_ms=round(alone, 2),
+        beside_p50_ms=round(beside, 2),
+        visitor_per_s=VISITOR_PER_S,
+        hits_per_s=timed.hits_per_s,
+        flood_calls=timed.flood_calls,
+        flood_events_kept=timed.flood_kept,
+        calls=len(timed.beside_ms),
     )
 
 
@@ -103,41 +114,44 @@ def _served(data_dir: str) -> Iterator[int]:
 # ---- callers ---------------------------------------------------------------------
 
 
-async def _timed(port: int) -> tuple[list[float], list[float], Flooded]:
-    """Others' calls alone, and beside the flood, in turns. The flood comes from a process of its
-    own: what is timed is the server, not a client that has others to care for."""
+class Timed(Struct, frozen=True):
+    """Milliseconds of others' calls, alone and beside a flood. flood_calls: those of the flood that
+    were answered; flood_kept: with an event kept."""
+
+    hits_per_s: int
+    alone_ms: list[float]
+    beside_ms: list[float]
+    flood_calls: int
+    flood_kept: int
+
+
+async def _timed(port: int, hits_per_s: int, connections: int) -> Timed:
+    """In turns. The flood comes from a process of its own: what is timed is the server, not a
+    client that has others to care for."""
     others = await callers(port, AT_ONCE)
     for caller in others:
         caller.keep(await caller.call())
     alone: list[float] = []
     beside: list[float] = []
-    came = Flooded(0, 0)
-    with _flooding(port) as flood:
+    came = [0, 0]
+    with _flooding(port, hits_per_s, connections) as flood:
         for _ in range(TURNS):
             alone += await paced(others, OTHERS_PER_S, TURN_S)
             print(LEAD_S + TURN_S + LEAD_S, file=flood.stdin, flush=True)
             await asyncio.sleep(LEAD_S)
             beside += await paced(others, OTHERS_PER_S, TURN_S)
             said = await asyncio.to_thread(flood.stdout.readline)
-            calls, kept = map(int, said.split())
-            came = Flooded(came.calls + calls, came.kept + kept)
+            came = [before + now for before, now in zip(came, map(int, said.split()), strict=True)]
     for caller in others:
         caller.close()
-    return alone, beside, came
-
-
-class Flooded(Struct, frozen=True):
-    """Calls of the flood that were answered, and those of them whose event was kept."""
-
-    calls: int
-    kept: int
+    return Timed(hits_per_s, alone, beside, *came)
 
 
 @contextmanager
-def _flooding(port: int) -> Iterator[_Pipes]:
+def _flooding(port: int, hits_per_s: int, connections: int) -> Iterator[_Pipes]:
     """Floods for as many seconds as its input says, and tells what came of it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.flood_client", str(port)],
+        [sys.executable, "-m", "bench.flood_client", *map(str, (port, hits_per_s, connections))],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
