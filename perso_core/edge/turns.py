@@ -65,7 +65,7 @@ class Turns:
         self._spent_s += now_s - self._began_s
         if self._waiting and self._spent_s >= SPENT_S and now_s < self._others_until_s:
             pause_s, self._spent_s = self._pause * self._spent_s, 0.0
-            loop.call_later(pause_s, self._go_on, loop)
+            loop.call_later(min(pause_s, LONGEST_S), self._go_on, loop)
         else:
             self._go_on(loop)
 
