@@ -138,6 +138,11 @@ class KeptEvents(Sequence[Event]):
                     return place
         return None
 
+    def time_at(self, place: int) -> int:
+        """When the event at this place was, in epoch milliseconds."""
+        found: int = _TIME.unpack_from(self._times, place * _TIME.size)[0]
+        return found
+
     def whole_at(self, place: int) -> Event | None:
         """The event at this place; None: it is packed."""
         number = place - self._compressed
@@ -169,6 +174,18 @@ class KeptEvents(Sequence[Event]):
         number = place - known._compressed
         rows = (*known._rows[:number], event, *known._rows[number + 1 :])
         return known._with(self._times, self._marks, rows, min(known._loose, number))
+
+    def ending(self, count: int, events: Sequence[Event]) -> KeptEvents:
+        """The first so many and then these, whole, none of which is before one of those."""
+        known = self._loosened(count)
+        number = count - known._compressed
+        times = array("q", [event.timestamp_ms for event in events]).tobytes()
+        return known._with(
+            self._times[: count * _TIME.size] + times,
+            self._marks[: count * _MARK.size] + b"".join([_mark(event.id) for event in events]),
+            (*known._rows[:number], *events),
+            min(known._loose, number),
+        )
 
     def newest(self, count: int) -> KeptEvents:
         """The last so many. Itself when there are no more."""
@@ -355,8 +372,7 @@ class KeptEvents(Sequence[Event]):
         return array("q", self._times)
 
     def _last_ms(self) -> int:
-        last: int = _TIME.unpack_from(self._times, len(self._times) - _TIME.size)[0]
-        return last
+        return self.time_at(len(self) - 1)
 
 
 def _mark(event_id: str) -> bytes:

@@ -14,6 +14,7 @@ from perso_core.decision.consent import (
     last_said_ms,
     refused,
 )
+from perso_core.decision.dated_ahead import is_ahead, put_right
 from perso_core.decision.event import Event
 from perso_core.decision.profile import (
     Profile,
@@ -54,11 +55,12 @@ from perso_core.engine.journal import (
 
 class Applied(Struct, frozen=True):
     """state after the change; `before` itself when it changed nothing. event: to be stored.
-    evicted: older events made room for it."""
+    evicted: older events made room for it. redated: events that got another instant."""
 
     state: State
     event: Event | None = None
     evicted: bool = False
+    redated: tuple[Event, ...] = ()
 
 
 def current(state: State, snapshot: Snapshot, *, now_ms: int) -> State:
@@ -105,10 +107,17 @@ def apply(
     """The state after a change. The version grows by one wherever a profile changed. touched_ms:
     now, by the clock that retention goes by."""
     match change:
-        case EventArrived():
-            return _event_arrived(before, change, key, snapshot, now_ms, touched_ms, caps)
-        case AttributesPatched(patch):
-            return Applied(_attributes_patched(before, patch, key, snapshot, now_ms, touched_ms))
+        case EventArrived() | AttributesPatched():
+            right, redated = _put_right(before, now_ms, touched_ms)
+            if isinstance(change, EventArrived):
+                applied = _event_arrived(right, change, key, snapshot, now_ms, touched_ms, caps)
+            else:
+                patch = change.patch
+                after = _attributes_patched(right, patch, key, snapshot, now_ms, touched_ms)
+                applied = Applied(after)
+            if applied.state is right:
+                return Applied(before)
+            return structs.replace(applied, redated=redated) if redated else applied
         case ConsentChosen():
             return Applied(_consent_chosen(before, change, now_ms))
         case PrivacySignalled():
@@ -127,11 +136,16 @@ def apply(
             return Applied(_expired(before, change))
 
 
-def lacks_whole_of(state: State, changes: Iterable[Change]) -> bool:
-    """Whether one of the changes reports an event again that is there, and is packed."""
+def lacks_whole_of(state: State, changes: Iterable[Change], now_ms: int, touched_ms: int) -> bool:
+    """Whether one of the changes reports an event again that is there, or gives others another
+    instant, and these are packed. now_ms, touched_ms: as for apply."""
     if state.qualified is None:
         return False
     profile = state.qualified.profile
+    if is_ahead(profile, now_ms=now_ms, machine_ms=touched_ms) and (
+        put_right(profile, now_ms=now_ms) is None
+    ):
+        return True
     for change in changes:
         if isinstance(change, EventArrived) and lacks_whole(profile, change.event.id):
             return True
@@ -161,11 +175,26 @@ def entry_of(
         profile=None if isinstance(change, (ConsentChosen, PrivacySignalled)) else profile,
         event=applied.event,
         evicted=applied.evicted,
+        redated=applied.redated,
         consent=applied.state.consent,
         events_from_ms=now_ms - event_window_ms,
         first_visit_ms=applied.state.first_visit_ms,
         epoch=epoch,
     )
+
+
+def _put_right(before: State, now_ms: int, touched_ms: int) -> tuple[State, tuple[Event, ...]]:
+    """The state as of now, where a clock dated it ahead, and the events that got another instant.
+    `before` itself: none did, or they are not at hand (see lacks_whole_of)."""
+    profile = before.qualified.profile if before.qualified else None
+    if profile is None or not is_ahead(profile, now_ms=now_ms, machine_ms=touched_ms):
+        return before, ()
+    right = put_right(profile, now_ms=now_ms)
+    if right is None:
+        return before, ()
+    # The rules are run with the change itself.
+    undecided = structs.replace(before, qualified=Qualified(right.profile), complete=False)
+    return undecided, right.events
 
 
 def _visited(before: State, touched_ms: int) -> State:

@@ -124,7 +124,7 @@ class Engine:
             return NeedProfile(key, behind=True)
         if self.following.behind(hot, interaction.seen):
             return NeedProfile(key, behind=True)
-        lacking = self._lacking(hot, interaction.changes)
+        lacking = self._lacking(hot, interaction.changes, now_ms)
         if lacking is not None:
             return lacking
         if not interaction.changes:
@@ -246,7 +246,7 @@ class Engine:
             return False
         state = added(hot, self._snapshot, self._caps.events)
         waiting = (entry.change for entry, owner, _ in self._journal.values() if owner is hot)
-        if state is None or lacks_whole_of(state, waiting):
+        if state is None or lacks_whole_of(state, waiting, now_ms, self.keeping.now_ms(now_ms)):
             return False
         self._decide_again(hot, state, now_ms)
         return True
@@ -392,18 +392,18 @@ class Engine:
         """Whether the profile has what others added to it. False: it has to be renewed."""
         return take_over(hot, self._snapshot, self._caps.events)
 
-    def _lacking(self, hot: Hot, changes: Sequence[Change] = ()) -> NeedProfile | None:
+    def _lacking(
+        self, hot: Hot, changes: Sequence[Change] = (), now_ms: int = 0
+    ) -> NeedProfile | None:
         """What has to be loaded before the profile can be asked, or changed; None: nothing."""
         qualified = hot.latest.qualified
         if qualified is None:
             return None
-        profile = qualified.profile
-        if not knows_for(profile, self._projection):
-            if hot.pending:
-                return NeedProfile(hot.key, behind=True)
-            self._hot.drop(hot.key)
-            return NeedProfile(hot.key)
-        if changes and lacks_whole_of(hot.latest, changes):
+        if not knows_for(qualified.profile, self._projection):
+            if not hot.pending:
+                self._hot.drop(hot.key)
+            return NeedProfile(hot.key, behind=bool(hot.pending))
+        if changes and lacks_whole_of(hot.latest, changes, now_ms, self.keeping.now_ms(now_ms)):
             return NeedProfile(hot.key, behind=True, whole=True)
         return None
 

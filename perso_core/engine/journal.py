@@ -77,7 +77,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     base_version: the profile version it was decided on, 0 for none; profile.version is the next.
     profile: after the change; None when there is none (forgotten, or consent alone).
     event: the event to append, or to replace under the same id; None when there is none.
-    evicted: older events made room: as many are kept as the profile has.
+    evicted: older events made room: as many are kept as the profile has. redated: events that are
+    there, to be kept with another instant.
     consent: the visitor's choice after the change; None when none was made. events_from_ms:
     events older than that count for no audience, and need not be kept. first_visit_ms: as of the
     state after the change. epoch: of the store that it was decided on; 0: none is known.
@@ -95,6 +96,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     evicted: bool = False
     first_visit_ms: int = 0
     epoch: int = 0
+    redated: tuple[Event, ...] = ()
 
     @property
     def dated_ms(self) -> int:

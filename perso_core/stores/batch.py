@@ -176,7 +176,9 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         expired=expired,
         first_visit_ms=entries[-1].first_visit_ms,
         returned=any(isinstance(entry.change, Visited) for entry in entries),
-        arrivals_alone=all(isinstance(entry.change, EventArrived) for entry in entries),
+        arrivals_alone=all(
+            isinstance(entry.change, EventArrived) and not entry.redated for entry in entries
+        ),
         epoch=entries[0].epoch,
     )
 
@@ -204,7 +206,12 @@ def _erases(entry: Entry) -> bool:
 
 def _arrived(writes: list[Entry]) -> tuple[Event, ...]:
     # A dict keeps the place where an id first came, also when the event is replaced.
-    return tuple({entry.event.id: entry.event for entry in writes if entry.event}.values())
+    kept = {}
+    for entry in writes:
+        kept.update({event.id: event for event in entry.redated})
+        if entry.event:
+            kept[entry.event.id] = entry.event
+    return tuple(kept.values())
 
 
 def _chosen(entries: list[Entry]) -> Entry | None:

@@ -127,6 +127,24 @@ def test_events_are_what_they_were_when_they_lie_compressed(chance: Random) -> N
     assert [one.xdm["a"] for one in ended] == [one.xdm["a"] for one in known]
 
 
+@given(st.integers(0, 90), st.integers(0, 90), st.booleans())
+def test_the_last_events_give_way_to_others_wherever_the_first_ones_lie(
+    older: int, stay: int, together: bool
+) -> None:
+    first = KeptEvents.of([reported(n, NOON_MS + n, {"a": n}) for n in range(older)]).packed(WHOLE)
+    kept = KeptEvents.of(()) if together else first
+    for n in range(0 if together else older, older + 2):
+        kept = kept.with_event(reported(n, NOON_MS + n, {"a": n}))
+    stay = min(stay, older)
+
+    ended = kept.ending(stay, [reported(91, NOON_MS + 91, {"a": 91})])
+
+    assert [one.xdm["a"] for one in ended] == [*range(stay), 91]
+    assert [one.xdm["a"] for one in ended.packed(WHOLE)] == [*range(stay), 91]
+    assert [ended.place_of(f"e{n}") for n in (*range(stay), 91)] == list(range(stay + 1))
+    assert ended.place_of(f"e{older}") is None
+
+
 def test_an_event_that_is_late_takes_its_place_among_compressed_ones() -> None:
     kept = KeptEvents.of([reported(n, NOON_MS + n, {"a": n}) for n in range(90)]).packed(WHOLE)
 

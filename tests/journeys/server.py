@@ -89,7 +89,8 @@ def _free_port() -> int:
 class Visitor(Struct):
     """A browser: keeps its cookies, sends events with ids of its own.
 
-    sent: ids of all events sent. acknowledged: those answered 200 without errors.
+    sent: ids of all events sent. acknowledged: those answered 200 without errors. event_type: of
+    what they do next.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Visitor(Struct):
     ecid: str = ""
     sent: list[str] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
+    event_type: str = "commerce.productListAdds"
 
     @property
     def profile_key(self) -> str:
@@ -111,7 +113,7 @@ class Visitor(Struct):
         """One event, and the answer to it. Raises aiohttp.ClientError when none comes."""
         event_id = f"{self.name}-{len(self.sent)}"
         self.sent.append(event_id)
-        event = {"_id": event_id, "eventType": "commerce.productListAdds"}
+        event = {"_id": event_id, "eventType": self.event_type}
         async with http.post(
             f"{url}/v1/interact",
             params={"configId": "demo", "requestId": f"r-{event_id}"},

@@ -18,6 +18,7 @@ from tests.building import NOON_MS, definitions
 from tests.journeys.server import Visitor, session
 from tests.patience import PATIENT_MS
 
+ADDED = "commerce.productListAdds"
 SECOND, HOUR, DAY = 1_000, 3_600_000, 86_400_000
 JUMPS = [-SECOND, -HOUR, -400 * DAY, HOUR, 400 * DAY]
 
@@ -30,10 +31,15 @@ class Clock:
 
 
 @asynccontextmanager
-async def served(data_dir: Path, clock: Clock) -> AsyncIterator[tuple[Perso, str]]:
-    """An edge on disk, and its address."""
+async def served(
+    data_dir: Path, clock: Clock, *, workers: int = 1
+) -> AsyncIterator[tuple[Perso, str]]:
+    """An edge on disk, and its address. workers: how many there are of it."""
     settings = Settings(
-        data_dir=str(data_dir), answer_within_ms=PATIENT_MS, load_timeout_ms=PATIENT_MS
+        data_dir=str(data_dir),
+        answer_within_ms=PATIENT_MS,
+        load_timeout_ms=PATIENT_MS,
+        workers=workers,
     )
     async with open_perso(settings, clock_ms=clock) as perso:
         await perso.apply(definitions())
@@ -84,6 +90,44 @@ async def sent_again(visitor: Visitor, http: aiohttp.ClientSession, url: str) ->
     """The event sent last: a retry, with its id."""
     visitor.sent.pop()
     await visitor.send(http, url)
+
+
+async def audiences_of(visitor: Visitor, http: aiohttp.ClientSession, url: str) -> list[str]:
+    """What they are in after one more page."""
+    told = await visitor.send(http, url)
+    (handle,) = [one for one in told["handle"] if one["type"] == "activation:pull"]
+    return [one["id"] for one in handle["payload"][0]["segments"]]
+
+
+@pytest.mark.parametrize("ahead", [HOUR, DAY, 400 * DAY])
+async def test_once_a_clock_that_ran_ahead_is_put_right_all_counts_as_it_should(
+    ahead: int, tmp_path: Path
+) -> None:
+    """Whoever put something in the basket meanwhile is in the audience for an hour, and out of it
+    after that, whichever process they come to."""
+    clock, anna = Clock(), Visitor("anna")
+    async with (
+        served(tmp_path, clock, workers=2) as (perso, url),
+        served(tmp_path, clock, workers=2) as (_, other_url),
+        session() as http,
+    ):
+        clock.now_ms += ahead
+        anna.event_type = "view"
+        await anna.send(http, url)
+        anna.event_type = ADDED
+        await anna.send(http, other_url)
+        anna.event_type = "view"
+        clock.now_ms += SECOND - ahead
+
+        assert await audiences_of(anna, http, url) == ["basket"]
+        clock.now_ms += 59 * 60 * SECOND
+        assert await audiences_of(anna, http, other_url) == ["basket"]
+        clock.now_ms += 60 * SECOND
+        assert await audiences_of(anna, http, url) == []
+        anna.event_type = ADDED
+        assert await audiences_of(anna, http, other_url) == ["basket"]
+
+        assert sorted(await events_of(perso, anna)) == sorted(anna.acknowledged)
 
 
 @pytest.mark.parametrize("jump", [jump for jump in JUMPS if jump < 0])

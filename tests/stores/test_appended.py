@@ -31,7 +31,7 @@ from perso_core.engine.journal import (
 from perso_core.errors import StoreUnavailable
 from perso_core.stores import sqlite_appended
 from perso_core.stores.sqlite import open_sqlite
-from tests.building import HOUR_MS, NOON_MS, definitions, snapshot
+from tests.building import DAY_MS, HOUR_MS, NOON_MS, definitions, snapshot
 from tests.rules import making_stories as stories
 from tests.soaking import times
 from tests.stores.building import ANNA, BERT
@@ -229,6 +229,23 @@ def test_whatever_else_another_process_changed_is_in_force_too(
     ours.hear(now_ms=NOON_MS + 3)
 
     assert as_read_anew(ours, snapshot(), now_ms=NOON_MS + 3)
+
+
+def test_events_that_another_process_gave_another_instant_are_seen_there(
+    ours_and_theirs: Both,
+) -> None:
+    """Its clock, and ours, ran a day ahead and was put right."""
+    ours, theirs = ours_and_theirs
+    ahead = viewed("ahead", at_ms=NOON_MS + DAY_MS, event_type="commerce.productListAdds")
+    theirs.decide(ANNA, ahead, now_ms=NOON_MS + DAY_MS)
+    ours.hear(now_ms=NOON_MS + DAY_MS)
+    ours.decide(ANNA, now_ms=NOON_MS + DAY_MS)
+    theirs.decide(ANNA, viewed("now", at_ms=NOON_MS + 9), now_ms=NOON_MS + 9)
+
+    ours.hear(now_ms=NOON_MS + 9)
+
+    assert as_read_anew(ours, snapshot(), now_ms=NOON_MS + 9)
+    assert told(held(ours), 0) == told(held(theirs), 0)
 
 
 def test_who_begins_anew_right_after_an_erasure_has_nothing_of_before(

@@ -100,6 +100,25 @@ async def test_an_event_and_its_completion_in_one_batch_are_one_event(store: Sto
     assert kept.events == (whole,)
 
 
+async def test_an_event_that_gets_another_instant_is_kept_there_and_nowhere_else(
+    open_store: OpenStore,
+) -> None:
+    store, reader = await open_store(), await open_store()
+    await store.commit([arrived(event(event_id="ahead", at_ms=NOON_MS + DAY_MS))])
+    await store.commit([arrived(event(event_id="other"), base=1)])
+    await reader.news()
+    redated = event(event_id="ahead", at_ms=NOON_MS + 1)
+    now = event(event_id="now", at_ms=NOON_MS + 2)
+
+    await store.commit([structs.replace(arrived(now, base=2), redated=(redated,))], announce=True)
+
+    kept = (await store.load(ANNA)).profile
+    assert kept is not None
+    assert kept.events == (event(event_id="other"), redated, now)
+    # Whoever takes over new events alone would not see that one moved.
+    assert await reader.news(lambda _: True) == News(keys=frozenset({ANNA}))
+
+
 async def test_one_event_id_on_two_profiles_is_two_events(store: Store) -> None:
     await store.commit([arrived(event()), arrived(event(), BERT)])
 
