@@ -19,6 +19,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from perso_core.edge.problem import HttpBad, Report
@@ -37,13 +38,14 @@ UNREADABLE = encode_problem(
 class Connection(RequestHandler):
     """One connection. A head that arrives whole costs no timer."""
 
-    __slots__ = ("_deadline", "_head_within_s", "_server")
+    __slots__ = ("_body", "_deadline", "_head_within_s", "_server")
 
     def __init__(self, server: GuardedServer, *, head_within_s: float, **more: Any) -> None:
         super().__init__(server, **more)
         self._server = server
         self._head_within_s = head_within_s
         self._deadline: asyncio.TimerHandle | None = None
+        self._body: StreamReader = EMPTY_PAYLOAD  # of the request that came last
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -73,9 +75,23 @@ class Connection(RequestHandler):
         super().data_received(data)
         if self._request_count != known:
             self._end()
+            self._body = self._messages[-1][1]
         elif self._deadline is None and self._waiter is not None and not self._messages:
             # Nobody waits for a body, so these bytes are part of a head.
             self._begin()
+
+    # aiohttp's gives nothing, by which the transport closes.
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whether the connection stays open for now, whose other side sends no more: until the
+        requests that came whole are answered."""
+        idle = self._waiter is not None or not self._request_count
+        if not self._body.is_eof() or (idle and not self._messages):
+            return False
+        if self._messages:
+            self.answer_once_more()
+        else:
+            self.close()  # with the answer under way
+        return True
 
     def handle_error(
         self,

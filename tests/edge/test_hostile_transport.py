@@ -312,13 +312,31 @@ def test_a_request_hidden_behind_a_refused_one_is_its_body(served: str) -> None:
         assert still_answers(connection)
 
 
-def test_a_caller_that_ends_its_side_reads_its_own_answer_or_none(served: str) -> None:
+@pytest.mark.parametrize("asked", [1, 3])
+def test_a_caller_that_ends_its_side_reads_all_answers_to_what_it_sent(
+    served: str, asked: int
+) -> None:
+    """As `nc -N` and some proxies do."""
+    with connected(served) as connection:
+        connection.send(GOOD * asked)
+        connection.no_more()
+        told = [connection.answer() for _ in range(asked)]
+        after = connection.answer()
+
+    assert [one and one.status for one in told] == [200] * asked
+    assert after is None
+
+
+def test_a_caller_that_ends_its_side_while_it_is_answered_still_reads_that(served: str) -> None:
     with connected(served) as connection:
         connection.send(GOOD)
+        assert connection.answer() is not None
+        connection.send(GOOD[:-1])
+        connection.send(GOOD[-1:])
         connection.no_more()
-        told = connection.answer()
 
-    assert told is None or told.status == 200
+        assert connection.answer() is not None
+        assert connection.answer() is None
 
 
 def test_a_caller_that_ends_in_a_body_is_not_answered_as_if_it_had_sent_it(served: str) -> None:
