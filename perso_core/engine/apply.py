@@ -102,15 +102,18 @@ def apply(
     snapshot: Snapshot,
     now_ms: int,
     touched_ms: int,
+    events_from_ms: int,
     caps: Caps,
 ) -> Applied:
     """The state after a change. The version grows by one wherever a profile changed. touched_ms:
-    now, by the clock that retention goes by."""
+    now, by the clock that retention goes by. events_from_ms: older events count for no rule."""
     match change:
         case EventArrived() | AttributesPatched():
             right, redated = _put_right(before, now_ms, touched_ms)
             if isinstance(change, EventArrived):
-                applied = _event_arrived(right, change, key, snapshot, now_ms, touched_ms, caps)
+                applied = _event_arrived(
+                    right, change, key, snapshot, now_ms, touched_ms, events_from_ms, caps
+                )
             else:
                 patch = change.patch
                 after = _attributes_patched(right, patch, key, snapshot, now_ms, touched_ms)
@@ -159,7 +162,7 @@ def entry_of(
     before: State,
     now_ms: int,
     sequence: int,
-    event_window_ms: int,
+    events_from_ms: int,
     epoch: int,
 ) -> Entry:
     """What the store has to keep of a change that was applied to `before` at now_ms. epoch: of the
@@ -177,7 +180,7 @@ def entry_of(
         evicted=applied.evicted,
         redated=applied.redated,
         consent=applied.state.consent,
-        events_from_ms=now_ms - event_window_ms,
+        events_from_ms=events_from_ms,
         first_visit_ms=applied.state.first_visit_ms,
         epoch=epoch,
     )
@@ -226,13 +229,14 @@ def _event_arrived(
     snapshot: Snapshot,
     now_ms: int,
     touched_ms: int,
+    events_from_ms: int,
     caps: Caps,
 ) -> Applied:
     profile = before.qualified.profile if before.qualified else Profile(key=key)
     claimed = with_claims(profile, change.claims, max_claims=caps.identities)
     known = seen_on(claimed, change.datastream_id)
-    oldest_ms = now_ms - snapshot.event_window_ms
-    recent = without_moves_before(without_events_before(known, oldest_ms), now_ms - MOVED_KNOWN_MS)
+    recent = without_events_before(known, events_from_ms)
+    recent = without_moves_before(recent, now_ms - MOVED_KNOWN_MS)
     merged = merge(recent, change.event, max_events=caps.events)
     if merged.event is None and known is profile and before.qualified:
         return Applied(before)

@@ -254,7 +254,6 @@ class Engine:
     def _decide_again(self, hot: Hot, committed: State, now_ms: int, erased_ms: int = 0) -> None:
         hot.answers.clear()
         hot.committed = hot.latest = committed
-        window_ms, epoch = self._snapshot.event_window_ms, self.following.epoch
         for sequence, (entry, owner, _) in list(self._journal.items()):
             if owner is not hot:
                 continue
@@ -268,9 +267,8 @@ class Engine:
             hot.latest = applied.state
             stands = not isinstance(entry.change, Expired) or applied.state is not before
             change = entry.change if stands else Nothing()
-            again = entry_of(
-                applied, change, hot.key, before, entry.now_ms, sequence, window_ms, epoch
-            )
+            at_ms, from_ms, epoch = entry.now_ms, entry.events_from_ms, self.following.epoch
+            again = entry_of(applied, change, hot.key, before, at_ms, sequence, from_ms, epoch)
             self._journal[sequence] = (again, hot, applied.state)
 
     def appended(self, key: str, news: Appended) -> None:
@@ -370,8 +368,8 @@ class Engine:
         if applied.state is state:
             return state
         self._sequence += 1
-        window_ms, epoch = self._snapshot.event_window_ms, self.following.epoch
-        entry = entry_of(applied, change, hot.key, state, now_ms, self._sequence, window_ms, epoch)
+        from_ms, epoch = self.keeping.events_from_ms(now_ms), self.following.epoch
+        entry = entry_of(applied, change, hot.key, state, now_ms, self._sequence, from_ms, epoch)
         self._journal[self._sequence] = (entry, hot, applied.state)
         hot.pending += 1
         hot.last_sequence = self._sequence
@@ -385,6 +383,7 @@ class Engine:
             snapshot=self._snapshot,
             now_ms=now_ms,
             touched_ms=self.keeping.now_ms(now_ms),
+            events_from_ms=self.keeping.events_from_ms(now_ms),
             caps=self._caps,
         )
 

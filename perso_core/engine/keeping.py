@@ -17,6 +17,9 @@ from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.hot_profiles import State
 from perso_core.engine.journal import Entry, Expired, Nothing, Visited
 
+# A calendar that is so far ahead of what it may show has jumped.
+JUMP_MS = 60 * 60 * 1_000
+
 
 def retention_of(snapshot: Snapshot, first_visit_ms: int) -> Retention:
     """What the definitions in force say of retention."""
@@ -42,21 +45,31 @@ def before_again(state: State, entry: Entry) -> State:
 
 class Keeping:
     """retention: what is in force. clock_ms: now, by a clock that nobody can set (worker/running);
-    None: there is none, and the time of each request is believed. Set by the worker as it goes.
+    None: there is none, and the time of each request is believed. latest_ms: what the calendar may
+    show by that clock, with all the time for which the machine was off. Set by the worker as it
+    goes.
     """
 
     def __init__(self, first_visit_ms: int, snapshot: Snapshot) -> None:
         self._first_visit_ms = first_visit_ms
         self.clock_ms: int | None = None
+        self.latest_ms = NEVER_MS
         self.follow(snapshot)
 
     def follow(self, snapshot: Snapshot) -> None:
         """These definitions are in force now."""
         self.retention = retention_of(snapshot, self._first_visit_ms)
+        self._event_window_ms = snapshot.event_window_ms
 
     def now_ms(self, now_ms: int) -> int:
         """The instant that retention goes by. now_ms: the request's."""
         return now_ms if self.clock_ms is None else self.clock_ms
+
+    def events_from_ms(self, now_ms: int) -> int:
+        """From when on events may count for a rule: by a calendar that jumped ahead none is old
+        before the machine has run so long."""
+        jumped = now_ms > self.latest_ms + JUMP_MS
+        return (self.latest_ms if jumped else now_ms) - self._event_window_ms
 
     def begun(self, now_ms: int) -> State:
         """Of a device that no cookie proves."""

@@ -100,7 +100,9 @@ class Sweeper:
     def tick(self) -> None:
         """Tell the engine the time."""
         if self._clock is not None:
-            self._engine.keeping.clock_ms = self._clock.now_ms()
+            mark = self._clock.mark()
+            self._engine.keeping.clock_ms = mark.clock_ms
+            self._engine.keeping.latest_ms = mark.clock_ms + mark.owed_ms
 
     async def _run(self) -> None:
         while True:

@@ -169,3 +169,30 @@ def test_a_clock_that_is_wrong_itself_gives_nothing_another_instant() -> None:
     assert entry.redated == ()
     assert entry.profile is not None
     assert entry.profile.evaluated_ms == AHEAD_MS
+
+
+def test_a_clock_that_runs_a_year_ahead_takes_no_event_away() -> None:
+    """The machine has run for a minute since the first one."""
+    engine = Engine(snapshot({"basket": BASKET_RULE}))
+    engine.admit("ECID:1", None, None, now_ms=NOON_MS)
+    told(engine, event(ADDED, event_id="first"))
+    engine.keeping.latest_ms = NOON_MS + MINUTE_MS
+
+    year_ms = NOON_MS + 365 * DAY_MS
+    entry = told(engine, event("x", at_ms=year_ms, event_id="ahead"), year_ms)
+
+    assert entry.profile is not None
+    assert [one.id for one in entry.profile.events] == ["first", "ahead"]
+    assert entry.events_from_ms == NOON_MS + MINUTE_MS - engine.snapshot.event_window_ms
+
+
+def test_after_a_machine_was_off_events_are_as_old_as_the_calendar_says() -> None:
+    engine = Engine(snapshot({"basket": BASKET_RULE}))
+    engine.keeping.clock_ms = NOON_MS
+    engine.keeping.latest_ms = NOON_MS + 20 * DAY_MS
+    engine.admit("ECID:1", None, None, now_ms=NOON_MS)
+
+    now_ms = NOON_MS + 20 * DAY_MS + MINUTE_MS
+    entry = told(engine, event("x", at_ms=now_ms), now_ms)
+
+    assert entry.events_from_ms == now_ms - engine.snapshot.event_window_ms

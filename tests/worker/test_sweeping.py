@@ -49,6 +49,23 @@ def sweeper(store: MemoryStore, one: Engine, now_ms: int) -> Sweeper:
     return Sweeper(one, store, wall_ms=lambda: now_ms, mine=lambda: True, commits=lambda: 0)
 
 
+def test_the_engine_is_told_what_the_calendar_may_show_after_the_machine_was_off() -> None:
+    told = engine()
+    off = RetentionClock(ClockMark("a", 0, NOON_MS, owed_ms=DAY_MS), running_ms=lambda: 0)
+
+    Sweeper(
+        told,
+        MemoryStore(),
+        wall_ms=lambda: NOON_MS + DAY_MS,
+        clock=off,
+        mine=lambda: True,
+        commits=lambda: 0,
+    ).tick()
+
+    assert told.keeping.clock_ms == NOON_MS
+    assert told.keeping.latest_ms == NOON_MS + DAY_MS
+
+
 @pytest.mark.parametrize("others_write", [True, False])
 async def test_the_writer_is_left_to_others_as_long_as_they_write(
     monkeypatch: pytest.MonkeyPatch, others_write: bool
