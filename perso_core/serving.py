@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -24,6 +26,10 @@ BACKLOG = 1_024  # connections that may wait to be accepted
 # request is on the way breaks that.
 LEAVE_WITHIN_S = 2.0
 ALIVE_EACH_S = 1.0  # how often a worker tells its supervisor that it lives
+# Files of the database, sockets that listen, keys of issuers that are fetched, and some.
+OTHER_FILES = 100
+
+_log = logging.getLogger("perso.serving")
 
 
 async def _serve(
@@ -46,7 +52,7 @@ async def _serve(
         runner = GuardedRunner(
             app,
             straight=straight(edge, PREFIX),
-            max_connections=settings.max_connections,
+            max_connections=_connections(settings.max_connections),
             head_within_s=settings.head_within_s,
             idle_s=settings.idle_within_s,
             access_log=None,
@@ -68,6 +74,32 @@ async def _serve(
                 await runner.leave(LEAVE_WITHIN_S)
         finally:
             await runner.cleanup()
+
+
+def _connections(most: int) -> int:
+    """How many connections there may be: `most`, for which the system is asked for more open files
+    where it allows few; fewer where it allows no more, as it would close what comes beyond without
+    a word, and leave none for the database."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return most
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    except (OSError, ValueError):
+        allowed = soft
+    if allowed >= wanted:
+        return most
+    affordable = max(allowed - OTHER_FILES, allowed // 2)
+    _log.warning(
+        "Only %d connections at a time are taken, of %d (max_connections): the system lets a"
+        " process open %d files. Raise that limit (ulimit -n, LimitNOFILE).",
+        affordable,
+        most,
+        allowed,
+    )
+    return affordable
 
 
 def _set(*events: asyncio.Event) -> None:
