@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from perso_core.cli.address import bound, url
+from perso_core.cli.at_start import at_start, not_taken_up
 from perso_core.cli.definitions import checked, saved
 from perso_core.cli.early_signals import EarlySignals
 from perso_core.cli.files import settings_of
@@ -67,24 +68,24 @@ async def _supervised(arguments: argparse.Namespace, settings: Settings) -> int:
     """Several processes, until stopped. Returns the exit status. Raises OSError for an address that
     is taken."""
     supervisor = Supervisor(
-        _worker_command(arguments),
+        _worker_command(arguments, settings),
         host=settings.host,
         port=settings.port,
         count=settings.workers,
         stop_within_s=settings.drain_timeout_s + STOP_MARGIN_S,
         tell=told,
+        not_taken_up=lambda: not_taken_up(arguments, settings),
     )
     address = url(settings.host, supervisor.port)
     return await supervisor.run(lambda: _ready(f"{address}, from {settings.workers} processes"))
 
 
-def _worker_command(arguments: argparse.Namespace) -> list[str]:
-    """Starts a worker of ours, which reads the settings anew: a restart takes up changed ones."""
-    command = [sys.executable, "-m", "perso_core", "serve"]
-    for name in ("settings", "data_dir", "host", "port", "workers"):
-        value = getattr(arguments, name)
-        if value is not None:
-            command += [f"--{name.replace('_', '-')}", str(value)]
+def _worker_command(arguments: argparse.Namespace, settings: Settings) -> list[str]:
+    """Starts a worker of ours, which reads the settings anew: a restart takes up changed ones, but
+    for those that all agree on."""
+    command = [sys.executable, "-m", "perso_core", "serve", *at_start(settings)]
+    if arguments.settings is not None:
+        command += ["--settings", arguments.settings]
     return command
 
 

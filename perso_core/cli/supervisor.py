@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -58,7 +58,8 @@ class Supervisor:
     """command: starts a worker; the descriptors of its sockets and its pipe are added. host, port:
     where all listen. count: of workers. stop_within_s: how long one may take to stop.
     silent_after_s: one that was not heard of for so long hangs, and is killed. tell: hears what
-    happens, a line at a time. Raises OSError for an address that is taken.
+    happens, a line at a time. not_taken_up: lines about what a restart does not change. Raises
+    OSError for an address that is taken.
     """
 
     def __init__(
@@ -71,12 +72,14 @@ class Supervisor:
         stop_within_s: float,
         silent_after_s: float = SILENT_AFTER_S,
         tell: Tell,
+        not_taken_up: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._command = command
         self._host = host
         self._stop_within_s = stop_within_s
         self._silent_after_s = silent_after_s
         self._tell = tell
+        self._not_taken_up = not_taken_up
         refuse_taken(host, port)
         first = bound(host, port, shared=True)
         try:
@@ -248,6 +251,8 @@ class Supervisor:
 
     async def _restart_each(self) -> None:
         """A new worker beside each old one; the old one stops once the new one answers."""
+        for line in self._not_taken_up():
+            self._tell(line)
         for slot in self._slots:
             async with slot.changing:
                 old = slot.worker

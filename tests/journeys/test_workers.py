@@ -51,14 +51,19 @@ class Running(Struct):
 
 
 @contextmanager
-def supervised(directory: Path, *, workers: int = 2, settings: str = "") -> Iterator[Running]:
+def supervised(
+    directory: Path, *, workers: int | None = 2, settings: str = ""
+) -> Iterator[Running]:
+    """workers: None: as the settings say."""
     (directory / "settings.toml").write_text(settings, encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PERSO_")}
     words = ["--data-dir", "data", "--port", "0", "--settings", "settings.toml"]
+    if workers is not None:
+        words += ["--workers", str(workers)]
     log = directory / "log"
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(
-            [*(sys.executable, "-m", "perso_core", "serve", "--workers", str(workers)), *words],
+            [*(sys.executable, "-m", "perso_core", "serve"), *words],
             cwd=directory,
             env={**kept, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
@@ -210,6 +215,28 @@ async def test_a_restart_takes_up_new_settings_and_drops_no_visitor(directory: P
             event = {"events": [{"xdm": {"eventType": "page"}}]}
             async with http.post(f"{running.url}/v1/interact?configId=demo", json=event) as answer:
                 assert "after" in await answer.text()
+
+
+async def test_workers_go_on_hearing_of_each_other_where_the_settings_speak_of_one_alone(
+    directory: Path,
+) -> None:
+    """Each had taken itself for the only one: no visitor had a version token, and what one worker
+    was told the others did not know."""
+    with supervised(directory, workers=None, settings="workers = 2") as running:
+        (directory / "settings.toml").write_text("", encoding="utf-8")
+        running.process.send_signal(signal.SIGHUP)
+        await soon(lambda: "All 2 workers are restarted." in running.told, "the restart")
+
+        async with aiohttp.ClientSession() as http:
+            event = {"events": [{"xdm": {"eventType": "page"}}]}
+            async with http.post(f"{running.url}/v1/interact?configId=demo", json=event) as answer:
+                (stored,) = (
+                    part["payload"]
+                    for part in (await answer.json())["handle"]
+                    if part["type"] == "state:store"
+                )
+        assert any(entry["key"].endswith("_v") for entry in stored)
+        assert "“workers” stays 2" in running.told
 
 
 async def test_settings_that_cannot_work_leave_the_running_workers_alone(directory: Path) -> None:
