@@ -50,6 +50,7 @@ from perso_core.worker.everywhere import Everywhere
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.identity_graph import IdentityGraph
 from perso_core.worker.importing import Imports
+from perso_core.worker.others import tell_of_others
 from perso_core.worker.patching import Patching
 from perso_core.worker.people import People
 from perso_core.worker.refresh import Refresh, log_off, told_to_nobody
@@ -398,6 +399,8 @@ async def open_perso(
         store = await open_sqlite(data_dir / DATABASE, max_events=kept, clock_ms=clock_ms)
         opened.push_async_callback(store.close)
         tell = told_to_nobody if announce else _seen(data_dir, opened)
+        if not announce and settings.workers == 1:
+            tell_of_others(data_dir)
         # Once we are seen: what is saved from now on is waited for, what was before is read here.
         compiled = compiled_file(settings)
         version, snapshot = await _stored_snapshot(store, window_ms, compiled)
