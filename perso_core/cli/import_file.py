@@ -60,6 +60,10 @@ def opened(arguments: argparse.Namespace, said: list[str]) -> Iterator[Opened]:
         about = os.fstat(file.fileno())
         _refuse_as_report(arguments.report, about)
         if path == "-" or not stat.S_ISREG(about.st_mode):
+            if arguments.format == "parquet":  # it is read from its end
+                raise BadImportFile(
+                    f"{path} is no file, and Parquet is read from one.", fix="Name a file."
+                )
             yield Opened(path, file, arguments.format or "csv", 0, b"")
             return
         found = arguments.format or format_of(path, file.read(4_096))
@@ -103,22 +107,26 @@ class Report:
     def __init__(self, name: str, path: str | None, after_line: int) -> None:
         """after_line: later refusals of the file are written anew. Raises OSError."""
         self._name = name
+        self._path = path
         self._told = 0
         self._file = None if path is None else _continued(Path(path), after_line)
-        self._csv = None if self._file is None else csv.writer(self._file)
 
     def add(self, refusals: list[Refusal]) -> None:
-        """Before the file's progress says that these lines are done."""
+        """Before the file's progress says that these lines are done. Raises OSError."""
         for refusal in refusals:
             if self._told < TOLD_REFUSALS:
                 told = f"{self._name}:{refusal.line}: {refusal.reason}"
                 print(shown(told.replace("\n", " ")), file=sys.stderr)
             self._told += 1
-            if self._csv is not None:
-                self._csv.writerow((refusal.line, refusal.reason))
         if self._file is not None and refusals:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with _naming(self._path):
+                self._write(self._file, refusals)
+
+    def _write(self, file: IO[str], refusals: list[Refusal]) -> None:
+        csv.writer(file).writerows((one.line, one.reason) for one in refusals)
+        file.flush()
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # /dev/null and pipes keep nothing
+            os.fsync(file.fileno())
 
     def close(self) -> None:
         more = self._told - TOLD_REFUSALS
@@ -126,7 +134,17 @@ class Report:
             where = "" if self._file else " --report FILE writes them all."
             print(f"… and {more:,} more refused.{where}", file=sys.stderr)
         if self._file is not None:
-            self._file.close()
+            with _naming(self._path):
+                self._file.close()
+
+
+@contextmanager
+def _naming(path: str | None) -> Iterator[None]:
+    """A disk that is full says of which file it is."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
 
 
 def _continued(path: Path, after_line: int) -> IO[str]:

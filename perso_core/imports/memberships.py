@@ -158,6 +158,10 @@ def stated_in_json(line: bytes) -> Stated:
         raise RowRefused(f"The line is no row in JSON: {str(error).rstrip('.')}.") from None
     namespace, identity = row.namespace, row.id
     if row.identity is not None:
+        if namespace or identity:
+            raise RowRefused(
+                'The row names somebody twice. Keep "identity", or "namespace" and "id".'
+            )
         namespace, identity = row.identity.namespace, row.identity.id
     expires = "" if row.expires is None else row.expires
     return namespace, identity, row.audience, expires, row.status

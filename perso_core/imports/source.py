@@ -126,7 +126,12 @@ def format_of(name: str, head: bytes) -> Format:
             return found
     if head.startswith(b"PAR1"):
         return "parquet"
-    return "ndjson" if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" else "csv"
+    begins = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if begins == b"[":
+        raise BadImportFile(
+            f"{name} is one JSON list.", fix="Write each of its objects on a line of its own."
+        )
+    return "ndjson" if begins == b"{" else "csv"
 
 
 def name_of(file: IO[bytes], size: int, said: Sequence[str]) -> bytes:

@@ -229,12 +229,15 @@ def test_whoever_refused_is_passed_over_and_counted() -> None:
         (["."], "Is a directory"),
         (["perso.toml", "--format", "csv"], "There is no column"),
         (["perso.toml", "--datastream", "dema"], "Write demo"),
+        (["rows.json"], "rows.json is one JSON list. Write each of its objects on a line"),
+        (["-", "--format", "parquet"], "- is no file, and Parquet is read from one. Name a file."),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_one_sentence(
     tmp_path: Path, words: list[str], why: str
 ) -> None:
     applied(tmp_path)
+    write(tmp_path, '\n[{"namespace": "CRMID", "id": "1", "audience": "risk"}]', "rows.json")
 
     done = perso(tmp_path, "import", "audience", *words)
 
@@ -267,6 +270,21 @@ def test_a_report_is_not_written_over_the_file_that_is_imported(tmp_path: Path, 
     assert done.returncode == 1
     assert f"{named} is the file that is imported, and would be written over." in done.stderr
     assert (tmp_path / "m.csv").read_text() == rows
+
+
+def test_a_report_that_finds_no_room_names_its_file() -> None:
+    report = Report("m.csv", "/dev/full", 0)
+
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        report.add([Refusal(1, "No.")])
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        report.close()
+
+
+def test_a_report_may_go_where_nothing_is_kept() -> None:
+    report = Report("m.csv", "/dev/null", 0)
+    report.add([Refusal(1, "No.")])
+    report.close()
 
 
 def test_a_closed_standard_input_is_one_sentence(

@@ -99,6 +99,14 @@ def test_json_has_the_identity_as_profile_put_has_it_or_flat() -> None:
     assert flat == nested
 
 
+def test_a_row_that_names_somebody_twice_is_refused_and_not_half_read() -> None:
+    who = {"namespace": "CRMID", "id": "1"}
+
+    for more in (who, {"id": "2"}, {"namespace": "Email"}):
+        with pytest.raises(RowRefused, match="names somebody twice"):
+            ndjson(identity=who, audience="risk", **more)
+
+
 def test_a_row_of_parquet_has_instants_of_its_own() -> None:
     from datetime import UTC, datetime
 
