@@ -153,6 +153,11 @@ class Judge(Struct, frozen=True):
     literals: tuple[Told, ...]
 
 
+# Of a judged rule, by its place: the position, its bit, the silent parts, the literals, and of each
+# literal the bit of its condition.
+Judging = tuple[int, int, Parts | None, tuple[Told, ...], tuple[int, ...]]
+
+
 class Program:
     """rules: (audience id, rule), each after those it names in inSegment.
 
@@ -190,18 +195,7 @@ class Program:
         # Where somebody stands of whom nothing is known; None: nobody asked yet.
         self.nobody: Standing | None = None
         self.judges = tuple(building.judges)
-        # By place: the position, its bit, the silent parts, the literals, and of each literal the
-        # bit of its condition.
-        self.judging = tuple(
-            (
-                one.position,
-                1 << one.position,
-                one.parts,
-                one.literals,
-                tuple(1 << literal.condition for literal in one.literals),
-            )
-            for one in self.judges
-        )
+        self.judging = tuple(map(_judging, self.judges))
         self.judge_of = {judge.position: place for place, judge in enumerate(self.judges)}
         alone = set(bits_of(self.alone))
         self.silent = frozenset(range(len(rules))).difference(alone, self.judge_of)
@@ -209,24 +203,13 @@ class Program:
         self.chains = tuple(building.chains)
         # By condition.
         self.effects = tuple(
-            Effects(
-                1 << condition,
-                one.kept,
-                tuple(sorted(one.steps, reverse=True)),
-                tuple(one.series),
-                tuple([self._look(place, flag) for place, flag in one.touched]),
-            )
-            for condition, one in enumerate(building.effects)
+            [self._effects_of(condition, one) for condition, one in enumerate(building.effects)]
         )
         # By chain and by place among the judged: the conditions whose events count in it.
         self.chain_bits = tuple(sum({1 << one for one in steps}) for steps, _ in self.chains)
         self.reach = self._reach()
         # Every event of these has a rule run.
-        self.running = sum(
-            1 << condition
-            for condition, one in enumerate(self.effects)
-            if any(look.literal is None for look in one.looks)
-        )
+        self.running = sum(one.flag for one in self.effects if _runs_a_rule(one))
         self.shift = len(rules)
         self.matcher = Matcher([*building.own, *building.conditions])
         self.longest_ms = max((rule.event_window_ms for rule in self.rules), default=0)
@@ -271,6 +254,15 @@ class Program:
             return SERIES
         return JUDGED if position in self.judge_of else SILENT
 
+    def _effects_of(self, condition: int, made: _Effects) -> Effects:
+        return Effects(
+            1 << condition,
+            made.kept,
+            tuple(sorted(made.steps, reverse=True)),
+            tuple(made.series),
+            tuple([self._look(place, flag) for place, flag in made.touched]),
+        )
+
     def _look(self, place: int, flag: int) -> Look:
         judge = self.judges[place]
         literal = judge.literals[flag.bit_length() - 1] if flag else None
@@ -291,6 +283,15 @@ class Program:
             for look in effects.looks:
                 touched |= 1 << look.position
         return self.ids(touched)
+
+
+def _judging(judge: Judge) -> Judging:
+    conditions = tuple([1 << literal.condition for literal in judge.literals])
+    return judge.position, 1 << judge.position, judge.parts, judge.literals, conditions
+
+
+def _runs_a_rule(effects: Effects) -> bool:
+    return any(look.literal is None for look in effects.looks)
 
 
 class _Effects(Struct):
