@@ -205,9 +205,13 @@ class Supervisor:
         """Returns once it is gone, or another has its place; one that is silent for too long, or
         does not come up, is killed."""
         while slot.worker is worker and not worker.ended.done():
+            began_s = time.monotonic()
             await asyncio.wait([worker.ended], timeout=self._silent_after_s / 10)
             if slot.worker is not worker:  # it stops, and need not be heard of
                 return
+            if time.monotonic() - began_s > self._silent_after_s / 2:
+                # We stood still ourselves, and the worker with us: a paused container, a snapshot.
+                worker.listen_anew()
             patience_s = self._silent_after_s if worker.up.done() else READY_WITHIN_S
             if worker.silent_s > patience_s:
                 self._tell(f"{_named(slot, worker)} has hung for {worker.silent_s:.0f} s.")

@@ -36,6 +36,10 @@ class WorkerProcess:
         """It came up, and is there."""
         return self.up.done() and self.up.result() and not self.ended.done()
 
+    def listen_anew(self) -> None:
+        """Nobody listened for a while: its silence counts from now."""
+        self._heard_s = time.monotonic()
+
     def _hear(self) -> None:
         try:
             said = os.read(self._pipe, 4_096)

@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -193,6 +194,26 @@ async def test_a_worker_that_hangs_is_killed_and_replaced() -> None:
     async with supervising(HANGING, silent_after_s=0.3) as told:
         await told.until(lambda text: "was ended by SIGKILL. Another one starts." in text)
     assert "has hung for" in told.lines[1]
+
+
+async def test_after_all_of_a_machine_stood_still_no_worker_is_taken_for_hung(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a container that is paused does: its workers said nothing meanwhile, and nobody heard."""
+    stood_still_s = 0.0
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            return time.monotonic() + stood_still_s
+
+    for module in ("supervisor", "worker_process"):
+        monkeypatch.setattr(f"perso_core.cli.{module}.time", Clock)
+    async with supervising(HANGING, silent_after_s=1) as told:
+        stood_still_s = 100
+        await told.until(lambda text: "has hung for" in text)
+    hung_s = int(told.lines[1].partition("has hung for ")[2].split()[0])
+    assert hung_s < stood_still_s, "it hangs, but not for so long"
 
 
 async def test_workers_that_end_at_once_are_started_ever_later_and_the_log_says_so() -> None:
