@@ -53,7 +53,7 @@ class Admission:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
         if self._hearing.unsure:
             await self._hearing.catch_up(self._load_timeout_ms / 1_000)
-            if self._hearing.deaf:
+            if self._hearing.deaf or self._hearing.behind:
                 raise self._hearing.refusal()
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         set_aside = False

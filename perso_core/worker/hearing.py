@@ -52,7 +52,7 @@ class Hearing:
         or the time is up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self._listens and not self._forked and self._missed:
+                while self.behind:
                     await self._again.wait()
 
     def caught_up(self) -> None:
@@ -68,6 +68,11 @@ class Hearing:
 
     def refusal(self) -> StoreUnavailable:
         """Why nothing is answered. The log says it of a process that will never hear, once."""
+        if self.behind:
+            return StoreUnavailable(
+                "the process stood still, and has not heard yet what others revoked meanwhile.",
+                fix="Ask again. Where it lasts, the log says what keeps it from reading the store.",
+            )
         if not self._forked:
             return StoreUnavailable(
                 f"for {DEAF_AFTER_S:.0f} s nothing was heard of what other processes revoked.",
@@ -86,9 +91,14 @@ class Hearing:
         return self._look() - self._caught_up_s > DEAF_AFTER_S or self._missed
 
     @property
+    def behind(self) -> bool:
+        """Whether others are heard, and were not yet since the process stood still."""
+        return self._listens and not self._forked and self._missed
+
+    @property
     def _missed(self) -> bool:
         """Whether what is taken over was asked before the process stood still."""
-        return self._went_on_s >= self._knows_of_s
+        return self._went_on_s > self._knows_of_s
 
     def _look(self) -> float:
         """The time. Whoever looks first after the process stood still sees that it did."""

@@ -511,6 +511,24 @@ async def test_who_asks_a_process_that_stood_still_is_answered_by_what_was_revok
         await refresh.close()
 
 
+async def test_a_process_that_stood_still_answers_nobody_by_what_it_held_before() -> None:
+    """Where the machine was busy, what a visitor had withdrawn was told to pages once more."""
+    now_s = 0.0
+    hearing = Hearing(lambda: now_s)
+    async with running(MemoryStore(), hearing=hearing, load_timeout_ms=10) as stack:
+        await stack.begin_visit(ANNA)
+        asked = Interaction(profile_key=ANNA, datastream_id="demo")
+        looking = asyncio.create_task(hearing.look())
+        await settled()
+
+        now_s = 30.0  # news do not come in time
+        with pytest.raises(StoreUnavailable, match="the process stood still"):
+            await stack.admission.decide(asked)
+        await refresh_of(stack, hearing=hearing).poll()
+        assert (await stack.admission.decide(asked)).known
+        looking.cancel()
+
+
 def test_what_was_asked_before_a_process_stood_still_is_not_what_it_missed() -> None:
     now_s = 0.0
     hearing = Hearing(lambda: now_s)
