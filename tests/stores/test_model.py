@@ -71,6 +71,7 @@ class StoreBesideModel(RuleBasedStateMachine):
             if not conflict:
                 for entry in of_key:
                     self.keep(entry)
+                self.keep_events(key, of_key)
 
     @rule()
     def closed_and_opened_again(self) -> None:
@@ -112,10 +113,19 @@ class StoreBesideModel(RuleBasedStateMachine):
                 kept.pop(entry.key, None)
         if entry.profile:
             self.profiles[entry.key] = entry.profile
-        if entry.event:
-            self.events.setdefault(entry.key, {})[entry.event.id] = entry.event
         if isinstance(entry.change, ConsentChosen) and entry.consent:
             self.consents[entry.key] = entry.consent
+
+    def keep_events(self, key: str, of_key: list[Entry]) -> None:
+        """Those that the batch did not erase again. One of another time than the one of its id that
+        is there comes after all that are there."""
+        last = max((at for at, entry in enumerate(of_key) if _erases(entry)), default=0)
+        arrived = {entry.event.id: entry.event for entry in of_key[last:] if entry.event}
+        kept = self.events.setdefault(key, {})
+        for event in arrived.values():
+            if event.id in kept and kept[event.id].timestamp_ms != event.timestamp_ms:
+                del kept[event.id]
+            kept[event.id] = event
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
