@@ -21,6 +21,7 @@ from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.appended import added, forget_appended, put_by, take_over
 from perso_core.engine.apply import Applied, apply, barred, current, entry_of, lacks_whole_of
 from perso_core.engine.caps import refuse_full, refuse_too_large, with_dropped
+from perso_core.engine.erased import NEVER_ERASED, Erased
 from perso_core.engine.explaining import explained
 from perso_core.engine.following import Following
 from perso_core.engine.hits import Hits
@@ -220,7 +221,7 @@ class Engine:
         consent: Consent | None,
         *,
         now_ms: int,
-        erased_ms: int = 0,
+        erased: Erased = NEVER_ERASED,
         whole: bool = False,
         linked_to: str = "",
         first_visit_ms: int = 0,
@@ -234,7 +235,7 @@ class Engine:
             return
         forget_appended(hot, profile)
         state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
-        self._decide_again(hot, state, now_ms, erased_ms)
+        self._decide_again(hot, state, now_ms, erased)
         if not whole:
             self._pack(hot)
 
@@ -251,16 +252,16 @@ class Engine:
         self._decide_again(hot, state, now_ms)
         return True
 
-    def _decide_again(self, hot: Hot, committed: State, now_ms: int, erased_ms: int = 0) -> None:
+    def _decide_again(
+        self, hot: Hot, committed: State, now_ms: int, erased: Erased = NEVER_ERASED
+    ) -> None:
         hot.answers.clear()
         hot.committed = hot.latest = committed
         for sequence, (entry, owner, _) in list(self._journal.items()):
             if owner is not hot:
                 continue
             before = before_again(self._brought(hot.latest, entry.now_ms), entry)
-            # An erasure that is yet to come was dated by a clock that has stepped back since.
-            erased = entry.dated_ms < erased_ms <= now_ms
-            if barred(entry.change, before.consent) or erased:
+            if barred(entry.change, before.consent) or erased.bars(entry, now_ms):
                 applied = Applied(before)
             else:
                 applied = self._apply(hot.key, before, entry.change, entry.now_ms)

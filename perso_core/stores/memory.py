@@ -11,10 +11,11 @@ from perso_core.decision.consent import Consent, refused
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.membership import ImportedMembership, imported_of_both
-from perso_core.decision.profile import Profile, with_dropped
+from perso_core.decision.profile import Profile, mark_of, with_dropped
 from perso_core.decision.retention import Retention, expires_ms, outlives, returned
 from perso_core.decision.union import United, event_of_both
 from perso_core.definitions.document import Definitions
+from perso_core.engine.erased import SENT_AGAIN_MS
 from perso_core.engine.journal import Entry, Expired
 from perso_core.stores.batch import (
     AHEAD_MS,
@@ -62,6 +63,7 @@ class MemoryDatabase(Struct):
     arrived: int = 0
     consents: dict[str, Consent] = field(default_factory=dict)
     erased_ms: dict[str, int] = field(default_factory=dict)
+    erased_events: dict[str, frozenset[bytes]] = field(default_factory=dict)
     links: dict[str, tuple[str, int]] = field(default_factory=dict)  # canonical key, linked_ms
     first_visits: dict[str, int] = field(default_factory=dict)  # when a device came, by key
     clock: ClockMark | None = None
@@ -103,6 +105,7 @@ class MemoryStore:
             linked_to=linked_to,
             first_visit_ms=self._database.first_visits.get(key, 0),
             epoch=self._database.epoch,
+            erased_events=self._database.erased_events.get(key, frozenset()),
         )
 
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
@@ -337,6 +340,11 @@ class MemoryStore:
             if erased_since(erased_ms, dated_ms=dated_ms, now_ms=now_ms):
                 return False
         if change.erased_ms is not None:
+            self._mark_events(change.key, change.erased_ms)
+        marks = database.erased_events.get(change.key, frozenset())
+        if any(mark_of(event.id) in marks for event in change.events):
+            return False
+        if change.erased_ms is not None:
             database.erased_ms[change.key] = change.erased_ms
             for link in self._linked_to(change.key):
                 del database.links[link.key]
@@ -364,6 +372,20 @@ class MemoryStore:
         said = consent is not None and (consent is not before or change.returned)
         self._note_visit(change, said=said)
         return True
+
+    def _mark_events(self, key: str, erased_ms: int) -> None:
+        """Those under the key, and under those that lead to it, that may be sent again."""
+        lately = (
+            mark_of(id)
+            for id, event in self._database.events.get(key, {}).items()
+            if event.timestamp_ms > erased_ms - SENT_AGAIN_MS
+        )
+        profile = self._database.profiles.get(key)
+        moved = (one.marks for one in (profile.moved if profile else ()))
+        marks = frozenset(lately).union(*moved)
+        for of in (key, *(link.key for link in self._linked_to(key))):
+            known = self._database.erased_events.get(of, frozenset())
+            self._database.erased_events[of] = known | marks
 
     def _note_visit(self, change: KeyChange, *, said: bool) -> None:
         """said: something of consent."""

@@ -127,6 +127,19 @@ CREATE TABLE incarnation (
 """,
         undone="DROP TABLE incarnation;",
     ),
+    # Marks of erased events. Who does not know them takes such an event, sent again, for a new one,
+    # as before there were marks.
+    Step(
+        number=7,
+        oldest=5,
+        made="""
+CREATE TABLE erased_event (
+    of BLOB NOT NULL, mark BLOB NOT NULL, erased_ms INTEGER NOT NULL,
+    PRIMARY KEY (of, mark)) WITHOUT ROWID;
+CREATE INDEX erased_event_by_time ON erased_event (erased_ms);
+""",
+        undone="DROP TABLE erased_event;",
+    ),
 )
 
 # What was taken, and who may use the file since. It is there before any step is.

@@ -24,7 +24,8 @@ class Stored(Struct, frozen=True):
     before can still come. set_aside: something of it could not be read just now. linked_to: the key
     of the profile that this identity is part of; "": of none. first_visit_ms: when it began by a
     request that no cookie proved, where none has since; 0: one has. epoch: the incarnation of the
-    store that it was read from (incarnation.py)."""
+    store that it was read from (incarnation.py). erased_events: marks of what was erased, for as
+    long as it may be sent again (engine/erased.py)."""
 
     profile: Profile | None = None
     consent: Consent | None = None
@@ -33,6 +34,7 @@ class Stored(Struct, frozen=True):
     linked_to: str = ""
     first_visit_ms: int = 0
     epoch: int = 0
+    erased_events: frozenset[bytes] = frozenset()
 
 
 class Quarantined(Struct, frozen=True):

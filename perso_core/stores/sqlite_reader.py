@@ -40,6 +40,7 @@ from perso_core.stores.record import (
 )
 from perso_core.stores.same_file import SameFile
 from perso_core.stores.sqlite_appended import added_alone, appended, last_event
+from perso_core.stores.sqlite_erased import erased_events_of
 from perso_core.stores.sqlite_expiry import Aged, aged
 from perso_core.stores.sqlite_file import bring_up_to_date, reading_connection, unavailable
 from perso_core.stores.sqlite_imports import (
@@ -118,11 +119,13 @@ class Reader:
         events = _newest_events(connection, key, max_events) if profile else []
         consent = connection.execute("SELECT record FROM consent WHERE key = ?", (key,)).get
         erased_ms = self._erased_ms(connection, key)
+        erased_events = erased_events_of(connection, key)
         linked = connection.execute("SELECT canonical FROM link WHERE key = ?", (key,)).get
         imported = imported_of(connection, key)
         connection.execute("COMMIT")
         loaded = _loaded(key, profile, events, consent, erased_ms, linked or "", imported)
-        return structs.replace(loaded, stored=structs.replace(loaded.stored, epoch=self.epoch))
+        stored = structs.replace(loaded.stored, epoch=self.epoch, erased_events=erased_events)
+        return structs.replace(loaded, stored=stored)
 
     @staticmethod
     def _erased_ms(connection: apsw.Connection, key: str) -> int:

@@ -39,6 +39,7 @@ from perso_core.stores.record import (
     profile_record,
 )
 from perso_core.stores.same_file import SameFile, refuse_emptied
+from perso_core.stores.sqlite_erased import any_sent_again, forget_marks, mark_events
 from perso_core.stores.sqlite_expiry import (
     Aged,
     expire,
@@ -185,6 +186,7 @@ class Writer:
                 # One has to follow, or nobody would see that those before it are missing.
                 self._announce(connection, [None])
             connection.execute("DELETE FROM notice WHERE sequence <= ?", (through,))
+            forget_marks(connection, self._clock_ms())
             imports.forget_announcements(connection, self._imports_announced)
             self._imports_announced = imports.last_announced(connection)
             return newest
@@ -283,6 +285,10 @@ class Writer:
         if change.begins and (refused(consent) or change.meets_return(before, visit_ms)):
             return False
         if change.may_be_erased and self._erased_since(connection, change.key, change.dated_ms):
+            return False
+        if change.erased_ms is not None:
+            mark_events(connection, change.key, change.erased_ms)
+        if row.events and any_sent_again(connection, change):
             return False
         if change.erased_ms is not None:
             _mark_erased(connection, change.key, change.erased_ms)

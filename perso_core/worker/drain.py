@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
 from perso_core.engine.engine import Engine
+from perso_core.engine.erased import Erased
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
@@ -42,7 +43,7 @@ def renew(engine: Engine, key: str, stored: Stored, *, now_ms: int, whole: bool 
         stored.profile,
         stored.consent,
         now_ms=now_ms,
-        erased_ms=stored.erased_ms,
+        erased=Erased(stored.erased_ms, stored.erased_events),
         whole=whole,
         linked_to=stored.linked_to,
         first_visit_ms=stored.first_visit_ms,

@@ -14,7 +14,7 @@ from perso_core.definitions.permission import Permission
 from perso_core.worker.everywhere import Everywhere
 from tests.building import NOON_MS, ORG
 from tests.canaries.planting import without_canaries
-from tests.edge.running import Browser, RunningEdge, Told
+from tests.edge.running import Browser, RunningEdge, Told, page_view
 from tests.edge.servers import (
     api_key,
     asking,
@@ -92,6 +92,27 @@ async def test_an_erasure_says_what_it_took_and_leaves_a_stranger(edge: RunningE
     assert (await edge.store.load(own_key("bert"))).profile is not None
     again = await asked(edge, "erase")
     assert again.sent["erased"] == dict.fromkeys(counts, 0)
+
+
+async def test_a_request_that_is_sent_again_does_not_bring_back_what_was_erased(
+    edge: RunningEdge,
+) -> None:
+    browser = Browser(edge)
+    visitor = (await browser.send()).ecid
+    assert visitor is not None
+    page = page_view(_id="page-1")
+    await browser.send(body=page)
+    await browser.send(request_id="request-2")
+    await asked(edge, "erase", ecid(visitor))
+    edge.now_ms += 2_000
+
+    again = [await browser.send(body=page), await browser.send(request_id="request-2")]
+    assert [told.status for told in again] == [200, 200]
+    assert (await edge.profile(f"ECID:{visitor}")) is None
+    await browser.send(body=page_view(_id="page-2"))
+    assert await edge.events(visitor) == 1
+    await browser.send(body=page)
+    assert await edge.events(visitor) == 1
 
 
 async def test_the_visitor_of_a_device_is_found_by_its_ecid(edge: RunningEdge) -> None:

@@ -6,9 +6,10 @@ from msgspec import structs
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.lookup import EMPTY, Lookup
-from perso_core.decision.profile import Profile
+from perso_core.decision.profile import Profile, mark_of
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.engine.engine import OPERATOR, Answer, Engine, Interaction, NeedProfile
+from perso_core.engine.erased import Erased
 from perso_core.engine.journal import (
     AttributesPatched,
     Change,
@@ -210,7 +211,7 @@ def test_what_waits_is_dropped_where_the_profile_was_erased_since() -> None:
     before = decided(engine, asking(arrived(event(ADDED))))
     after = decided(engine, asking(AttributesPatched({"n": 1})), now_ms=NOON_MS + 2)
 
-    engine.renew("ECID:1", None, None, now_ms=NOON_MS + 3, erased_ms=NOON_MS + 1)
+    engine.renew("ECID:1", None, None, now_ms=NOON_MS + 3, erased=Erased(NOON_MS + 1))
     dropped, kept = engine.pending(10)
     engine.committed(after.sequence)
 
@@ -219,6 +220,19 @@ def test_what_waits_is_dropped_where_the_profile_was_erased_since() -> None:
     profile = engine.profile("ECID:1", now_ms=NOON_MS + 3)
     assert isinstance(profile, Profile)
     assert (profile.attributes["n"], profile.events) == (1, ())
+
+
+def test_an_event_that_was_erased_is_dropped_where_it_is_sent_again() -> None:
+    engine = engine_with()
+    again = decided(engine, asking(arrived(event(ADDED, event_id="e1"))))
+    other = decided(engine, asking(arrived(event(ADDED, event_id="e2"))))
+
+    erased = Erased(NOON_MS - 5, frozenset({mark_of("e1")}))
+    engine.renew("ECID:1", None, None, now_ms=NOON_MS, erased=erased)
+    dropped, kept = engine.pending(10)
+
+    assert (dropped.sequence, dropped.event) == (again.sequence, None)
+    assert (kept.sequence, kept.event) == (other.sequence, event(ADDED, event_id="e2"))
 
 
 def test_a_profile_that_begins_anew_has_none_of_the_versions_before() -> None:

@@ -45,8 +45,8 @@ def profile(key: str = ANNA, *, version: int = 1, tier: str = "gold") -> Profile
 
 
 async def held(store: Store, key: str) -> Stored:
-    """What a store has under a key, of whichever incarnation it is."""
-    return structs.replace(await store.load(key), epoch=0)
+    """What a store has under a key, of whichever incarnation it is, but for marks of the erased."""
+    return structs.replace(await store.load(key), epoch=0, erased_events=frozenset())
 
 
 def arrived(

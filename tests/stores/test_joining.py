@@ -13,7 +13,7 @@ from perso_core.decision.caps import Caps
 from perso_core.decision.event import Event
 from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.identity import Identity
-from perso_core.decision.profile import Profile, was_moved
+from perso_core.decision.profile import Profile, mark_of, was_moved
 from perso_core.decision.union import left_in, united
 from perso_core.stores.links import Joined, Joining, Link
 from perso_core.stores.memory import MemoryStore
@@ -306,6 +306,22 @@ async def test_with_a_profile_its_links_are_erased(open_store: OpenStore) -> Non
     assert await store.links(ANNA) == ()
     assert (await store.load(MAIL)).linked_to == ""
     assert (await listener.news()).keys == {ANNA, MAIL, TELEPHONE}
+
+
+async def test_what_is_erased_is_known_again_under_each_identity_and_on_the_device(
+    store: Store,
+) -> None:
+    await reported(store, PHONE, page("of the phone"))
+    await reported(store, ANNA, page("of the customer"))
+    await join(store, PHONE, ANNA)
+    await join(store, MAIL, ANNA, linked=True)
+
+    await store.commit([forgot(ANNA), forgot(PHONE)])
+
+    both = {mark_of("of the phone"), mark_of("of the customer")}
+    assert (await store.load(ANNA)).erased_events == both
+    assert (await store.load(MAIL)).erased_events == both
+    assert (await store.load(PHONE)).erased_events == {mark_of("of the phone")}
 
 
 async def test_who_refuses_keeps_the_links_that_lead_there(store: Store) -> None:

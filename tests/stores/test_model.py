@@ -42,6 +42,7 @@ class StoreBesideModel(RuleBasedStateMachine):
         self.directory = tempfile.TemporaryDirectory()
         self.profiles: dict[str, Profile] = {}
         self.events: dict[str, dict[str, Event]] = {}
+        self.erased: dict[str, set[str]] = {}
         self.consents: dict[str, Consent] = {}
 
     def run(self, awaited: Any) -> Any:
@@ -66,7 +67,7 @@ class StoreBesideModel(RuleBasedStateMachine):
 
         for key in KEYS:
             of_key = [entry for entry in entries if entry.key == key]
-            conflict = self.conflicts(key, of_key)
+            conflict = self.conflicts(key, of_key) or self.sent_again(key, of_key)
             assert (key in result.conflicts) == conflict
             if not conflict:
                 for entry in of_key:
@@ -107,6 +108,14 @@ class StoreBesideModel(RuleBasedStateMachine):
         refuses = consent is not None and consent.general == "out"
         return base is not None and (base != version or (base == 0 and refuses))
 
+    def sent_again(self, key: str, of_key: list[Entry]) -> bool:
+        """Whether the batch has an event that was erased, be it by this very batch."""
+        last = max((at for at, entry in enumerate(of_key) if _erases(entry)), default=0)
+        erased = self.erased.setdefault(key, set())
+        if of_key and isinstance(of_key[last].change, Forgotten):
+            erased.update(self.events.get(key, {}))
+        return any(entry.event.id in erased for entry in of_key[last:] if entry.event)
+
     def keep(self, entry: Entry) -> None:
         if _erases(entry):
             for kept in (self.profiles, self.events, self.consents):
@@ -122,10 +131,10 @@ class StoreBesideModel(RuleBasedStateMachine):
         last = max((at for at, entry in enumerate(of_key) if _erases(entry)), default=0)
         arrived = {entry.event.id: entry.event for entry in of_key[last:] if entry.event}
         kept = self.events.setdefault(key, {})
-        for event in arrived.values():
-            if event.id in kept and kept[event.id].timestamp_ms != event.timestamp_ms:
-                del kept[event.id]
-            kept[event.id] = event
+        for one in arrived.values():
+            if one.id in kept and kept[one.id].timestamp_ms != one.timestamp_ms:
+                del kept[one.id]
+            kept[one.id] = one
 
     def teardown(self) -> None:
         if hasattr(self, "store"):

@@ -6,7 +6,9 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.consent import Consent
+from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
+from perso_core.decision.profile import mark_of
 from perso_core.engine.journal import ConsentChosen, Entry
 from perso_core.stores.protocol import Store, Stored
 from tests.building import NOON_MS, event
@@ -158,6 +160,39 @@ async def test_a_visitor_may_begin_anew_in_the_batch_that_forgets(store: Store) 
 
     kept = structs.replace(profile(), events=(fresh,))
     assert await held(store, ANNA) == Stored(kept, erased_ms=NOON_MS)
+
+
+async def test_an_event_that_was_erased_does_not_come_back_by_being_sent_again(
+    store: Store,
+) -> None:
+    await store.commit([arrived(event(event_id="e1")), arrived(event(event_id="e2"), base=1)])
+    await store.commit([forgot(base=2, now_ms=NOON_MS + 10)])
+
+    def later(event_id: str) -> Event:
+        return event(event_id=event_id, at_ms=NOON_MS + 20)
+
+    again = await store.commit([arrived(later("e2"), now_ms=NOON_MS + 20)])
+    assert again.conflicts == {ANNA}
+    marks = frozenset({mark_of("e1"), mark_of("e2")})
+    assert await store.load(ANNA) == structs.replace(
+        await store.load(BERT), erased_ms=NOON_MS + 10, erased_events=marks
+    )
+
+    new = await store.commit([arrived(later("e3"), now_ms=NOON_MS + 20)])
+    assert not new.conflicts
+    again = await store.commit([arrived(later("e1"), base=1, now_ms=NOON_MS + 30)])
+    assert again.conflicts == {ANNA}
+    of_another = await store.commit([arrived(later("e1"), BERT)])
+    assert not of_another.conflicts
+
+
+async def test_an_event_that_is_erased_and_sent_again_at_once_is_gone(store: Store) -> None:
+    await store.commit([arrived(event(event_id="e1"))])
+
+    both = await store.commit([forgot(base=1), arrived(event(event_id="e1"))])
+
+    assert both.conflicts == {ANNA}, "decided again, without the event"
+    assert (await store.load(ANNA)).erased_events == {mark_of("e1")}
 
 
 async def test_what_was_decided_before_a_visitor_was_forgotten_does_not_bring_the_profile_back(

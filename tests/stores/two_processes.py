@@ -6,6 +6,7 @@ from pathlib import Path
 
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.engine import Engine, Interaction, NeedProfile
+from perso_core.engine.erased import Erased
 from perso_core.engine.hot_profiles import Hot
 from perso_core.engine.journal import Change
 from perso_core.stores.protocol import News, Stored
@@ -88,7 +89,7 @@ class Process:
             stored.profile,
             stored.consent,
             now_ms=now_ms,
-            erased_ms=stored.erased_ms,
+            erased=Erased(stored.erased_ms, stored.erased_events),
             first_visit_ms=stored.first_visit_ms,
             whole=whole,
         )
