@@ -1,10 +1,10 @@
-"""The one place that knows every part: settings -> store, engine, worker, edge; opened and
-closed in order. What it yields is the `Site` that visitors and plugins stand on."""
+"""The one place that knows every part: store, engine and worker, opened and closed in order
+(opening.py), and the edge on them. What it yields is the `Site` that visitors and plugins stand on.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,53 +15,36 @@ from aiohttp import web
 from msgspec import structs
 
 from perso_core.beside import DATABASE as DATABASE
-from perso_core.beside import compiled_file, event_window_ms
+from perso_core.beside import event_window_ms
 from perso_core.decision.attributes import check_attributes
-from perso_core.decision.caps import Caps
 from perso_core.decision.identity import Identity, server_key
 from perso_core.decision.profile import Profile, with_whole_events
 from perso_core.definitions.api_key import ApiKey
 from perso_core.definitions.document import Definitions
-from perso_core.definitions.snapshot import Snapshot, compile_snapshot, snapshot_id
+from perso_core.definitions.snapshot import Snapshot, snapshot_id
 from perso_core.edge.abuse import Limits
 from perso_core.edge.addresses import networks
 from perso_core.edge.app import EdgeServices, build_edge
-from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.entropy import Entropy
 from perso_core.edge.guard import GuardedRunner as GuardedRunner  # for whoever mounts the edge
-from perso_core.edge.issuer_keys import IssuerKeys
-from perso_core.edge.keys import keys_from
 from perso_core.edge.limits import Rate
 from perso_core.edge.services import PrivacyServices, never
 from perso_core.edge.site import InProcessServices, InProcessSite
-from perso_core.engine.engine import OPERATOR, Engine, Interaction, NeedProfile
+from perso_core.engine.engine import OPERATOR, Interaction, NeedProfile
 from perso_core.errors import NothingDefined, UnreadableRecord
+from perso_core.opening import NOTHING, Parts, caps_of, running
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
 from perso_core.stores.clock import system_clock_ms as system_clock_ms  # for whoever moves it
-from perso_core.stores.compiled_file import CompiledFile
-from perso_core.stores.presence import Presence
-from perso_core.stores.protocol import ImportStore, Retaining, Store, Whole
-from perso_core.stores.sqlite import SqliteStore, open_sqlite
-from perso_core.stores.turn import OnlyOne, turn
-from perso_core.worker.admit import Admission
-from perso_core.worker.drain import Drain
+from perso_core.stores.protocol import ImportStore, Whole
+from perso_core.stores.turn import turn
 from perso_core.worker.everywhere import Everywhere
-from perso_core.worker.hearing import Hearing
-from perso_core.worker.identity_graph import IdentityGraph
 from perso_core.worker.importing import Imports
-from perso_core.worker.others import tell_of_others
 from perso_core.worker.patching import Patching
 from perso_core.worker.people import People
-from perso_core.worker.refresh import Refresh, log_off, told_to_nobody
-from perso_core.worker.sweeping import Sweeper, retention_clock
-from perso_core.worker.warm import keeping, warming
 
-KEYS = "cookie-keys.json"
 # A bearer token of 8 KiB, the most that is read, with the word before it.
 MAX_HEADER_BYTES = 9 * 1024
-# What is in force before anything was applied: no datastream, so every call is refused as such.
-NOTHING = Definitions(org="")
 
 _log = logging.getLogger("perso")
 
@@ -70,43 +53,29 @@ class Perso(InProcessSite):
     """Everything assembled: what plugins call a site, the edge as an aiohttp application, and
     the operator's acts. Made by open_perso; used from its event loop alone."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        store: SqliteStore,
-        engine: Engine,
-        drain: Drain,
-        admission: Admission,
-        refresh: Refresh,
-        keys: CookieKeys,
-        graph: IdentityGraph,
-        issuer_keys: IssuerKeys,
-        compiled: CompiledFile,
-        clock_ms: Callable[[], int],
-    ) -> None:
+    def __init__(self, settings: Settings, parts: Parts) -> None:
         self.settings = settings
-        self._store = store
-        self._engine = engine
-        self._drain = drain
-        self._admission = admission
-        self._refresh = refresh
-        self._keys = keys
-        self._graph = graph
+        self._store = store = parts.store
+        self._engine = engine = parts.engine
+        self._drain = drain = parts.drain
+        self._admission = admission = parts.admission
+        self._refresh = parts.refresh
+        self._keys = parts.keys
+        self._graph = graph = parts.graph
         self.people = People(store, drain, admission)
+        self._clock_ms = clock_ms = parts.clock_ms
         self.patching = Patching(
-            engine, drain, admission, graph, clock_ms=clock_ms, caps=_caps(settings)
+            engine, drain, admission, graph, clock_ms=clock_ms, caps=caps_of(settings)
         )
-        self._issuer_keys = issuer_keys
-        self._compiled = compiled
-        self._clock_ms = clock_ms
+        self._issuer_keys = parts.issuer_keys
+        self._compiled = parts.compiled
         self._entropy = entropy = Entropy()
         self._everywhere = Everywhere(Path(settings.data_dir), self._announced)
         # Alone, this process knows what every browser was told.
         self._seen = engine.seen if settings.workers > 1 else None
         self._imports = Imports(
             store,
-            refresh,
+            parts.refresh,
             patch=lambda key, attributes: self.patch([key], attributes),
             clock_ms=clock_ms,
             settled_s=2 * settings.news_interval_ms / 1_000 if settings.workers > 1 else 0,
@@ -119,7 +88,7 @@ class Perso(InProcessSite):
                 explain=self._explain,
                 clock_ms=clock_ms,
                 entropy=entropy,
-                keys=keys,
+                keys=parts.keys,
                 seen=self._seen,
                 graph=graph,
             )
@@ -308,75 +277,6 @@ def _rate(per_s: int, burst: int) -> Rate | None:
     return Rate(per_s, burst) if per_s else None
 
 
-async def _stored_snapshot(
-    store: Store, window_ms: int, compiled: CompiledFile
-) -> tuple[int, Snapshot]:
-    """The version applied last, and it compiled; 0: nothing was applied. Definitions that can no
-    longer be read stop nobody from applying better ones: nothing is in force until then, and the
-    log says why."""
-    try:
-        stored = await store.definitions()
-        if stored is not None:
-            snapshot = await asyncio.to_thread(
-                compiled.snapshot,
-                stored.definitions,
-                event_window_ms=window_ms,
-                in_force_ms=stored.saved_ms,
-                tolerant=True,
-            )
-            log_off(snapshot)
-            return stored.version, snapshot
-    except UnreadableRecord as fault:
-        _log.error("The stored definitions are not in force. %s", fault)
-    return 0, compile_snapshot(NOTHING, event_window_ms=window_ms)
-
-
-def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], None]:
-    """Be seen among those that serve until opened ends. Returns how to tell one's version."""
-    presence = Presence(data_dir)
-    opened.callback(presence.close)
-    return presence.tell
-
-
-def _caps(settings: Settings) -> Caps:
-    return Caps(
-        settings.max_events_per_profile,
-        settings.max_identities_per_profile,
-        settings.max_record_bytes,
-    )
-
-
-def _engine(snapshot: Snapshot, settings: Settings) -> Engine:
-    return Engine(
-        snapshot,
-        hot_profiles=settings.hot_profiles,
-        unparked_profiles=settings.unparked_profiles,
-        caps=_caps(settings),
-        journal_limit=settings.journal_limit,
-        first_visit_ms=settings.first_visit_retention_s * 1_000,
-    )
-
-
-async def _sweeper(
-    engine: Engine,
-    store: Retaining,
-    clock_ms: Callable[[], int],
-    data_dir: Path,
-    opened: contextlib.AsyncExitStack,
-    *,
-    sweeps: bool,
-    drain: Drain,
-) -> Sweeper:
-    """Where time is moved, that time is believed."""
-    clock = await retention_clock(store, clock_ms()) if clock_ms is system_clock_ms else None
-    only = OnlyOne(data_dir)
-    opened.callback(only.close)
-    mine = only.mine if sweeps else lambda: False
-    return Sweeper(
-        engine, store, wall_ms=clock_ms, clock=clock, mine=mine, commits=lambda: drain.commits
-    )
-
-
 @asynccontextmanager
 async def open_perso(
     settings: Settings,
@@ -391,77 +291,5 @@ async def open_perso(
     says in the data directory which version of the definitions it has in force.
     Raises BadSettings, StoreUnavailable, StoreTooNew.
     """
-    data_dir = Path(settings.data_dir)
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at opening
-    window_ms = event_window_ms(settings)
-    async with contextlib.AsyncExitStack() as opened:
-        kept = settings.max_events_per_profile
-        store = await open_sqlite(data_dir / DATABASE, max_events=kept, clock_ms=clock_ms)
-        opened.push_async_callback(store.close)
-        tell = told_to_nobody if announce else _seen(data_dir, opened)
-        if not announce and settings.workers == 1:
-            tell_of_others(data_dir)
-        # Once we are seen: what is saved from now on is waited for, what was before is read here.
-        compiled = compiled_file(settings)
-        version, snapshot = await _stored_snapshot(store, window_ms, compiled)
-        engine = _engine(snapshot, settings)
-        engine.following.follow(store.epoch)
-        batch = settings.commit_batch
-        told = announce or settings.workers > 1
-        drain = Drain(engine, store, clock_ms=clock_ms, commit_batch=batch, announce=told)
-        drain.start()
-        opened.push_async_callback(drain.close, settings.drain_timeout_s)
-        hearing = Hearing()
-        admission = Admission(
-            engine,
-            store,
-            drain,
-            clock_ms=clock_ms,
-            load_timeout_ms=settings.load_timeout_ms,
-            hearing=hearing,
-        )
-        refresh = Refresh(
-            engine,
-            store,
-            clock_ms=clock_ms,
-            interval_ms=settings.news_interval_ms,
-            event_window_ms=window_ms,
-            version=version,
-            tell=tell,
-            heard=admission.heard,
-            hearing=hearing,
-            compiled=compiled.snapshot,
-        )
-        drain.hear_by(refresh.hear)
-        refresh.start()
-        opened.push_async_callback(refresh.close)
-        sweeper = await _sweeper(
-            engine, store, clock_ms, data_dir, opened, sweeps=not announce, drain=drain
-        )
-        sweeper.start()
-        opened.push_async_callback(sweeper.close)
-        issuer_keys = IssuerKeys()
-        opened.push_async_callback(issuer_keys.close)
-        await opened.enter_async_context(keeping(compiled, snapshot))
-        if not announce:
-            await opened.enter_async_context(warming(snapshot))
-        yield Perso(
-            settings,
-            store=store,
-            engine=engine,
-            drain=drain,
-            admission=admission,
-            refresh=refresh,
-            graph=IdentityGraph(
-                engine,
-                store,
-                drain,
-                admission,
-                clock_ms=clock_ms,
-                caps=_caps(settings),
-            ),
-            keys=keys_from(data_dir / KEYS),
-            issuer_keys=issuer_keys,
-            compiled=compiled,
-            clock_ms=clock_ms,
-        )
+    async with running(settings, clock_ms, announce=announce) as parts:
+        yield Perso(settings, parts)

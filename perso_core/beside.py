@@ -19,7 +19,9 @@ from perso_core.stores.compiled_file import CompiledFile
 from perso_core.stores.protocol import Stored, StoredDefinitions
 from perso_core.stores.sqlite_reader import Reader
 
+# In the data directory.
 DATABASE = "perso.sqlite"
+KEYS = "cookie-keys.json"
 
 
 def kept_definitions(settings: Settings) -> StoredDefinitions | None:

@@ -20,7 +20,7 @@ from perso_core.settings import Settings
 def backup(arguments: argparse.Namespace) -> int:
     """Write a directory that is not there yet, or, on a fault, none. Raises BadBackup,
     StoreUnavailable."""
-    from perso_core.assembly import DATABASE, KEYS
+    from perso_core.beside import DATABASE, KEYS
 
     settings, target = settings_of(arguments), Path(arguments.directory)
     if not has_store(settings):
@@ -62,7 +62,7 @@ def _copy_whole(source: Path, target: Path) -> None:
 
 def restore(arguments: argparse.Namespace) -> int:
     """Put a backup in the place of what is there. Raises BadBackup, StoreUnavailable."""
-    from perso_core.assembly import DATABASE, KEYS
+    from perso_core.beside import DATABASE, KEYS
     from perso_core.stores.sqlite_backup import check_store, put_back
 
     settings, source = settings_of(arguments), Path(arguments.directory)
@@ -84,7 +84,7 @@ def restore(arguments: argparse.Namespace) -> int:
 
 def compact(arguments: argparse.Namespace) -> int:
     """Make the database as small as what it holds. Raises BadBackup, StoreUnavailable."""
-    from perso_core.assembly import DATABASE
+    from perso_core.beside import DATABASE
     from perso_core.stores.sqlite_compact import compact_store
 
     settings = settings_of(arguments)

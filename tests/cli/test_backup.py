@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perso_core.assembly import DATABASE, KEYS
+from perso_core.beside import DATABASE, KEYS
 from perso_core.stores.sqlite_backup import put_back
 from tests.cli.test_commands import perso, write
 from tests.cli.test_privacy import customer, lines
