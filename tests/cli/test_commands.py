@@ -10,13 +10,14 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.canaries.process import python_module
+from tests.cli import ready
 from tests.definitions.whole import WHOLE, changed
 
 ROOT = Path(__file__).parents[2]
@@ -37,19 +38,40 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), **more}
 
 
-def perso(
-    directory: Path, *words: str, stdin: str | bytes = "", **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """One command in a directory, run to its end. It never shows a traceback."""
-    done = subprocess.run(
+def _done(
+    words: Sequence[str],
+    directory: Path,
+    variables: Mapping[str, str],
+    given: bytes,
+    *,
+    fresh: bool,
+) -> subprocess.CompletedProcess[bytes]:
+    """fresh: by an interpreter of its own, which reads the variables as it starts."""
+    if not fresh and words[:1] != ("serve",):
+        return ready.run(
+            words,
+            directory=directory,
+            environment=variables,
+            stdin=given,
+            limit_s=COMMAND_LIMIT_S,
+        )
+    return subprocess.run(
         command(*words),
         cwd=directory,
-        env=environment(**variables),
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        env=variables,
+        input=given,
         capture_output=True,
         timeout=COMMAND_LIMIT_S,
         check=False,
     )
+
+
+def perso(
+    directory: Path, *words: str, stdin: str | bytes = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """One command in a directory, run to its end. It never shows a traceback."""
+    given = stdin.encode() if isinstance(stdin, str) else stdin
+    done = _done(words, directory, environment(**variables), given, fresh=bool(variables))
     told = subprocess.CompletedProcess(
         words, done.returncode, done.stdout.decode(), done.stderr.decode()
     )
