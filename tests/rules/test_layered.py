@@ -22,7 +22,8 @@ def test_every_entry_is_the_one_that_was_put_there_last(chance: Random, places: 
         for place, entry in changes.items():
             expected[place] = entry
         assert everything(entries) == expected
-        assert all(entry_at(entries, place) == expected[place] for place in range(places))
+        assert all(entry_at(entries, place) == expected[place] for place in changes)
+    assert all(entry_at(entries, place) == expected[place] for place in range(places))
     assert everything(layered(before)) == before
 
 
