@@ -23,7 +23,7 @@ LEAST = 50
 VISITORS = 200
 UNDER_WAY = 150  # sent and not answered as the kill is decided; some answers still come
 # Acknowledged events that are waited for before the kill: some runs die young, some later.
-KILL_AFTER = (LEAST, 1_000)
+KILL_AFTER = (LEAST, 500)
 
 
 @pytest.mark.alone
