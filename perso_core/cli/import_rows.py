@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from perso_core.assembly import Perso
     from perso_core.stores.protocol import ImportStore
     from perso_core.stores.sqlite import SqliteStore
-    from perso_core.worker.importing import Recounted
+    from perso_core.worker.importing import Importer, Recounted
 
 # Whether a server is there is looked up so often.
 LOOKED_EACH_S = 0.25
@@ -123,21 +123,7 @@ async def _memberships(
         def ends(row: Member) -> bool:
             return row[3] <= system_clock_ms()
 
-        async def keep(part: Part[Member], progress: Progress) -> Progress:
-            report.add(part.refusals)
-            rows = [
-                (key, audience_id, until_ms)
-                for namespace, identity, audience_id, until_ms in part.rows
-                for key in keys(namespace, identity)
-            ]
-            return await importer.keep(
-                rows,
-                began_ms=place.began_ms,
-                name=file.name,
-                progress=progress,
-                recounted=_recounted(part.rows, keys, ends),
-            )
-
+        keep = _keeping(importer, report, keys, ends, name=file.name, began_ms=place.began_ms)
         try:
             size, words = _length(file, reading)
             each = len(keys("CRMID", "1"))
@@ -152,6 +138,35 @@ async def _memberships(
         await store.close()
     print(summary(done, "ended"))
     return 1 if done.refused else 0
+
+
+def _keeping(
+    importer: Importer,
+    report: Report,
+    keys: Keys,
+    ends: Callable[[Member], bool],
+    *,
+    name: bytes,
+    began_ms: int,
+) -> Callable[[Part[Member], Progress], Awaitable[Progress]]:
+    """Keeps a part of the file, and tells in the report what of it is refused."""
+
+    async def keep(part: Part[Member], progress: Progress) -> Progress:
+        report.add(part.refusals)
+        rows = [
+            (key, audience_id, until_ms)
+            for namespace, identity, audience_id, until_ms in part.rows
+            for key in keys(namespace, identity)
+        ]
+        return await importer.keep(
+            rows,
+            began_ms=began_ms,
+            name=name,
+            progress=progress,
+            recounted=_recounted(part.rows, keys, ends),
+        )
+
+    return keep
 
 
 def _recounted(rows: Sequence[Member], keys: Keys, ends: Callable[[Member], bool]) -> Recounted:
