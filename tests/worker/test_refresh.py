@@ -560,28 +560,34 @@ async def test_news_that_do_not_come_are_not_waited_for_longer_than_told() -> No
     looking.cancel()
 
 
+class Slow:
+    """Compiles when told to. begun: it was asked to."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def compile(self, *definitions: Any, **options: Any) -> Snapshot:
+        self.begun.set()
+        assert self.may_end.wait(60)
+        return compile_snapshot(*definitions, **options)
+
+
 async def test_a_withdrawal_waits_for_no_definitions_that_take_long_to_compile(
     database: MemoryDatabase,
 ) -> None:
-    compiles, may_end = threading.Event(), threading.Event()
-
-    def slowly(*definitions: Any, **options: Any) -> Snapshot:
-        compiles.set()
-        assert may_end.wait(60)
-        return compile_snapshot(*definitions, **options)
-
+    slow = Slow()
     async with running(MemoryStore(database)) as stack:
         await stack.begin_visit(ANNA)
         await MemoryStore(database).save_definitions(AFTER)
-        polling = asyncio.create_task(refresh_of(stack, compiled=slowly).poll())
+        polling = asyncio.create_task(refresh_of(stack, compiled=slow.compile).poll())
         try:
-            await until(compiles.is_set)
+            await until(slow.begun.is_set)
             await MemoryStore(database).commit([chose("out", ANNA)])
 
             await until(lambda: stack.engine.profile(ANNA, now_ms=NOON_MS) is None)
             assert stack.engine.snapshot.definitions == BEFORE
         finally:
-            may_end.set()
+            slow.may_end.set()
             await polling
         assert stack.engine.snapshot.definitions == AFTER
 
@@ -604,21 +610,15 @@ class FailingNews(MemoryStore):
 async def test_definitions_come_in_force_also_where_the_store_fails_while_they_compile(
     database: MemoryDatabase,
 ) -> None:
-    compiles, may_end = threading.Event(), threading.Event()
-
-    def slowly(*definitions: Any, **options: Any) -> Snapshot:
-        compiles.set()
-        assert may_end.wait(60)
-        return compile_snapshot(*definitions, **options)
-
-    store = FailingNews(database, lambda: compiles.is_set() and not may_end.is_set())
+    slow = Slow()
+    store = FailingNews(database, lambda: slow.begun.is_set() and not slow.may_end.is_set())
     async with running(store) as stack:
         await MemoryStore(database).save_definitions(AFTER)
-        polling = asyncio.create_task(refresh_of(stack, compiled=slowly).poll())
+        polling = asyncio.create_task(refresh_of(stack, compiled=slow.compile).poll())
         try:
             await until(lambda: store.refused > 0)
         finally:
-            may_end.set()
+            slow.may_end.set()
         await polling
 
         assert stack.engine.snapshot.definitions == AFTER
