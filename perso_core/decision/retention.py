@@ -63,6 +63,12 @@ def returned(one_ms: int, other_ms: int) -> bool:
     return one_ms != other_ms
 
 
+def erased_since(erased_ms: int, *, dated_ms: int, now_ms: int) -> bool:
+    """Whether what is written now was before the erasure. One that is yet to come was dated
+    by a clock that has stepped back since: it is over, and bars nothing."""
+    return dated_ms < erased_ms <= now_ms
+
+
 def touch_due(profile: Profile, retention: Retention, *, now_ms: int) -> bool:
     """Whether it is to be noted that somebody looked who changes nothing."""
     kept_ms = retention.kept_ms(profile)

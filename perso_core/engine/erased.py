@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from perso_core.decision.profile import mark_of
+from perso_core.decision.retention import erased_since
 from perso_core.engine.journal import Entry, EventArrived
 
 # For so long what was sent before may be sent again: so long an event takes effect once (P5).
@@ -18,12 +19,11 @@ class Erased(Struct, frozen=True):
     events: frozenset[bytes] = frozenset()
 
     def bars(self, entry: Entry, now_ms: int) -> bool:
-        """Whether an entry that waits for its commit is of before. An erasure that is yet to come
-        was dated by a clock that has stepped back since."""
+        """Whether an entry that waits for its commit is of before."""
         change = entry.change
         if isinstance(change, EventArrived) and mark_of(change.event.id) in self.events:
             return True
-        return entry.dated_ms < self.at_ms <= now_ms
+        return erased_since(self.at_ms, dated_ms=entry.dated_ms, now_ms=now_ms)
 
 
 NEVER_ERASED = Erased()

@@ -40,12 +40,6 @@ def erasure_mark(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()[:16]
 
 
-def erased_since(erased_ms: int, *, dated_ms: int, now_ms: int) -> bool:
-    """Whether what is written now was before the erasure. One that is yet to come was dated
-    by a clock that has stepped back since: it is over, and bars nothing."""
-    return dated_ms < erased_ms <= now_ms
-
-
 def with_imported(
     key: str, profile: Profile | None, imported: Mapping[str, ImportedMembership]
 ) -> Profile | None:

@@ -12,7 +12,7 @@ from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.membership import ImportedMembership, imported_of_both
 from perso_core.decision.profile import Profile, mark_of, with_dropped
-from perso_core.decision.retention import Retention, expires_ms, outlives, returned
+from perso_core.decision.retention import Retention, erased_since, expires_ms, outlives, returned
 from perso_core.decision.union import United, event_of_both
 from perso_core.definitions.document import Definitions
 from perso_core.engine.erased import SENT_AGAIN_MS
@@ -24,7 +24,6 @@ from perso_core.stores.batch import (
     KeyChange,
     changes_by_key,
     consent_after,
-    erased_since,
     with_imported,
 )
 from perso_core.stores.clock import Clock, system_clock_ms

@@ -10,7 +10,7 @@ import apsw
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent, refused
-from perso_core.decision.retention import Retention
+from perso_core.decision.retention import Retention, erased_since
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry, Expired
 from perso_core.errors import StoreUnavailable, UnreadableRecord
@@ -22,7 +22,6 @@ from perso_core.stores.batch import (
     KeyChange,
     changes_by_key,
     consent_after,
-    erased_since,
     erasure_mark,
 )
 from perso_core.stores.clock import Clock, system_clock_ms
