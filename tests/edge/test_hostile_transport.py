@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from perso_core.edge.guard import GuardedRunner
+from tests.edge.listening import listening
 from tests.edge.raw import EVENT, GOOD, TARGET, connected, request, still_answers
 
 TEXT = b"Content-Type: text/plain\r\n"
@@ -395,12 +396,8 @@ def test_an_answer_to_head_has_no_body(served: str) -> None:
 @asynccontextmanager
 async def guarded() -> AsyncIterator[str]:
     runner = GuardedRunner(web.Application())
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with listening(runner) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize(

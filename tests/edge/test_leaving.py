@@ -11,6 +11,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from perso_core.edge.guard import GuardedRunner
+from tests.edge.listening import listening
 
 PATIENT_S = 10
 ASKED = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -39,13 +40,8 @@ async def served() -> AsyncIterator[GuardedRunner]:
     app = web.Application()
     app.router.add_get("/", hello)
     runner = GuardedRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with asyncio.timeout(PATIENT_S):
-            yield runner
-    finally:
-        await runner.cleanup()
+    async with listening(runner), asyncio.timeout(PATIENT_S):
+        yield runner
 
 
 @asynccontextmanager

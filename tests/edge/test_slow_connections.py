@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from perso_core.edge.guard import GuardedRunner
+from tests.edge.listening import listening
 
 HEAD_WITHIN_S = 0.2
 
@@ -26,12 +27,8 @@ async def guarded(**bounds: float) -> AsyncIterator[int]:
     app = web.Application()
     app.router.add_route("*", "/", _hello)
     runner = GuardedRunner(app, **{"head_within_s": HEAD_WITHIN_S, **bounds})  # type: ignore[arg-type]  # the numbers are of each bound's kind
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    async with listening(runner) as port:
+        yield port
 
 
 async def sent(port: int, *parts: bytes) -> bytes:

@@ -12,6 +12,7 @@ from aiohttp import web
 from perso_core.edge.app import build_edge, straight
 from perso_core.edge.guard import GuardedRunner
 from tests.building import definitions
+from tests.edge.listening import listening
 from tests.edge.running import running_edge
 
 BODY = b'{"events":[{"xdm":{"eventType":"a","_id":"1"}}]}'
@@ -51,12 +52,8 @@ async def served(*, by_path: bool) -> AsyncIterator[int]:
         app.add_subapp("/ee", edge)
         paths = straight(edge, "/ee") if by_path else {}
         runner = GuardedRunner(app, straight=paths, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield runner.addresses[0][1]
-        finally:
-            await runner.cleanup()
+        async with listening(runner) as port:
+            yield port
 
 
 async def answered(port: int, sent: bytes) -> bytes:
