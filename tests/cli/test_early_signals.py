@@ -40,6 +40,8 @@ def starting(
     """`perso serve` as it waits for a file that an option names, and where to write that file."""
     fifo = directory / "held"
     os.mkfifo(fifo)
+    # Where the tests are run by nohup it would be ignored.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     process = subprocess.Popen(
         [sys.executable, "-m", "perso_core", "serve", "--port", "0", option, str(fifo), *words],
         cwd=directory,
@@ -48,6 +50,7 @@ def starting(
         stderr=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGHUP, before)
     writing = open_once_read(fifo)
     try:
         yield process, writing
