@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perso_core.beside import DATABASE, KEYS
+from perso_core.edge.keys import keys_from
 from perso_core.stores.sqlite_backup import put_back
 from tests.cli.test_commands import perso, write
 from tests.cli.test_privacy import customer, lines
@@ -27,6 +28,13 @@ def events_of(directory: Path, visitor: Visitor) -> list[str]:
     if told.returncode == 1:
         return []
     return [event["id"] for event in json.loads(told.stdout)["profiles"][0]["events"]]
+
+
+def backed_up(directory: Path) -> None:
+    """A store as servers leave it, and a backup of it made with none running."""
+    prepare(directory / ".perso")
+    keys_from(directory / ".perso" / KEYS)
+    assert perso(directory, "backup", "monday").returncode == 0
 
 
 def test_a_backup_beside_a_running_server_is_restored_with_all_it_had(tmp_path: Path) -> None:
@@ -53,9 +61,7 @@ def test_a_backup_beside_a_running_server_is_restored_with_all_it_had(tmp_path: 
 
 
 def test_a_backup_is_for_its_owner_alone(tmp_path: Path) -> None:
-    prepare(tmp_path / ".perso")
-    with serving(tmp_path / ".perso"):
-        perso(tmp_path, "backup", "monday")
+    backed_up(tmp_path)
 
     made = tmp_path / "monday"
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (made, *made.iterdir())}
@@ -66,8 +72,7 @@ def test_whoever_was_erased_since_does_not_come_back(tmp_path: Path) -> None:
     prepare(tmp_path / ".perso")
     write(tmp_path, lines(customer("1", a=1), customer("2", a=2)), "customers.jsonl")
     perso(tmp_path, "profile", "put", "customers.jsonl")
-    with serving(tmp_path / ".perso"):
-        perso(tmp_path, "backup", "monday")
+    perso(tmp_path, "backup", "monday")
     perso(tmp_path, "profile", "erase", "CRMID", "1")
 
     told = perso(tmp_path, "restore", "monday")
@@ -78,9 +83,7 @@ def test_whoever_was_erased_since_does_not_come_back(tmp_path: Path) -> None:
 
 
 def test_a_damaged_database_is_replaced_and_it_is_said_what_nobody_knows(tmp_path: Path) -> None:
-    prepare(tmp_path / ".perso")
-    with serving(tmp_path / ".perso"):
-        perso(tmp_path, "backup", "monday")
+    backed_up(tmp_path)
     (tmp_path / ".perso" / DATABASE).write_bytes(b"no database" * 1_000)
 
     told = perso(tmp_path, "restore", "monday")
@@ -91,9 +94,7 @@ def test_a_damaged_database_is_replaced_and_it_is_said_what_nobody_knows(tmp_pat
 
 @pytest.mark.parametrize("damage", [b"no database" * 1_000, b""])
 def test_a_damaged_backup_is_refused_and_nothing_is_touched(damage: bytes, tmp_path: Path) -> None:
-    prepare(tmp_path / ".perso")
-    with serving(tmp_path / ".perso"):
-        perso(tmp_path, "backup", "monday")
+    backed_up(tmp_path)
     (tmp_path / "monday" / DATABASE).write_bytes(damage)
     before = (tmp_path / ".perso" / DATABASE).read_bytes()
 
