@@ -19,8 +19,8 @@ LONGEST_S = 0.1
 LATELY_S = 0.1
 # A pause begins once so much was spent: event loops count in milliseconds.
 SPENT_S = 0.001
-# How long it is, in what was spent: so first visits take a third of the time, refusals a tenth.
-AFTER_FIRST_VISITS, AFTER_REFUSALS = 2, 9
+# How long it is, in what was spent: so first visits take a fifth of the time, refusals a tenth.
+AFTER_FIRST_VISITS, AFTER_REFUSALS = 4, 9
 
 
 class Turns:
