@@ -13,17 +13,21 @@ from perso_core.errors import UnreadableRecord
 from perso_core.stores.batch import KeyChange, erasure_mark
 from perso_core.stores.record import profile_from
 
+# Of one erasure, for all keys together: the newest events, which are the ones that come again.
+MOST_MARKS = 20_000
+
 
 def mark_events(connection: apsw.Connection, key: str, erased_ms: int) -> None:
     """Before the events of a key are removed: they may also come again under the keys that lead to
     it."""
-    rows = connection.execute(
-        "SELECT id FROM event WHERE key = ? AND timestamp_ms > ?", (key, erased_ms - SENT_AGAIN_MS)
-    ).fetchall()
-    marks = {mark_of(row[0]) for row in cast(list[tuple[str]], rows)}
-    marks |= _moved(connection, key)
     leading = connection.execute("SELECT key FROM link WHERE canonical = ?", (key,)).fetchall()
     keys = [key, *(row[0] for row in cast(list[tuple[str]], leading))]
+    rows = connection.execute(
+        "SELECT id FROM event WHERE key = ? AND timestamp_ms > ?"
+        " ORDER BY timestamp_ms DESC LIMIT ?",
+        (key, erased_ms - SENT_AGAIN_MS, MOST_MARKS // len(keys)),
+    ).fetchall()
+    marks = {mark_of(row[0]) for row in cast(list[tuple[str]], rows)} | _moved(connection, key)
     connection.executemany(
         "REPLACE INTO erased_event VALUES (?, ?, ?)",
         [(erasure_mark(of), mark, erased_ms) for of in keys for mark in marks],
