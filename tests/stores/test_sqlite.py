@@ -13,12 +13,13 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.consent import Consent
+from perso_core.decision.profile import mark_of
 from perso_core.errors import StoreTooNew, StoreUnavailable, UnreadableRecord
 from perso_core.stores import sqlite_file
 from perso_core.stores.protocol import News, Stored
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_file import create_file, unavailable, writing_connection
-from tests.building import NOON_MS, definitions, event
+from tests.building import DAY_MS, NOON_MS, definitions, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, profile
 from tests.stores.faulty_disk import FaultyDisk, faulty_disk
 
@@ -422,3 +423,19 @@ def test_a_writer_waits_for_another_ones_commit_and_gives_up_at_last(
         mine.execute("BEGIN IMMEDIATE")
     mine.close()
     theirs.close()
+
+
+async def test_what_was_erased_is_known_again_for_a_day(path: Path) -> None:
+    now_ms = NOON_MS
+    store = await open_sqlite(path, clock_ms=lambda: now_ms)
+    await store.commit([arrived(event(event_id="e1"))])
+    await store.commit([forgot(base=1)])
+
+    now_ms = NOON_MS + DAY_MS
+    await store.sweep_notices(0)
+    assert (await store.load(ANNA)).erased_events == {mark_of("e1")}
+
+    now_ms += 1
+    await store.sweep_notices(0)
+    assert (await store.load(ANNA)).erased_events == frozenset()
+    await store.close()
