@@ -13,6 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+# So many go on in one round where nobody else calls: each round costs a look at all connections.
+TOGETHER = 8
 # Nobody gives way for longer at once: a call has to be answered in its time (DESIGN.md, P4).
 LONGEST_S = 0.1
 # Others are there where one called so lately.
@@ -30,7 +32,7 @@ class Turns:
     __slots__ = (
         "_began_s",
         "_elapsed_s",
-        "_one_goes_on",
+        "_goes_on",
         "_others_until_s",
         "_pause",
         "_spent_s",
@@ -41,7 +43,7 @@ class Turns:
         self._pause = pause
         self._elapsed_s = elapsed_s
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
-        self._one_goes_on = False  # in this round of the loop
+        self._goes_on = False  # one of them, in this round of the loop
         self._others_until_s = self._began_s = self._spent_s = 0.0
 
     def another_calls(self) -> None:
@@ -50,10 +52,11 @@ class Turns:
 
     async def turn(self) -> None:
         """Returns at once where no other of these goes on in this round of the loop, else in a
-        later one: each lets one go on, in their order. After LONGEST_S in any case."""
+        later one: while others call, each lets one go on, in their order. After LONGEST_S in any
+        case."""
         loop = asyncio.get_running_loop()
-        if not self._one_goes_on:
-            self._one_goes_on, self._began_s = True, self._elapsed_s()
+        if not self._goes_on:
+            self._goes_on, self._began_s = True, self._elapsed_s()
             loop.call_soon(self._next, loop)
             return
         turn = loop.create_future()
@@ -70,14 +73,15 @@ class Turns:
             self._go_on(loop)
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._began_s = self._elapsed_s()
-        self._one_goes_on = False
-        while self._waiting and (not self._one_goes_on or self._waiting[0][0] <= self._began_s):
+        self._began_s = now_s = self._elapsed_s()
+        left = together = 1 if now_s < self._others_until_s else TOGETHER
+        while self._waiting and (left > 0 or self._waiting[0][0] <= now_s):
             _, turn = self._waiting.popleft()
             if not turn.done():  # cancelled: its call is over
                 turn.set_result(None)
-                self._one_goes_on = True
-        if self._one_goes_on:
+                left -= 1
+        self._goes_on = left < together
+        if self._goes_on:
             loop.call_soon(self._next, loop)
         else:
             self._spent_s = 0.0
