@@ -174,8 +174,6 @@ def _events_of_both(one: Sequence[Event], other: Sequence[Event]) -> tuple[Event
 
 def event_of_both(one: Event, other: Event) -> Event:
     """One event of two reports of it, with all that either of them knew."""
-    if one == other:
-        return one
     timestamp_ms = min(one.timestamp_ms, other.timestamp_ms)
     stamps = [stamp for stamp in (one.client_timestamp, other.client_timestamp) if stamp]
     return Event(

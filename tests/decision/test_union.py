@@ -105,6 +105,17 @@ def test_whatever_arrives_first_the_profile_is_the_same(
     ]
 
 
+def test_yes_and_one_are_two_values_whatever_arrives_first() -> None:
+    reports = [
+        Profile(key=key, version=1, events=(event(event_id="b", p=value),))
+        for key, value in ((PHONE, True), (TABLET, 1), (MAIL, 1.5))
+    ]
+
+    for order in permutations(reports):
+        (kept,) = joined(Profile(key=ANNA, version=1), *order).events
+        assert repr(kept.xdm["p"]) == "1"
+
+
 @some
 @given(profiles(ANNA), profiles(PHONE), profiles(TABLET))
 def test_a_profile_that_has_become_part_of_another_first_makes_no_difference(
