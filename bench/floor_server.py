@@ -1,4 +1,4 @@
-"""`python -m bench.floor_server DIRECTORY BYTES`: a durable answer where nothing is decided.
+"""`python -m bench.floor_server BYTES`: a durable answer where nothing is decided.
 
 Each body is decoded, one MAC is made over its cookies, and its event is in SQLite, as Perso opens
 it, with a profile of a usual size, before BYTES constant bytes go out. No consent, limits, caps,
@@ -11,6 +11,7 @@ import asyncio
 import hmac
 import queue
 import sys
+import tempfile
 import threading
 from itertools import count
 from pathlib import Path
@@ -20,6 +21,7 @@ import uvloop
 from aiohttp import web
 from msgspec import Struct
 
+from bench.figures import ROOT
 from bench.serving import plain, serve_until_told
 from bench.typed_event import decode
 from perso_core.assembly import DATABASE
@@ -77,8 +79,8 @@ def _tell(batch: list[_Write]) -> None:
         one.kept.set_result(None)
 
 
-async def serve(data_dir: str, size: int) -> None:
-    writer, numbers, constant = _Writer(Path(data_dir) / DATABASE), count(), b"x" * size
+async def serve(database: Path, size: int) -> None:
+    writer, numbers, constant = _Writer(database), count(), b"x" * size
 
     async def answer(request: web.Request) -> web.Response:
         body = await request.read()
@@ -94,6 +96,7 @@ async def serve(data_dir: str, size: int) -> None:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).mkdir(parents=True)
-    (Path(sys.argv[1]) / DATABASE).touch()
-    uvloop.run(serve(sys.argv[1], int(sys.argv[2])))
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as scratch:
+        database = Path(scratch) / DATABASE
+        database.touch()
+        uvloop.run(serve(database, int(sys.argv[1])))

@@ -1,6 +1,7 @@
 """interact_100_durable/bare_aiohttp and others: requests per second, with so many audiences of the
-mix, against the framework alone. behind: answered before the disk. floor_durable: a
-server that keeps each event as Perso does, and decides nothing (floor_server.py)."""
+mix, against the framework alone. behind: answered before the disk. Two servers say what is out of
+reach: floor_durable keeps each event as Perso does, and decides nothing (floor_server.py);
+floor_behind decides, and keeps and tells nothing (rules_server.py)."""
 
 from __future__ import annotations
 
@@ -31,7 +32,12 @@ SERVERS = {
     "interact_1000_durable": (1_000, 0),
     "interact_1000_behind": (1_000, 1),
 }
-FIRST, BARE, FLOOR = "interact_100_durable", "bare_aiohttp", "floor_durable"
+FIRST, BARE = "interact_100_durable", "bare_aiohttp"
+# By name: the module that serves, and which of ours it is under.
+FLOORS = {
+    "floor_durable": ("floor_server", FIRST),
+    "floor_behind": ("rules_server", "interact_1000_behind"),
+}
 # Enough that a visitor's events stay few while the rounds last.
 VISITORS = 1_000
 # Of all requests, at most so many may be answered late or not at all; else there is no figure.
@@ -81,9 +87,10 @@ def measure() -> None:
             sizes[name] = write_bodies(ports[name], bodies[name])
         _, answer_bytes = sizes[FIRST]
         ports[BARE] = running.enter_context(server("bare_server", str(answer_bytes)))
-        floor_dir = str(Path(scratch) / FLOOR)
-        ports[FLOOR] = running.enter_context(server("floor_server", floor_dir, str(answer_bytes)))
-        bodies[BARE] = bodies[FLOOR] = bodies[FIRST]
+        bodies[BARE] = bodies[FIRST]
+        for name, (module, ours) in FLOORS.items():
+            ports[name] = running.enter_context(server(module, str(answer_bytes)))
+            bodies[name], sizes[name] = bodies[ours], sizes[ours]
         loads: dict[str, list[Load]] = {name: [] for name in ports}
         for turn in range(ROUNDS + 1):
             for name, port in ports.items():
@@ -105,8 +112,8 @@ def _record(loads: dict[str, list[Load]], sizes: dict[str, tuple[int, int]]) -> 
             rounds=[round(load.rps) for load in found],
             failed=[round(load.failed, 5) for load in found],
         )
-    record(f"{FIRST}/{FLOOR}", rps[FIRST] / rps[FLOOR], unit="ratio", rounds=ROUNDS)
-    sizes |= {FLOOR: sizes[FIRST]}
+    for floor, (_, ours) in FLOORS.items():
+        record(f"{ours}/{floor}", rps[ours] / rps[floor], unit="ratio", rounds=ROUNDS)
     for name, (body_bytes, answer_bytes) in sizes.items():
         record(
             f"{name}/{BARE}",

@@ -14,7 +14,7 @@ def plain(app: web.Application) -> web.AppRunner:
     return web.AppRunner(app, access_log=None)
 
 
-async def serve_until_told(runner: web.AppRunner, own: socket.socket | None = None) -> None:
+async def serve_until_told(runner: web.BaseRunner, own: socket.socket | None = None) -> None:
     """On this socket; None: on any free port of the loopback address."""
     stopping = asyncio.Event()
     for told in (signal.SIGTERM, signal.SIGINT):
