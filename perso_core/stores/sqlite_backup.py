@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import apsw
+from msgspec import Struct
 
 from perso_core.errors import StoreTooNew, StoreUnavailable
 from perso_core.stores.batch import erasure_mark
@@ -67,7 +68,7 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     """
     fresh = database.with_suffix(".restoring")
     fresh.unlink(missing_ok=True)
-    erased = _erased_in(database) if database.exists() else {}
+    erased = _erased_in(database) if database.exists() else Erasures()
     try:
         copy_store(backup, fresh, progress)
         again = _erase(fresh, erased) if erased is not None else None
@@ -85,32 +86,56 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     return again
 
 
-def _erased_in(database: Path) -> Mapping[bytes, int] | None:
-    """Mark -> when its profile was erased. None: it cannot be read any more."""
+class Erasures(Struct, frozen=True):
+    """profiles: mark -> when its profile was erased. events: marks of events that may be sent again
+    (sqlite_erased.py), as they are stored."""
+
+    profiles: Mapping[bytes, int] = {}
+    events: Sequence[tuple[bytes, bytes, int]] = ()
+
+    def since(self, earlier: Erasures) -> frozenset[bytes]:
+        """Marks of whom it was known later alone, whatever the clock did in between."""
+        known = earlier.profiles
+        return frozenset(
+            mark for mark, erased_ms in self.profiles.items() if known.get(mark) != erased_ms
+        )
+
+
+def _erased_in(database: Path) -> Erasures | None:
+    """None: it cannot be read any more."""
     try:
         with closing(reading_connection(database)) as reading, unavailable(database):
-            if not reading.table_exists(None, "erased"):
-                return {}
-            rows = reading.execute("SELECT mark, erased_ms FROM erased").fetchall()
+            return _erasures(reading)
     except StoreTooNew:
         raise
     except StoreUnavailable:
         return None
-    return dict(cast(list[tuple[bytes, int]], rows))
 
 
-def _erase(fresh: Path, erased: Mapping[bytes, int]) -> int:
-    """Returns how many of the keys had anything. O(keys) where anybody was erased."""
+def _erasures(connection: apsw.Connection) -> Erasures:
+    def rows(table: str) -> list[Any]:
+        # Files of an earlier Perso lack the one or the other.
+        there = connection.table_exists(None, table)
+        return connection.execute(f"SELECT * FROM {table}").fetchall() if there else []
+
+    return Erasures(dict(rows("erased")), rows("erased_event"))
+
+
+def _erase(fresh: Path, erased: Erasures) -> int:
+    """Returns how many of the keys had anything. O(keys) where anybody was erased. Who was erased
+    before the backup was made, and came back, is in it by right."""
     with closing(writing_connection(fresh)) as connection, unavailable(fresh):
+        marks = erased.since(_erasures(connection))
         tables = " UNION ".join(f"SELECT key FROM {table}" for table in TABLES_BY_KEY)
-        keys = connection.execute(tables) if erased else ()
-        gone = [key for (key,) in keys if erasure_mark(str(key)) in erased]
+        keys = connection.execute(tables) if marks else ()
+        gone = [key for (key,) in keys if erasure_mark(str(key)) in marks]
         with transaction(connection):
             for table in TABLES_BY_KEY:
                 connection.executemany(
                     f"DELETE FROM {table} WHERE key = ?", [(key,) for key in gone]
                 )
-            connection.executemany("REPLACE INTO erased VALUES (?, ?)", erased.items())
+            connection.executemany("REPLACE INTO erased VALUES (?, ?)", erased.profiles.items())
+            connection.executemany("REPLACE INTO erased_event VALUES (?, ?, ?)", erased.events)
         connection.execute("PRAGMA journal_mode = DELETE")
     return len(gone)
 

@@ -1,0 +1,89 @@
+"""Who stays erased where a backup is put back, and who does not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from perso_core.decision.profile import mark_of
+from perso_core.engine.journal import Entry
+from perso_core.stores.sqlite import SqliteStore, open_sqlite
+from perso_core.stores.sqlite_backup import copy_store, put_back
+from tests.building import NOON_MS, event
+from tests.stores.building import ANNA, BERT, arrived, forgot
+
+AN_HOUR_MS = 60 * 60 * 1000
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SqliteStore]:
+    store = await open_sqlite(path, clock_ms=lambda: NOON_MS + AN_HOUR_MS)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def told() -> Callable[[int, int], None]:
+    return lambda done, pages: None
+
+
+def came_back(now_ms: int) -> Entry:
+    return arrived(event(event_id="again", at_ms=now_ms), now_ms=now_ms)
+
+
+async def ids_of(path: Path, key: str) -> list[str]:
+    async with opened(path) as store:
+        profile = (await store.load(key)).profile
+    return [one.id for one in profile.events] if profile is not None else []
+
+
+async def test_who_was_erased_before_the_backup_and_came_back_is_restored_with_it(
+    tmp_path: Path,
+) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        for key in (ANNA, BERT):
+            await store.commit([arrived(event(event_id="before"), key)])
+        await store.commit([forgot(ANNA, now_ms=NOON_MS + 1)])
+        await store.commit([came_back(NOON_MS + 2)])
+        copy_store(path, backup, told())
+        await store.commit([forgot(BERT, now_ms=NOON_MS + 3)])
+
+    assert put_back(backup, path, told()) == 1
+
+    assert await ids_of(path, ANNA) == ["again"]
+    assert await ids_of(path, BERT) == []
+
+
+async def test_who_was_erased_again_since_the_backup_stays_erased_whatever_the_clock_did(
+    tmp_path: Path,
+) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        await store.commit([forgot(ANNA, now_ms=NOON_MS + 5)])
+        await store.commit([came_back(NOON_MS + 6)])
+        copy_store(path, backup, told())
+        await store.commit([forgot(ANNA, now_ms=NOON_MS + 3)])
+
+    assert put_back(backup, path, told()) == 1
+
+    assert await ids_of(path, ANNA) == []
+
+
+async def test_an_erased_event_that_is_sent_again_after_a_restore_does_not_come_back(
+    tmp_path: Path,
+) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        copy_store(path, backup, told())
+        await store.commit([arrived(event(event_id="before"))])
+        await store.commit([forgot(ANNA, now_ms=NOON_MS + 1)])
+
+    put_back(backup, path, told())
+
+    async with opened(path) as store:
+        assert (await store.load(ANNA)).erased_events == {mark_of("before")}
+        sent_again = arrived(event(event_id="before"), now_ms=NOON_MS + 2)
+        assert (await store.commit([sent_again])).conflicts == {ANNA}
