@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from perso_core.errors import BadImportFile
+from perso_core.imports.refusal import RowRefused, shown
 from perso_core.imports.source import Part, Place, read_rows
 
 Row = TypeVar("Row")
@@ -57,24 +58,25 @@ class ParquetSource(Generic[Row]):
         part: Part[Row] = Part()
         first = self._done
         try:
-            for columns in self._batches:
-                found = read_rows(columns, self._done + 1, self._row)
+            for batch in self._batches:
+                found = read_rows(_rows(batch), self._done + 1, self._row)
                 part.rows += found.rows
                 part.refusals += found.refusals
                 part.lines += found.lines
-                self._done += len(columns)
+                self._done += batch.num_rows
                 if self._done - first >= at_most:
                     break
-        except (*self._errors, UnicodeDecodeError) as error:
+        except self._errors as error:
             raise self._unreadable(error) from None
         return part if self._done > first else None
 
-    def _from(self, skipped: int) -> Iterator[list[dict[str, Any]]]:
+    def _from(self, skipped: int) -> Iterator[Any]:
+        """The record batches."""
         passed = 0
         for batch in self._file.iter_batches(batch_size=BATCH_ROWS):
             rows = batch.num_rows
             if passed + rows > skipped:
-                yield batch.slice(max(0, skipped - passed)).to_pylist()
+                yield batch.slice(max(0, skipped - passed))
             passed += rows
 
     def _unreadable(self, error: BaseException) -> BadImportFile:
@@ -82,3 +84,25 @@ class ParquetSource(Generic[Row]):
         return BadImportFile(
             f"{self._path} is no whole Parquet file: {told}.", fix="Write it anew."
         )
+
+
+def _rows(batch: Any) -> list[Mapping[str, Any] | RowRefused]:
+    """Its rows. A value that Python has not, such as an instant after the year 9999 or text that is
+    not UTF-8, refuses its own alone: they are found by halves."""
+    try:
+        return list(batch.to_pylist())
+    except (ValueError, OverflowError, LookupError) as error:
+        if batch.num_rows > 1:
+            half = batch.num_rows // 2
+            return [*_rows(batch.slice(0, half)), *_rows(batch.slice(half))]
+        return [RowRefused(f"{_faulty(batch)} cannot be read: {str(error).rstrip('.')}.")]
+
+
+def _faulty(row: Any) -> str:
+    """The column of a row whose value cannot be read, with its type."""
+    for field, column in zip(row.schema, row.columns, strict=True):
+        try:
+            column.to_pylist()
+        except (ValueError, OverflowError, LookupError):
+            return f"{shown(field.name)} ({field.type})"
+    return "A value"

@@ -103,12 +103,16 @@ def read_lines(lines: Sequence[bytes | None], first: int, row: Callable[[bytes],
 
 
 def read_rows(
-    given: Iterable[Mapping[str, Any]], first: int, row: Callable[[Mapping[str, Any]], Row]
+    given: Iterable[Mapping[str, Any] | RowRefused],
+    first: int,
+    row: Callable[[Mapping[str, Any]], Row],
 ) -> Part[Row]:
-    """The same of rows that have columns."""
+    """The same of rows that have columns, or were refused already."""
     part: Part[Row] = Part()
     for number, columns in enumerate(given, first):
         try:
+            if isinstance(columns, RowRefused):
+                raise columns
             part.rows.append(row(columns))
             part.lines.append(number)
         except RowRefused as refused:

@@ -71,3 +71,32 @@ def test_a_file_that_was_cut_is_told_where_it_is_read(tmp_path: Path) -> None:
 
     with pytest.raises(BadImportFile, match="no whole Parquet file"):
         source.next(50_000)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (pyarrow.array([1, 2**62, 3], pyarrow.timestamp("us", "UTC")), "out of range"),
+        (pyarrow.array([1, 2, 3], pyarrow.timestamp("us", "No/Where")), "No/Where"),
+        (pyarrow.array([b"a", b"\xff", b"c"]).view(pyarrow.string()), "utf-8"),
+    ],
+    ids=["an instant after all years", "a zone that there is not", "text in another encoding"],
+)
+def test_a_value_that_cannot_be_read_refuses_its_row_alone(
+    values: Any, why: str, tmp_path: Path
+) -> None:
+    """One such instant ended the whole import, with a traceback."""
+    path = tmp_path / "n.parquet"
+    pq.write_table(pyarrow.table({"n": [1, 2, 3], "until": values}), path)
+
+    def row(names: list[str]) -> Callable[[Mapping[str, Any]], int]:
+        return lambda columns: int(columns["n"])
+
+    part = ParquetSource(str(path), row).next(10)
+
+    assert part is not None
+    assert part.rows == [n for n in (1, 2, 3) if n not in [one.line for one in part.refusals]]
+    assert 2 in [one.line for one in part.refusals]
+    (told,) = {one.reason for one in part.refusals if one.line == 2}
+    assert told.startswith('"until" (')
+    assert why in told
