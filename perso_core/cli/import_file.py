@@ -68,7 +68,8 @@ def opened(arguments: argparse.Namespace, said: list[str]) -> Iterator[Opened]:
             return
         found = arguments.format or format_of(path, file.read(4_096))
         file.seek(0)
-        name = name_of(file, about.st_size, [found, *said])
+        whole, tell = found == "parquet", Told("bytes looked through").tell
+        name = name_of(file, about.st_size, [found, *said], whole=whole, tell=tell)
         yield Opened(path, file, found, about.st_size, name)
 
 

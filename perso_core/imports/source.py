@@ -138,13 +138,23 @@ def format_of(name: str, head: bytes) -> Format:
     return "ndjson" if begins == b"{" else "csv"
 
 
-def name_of(file: IO[bytes], size: int, said: Sequence[str]) -> bytes:
+def name_of(
+    file: IO[bytes],
+    size: int,
+    said: Sequence[str],
+    *,
+    whole: bool = False,
+    tell: Callable[[int, int], None] = lambda done, size: None,
+) -> bytes:
     """What a file is remembered by: its size, how it begins and ends, and what the command says of
-    it. `file` is left at its beginning."""
+    it. `file` is left at its beginning. whole: by all of it, where no checksum of what was read
+    tells the rest; tell: how far that is, of size."""
     digest = hashlib.sha256("\0".join((*said, str(size))).encode())
     digest.update(file.read(HEAD_BYTES))
-    # Of Parquet the end tells what is in it; the checksum of what was read tells the rest.
-    file.seek(max(0, size - HEAD_BYTES))
-    digest.update(file.read(HEAD_BYTES))
+    if not whole:
+        file.seek(max(0, size - HEAD_BYTES))
+    while read := file.read(HEAD_BYTES):
+        digest.update(read)
+        tell(file.tell(), size)
     file.seek(0)
     return digest.digest()

@@ -383,3 +383,26 @@ def test_patches_of_one_person_are_never_in_one_group() -> None:
     groups = patch_groups(patches, 2, whose=lambda patch: patch[:2])
 
     assert [[who for _, who, _ in group] for group in groups] == [["a", "b"], ["a", "c"]]
+
+
+def test_a_parquet_file_that_was_changed_in_its_middle_is_imported_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A nightly export of as many bytes was taken for the one of the night before."""
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    applied(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = ["import", "audience", "m.parquet", "--namespace", "CRMID", "--audience", "risk"]
+
+    def imported(in_the_middle: int) -> str:
+        ids = [f"{n:0200}" for n in range(800)]
+        ids[400] = ids[in_the_middle]  # it is told neither by the first nor by the last 64 KB
+        table = pyarrow.table({"id": ids})
+        parquet.write_table(table, "m.parquet", compression="none", use_dictionary=False)
+        assert main(words) == 0
+        return capsys.readouterr().out
+
+    first, changed, again = imported(3), imported(5), imported(5)
+
+    assert first == changed == "800 rows: 800 in, 0 refused.\n"
+    assert "imported already" in again
