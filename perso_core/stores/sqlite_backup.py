@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 from msgspec import Struct
 
 from perso_core.errors import StoreTooNew, StoreUnavailable
@@ -133,6 +134,11 @@ def _erase(fresh: Path, erased: Erasures) -> int:
             for table in TABLES_BY_KEY:
                 connection.executemany(
                     f"DELETE FROM {table} WHERE key = ?", [(key,) for key in gone]
+                )
+            told = msgspec.json.encode(gone).decode()
+            for column in ("first_visit WHERE key", "link WHERE canonical"):
+                connection.execute(
+                    f"DELETE FROM {column} IN (SELECT value FROM json_each(?))", (told,)
                 )
             connection.executemany("REPLACE INTO erased VALUES (?, ?)", erased.profiles.items())
             connection.executemany("REPLACE INTO erased_event VALUES (?, ?, ?)", erased.events)

@@ -8,6 +8,7 @@ from typing import cast
 import apsw
 from msgspec import Struct
 
+from perso_core.decision.identity import identity_of
 from perso_core.decision.retention import Retention, expires_ms, outlives, returned
 from perso_core.engine.journal import Expired
 from perso_core.errors import UnreadableRecord
@@ -119,6 +120,13 @@ def note_first_visit(connection: apsw.Connection, key: str, begun_ms: int) -> No
     and no index: with one by key a commit of new devices took twice as long, so it costs 4 % more
     CPU. Whether the device returned is in its record, which is written then anyway."""
     connection.execute("INSERT INTO first_visit (key, begun_ms) VALUES (?, ?)", (key, begun_ms))
+
+
+def forget_first_visit(connection: apsw.Connection, key: str) -> None:
+    """Who is erased is named by no queue, either. Only devices stand in it. Looks through all of
+    it: 35 ms of a million."""
+    if identity_of(key).namespace == "ECID":
+        connection.execute("DELETE FROM first_visit WHERE key = ?", (key,))
 
 
 def note_return(connection: apsw.Connection, key: str, visit_ms: int) -> None:

@@ -161,7 +161,7 @@ class Reader:
         found = " UNION ".join(
             f"SELECT key FROM {table} WHERE key = :own OR (key >= :first AND key < :after)"
             " OR substr(key, -length(:ending)) = :ending"
-            for table in ("profile", "consent", "link", "imported")
+            for table in ("profile", "consent", "link", "imported", "quarantine")
         )
         with self._opened() as connection:
             rows = connection.execute(f"{found} ORDER BY key", asked).fetchall()

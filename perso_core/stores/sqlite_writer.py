@@ -42,6 +42,7 @@ from perso_core.stores.sqlite_erased import any_sent_again, forget_marks, mark_e
 from perso_core.stores.sqlite_expiry import (
     Aged,
     expire,
+    forget_first_visit,
     note_first_visit,
     note_return,
     remove_first_visits,
@@ -292,6 +293,7 @@ class Writer:
         if change.erased_ms is not None:
             _mark_erased(connection, change.key, change.erased_ms)
             self._unlink(connection, change.key, change.erased_ms)
+            forget_first_visit(connection, change.key)
         if change.forgotten:
             for table in TABLES_BY_KEY:
                 connection.execute(f"DELETE FROM {table} WHERE key = ?", (change.key,))

@@ -6,13 +6,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from msgspec import structs
+
 from perso_core.decision.profile import mark_of
 from perso_core.engine.journal import Entry
+from perso_core.stores.links import Joining
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_backup import copy_store, put_back
 from tests.building import NOON_MS, event
 from tests.stores.building import ANNA, BERT, arrived, forgot
 
+CLARA = "ECID:" + "3" * 38
 AN_HOUR_MS = 60 * 60 * 1000
 
 
@@ -87,3 +91,20 @@ async def test_an_erased_event_that_is_sent_again_after_a_restore_does_not_come_
         assert (await store.load(ANNA)).erased_events == {mark_of("before")}
         sent_again = arrived(event(event_id="before"), now_ms=NOON_MS + 2)
         assert (await store.commit([sent_again])).conflicts == {ANNA}
+
+
+async def test_nothing_that_a_backup_has_names_who_was_erased_since(tmp_path: Path) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        await store.commit([structs.replace(arrived(event()), first_visit_ms=NOON_MS)])
+        await store.join(Joining(source=BERT, target=ANNA, linked=True, decided_ms=NOON_MS))
+        copy_store(path, backup, told())
+        await store.join(Joining(source=BERT, target=CLARA, linked=True, decided_ms=NOON_MS))
+        await store.commit([forgot(ANNA, now_ms=NOON_MS + 1)])
+
+    put_back(backup, path, told())
+
+    async with opened(path) as store:
+        assert (await store.load(BERT)).linked_to == ""
+        await store.sweep_notices(await store.sweep_notices(0))
+    assert ANNA.encode() not in path.read_bytes()

@@ -13,15 +13,18 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.consent import Consent
+from perso_core.decision.identity import identity_of
 from perso_core.decision.profile import mark_of
 from perso_core.errors import StoreTooNew, StoreUnavailable, UnreadableRecord
 from perso_core.stores import sqlite_file
 from perso_core.stores.protocol import News, Stored
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_file import create_file, unavailable, writing_connection
-from tests.building import DAY_MS, NOON_MS, definitions, event
+from tests.building import DAY_MS, NOON_MS, ORG, definitions, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, profile
 from tests.stores.faulty_disk import FaultyDisk, faulty_disk
+
+CUSTOMER = f"{ORG} demo CRMID:4711"
 
 
 @pytest.fixture
@@ -236,6 +239,31 @@ async def test_a_forgotten_visitor_leaves_quarantine_too(store: SqliteStore, pat
     await store.commit([forgot()])
 
     assert sql(path, "SELECT count(*) FROM quarantine") == [(0,)]
+
+
+async def test_whose_record_was_set_aside_is_found_by_it(store: SqliteStore, path: Path) -> None:
+    """An export said that nothing is kept, and an erasure passed over it where the datastream is no
+    more."""
+    await store.commit([arrived(event()), arrived(event(), CUSTOMER)])
+    damage(path, "profile")
+    damage(path, "profile", CUSTOMER)
+    for key in (ANNA, CUSTOMER):
+        await store.load(key)
+
+    assert await store.keys_of(identity_of(ANNA)) == (ANNA,)
+    assert await store.keys_of(identity_of(CUSTOMER)) == (CUSTOMER,)
+    assert len((await store.whole(CUSTOMER)).quarantined) == 2
+
+
+async def test_an_erased_first_visit_is_not_named_by_those_that_are_still_to_be_looked_at(
+    store: SqliteStore, path: Path
+) -> None:
+    for key in (ANNA, BERT):
+        await store.commit([structs.replace(arrived(event(), key), first_visit_ms=NOON_MS)])
+
+    await store.commit([forgot(ANNA)])
+
+    assert sql(path, "SELECT key FROM first_visit") == [(BERT,)]
 
 
 async def test_of_a_forgotten_visitor_no_byte_stays_in_the_file_or_its_log(
