@@ -13,7 +13,7 @@ class Following:
     def __init__(self, hot: HotProfiles) -> None:
         self._hot = hot
         self.epoch = 0
-        self._left: set[str] = set()  # profiles of another incarnation that had to stay
+        self._left: set[str] = set()  # in memory, and not what is stored: to be read first
 
     def follow(self, epoch: int) -> None:
         """Profiles are of this incarnation from now on. Those of another one are forgotten; where
@@ -27,6 +27,12 @@ class Following:
     def renewed(self, key: str) -> None:
         """The profile was read again, or is in memory no more."""
         self._left.discard(key)
+
+    def unreadable(self, key: str) -> None:
+        """What others wrote of this profile cannot be read: nobody is answered by what is here of
+        it before it can be."""
+        if not self._hot.forget(key):
+            self._left.add(key)
 
     def behind(self, hot: Hot, seen: Seen) -> bool:
         """Whether the store has to be asked before whoever has seen so much is answered."""

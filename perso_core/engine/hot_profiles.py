@@ -84,6 +84,14 @@ class HotProfiles:
     def drop(self, key: str) -> None:
         del self.by_key[key], self._order[key]
 
+    def forget(self, key: str) -> bool:
+        """Whether it is not here any more: it stays where something waits for its commit."""
+        self._parked.pop(key, None)
+        hot = self.by_key.get(key)
+        if hot is not None and not hot.pending:
+            self.drop(key)
+        return key not in self.by_key
+
     def drop_all(self) -> frozenset[str]:
         """But for those of which something waits for its commit: their keys."""
         self._parked.clear()

@@ -16,7 +16,7 @@ from contextlib import suppress
 from perso_core.engine.engine import Engine
 from perso_core.engine.erased import Erased
 from perso_core.engine.journal import Entry
-from perso_core.errors import StoreUnavailable
+from perso_core.errors import DamagedStore, StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.precedence import Precedence
 from perso_core.worker.problems import Logged
@@ -202,7 +202,13 @@ class Drain:
                 await self._renew(key)
 
     async def _renew(self, key: str) -> None:
-        stored = await self._store.load(key)
+        try:
+            stored = await self._store.load(key)
+        except DamagedStore:
+            # Else each further event of theirs would be overtaken as well, and all that waits with
+            # it given up.
+            self._engine.following.unreadable(key)
+            raise
         renew(self._engine, key, stored, now_ms=self._clock_ms())
 
     # ---- who waits --------------------------------------------------------------

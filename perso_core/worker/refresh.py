@@ -12,7 +12,7 @@ from msgspec import Struct
 from perso_core.decision.consent import Consent
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import Engine
-from perso_core.errors import StoreUnavailable
+from perso_core.errors import DamagedStore, StoreUnavailable
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
 from perso_core.stores.protocol import News, Store
 from perso_core.worker.drain import renew
@@ -260,7 +260,14 @@ class Refresh:
         """
         before = self._held(key)
         while before is not None:
-            stored = await self._store.load(key)
+            try:
+                stored = await self._store.load(key)
+            except DamagedStore as error:
+                # A page of the file, and with it whoever is on it. The others are not to wait for
+                # that: it would be for ever.
+                self._engine.following.unreadable(key)
+                self._on_problem(error)
+                return
             now = self._held(key)
             if now == before:
                 renew(self._engine, key, stored, now_ms=self._clock_ms())
