@@ -6,10 +6,10 @@ or met, 2 usage.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
+from perso_core.cli.streams import open_closed_streams, print_nowhere
 from perso_core.cli.terminal import shown
 from perso_core.cli.words import Command, parsed
 from perso_core.errors import PersoError
@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _speak_any_language()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        open_closed_streams()
         arguments = parsed(words)
         run: Command = arguments.run
         code = run(arguments)
@@ -41,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nStopped.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (`head`) has gone. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (`head`) has gone.
+        print_nowhere()
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

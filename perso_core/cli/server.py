@@ -14,6 +14,7 @@ from perso_core.cli.at_start import at_start, not_taken_up
 from perso_core.cli.definitions import checked, saved
 from perso_core.cli.early_signals import EarlySignals
 from perso_core.cli.files import settings_of
+from perso_core.cli.streams import told_if_possible
 from perso_core.cli.supervisor import Supervisor, told
 from perso_core.cli.worker_pipe import LEAVE, Pipe
 from perso_core.errors import BadSettings
@@ -49,8 +50,7 @@ def serve(arguments: argparse.Namespace, early: EarlySignals) -> int:
 
 
 def _ready(address: str) -> None:
-    # Flushed: whoever started us through a pipe waits for this line.
-    print(f"Perso answers at {address}. Stop it with Ctrl-C.", flush=True)
+    told_if_possible(f"Perso answers at {address}. Stop it with Ctrl-C.")
 
 
 def _serve_alone(settings: Settings) -> None:
