@@ -261,6 +261,13 @@ class UnreadableRecord(PersoError):
     title = "A stored record cannot be read"
 
 
+class MisplacedRecord(UnreadableRecord):
+    """It is whole, and another profile's: what leads to it is damaged, and it stays where it is."""
+
+    code = "store.misplaced-record"
+    title = "A stored record is another one's"
+
+
 class Overloaded(PersoError):
     """The journal is full: writes wait for the disk."""
 

@@ -21,11 +21,15 @@ from perso_core.decision.large_integers import large_integer, with_large_integer
 from perso_core.decision.membership import Membership, Memberships
 from perso_core.decision.profile import MARK_BYTES, Moved, Profile
 from perso_core.definitions.document import Definitions
-from perso_core.errors import UnreadableRecord
+from perso_core.errors import MisplacedRecord, UnreadableRecord
 
 FORMAT: Final = 1
 _HEAD_BYTES: Final = 5
 _FORMAT_BYTE: Final = bytes([FORMAT])
+
+# Records of an earlier Perso do not tell whose they are.
+ANYBODY: Final = 0
+ANY_KEY: Final = ""
 
 Kept = TypeVar("Kept")
 Kind = Literal["profile", "event", "consent", "definitions"]
@@ -42,7 +46,7 @@ class _ProfileRecord(Struct, frozen=True, array_like=True):
     """A profile but for its key, version (columns of their own) and events (rows of their own).
 
     realized, exited: audience id -> since_ms. moved: at_ms, to, version, the marks one after the
-    other. Fields are only ever added at the end.
+    other. owner: see owner_of. Fields are only ever added at the end.
     """
 
     attributes: dict[str, Any]
@@ -59,6 +63,7 @@ class _ProfileRecord(Struct, frozen=True, array_like=True):
     brought: dict[str, dict[str, Any]] = {}
     moved: tuple[tuple[int, bytes, int, bytes], ...] = ()
     dropped_attributes: int = 0
+    owner: int = ANYBODY
 
 
 class _EventRecord(Struct, frozen=True, array_like=True):
@@ -103,29 +108,41 @@ def profile_record(profile: Profile, first_visit_ms: int = 0) -> bytes:
             first_visit_ms,
             profile.dropped_events,
             profile.dropped_claims,
-            *_fields_of_moves(profile),
+            profile.brought,
+            _fields_of_moves(profile),
+            profile.dropped_attributes,
+            owner_of(profile.key),
         ),
     )
 
 
+def owner_of(key: str) -> int:
+    """What a record knows its profile by: in a file that is damaged the way to a profile may end
+    at another one's."""
+    return crc32(key.encode("utf-8", "surrogatepass")) or 1
+
+
 def _fields_of_moves(profile: Profile) -> tuple[Any, ...]:
-    """Nothing of most profiles: no byte is written for those."""
-    if not profile.brought and not profile.moved and not profile.dropped_attributes:
-        return ()
-    moved = ((one.at_ms, one.to, one.version, b"".join(sorted(one.marks))) for one in profile.moved)
-    return profile.brought, tuple(moved), profile.dropped_attributes
+    return tuple(
+        (one.at_ms, one.to, one.version, b"".join(sorted(one.marks))) for one in profile.moved
+    )
 
 
 def profile_from(key: str, version: int, record: bytes, events: Sequence[Event]) -> Profile:
-    """The profile of a record, with the parts that are kept beside it. Raises UnreadableRecord."""
+    """The profile of a record, with the parts that are kept beside it. key: ANY_KEY: whose it is
+    does not matter. Raises UnreadableRecord, and MisplacedRecord for another profile's."""
     return profile_and_visit_from(key, version, record, events)[0]
 
 
 def profile_and_visit_from(
     key: str, version: int, record: bytes, events: Sequence[Event]
 ) -> tuple[Profile, int]:
-    """The same, and its first_visit_ms. Raises UnreadableRecord."""
+    """The same, and its first_visit_ms. Raises UnreadableRecord, MisplacedRecord."""
     kept = _opened("profile", record, _profile_decoder)
+    if key != ANY_KEY and kept.owner not in (ANYBODY, owner_of(key)):
+        raise MisplacedRecord(
+            f"a profile record of {len(record)} bytes.", fix="Stop, and `perso restore` a backup."
+        )
     profile = Profile(
         key=key,
         version=version,
@@ -216,6 +233,8 @@ def _sealed(kind: Kind, fields: object) -> bytes:
 
 
 def _opened(kind: Kind, record: bytes, decoder: msgspec.msgpack.Decoder[Kept]) -> Kept:
+    if not isinstance(record, bytes):  # a page of another table lies where its own was
+        raise _unreadable(kind, b"", f"it is a value of another kind ({type(record).__name__})")
     if len(record) <= _HEAD_BYTES:
         raise _unreadable(kind, record, "it is cut short")
     if record[0] != FORMAT:

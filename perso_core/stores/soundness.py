@@ -15,6 +15,7 @@ from perso_core.stores.compiled_file import NAME as COMPILED
 from perso_core.stores.migrations import at, tables_at
 from perso_core.stores.presence import serving
 from perso_core.stores.record import (
+    ANY_KEY,
     consent_from_record,
     definitions_from_record,
     event_from_record,
@@ -108,7 +109,7 @@ def records(
 
 
 _READ: Mapping[str, Callable[[bytes], object]] = {
-    "profile": lambda record: profile_from("", 1, record, ()),
+    "profile": lambda record: profile_from(ANY_KEY, 1, record, ()),
     "event": event_from_record,
     "consent": consent_from_record,
     "definitions": definitions_from_record,

@@ -142,6 +142,10 @@ def unavailable(path: Path) -> Iterator[None]:
         why = "" if str(error) == "not an error" else f": {error}"
         said = f"{path.name}: {type(error).__name__}{why}."
         raise kind(said, fix=_fix(error, path)) from error
+    except UnicodeDecodeError as error:
+        # SQLite hands out as text whatever lies there. Not the text: it may name somebody.
+        said = f"{path.name}: {error.reason} in what has to be text."
+        raise DamagedStore(said, fix=RESTORE) from None
 
 
 def _fix(error: apsw.Error, path: Path) -> str:

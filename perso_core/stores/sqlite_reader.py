@@ -16,7 +16,11 @@ from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention
-from perso_core.errors import StoreUnavailable, UnreadableRecord
+from perso_core.errors import (
+    DamagedStore,
+    MisplacedRecord,
+    UnreadableRecord,
+)
 from perso_core.stores.batch import erasure_mark, with_imported
 from perso_core.stores.forking import never_closed
 from perso_core.stores.imports import Progress
@@ -42,7 +46,12 @@ from perso_core.stores.same_file import SameFile
 from perso_core.stores.sqlite_appended import added_alone, appended, last_event
 from perso_core.stores.sqlite_erased import erased_events_of
 from perso_core.stores.sqlite_expiry import Aged, aged
-from perso_core.stores.sqlite_file import bring_up_to_date, reading_connection, unavailable
+from perso_core.stores.sqlite_file import (
+    RESTORE,
+    bring_up_to_date,
+    reading_connection,
+    unavailable,
+)
 from perso_core.stores.sqlite_imports import (
     announced,
     has_ended,
@@ -54,6 +63,8 @@ from perso_core.stores.sqlite_imports import (
     withheld_of,
 )
 from perso_core.stores.sqlite_writer import REFUSED, Unreadable
+
+_EventRow = tuple[str, str, int, bytes]  # key, id, timestamp_ms, record
 
 
 class Loaded(Struct, frozen=True):
@@ -137,6 +148,8 @@ class Reader:
             row = connection.execute(
                 "SELECT boot, running_ms, clock_ms, owed_ms FROM retention_clock"
             ).get
+        if row is not None and [type(one) for one in row] != [str, int, int, int]:
+            raise DamagedStore("what has to be the clock of retention is none.", fix=RESTORE)
         return ClockMark(*row) if row else None
 
     def aged(
@@ -291,7 +304,7 @@ class Reader:
                 self.epoch = epoch_of(connection)
             try:
                 yield connection
-            except (apsw.Error, StoreUnavailable):
+            except BaseException:  # it may be within a transaction
                 self._leave(connection)
                 raise
 
@@ -311,19 +324,22 @@ def _newest_notice(connection: apsw.Connection) -> int:
     return newest
 
 
-def _newest_events(connection: apsw.Connection, key: str, limit: int) -> list[bytes]:
-    """Records of the newest events, oldest first."""
+def _newest_events(connection: apsw.Connection, key: str, limit: int) -> list[_EventRow]:
+    """The newest events, oldest first. Each has the key and the instant of its own row, and the id
+    by which the index leads there; where there is no row, nothing else."""
     rows = connection.execute(
-        "SELECT record FROM event WHERE key = ? ORDER BY timestamp_ms DESC, sequence DESC LIMIT ?",
+        "SELECT event.key, place.id, event.timestamp_ms, event.record FROM event AS place"
+        " LEFT JOIN event ON event.sequence = place.sequence WHERE place.key = ?"
+        " ORDER BY event.timestamp_ms DESC, event.sequence DESC LIMIT ?",
         (key, limit),
     ).fetchall()
-    return [row[0] for row in cast(list[tuple[bytes]], rows)][::-1]
+    return cast(list[_EventRow], rows)[::-1]
 
 
 def _loaded(
     key: str,
     profile: tuple[int, bytes] | None,
-    events: list[bytes],
+    events: list[_EventRow],
     consent: bytes | None,
     erased_ms: int,
     linked_to: str,
@@ -345,24 +361,38 @@ def _loaded(
 
 
 def _profile(
-    key: str, version: int, record: bytes, events: list[bytes], unreadable: list[Unreadable]
+    key: str, version: int, record: bytes, events: list[_EventRow], unreadable: list[Unreadable]
 ) -> tuple[Profile | None, int]:
     """The profile, and its first_visit_ms."""
     try:
         return profile_and_visit_from(key, version, record, _events(key, events, unreadable))
+    except MisplacedRecord as error:
+        raise _another_ones(error.detail) from None
     except UnreadableRecord as error:
         unreadable.append(Unreadable(kind="profile", key=key, record=record, reason=error.detail))
         return None, 0
 
 
-def _events(key: str, records: list[bytes], unreadable: list[Unreadable]) -> tuple[Event, ...]:
+def _events(key: str, rows: list[_EventRow], unreadable: list[Unreadable]) -> tuple[Event, ...]:
     events = []
-    for record in records:
+    for owner, event_id, timestamp_ms, record in rows:
+        if owner != key:
+            raise _another_ones("an event.")
         try:
-            events.append(event_from_record(record))
+            event = event_from_record(record)
+            if event.id != event_id:
+                raise _another_ones("another event.")
+            if event.timestamp_ms != timestamp_ms:
+                raise UnreadableRecord("its instant differs.", fix=RESTORE)
+            events.append(event)
         except UnreadableRecord as error:
             unreadable.append(Unreadable(kind="event", key=key, record=record, reason=error.detail))
     return tuple(events)
+
+
+def _another_ones(which: str) -> DamagedStore:
+    """A record to which the way is damaged is not set aside: it may be another profile's."""
+    return DamagedStore(f"an index leads to a row that is not the one: {which}", fix=RESTORE)
 
 
 def _consent(key: str, record: bytes, unreadable: list[Unreadable]) -> tuple[Consent, int]:

@@ -418,17 +418,17 @@ REFUSED = Consent("out", 0)
 def _quarantine(connection: apsw.Connection, row: Unreadable) -> None:
     if row.kind == "consent":
         connection.execute(
-            "UPDATE consent SET record = ? WHERE key = ? AND record = ?",
+            "UPDATE consent SET record = ? WHERE key = ? AND record IS ?",
             (consent_record(REFUSED), row.key, row.record),
         )
     else:
         connection.execute(
-            f"DELETE FROM {row.kind} WHERE key = ? AND record = ?", (row.key, row.record)
+            f"DELETE FROM {row.kind} WHERE key = ? AND record IS ?", (row.key, row.record)
         )
     if connection.changes() == 0:  # rewritten meanwhile
         return
     connection.execute(
-        "INSERT INTO quarantine (kind, key, record, reason) VALUES (?, ?, ?, ?)",
+        "INSERT INTO quarantine (kind, key, record, reason) VALUES (?, ?, coalesce(?, x''), ?)",
         (row.kind, row.key, row.record, row.reason),
     )
     if row.kind == "profile":

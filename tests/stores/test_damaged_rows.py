@@ -1,0 +1,140 @@
+"""Rows of a damaged file: an error or a miss that is told, never what is another visitor's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from zlib import crc32
+
+import msgspec
+import pytest
+from msgspec import structs
+
+from perso_core.errors import DamagedStore, MisplacedRecord
+from perso_core.stores.record import profile_from, profile_record
+from perso_core.stores.sqlite import SqliteStore, open_sqlite
+from tests.building import NOON_MS, event
+from tests.stores.building import ANNA, BERT, arrived, profile
+from tests.stores.test_sqlite import sql
+
+PAGE = 4_096
+BEFORE_ANNA = "ECID:" + "0" * 38
+
+
+@pytest.fixture
+async def path(tmp_path: Path) -> Path:
+    """A store with two visitors, closed."""
+    path = tmp_path / "perso.sqlite"
+    store = await open_sqlite(path)
+    await store.commit([arrived(event(event_id="anna"), ANNA)])
+    await store.commit([arrived(event(event_id="bert"), BERT)])
+    await store.close()
+    return path
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    opened = await open_sqlite(path)
+    yield opened
+    await opened.close()
+
+
+def index_of(path: Path, table: str, *, places: dict[str, str]) -> None:
+    """Write over what the index of a table's keys has in their places."""
+    [(page,)] = sql(
+        path, f"SELECT pageno FROM dbstat WHERE name = 'sqlite_autoindex_{table}_1' LIMIT 1"
+    )
+    with path.open("r+b") as file:
+        file.seek((page - 1) * PAGE)
+        held = file.read(PAGE)
+        for key, other in places.items():
+            assert key.encode() in held
+            held = held.replace(key.encode(), other.encode())
+        file.seek((page - 1) * PAGE)
+        file.write(held)
+
+
+@pytest.mark.parametrize("table", ["profile", "event"])
+async def test_nobody_is_told_what_is_another_visitors_where_an_index_leads_astray(
+    table: str, path: Path
+) -> None:
+    index_of(path, table, places={ANNA: BEFORE_ANNA, BERT: ANNA})
+    store = await open_sqlite(path)
+
+    with pytest.raises(DamagedStore, match="an index leads to a row that is not the one"):
+        await store.load(ANNA)
+    await store.close()
+
+    # It is not set aside, either: the row has its visitor.
+    [(left,)] = sql(path, f"SELECT count(*) FROM {table} NOT INDEXED")
+    assert (left, sql(path, "SELECT * FROM quarantine")) == (2, [])
+
+
+async def test_an_event_that_the_index_knows_by_another_id_is_damage(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.commit([arrived(event(event_id="anne"), ANNA, base=1)])
+    await store.close()
+    index_of(path, "event", places={"anne": "ann!"})
+    damaged = await open_sqlite(path)
+
+    with pytest.raises(DamagedStore):
+        await damaged.load(ANNA)
+    await damaged.close()
+
+
+async def test_an_event_whose_row_has_another_instant_is_set_aside(
+    store: SqliteStore, path: Path
+) -> None:
+    sql(path, "UPDATE event SET timestamp_ms = ? WHERE key = ?", NOON_MS + 64, ANNA)
+
+    kept = await store.load(ANNA)
+
+    assert kept.set_aside
+    assert kept.profile == profile()
+
+
+@pytest.mark.parametrize("value", [7, "text"])
+@pytest.mark.parametrize("table", ["profile", "consent", "event"])
+async def test_a_record_that_is_no_record_at_all_is_set_aside_as_one_that_cannot_be_read(
+    table: str, value: int | str, store: SqliteStore, path: Path
+) -> None:
+    sql(path, "INSERT OR IGNORE INTO consent VALUES (?, x'00')", ANNA)
+    sql(path, f"UPDATE {table} SET record = ? WHERE key = ?", value, ANNA)
+
+    found = [(await store.load(ANNA)).set_aside for _ in range(2)]
+
+    assert found == [True, False]
+    assert (await store.load(BERT)).profile is not None
+    assert [kind for (kind,) in sql(path, "SELECT kind FROM quarantine")].count(table) == 1
+
+
+async def test_text_that_is_none_is_damage_and_costs_nobody_else_an_answer(
+    store: SqliteStore, path: Path
+) -> None:
+    """The next reading had met a transaction that was still open."""
+    sql(path, "INSERT INTO link VALUES (?, CAST(x'ff' AS TEXT), 0)", ANNA)
+
+    with pytest.raises(DamagedStore, match="in what has to be text"):
+        await store.load(ANNA)
+
+    assert (await store.load(BERT)).profile is not None
+
+
+async def test_a_clock_that_is_none_is_damage(store: SqliteStore, path: Path) -> None:
+    sql(path, "INSERT INTO retention_clock VALUES (1, 'boot', 'no number', 0, 0)")
+
+    with pytest.raises(DamagedStore):
+        await store.clock_mark()
+
+
+def test_a_record_of_an_earlier_perso_does_not_tell_whose_it_is_and_is_read() -> None:
+    record = profile_record(profile())
+    assert profile_from(ANNA, 1, record, ()) == profile()
+    with pytest.raises(MisplacedRecord):
+        profile_from(BERT, 1, record, ())
+
+    fields = msgspec.msgpack.encode(msgspec.msgpack.decode(record[5:])[:11])
+    earlier = b"\1" + crc32(fields, crc32(b"\1\1")).to_bytes(4, "big") + fields
+
+    assert profile_from(BERT, 1, earlier, ()) == structs.replace(profile(), key=BERT)
