@@ -13,7 +13,7 @@ from perso_core.cli.definitions import has_store
 from perso_core.cli.files import settings_of
 from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
-from perso_core.errors import BadBackup, DamagedStore, StoreUnavailable
+from perso_core.errors import BadBackup, BadSettings, DamagedStore, StoreUnavailable
 from perso_core.settings import Settings
 
 
@@ -34,6 +34,7 @@ def backup(arguments: argparse.Namespace) -> int:
         _copy_whole(data_dir / DATABASE, target / DATABASE)
         if (data_dir / KEYS).is_file():  # whoever never served has none
             _copy_keys(data_dir / KEYS, target / KEYS)
+            _check_keys(target / KEYS, "Restore the key file that is beside the database.")
             held += " and the cookie keys"
     except BaseException:  # nobody shall take it for a backup
         shutil.rmtree(target, ignore_errors=True)
@@ -70,6 +71,8 @@ def restore(arguments: argparse.Namespace) -> int:
         raise BadBackup(f"{source} is no backup.", fix="Name what `perso backup` wrote.")
     _refuse_beside_servers(settings)
     check_store(source / DATABASE)
+    if (source / KEYS).is_file():
+        _check_keys(source / KEYS, "Use another backup.")
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     erased = put_back(source / DATABASE, data_dir / DATABASE, Progress("pages written").tell)
@@ -107,6 +110,16 @@ def _refuse_beside_servers(settings: Settings, *, then: str = "restore") -> None
         raise BadBackup(
             f"{settings.data_dir} is served by process {ids}.", fix=f"Stop it, then {then}."
         )
+
+
+def _check_keys(path: Path, fix: str) -> None:
+    """Raises BadBackup: with such keys no server starts."""
+    from perso_core.edge.keys import keys_from
+
+    try:
+        keys_from(path)
+    except BadSettings as error:
+        raise BadBackup(f"{path.parent}: {error.detail}", fix=fix) from None
 
 
 def _copy_keys(source: Path, target: Path) -> None:

@@ -125,6 +125,26 @@ def test_a_backup_of_a_damaged_database_is_refused_while_there_are_earlier_ones(
     assert not (tmp_path / "monday").exists()
 
 
+def test_cookie_keys_that_cannot_be_read_are_in_no_backup_and_are_not_restored(
+    tmp_path: Path,
+) -> None:
+    """They had taken the place of those that proved every visitor."""
+    backed_up(tmp_path)
+    good = (tmp_path / ".perso" / KEYS).read_bytes()
+    (tmp_path / "monday" / KEYS).write_bytes(good[:50])
+    before = (tmp_path / ".perso" / DATABASE).read_bytes()
+
+    restored = perso(tmp_path, "restore", "monday")
+    after = [(tmp_path / ".perso" / name).read_bytes() for name in (DATABASE, KEYS)]
+    (tmp_path / ".perso" / KEYS).write_bytes(good[:50])
+    made = perso(tmp_path, "backup", "tuesday")
+
+    assert (restored.returncode, made.returncode) == (1, 1)
+    assert "cookie-keys.json" in restored.stderr
+    assert after == [before, good]
+    assert not (tmp_path / "tuesday").exists()
+
+
 def test_a_restore_that_breaks_off_leaves_what_was_there_and_nothing_beside(tmp_path: Path) -> None:
     prepare(tmp_path / ".perso")
     perso(tmp_path, "backup", "monday")
