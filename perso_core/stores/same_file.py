@@ -10,11 +10,14 @@ import apsw
 
 from perso_core.errors import StoreUnavailable
 
+# SQLite takes a file of one byte for an empty one, and begins a store there.
+EMPTY_BYTES = 1
+
 
 def refuse_emptied(path: Path) -> None:
     """Before it is opened once more. Raises StoreUnavailable for a file without a byte: a new store
     there would forget whom this process knows, and who refused to be kept."""
-    if path.exists() and not path.stat().st_size:
+    if path.exists() and path.stat().st_size <= EMPTY_BYTES:
         raise StoreUnavailable(
             f"{path} was emptied while it was open.",
             fix="Stop the servers, `perso restore` a backup.",

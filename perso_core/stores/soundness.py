@@ -21,6 +21,7 @@ from perso_core.stores.record import (
     event_from_record,
     profile_from,
 )
+from perso_core.stores.same_file import EMPTY_BYTES
 from perso_core.stores.sqlite_file import RESTORE, reading_connection, unavailable
 
 # After an unclean end the whole file is looked through, for at most so long. A log that is cut off
@@ -55,7 +56,7 @@ def _begun(path: Path) -> bool:
     has lost all it had: SQLite would take it for a new one, and delete the log beside it."""
     left = _left_beside(path)
     give_up_s = time.monotonic() + MADE_WITHIN_MS / 1_000
-    while not path.stat().st_size:
+    while path.stat().st_size <= EMPTY_BYTES:
         if not left:
             return False
         # Another process may be making it, where somebody removed the one before.

@@ -56,11 +56,12 @@ async def test_nothing_is_acknowledged_of_a_file_that_is_gone(lost: str, path: P
     await store.close()
 
 
-async def test_a_file_that_was_emptied_is_not_taken_for_a_new_store(path: Path) -> None:
+@pytest.mark.parametrize("left", [0, 1])
+async def test_a_file_that_was_emptied_is_not_taken_for_a_new_store(left: int, path: Path) -> None:
     store = await open_sqlite(path)
     await store.commit([arrived(event(), ANNA)])
     sql(path, "PRAGMA wal_checkpoint(TRUNCATE)")
-    os.truncate(path, 0)
+    os.truncate(path, left)
 
     for _ in range(3):
         with pytest.raises(StoreUnavailable):

@@ -89,10 +89,10 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soundness, "MADE_WITHIN_MS", -1)
 
 
-def emptied(path: Path) -> bytes:
+def emptied(path: Path, *, left: bytes = b"") -> bytes:
     """Returns what was in it."""
     whole = path.read_bytes()
-    path.write_bytes(b"")
+    path.write_bytes(left)
     return whole
 
 
@@ -112,6 +112,16 @@ async def test_a_file_that_lost_all_it_had_is_not_taken_for_a_new_one(
     assert f"is empty, and {beside} beside it" in await refused(path)
 
     assert contents(path, left) == [b"", b"what is left"]
+
+
+async def test_a_file_of_which_one_byte_is_left_has_lost_all_it_had(
+    path: Path, at_once: None
+) -> None:
+    """SQLite takes it for an empty one: visitors had begun anew without a word."""
+    path.with_name("cookie-keys.json").touch()
+    emptied(path, left=b"S")
+
+    assert "is empty, and cookie-keys.json beside it" in await refused(path)
 
 
 async def test_it_is_told_what_to_remove_to_begin_anew(path: Path, at_once: None) -> None:
