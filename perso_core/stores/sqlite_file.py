@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import threading
@@ -24,10 +25,13 @@ _LEAST_ROOM_BYTES = 65_536
 _CACHE_KIB = 16_384
 # Pages of 4 KiB. Four times SQLite's own: a fifth more commits, and the -wal file stays at 16 MiB.
 _CHECKPOINT_PAGES = 4_000
+# No load leaves so much: somebody reads what was there before it, and SQLite has to keep that.
+LARGE_LOG_BYTES = 256_000_000
 
 RESTORE = "Stop the servers, keep the damaged file for examination, `perso restore` a backup."
 _DAMAGE = (apsw.NotADBError, apsw.CorruptError)
 _making = threading.Lock()
+_log = logging.getLogger("perso.stores")
 
 # What is kept under a key: all that goes with a visitor who is forgotten.
 TABLES_BY_KEY = ("profile", "event", "consent", "quarantine", "link", "imported")
@@ -83,15 +87,25 @@ def writing_connection(path: Path) -> apsw.Connection:
     return connection
 
 
-def empty_log(connection: apsw.Connection) -> None:
+def empty_log(connection: apsw.Connection, path: Path) -> None:
     """Put what the -wal file holds into the database and cut it off: until it is written over, it
-    holds what was removed since. Where somebody reads or writes just now, it stays for this time.
+    holds what was removed since. Where somebody reads or writes just now, it stays for this time;
+    the log says so where it is large by then.
     """
     connection.set_busy_handler(None)
     try:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
         connection.set_busy_handler(_Patience())
+    with suppress(FileNotFoundError):
+        size = path.with_name(f"{path.name}-wal").stat().st_size
+        if size > LARGE_LOG_BYTES:
+            _log.warning(
+                "The log beside %s has %s MB, holds what was erased, and grows: a program has been"
+                " reading the database in one transaction. Find it (fuser -v) and end it.",
+                path.name,
+                f"{size // 1_000_000:,}",
+            )
 
 
 def reading_connection(path: Path, *, empty: bool = False) -> apsw.Connection:

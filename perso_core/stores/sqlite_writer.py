@@ -194,7 +194,7 @@ class Writer:
         newest = self.in_transaction(sweep)
         if through and self._connection is not None:
             with unavailable(self._path):
-                empty_log(self._connection)
+                empty_log(self._connection, self._path)
         return newest
 
     def remove_aged(self, aged: Aged, events_from_ms: int) -> int:

@@ -467,3 +467,25 @@ async def test_what_was_erased_is_known_again_for_a_day(path: Path) -> None:
     await store.sweep_notices(0)
     assert (await store.load(ANNA)).erased_events == frozenset()
     await store.close()
+
+
+async def test_a_log_that_somebody_keeps_from_being_emptied_is_told_once_it_is_large(
+    store: SqliteStore,
+    path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sqlite_file, "LARGE_LOG_BYTES", 10_000)
+    await store.commit([arrived(event())])
+    reading = apsw.Connection(str(path))
+    reading.execute("BEGIN; SELECT * FROM profile").fetchall()
+    await store.commit([arrived(event(), BERT)])
+
+    await store.sweep_notices(await store.sweep_notices(0))
+    told = caplog.text
+    reading.close()
+    caplog.clear()
+    await store.sweep_notices(await store.sweep_notices(0))
+
+    assert "The log beside perso.sqlite has" in told
+    assert not caplog.text
