@@ -87,7 +87,8 @@ def united(
             memberships=_memberships_of_both(into.memberships, other.memberships),
             brought=brought,
             imported=imported_of_both(into.imported, other.imported),
-            evaluated_ms=max(into.evaluated_ms, other.evaluated_ms),
+            # What neither was in by itself begins now: nobody entered it before.
+            evaluated_ms=max(into.evaluated_ms, other.evaluated_ms, now_ms),
             snapshot_id=into.snapshot_id or other.snapshot_id,
             touched_ms=max(into.touched_ms, other.touched_ms),
             dropped_events=known.dropped_events

@@ -15,6 +15,7 @@ from perso_core.decision.caps import Caps
 from perso_core.decision.identity import Identity
 from perso_core.decision.membership import Membership
 from perso_core.decision.profile import Profile, attributes_of, merge, said_of
+from perso_core.decision.qualification import qualify_all, resumed
 from perso_core.decision.union import (
     MAX_MARKS,
     MAX_MOVES,
@@ -24,7 +25,7 @@ from perso_core.decision.union import (
     version_to_see,
 )
 from perso_core.stores.record import profile_from, profile_record
-from tests.building import DAY_MS, HOUR_MS, NOON_MS, event
+from tests.building import DAY_MS, HOUR_MS, NOON_MS, event, snapshot
 from tests.soaking import times
 
 some = settings(max_examples=times(30, 2_000))
@@ -247,6 +248,21 @@ def test_who_was_in_an_audience_on_both_is_in_it_since_the_earlier() -> None:
     ):
         both = joined(anna(memberships=member(*one)), phone(memberships=member(*other)))
         assert both.memberships == member(*kept)
+
+
+def test_an_audience_that_neither_was_in_alone_begins_as_they_become_one() -> None:
+    in_force = snapshot({"twice": 'xEvent[eventType = "add"].count() >= 2'})
+
+    def decided(profile: Profile, event_id: str) -> Profile:
+        added = structs.replace(
+            profile, events=(event("add", event_id=event_id, at_ms=NOON_MS - HOUR_MS),)
+        )
+        return qualify_all(added, in_force, now_ms=NOON_MS - HOUR_MS).profile
+
+    both = joined(decided(anna(), "a"), decided(phone(), "b"))
+    later = resumed(both, in_force, now_ms=NOON_MS + HOUR_MS).profile
+
+    assert later.memberships["twice"].since_ms == NOON_MS
 
 
 def test_of_too_many_identities_those_that_were_there_first_go_and_are_counted() -> None:
