@@ -46,7 +46,14 @@ class Joining(Struct, frozen=True, kw_only=True):
             return ()
         at_ms = self.decided_ms
         return tuple(
-            Profile(key=key, version=at_ms, touched_ms=at_ms, moved=(self.left,)) for key in keys
+            Profile(
+                key=key,
+                version=at_ms,
+                evaluated_ms=at_ms,
+                touched_ms=at_ms,
+                moved=(self.left,),
+            )
+            for key in keys
         )
 
 

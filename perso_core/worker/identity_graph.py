@@ -243,7 +243,11 @@ class IdentityGraph:
         if joining.united is not None:
             both = joining.united
         else:
-            begun = Profile(key=joining.target, touched_ms=self._engine.keeping.now_ms(now_ms))
+            begun = Profile(
+                key=joining.target,
+                evaluated_ms=now_ms,
+                touched_ms=self._engine.keeping.now_ms(now_ms),
+            )
             stays = structs.replace(into or begun, events=())
             both = United(profile=stays, rest=Profile(key=joining.source))
         knows = knowing(both.profile, left, now_ms=now_ms)

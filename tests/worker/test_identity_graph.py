@@ -161,6 +161,19 @@ async def test_who_links_before_hearing_of_an_earlier_link_links_to_where_that_l
         assert await one.event_ids(ANNA) == {"e1"}
 
 
+async def test_a_profile_that_begins_as_an_identity_leads_there_is_decided_from_then_on() -> None:
+    bert, mail = "o demo CRMID:4712", "o demo Email:anna@shop.test"
+    async with running() as stack:
+        graph = graph_of(stack)
+        await kept(stack, "e1", ANNA)
+        await graph.link((ANNA, mail))
+        await graph.link((bert, mail))
+
+        begun = (await stack.store.load(bert)).profile
+        assert begun is not None
+        assert begun.evaluated_ms == NOON_MS
+
+
 async def test_what_was_kept_before_a_link_was_heard_of_moves_with_the_next_call() -> None:
     database, mail = MemoryDatabase(), "o demo Email:a"
     async with running(MemoryStore(database)) as one, running(MemoryStore(database)) as other:
