@@ -141,9 +141,16 @@ def _governed_from(profile: Profile, snapshot: Snapshot, now_ms: int) -> int:
     if profile.snapshot_id == snapshot.id:
         return profile.evaluated_ms
     # Another process's clock may be ahead of ours: nothing is dated in the future.
-    began_ms = min(snapshot.in_force_ms, now_ms)
+    began_ms = min(max(snapshot.in_force_ms, _imported_from(profile)), now_ms)
     # Neither is known of a profile whose rules never ran, under definitions without a date.
     return max(profile.evaluated_ms, began_ms) or now_ms
+
+
+def _imported_from(profile: Profile) -> int:
+    """When a profile began of which nothing else is known than what was imported; else 0."""
+    if profile.version or not profile.imported:
+        return 0
+    return min(one.since_ms for one in profile.imported.values())
 
 
 def _standing(profile: Profile, rules: RuleSet, now_ms: int) -> Standing:

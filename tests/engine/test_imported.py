@@ -75,6 +75,19 @@ def test_a_profile_that_slept_through_entry_and_expiry_has_both_instants() -> No
     )
 
 
+def test_who_is_known_by_an_import_alone_is_in_no_audience_since_before_it() -> None:
+    in_force = compile_snapshot(
+        definitions({"quiet": "xEvent.count() < 1"}), in_force_ms=NOON_MS - HOUR_MS
+    )
+    engine = Engine(in_force, hot_profiles=10, journal_limit=5)
+    engine.admit(ANNA, imported(), None, now_ms=NOON_MS + 5)
+
+    profile = engine.profile(ANNA, now_ms=NOON_MS + 5)
+
+    assert isinstance(profile, Profile)
+    assert profile.memberships["quiet"].since_ms == NOON_MS
+
+
 def test_an_import_into_a_profile_in_memory_counts_from_the_import_on() -> None:
     engine = engine_with(None)
     arrived = EventArrived(event=event("add", at_ms=NOON_MS), datastream_id="demo")
