@@ -76,7 +76,7 @@ def _profiles(snapshot: Snapshot, database: Path) -> Profiles:
     engine = Engine(snapshot)
     keys = iter([f"ECID:{ecid}" for ecid in ecids(PROFILES)])
     sent = [visitor.events[-1] for visitor in visitors(SENT)]
-    return Profiles(engine, Reader(database, origin=0, max_events=10_000), keys, sent)
+    return Profiles(engine, Reader(database, origin=0), keys, sent)
 
 
 def _costs(sizes: Mapping[int, Profiles]) -> Mapping[int, Sequence[Cost]]:

@@ -106,7 +106,7 @@ def _stored(reader: Reader, key: str) -> Stored:
 @contextmanager
 def _reading(settings: Settings) -> Iterator[Reader]:
     path = Path(settings.data_dir) / DATABASE
-    reader = Reader(path, origin=0, max_events=settings.max_events_per_profile)
+    reader = Reader(path, origin=0)
     try:
         yield reader
     finally:

@@ -43,8 +43,9 @@ class Profile(Struct, frozen=True, kw_only=True):
     nothing is stored yet.
     attributes: what the site said, a JSON object. claims: what a browser said about identities,
     kept and never used to select a profile.
-    events: oldest first by time, arrival breaking ties; at most the engine's cap, all of them
-    younger than the rules' event window. In memory of each what rules read of it (KeptEvents).
+    events: oldest first by time, arrival breaking ties; at most the engine's cap, as it was when
+    the newest came, all of them younger than the rules' event window. In memory of each what rules
+    read of it (KeptEvents).
     memberships: by audience id, realized and recently exited.
     imported: by id of an external audience; kept beside the profile, whose version says nothing
     of it.

@@ -29,6 +29,8 @@ SWEPT_EVERY_VERSIONS = 64
 ERASED_KNOWN_MS = 400 * 24 * 60 * 60 * 1000
 # Clocks of two processes on one machine, and a request under way: no more than that lies ahead.
 AHEAD_MS = 60_000
+# More events no profile has, whatever its cap.
+MOST_EVENTS = 2**62
 # Announcements kept for those who poll; who sleeps through more hears `missed`.
 KEPT_NOTICES = 100_000
 # The origin of one that nobody passes over as its own.
@@ -129,11 +131,12 @@ class KeyChange(Struct, frozen=True, kw_only=True):
         before = self.base_version // SWEPT_EVERY_VERSIONS
         return self.profile.version // SWEPT_EVERY_VERSIONS != before
 
-    def events_kept(self, at_most: int) -> int:
-        """How many events stay, the newest; at_most: those of any profile."""
+    @property
+    def events_kept(self) -> int:
+        """How many events stay, the newest: all of them, where none made room."""
         if self.profile is None or not self.evicted:
-            return at_most
-        return min(at_most, len(self.profile.events))
+            return MOST_EVENTS
+        return len(self.profile.events)
 
 
 def changes_by_key(entries: Iterable[Entry]) -> list[KeyChange]:

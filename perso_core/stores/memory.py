@@ -92,8 +92,7 @@ class MemoryStore:
     async def load(self, key: str) -> Stored:
         profile = self._database.profiles.get(key)
         if profile is not None:
-            events = self._ordered(key)[-self._max_events :]
-            profile = structs.replace(profile, events=tuple(events))
+            profile = structs.replace(profile, events=tuple(self._ordered(key)))
         profile = with_imported(key, profile, {**self._database.imported.get(key, {})})
         erased_ms = self._database.erased_ms.get(key, 0)
         linked_to, _ = self._database.links.get(key, ("", 0))
@@ -409,7 +408,7 @@ class MemoryStore:
                 arrivals[event.id] = self._database.arrived
             kept[event.id] = event
         if change.sweep:
-            newest = self._ordered(change.key)[-change.events_kept(self._max_events) :]
+            newest = self._ordered(change.key)[-change.events_kept :]
             from_ms = change.events_from_ms
             stay = {event.id for event in newest if event.timestamp_ms >= from_ms}
             self._database.events[change.key] = {

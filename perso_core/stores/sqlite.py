@@ -72,9 +72,7 @@ class SqliteStore:
         self._writer = await self._write(
             lambda: Writer(self._path, origin=origin, max_events=max_events, clock_ms=clock_ms)
         )
-        self._reader = await self._read(
-            lambda: Reader(self._path, origin=origin, max_events=max_events)
-        )
+        self._reader = await self._read(lambda: Reader(self._path, origin=origin))
 
     async def load(self, key: str) -> Stored:
         loaded = await self._read(lambda: self._reader.load(key))
@@ -257,8 +255,8 @@ async def open_sqlite(
 ) -> SqliteStore:
     """Open a store, making file (0600) and directory (0700) where there are none.
 
-    max_events: the newest events of a profile that are kept and loaded. clock_ms: the one by which
-    entries are dated.
+    max_events: of two profiles that become one so many, the newest, are kept. clock_ms: the one by
+    which entries are dated.
     Raises OpenedBeforeFork, UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable.
     """
     refuse_after_fork()

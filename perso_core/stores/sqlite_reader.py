@@ -79,10 +79,9 @@ class Reader:
     over, being our own. epoch: the incarnation that was read last. Raises StoreTooNew,
     StoreUnavailable, as all its methods do."""
 
-    def __init__(self, path: Path, *, origin: int, max_events: int) -> None:
+    def __init__(self, path: Path, *, origin: int) -> None:
         self._path = path
         self._origin = origin
-        self._max_events = max_events
         self._connection: apsw.Connection | None = None
         self._data_version = -1
         self._missed = self._untold = False
@@ -98,11 +97,11 @@ class Reader:
             self._untold = True  # by the next news
             self._leave(connection)
         with self._opened() as connection:
-            return self._load(connection, key, self._max_events)
+            return self._load(connection, key)
 
     def whole(self, key: str) -> Whole:
         with self._opened() as connection:
-            stored = self._load(connection, key, -1).stored
+            stored = self._load(connection, key).stored
             rows = connection.execute(
                 "SELECT kind, record, reason FROM quarantine WHERE key = ? ORDER BY sequence",
                 (key,),
@@ -119,15 +118,14 @@ class Reader:
             ).fetchall()
         return tuple(row[0] for row in cast(list[tuple[str]], rows))
 
-    def _load(self, connection: apsw.Connection, key: str, max_events: int) -> Loaded:
-        """max_events: -1: all of them."""
+    def _load(self, connection: apsw.Connection, key: str) -> Loaded:
         # One transaction, so that the profile and its events are of one commit.
         connection.execute("BEGIN")
         refuse_newer(connection, self._path)
         profile = connection.execute(
             "SELECT version, record FROM profile WHERE key = ?", (key,)
         ).get
-        events = _newest_events(connection, key, max_events) if profile else []
+        events = _events_of(connection, key) if profile else []
         consent = connection.execute("SELECT record FROM consent WHERE key = ?", (key,)).get
         erased_ms = self._erased_ms(connection, key)
         erased_events = erased_events_of(connection, key)
@@ -324,16 +322,17 @@ def _newest_notice(connection: apsw.Connection) -> int:
     return newest
 
 
-def _newest_events(connection: apsw.Connection, key: str, limit: int) -> list[_EventRow]:
-    """The newest events, oldest first. Each has the key and the instant of its own row, and the id
-    by which the index leads there; where there is no row, nothing else."""
+def _events_of(connection: apsw.Connection, key: str) -> list[_EventRow]:
+    """The events, oldest first; all of them, also where the cap was lowered: what gives way for the
+    next one is counted. Each has the key and the instant of its own row, and the id by which the
+    index leads there; where there is no row, nothing else."""
     rows = connection.execute(
         "SELECT event.key, place.id, event.timestamp_ms, event.record FROM event AS place"
         " LEFT JOIN event ON event.sequence = place.sequence WHERE place.key = ?"
-        " ORDER BY event.timestamp_ms DESC, event.sequence DESC LIMIT ?",
-        (key, limit),
+        " ORDER BY event.timestamp_ms, event.sequence",
+        (key,),
     ).fetchall()
-    return cast(list[_EventRow], rows)[::-1]
+    return cast(list[_EventRow], rows)
 
 
 def _loaded(

@@ -330,7 +330,7 @@ class Writer:
                 change.key,
                 change.events_from_ms,
                 change.key,
-                change.events_kept(self._max_events),
+                change.events_kept,
             ),
         )
 

@@ -8,6 +8,7 @@ from perso_core.decision.caps import Caps
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
 from perso_core.engine.engine import Engine, Interaction
+from perso_core.engine.interaction import Answer
 from perso_core.engine.journal import AttributesPatched, Change, EventArrived
 from perso_core.errors import BadAttributes, RecordTooLarge
 from perso_core.stores.protocol import Stored, Whole
@@ -40,6 +41,33 @@ def test_of_too_many_events_the_oldest_go_and_the_profile_says_how_many() -> Non
 
     assert [one.id for one in full.events] == ["e2", "e3", "e4"]
     assert told(full)["dropped"] == {"events": 2, "identities": 0, "attributes": 0}
+
+
+def test_what_a_lowered_cap_takes_goes_with_the_next_event_and_is_counted() -> None:
+    engine = Engine(snapshot(), caps=Caps(events=3))
+    stored = Profile(
+        key=KEY,
+        version=1,
+        events=tuple(visit(number).event for number in range(6)),
+        dropped_events=10,
+    )
+    engine.admit(KEY, stored, None, now_ms=NOON_MS)
+    looked_at = engine.profile(KEY, now_ms=NOON_MS)
+
+    came = Interaction(
+        profile_key=KEY, datastream_id="demo", changes=(visit(7),), counts_dropped=True
+    )
+    answer = engine.decide(came, now_ms=NOON_MS + 7)
+    engine.kept(entry.sequence for entry in engine.pending(9))
+
+    after = engine.profile(KEY, now_ms=NOON_MS + 7)
+    assert isinstance(looked_at, Profile)
+    assert len(looked_at.events) == 6
+    assert isinstance(after, Profile)
+    assert [one.id for one in after.events] == ["e4", "e5", "e7"]
+    assert after.dropped_events == 14
+    assert isinstance(answer, Answer)
+    assert answer.dropped.events == 4
 
 
 def test_of_too_many_identities_those_claimed_first_go_and_the_profile_says_how_many() -> None:

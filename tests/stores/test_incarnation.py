@@ -102,7 +102,7 @@ def test_a_file_of_before_there_were_epochs_has_one_once_it_is_read(tmp_path: Pa
     old_file(path)
     assert not said(path)
 
-    reader = Reader(path, origin=0, max_events=100)
+    reader = Reader(path, origin=0)
 
     assert reader.epoch == reader.load(ANNA).stored.epoch == said(path) > 0
     reader.close()
@@ -114,7 +114,7 @@ def test_whoever_only_reads_a_backup_leaves_it_as_it_is(path: Path) -> None:
     backup = backup_of(path)
     before = backup.read_bytes()
 
-    reader = Reader(backup, origin=0, max_events=100)
+    reader = Reader(backup, origin=0)
     assert reader.load(ANNA).stored.epoch == said(path)
     reader.close()
 

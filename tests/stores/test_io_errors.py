@@ -40,7 +40,7 @@ def worked(path: Path) -> tuple[set[str], set[str]]:
     try:
         create_file(path)
         writer = Writer(path, origin=1, max_events=100)
-        reader = Reader(path, origin=1, max_events=100)
+        reader = Reader(path, origin=1)
     except StoreUnavailable:
         return kept, {f"e{number}" for number in range(COMMITS)}
     for number in range(COMMITS):

@@ -29,7 +29,7 @@ STATES = times(200, 5_000)
 
 
 def opened(path: Path) -> Reader:
-    return Reader(path, origin=1, max_events=100)
+    return Reader(path, origin=1)
 
 
 def joined(path: Path, writer: Writer, source: str, *, linked: bool = False) -> None:

@@ -76,7 +76,7 @@ def assert_kept(directory: Path, told: list[str]) -> None:
     may_be_gone = {f"c{number}" for number in range(1, ROUNDS, 2)}
     assert {"after", *events} - may_be_gone <= kept
     assert not {f"c{number}" for number in erased} & kept
-    reader = Reader(path, origin=3, max_events=100)
+    reader = Reader(path, origin=3)
     for who in "ab":
         profile = reader.load(key(who)).stored.profile
         ids = [one.id for one in profile.events] if profile else []

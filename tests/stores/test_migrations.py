@@ -122,7 +122,7 @@ async def test_of_an_old_file_nothing_is_lost(path: Path) -> None:
 def test_an_old_file_that_is_only_read_takes_its_steps_first(path: Path) -> None:
     old_file(path)
 
-    reader = Reader(path, origin=0, max_events=100)
+    reader = Reader(path, origin=0)
     assert reader.load(ANNA).stored.profile is not None
     reader.close()
 

@@ -121,7 +121,7 @@ def test_a_store_after_a_cut_goes_on_where_it_was(tmp_path: Path) -> None:
     after_cut(record.operations[: middle + 1], place, Random(SEED))
 
     writer = Writer(place / DATABASE, origin=2, max_events=100)
-    reader = Reader(place / DATABASE, origin=2, max_events=100)
+    reader = Reader(place / DATABASE, origin=2)
     profile = reader.load(key(0)).stored.profile
     assert profile
     more = arrived(event(event_id="after"), key(0), base=profile.version)

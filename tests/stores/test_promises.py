@@ -145,15 +145,19 @@ async def test_a_commit_of_nothing_keeps_nothing(store: Store) -> None:
 # ---- bounds ---------------------------------------------------------------------
 
 
-async def test_no_more_than_the_newest_events_are_loaded(open_store: OpenStore) -> None:
+async def test_of_a_profile_fuller_than_a_lowered_cap_all_is_loaded_so_that_what_goes_is_counted(
+    open_store: OpenStore,
+) -> None:
     store = await open_store(max_events=3)
     events = [event(event_id=f"e{n}", at_ms=NOON_MS + n) for n in range(5)]
     await store.commit([arrived(one, base=base) for base, one in enumerate(events)])
+    patches = range(5, SWEPT_EVERY_VERSIONS + 2)
+    await store.commit([arrived(None, base=base) for base in patches])
 
     kept = (await store.load(ANNA)).profile
 
     assert kept is not None
-    assert kept.events == tuple(events[2:])
+    assert kept.events == tuple(events)
 
 
 async def test_events_older_than_the_window_are_removed_as_the_profile_is_written(

@@ -25,7 +25,7 @@ class Process:
     ) -> None:
         self.engine = Engine(snapshot, unparked_profiles=unparked)
         self._writer = Writer(path, origin=origin, max_events=ROOM)
-        self._reader = Reader(path, origin=origin, max_events=ROOM)
+        self._reader = Reader(path, origin=origin)
         self.loads = 0
 
     def decide(self, key: str, *changes: Change, now_ms: int) -> None:
