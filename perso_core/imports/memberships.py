@@ -17,6 +17,7 @@ from perso_core.imports.expiry import expiry_ms
 from perso_core.imports.identity import is_plain, row_problem
 from perso_core.imports.refusal import RowRefused, shown
 from perso_core.imports.table import Header, refuse_missing, refuse_twice, refuse_unknown
+from perso_core.imports.twice import refuse_named_twice
 from perso_core.pql.instants import DAY_MS
 
 COLUMNS = ("namespace", "id", "audience", "expires", "status")
@@ -147,6 +148,7 @@ class _Row(Struct, forbid_unknown_fields=True):
 
 
 _decoder = msgspec.json.Decoder(_Row)
+_NAMES = tuple(f'"{name}"'.encode() for name in _Row.__struct_fields__)
 
 
 def stated_in_json(line: bytes) -> Stated:
@@ -156,6 +158,9 @@ def stated_in_json(line: bytes) -> Stated:
         row = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RowRefused(f"The line is no row in JSON: {str(error).rstrip('.')}.") from None
+    # Most rows have each name once, and none in another spelling: that is seen at once.
+    if b"\\" in line or any(line.count(name) > 1 for name in _NAMES):
+        refuse_named_twice(line)
     namespace, identity = row.namespace, row.id
     if row.identity is not None:
         if namespace or identity:

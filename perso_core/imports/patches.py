@@ -14,6 +14,7 @@ from perso_core.errors import BadAttributes, BadImportFile
 from perso_core.imports.identity import row_problem
 from perso_core.imports.refusal import RowRefused, shown
 from perso_core.imports.table import Header, refuse_missing, refuse_twice
+from perso_core.imports.twice import refuse_named_twice
 from perso_core.pql.fields import FieldType, field
 
 WHO = ("namespace", "id")
@@ -158,9 +159,12 @@ def value_of(column: Column, cell: str) -> Any:
 
 def _decoded(name: str, cell: str) -> Any:
     try:
-        return msgspec.json.decode(cell)
+        value = msgspec.json.decode(cell)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise RowRefused(f"{name} is no JSON: {str(error).rstrip('.')}.") from None
+    if isinstance(value, (dict, list)):
+        refuse_named_twice(cell)
+    return value
 
 
 def _put(attributes: dict[str, Any], column: Column, value: Any) -> None:
@@ -190,4 +194,5 @@ def patch_in_json(line: bytes) -> Patch:
         row = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RowRefused(f"The line is no row in JSON: {str(error).rstrip('.')}.") from None
+    refuse_named_twice(line)
     return patch_of(row.identity.namespace, row.identity.id, row.attributes)

@@ -8,7 +8,13 @@ import pytest
 
 from perso_core.definitions.schema import Field, Schema, field_types
 from perso_core.errors import BadImportFile
-from perso_core.imports.patches import patch_in_columns, patch_in_csv, patch_in_json
+from perso_core.imports.patches import (
+    Column,
+    patch_in_columns,
+    patch_in_csv,
+    patch_in_json,
+    value_of,
+)
 from perso_core.imports.refusal import RowRefused
 from perso_core.imports.table import Header
 from perso_core.pql.fields import KNOWN, FieldType
@@ -102,3 +108,12 @@ def test_columns_that_are_amiss_are_told_before_any_row_is_read(header: str, why
         csv(header, "")
 
     assert why in str(fault.value)
+
+
+def test_a_patch_that_says_a_name_twice_is_refused_as_profile_put_does() -> None:
+    row = b'{"identity":{"namespace":"CRMID","id":"1"},"attributes":{"a":{"b":1,"b":2}}}'
+
+    with pytest.raises(RowRefused, match='The name "b" stands twice in one object'):
+        patch_in_json(row)
+    with pytest.raises(RowRefused, match='The name "b" stands twice in one object'):
+        value_of(Column(("a",), "json"), '{"b":1,"b":2}')

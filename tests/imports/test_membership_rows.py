@@ -264,3 +264,27 @@ def zipped(content: bytes) -> bytes:
 def test_a_compressed_file_is_to_be_unpacked_first(pack: Callable[[bytes], bytes]) -> None:
     with pytest.raises(BadImportFile, match="compressed"):
         format_of("members.csv", pack(b"namespace,id,audience"))
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ('{"namespace":"CRMID","id":"1","audience":"risk","id":"2"}', "id"),
+        (r'{"namespace":"CRMID","id":"1","audience":"risk","\u0069d":"2"}', "id"),
+        ('{"identity":{"namespace":"CRMID","id":"1","id":"2"},"audience":"risk"}', "id"),
+        (
+            '{"namespace":"CRMID","id":"1","audience":"risk", "expires" : 1, "expires":null}',
+            "expires",
+        ),
+    ],
+)
+def test_a_row_that_says_a_name_twice_is_refused(line: str, name: str) -> None:
+    """The last one had won, unsaid."""
+    with pytest.raises(RowRefused, match=f'The name "{name}" stands twice in one object'):
+        stated_in_json(line.encode())
+
+
+def test_a_row_may_have_a_name_as_its_value_and_signs_in_any_spelling() -> None:
+    row = r'{"namespace":"id","id":"\u00fc","audience":"id"}'
+
+    assert stated_in_json(row.encode())[:3] == ("id", "ü", "id")
