@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import csv
 import fcntl
+import io
 import os
 import stat
 import sys
@@ -60,11 +61,11 @@ def opened(arguments: argparse.Namespace, said: list[str]) -> Iterator[Opened]:
         about = os.fstat(file.fileno())
         _refuse_as_report(arguments.report, about)
         if path == "-" or not stat.S_ISREG(about.st_mode):
-            if arguments.format == "parquet":  # it is read from its end
-                raise BadImportFile(
-                    f"{path} is no file, and Parquet is read from one.", fix="Name a file."
-                )
-            yield Opened(path, file, arguments.format or "csv", 0, b"")
+            # What a pipe begins with is looked at, and stays to be read.
+            head = file.peek(1) if isinstance(file, io.BufferedReader) else b""
+            found = arguments.format or format_of(path if path != "-" else "stdin", head)
+            _refuse_unseekable(path, found)
+            yield Opened(path, file, found, 0, b"")
             return
         found = arguments.format or format_of(path, file.read(4_096))
         file.seek(0)
@@ -82,6 +83,12 @@ def goes_on(file: Opened) -> Iterator[None]:
         if file.name:
             print("\nThe same command goes on where this one was stopped.", file=sys.stderr)
         raise
+
+
+def _refuse_unseekable(path: str, found: Format) -> None:
+    """Raises BadImportFile for Parquet, which is read from its end."""
+    if found == "parquet":
+        raise BadImportFile(f"{path} is no file, and Parquet is read from one.", fix="Name a file.")
 
 
 def _stdin() -> IO[bytes]:

@@ -32,9 +32,12 @@ def expiry_ms(stated: str | int) -> int:
     day, time, fraction, zone = found.groups()
     try:
         text = f"{day}T{time}{(fraction or '.0')[:7]}{zone.upper().replace('Z', '+00:00')}"
-        return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
+        found_ms = (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         raise RowRefused(f"The expiry {shown(stated)} is on no calendar. {_FIX}") from None
+    if found_ms > _MOST_MS:  # the end of that year in the west
+        raise _after_all_years(stated)
+    return found_ms
 
 
 def _number(stated: int) -> int:
@@ -44,5 +47,9 @@ def _number(stated: int) -> int:
             " membership, write the status exited."
         )
     if stated > _MOST_MS:
-        raise RowRefused(f"The expiry {stated} is after the year 9999. {_FIX}")
+        raise _after_all_years(str(stated))
     return stated
+
+
+def _after_all_years(stated: str) -> RowRefused:
+    return RowRefused(f"The expiry {shown(stated)} is after the year 9999. {_FIX}")

@@ -139,12 +139,12 @@ class _Identity(Struct, forbid_unknown_fields=True):
 
 
 class _Row(Struct, forbid_unknown_fields=True):
-    namespace: str = ""
-    id: str = ""
+    namespace: str | None = None
+    id: str | None = None
     identity: _Identity | None = None
-    audience: str = ""
+    audience: str | None = None
     expires: int | str | None = None
-    status: Literal["realized", "existing", "exited"] = "realized"
+    status: Literal["", "realized", "existing", "exited"] | None = None
 
 
 _decoder = msgspec.json.Decoder(_Row)
@@ -161,7 +161,7 @@ def stated_in_json(line: bytes) -> Stated:
     # Most rows have each name once, and none in another spelling: that is seen at once.
     if b"\\" in line or any(line.count(name) > 1 for name in _NAMES):
         refuse_named_twice(line)
-    namespace, identity = row.namespace, row.id
+    namespace, identity = row.namespace or "", row.id or ""
     if row.identity is not None:
         if namespace or identity:
             raise RowRefused(
@@ -169,7 +169,7 @@ def stated_in_json(line: bytes) -> Stated:
             )
         namespace, identity = row.identity.namespace, row.identity.id
     expires = "" if row.expires is None else row.expires
-    return namespace, identity, row.audience, expires, row.status
+    return namespace, identity, row.audience or "", expires, row.status or ""
 
 
 def stated_in_columns(

@@ -100,6 +100,10 @@ def _quoted(text: str, delimiter: str) -> list[str]:
     try:
         (cells,) = csv.reader([text], delimiter=delimiter, strict=True)
     except (csv.Error, ValueError) as error:
+        if "field limit" in str(error):
+            raise RowRefused(
+                f"A cell in quotes has more than {csv.field_size_limit():,} characters."
+            ) from None
         told = error if isinstance(error, csv.Error) else "it is no one row"
         raise RowRefused(f'The quotes of the line are amiss: {told}. Write "" for one.') from None
     return cells

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gzip
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -256,6 +257,21 @@ def test_rows_may_come_by_standard_input(tmp_path: Path) -> None:
     )
 
     assert (done.returncode, done.stdout) == (0, "1 row: 1 in, 0 refused.\n")
+
+
+def test_what_comes_by_standard_input_is_told_by_how_it_begins(tmp_path: Path) -> None:
+    """As --help has it: NDJSON was taken for CSV with quotes that are amiss."""
+    applied(tmp_path)
+    row = json.dumps({"namespace": "CRMID", "id": "1", "audience": "risk"})
+
+    rows, packed, parquet = (
+        perso(tmp_path, "import", "audience", "-", stdin=sent)
+        for sent in (row, gzip.compress(row.encode()), b"PAR1")
+    )
+
+    assert (rows.returncode, rows.stdout) == (0, "1 row: 1 in, 0 refused.\n")
+    assert "stdin is compressed. Unpack it first." in packed.stderr
+    assert "- is no file, and Parquet is read from one." in parquet.stderr
 
 
 @pytest.mark.parametrize("named", ["m.csv", "link.csv"])

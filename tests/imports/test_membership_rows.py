@@ -8,7 +8,7 @@ import io
 import json
 import lzma
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -48,7 +48,11 @@ def csv(header: str, line: str, defaults: Defaults = NOBODY) -> Member:
 
 
 def ndjson(**row: object) -> Member:
-    checked = Memberships(AUDIENCES, defaults=NOBODY, now_ms=NOON_MS)
+    return ndjson_beside(NOBODY, row)
+
+
+def ndjson_beside(defaults: Defaults, row: Mapping[str, object]) -> Member:
+    checked = Memberships(AUDIENCES, defaults=defaults, now_ms=NOON_MS)
     return checked.member(stated_in_json(json.dumps(row).encode()))
 
 
@@ -97,6 +101,17 @@ def test_json_has_the_identity_as_profile_put_has_it_or_flat() -> None:
     )
 
     assert flat == nested
+
+
+def test_null_in_json_says_nothing_as_an_empty_cell_does() -> None:
+    """Tools that write every column of every row write it."""
+    null = {"namespace": None, "id": "1", "audience": None, "expires": None, "status": None}
+    risk = Defaults(namespace="CRMID", audience="risk")
+
+    expected = ndjson(namespace="CRMID", id="1", audience="risk")
+    assert ndjson_beside(risk, null) == ndjson_beside(risk, {"id": "1", "status": ""}) == expected
+    with pytest.raises(RowRefused, match="is not 1 to 256 printable"):
+        ndjson_beside(risk, {"id": None})
 
 
 def test_a_row_that_names_somebody_twice_is_refused_and_not_half_read() -> None:
@@ -160,6 +175,8 @@ def test_an_expiry_is_epoch_milliseconds_or_an_instant_with_its_zone(text: str, 
         ("1890000000", "are these seconds?"),
         ("0", "are these seconds?"),
         ("999999999999999", "after the year 9999"),
+        ("9999-12-31T23:59:59-01:00", "after the year 9999"),
+        ("2029-12-31T23:59:60Z", "on no calendar"),
         ("2029-11-21", "no instant"),
         ("2029-11-21T10:40:00", "no instant"),
         ("2029-02-30T10:40:00Z", "on no calendar"),
@@ -182,6 +199,7 @@ def test_an_expiry_that_may_mean_something_else_is_refused(text: str, why: str) 
         ("CRMID,4711,", "names no audience"),
         ("CRMID, 4711,risk", "begins or ends with a space"),
         ("CRMID,,risk", "is not 1 to 256 printable"),
+        (f'CRMID,"{"1" * 140_000}",risk', "in quotes has more than 131,072 characters"),
         ("CRM ID,4711,risk", "The namespace"),
         ("ecid,4711,risk", "names devices"),
         ("FPID,4711,risk", "names devices"),
@@ -201,7 +219,10 @@ def test_a_row_that_is_refused_is_told_why_and_what_to_write(line: str, why: str
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        ({"namespace": "CRMID", "id": 4711, "audience": "risk"}, "Expected `str`, got `int`"),
+        (
+            {"namespace": "CRMID", "id": 4711, "audience": "risk"},
+            "Expected `str | null`, got `int`",
+        ),
         ({"namespace": "CRMID", "id": "1", "audience": "risk", "until": 1}, "unknown field"),
         ({"namespace": "CRMID", "id": "1", "audience": "risk", "status": "x"}, "Invalid enum"),
     ],
