@@ -15,6 +15,7 @@ from msgspec import Struct
 from perso_core.errors import StoreTooNew, StoreUnavailable
 from perso_core.stores.batch import erasure_mark
 from perso_core.stores.incarnation import mark_copied
+from perso_core.stores.sqlite_erased import has_what_moved, moved_mark
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
     reading_connection,
@@ -123,27 +124,45 @@ def _erasures(connection: apsw.Connection) -> Erasures:
 
 
 def _erase(fresh: Path, erased: Erasures) -> int:
-    """Returns how many of the keys had anything. O(keys) where anybody was erased. Who was erased
-    before the backup was made, and came back, is in it by right."""
+    """Returns how many of the keys had anything. O(keys) where anybody was erased."""
     with closing(writing_connection(fresh)) as connection, unavailable(fresh):
-        marks = erased.since(_erasures(connection))
-        tables = " UNION ".join(f"SELECT key FROM {table}" for table in TABLES_BY_KEY)
-        keys = connection.execute(tables) if marks else ()
-        gone = [key for (key,) in keys if erasure_mark(str(key)) in marks]
+        gone, emptied = _barred(connection, erased)
         with transaction(connection):
             for table in TABLES_BY_KEY:
-                connection.executemany(
-                    f"DELETE FROM {table} WHERE key = ?", [(key,) for key in gone]
-                )
-            told = msgspec.json.encode(gone).decode()
-            for column in ("first_visit WHERE key", "link WHERE canonical"):
-                connection.execute(
-                    f"DELETE FROM {column} IN (SELECT value FROM json_each(?))", (told,)
-                )
+                _delete(connection, f"{table} WHERE key", gone)
+            _delete(connection, "first_visit WHERE key", gone)
+            _delete(connection, "link WHERE canonical", gone)
+            for table in ("profile", "event", "quarantine", "imported"):
+                _delete(connection, f"{table} WHERE key", emptied)
             connection.executemany("REPLACE INTO erased VALUES (?, ?)", erased.profiles.items())
             connection.executemany("REPLACE INTO erased_event VALUES (?, ?, ?)", erased.events)
         connection.execute("PRAGMA journal_mode = DELETE")
-    return len(gone)
+    return len({*gone, *emptied})
+
+
+def _barred(connection: apsw.Connection, erased: Erasures) -> tuple[list[str], list[str]]:
+    """The keys in a backup of whom was erased since, and of devices that have what became theirs:
+    what is chosen on these stays. Who was erased before, and came back, is in it by right."""
+    marks = erased.since(_erasures(connection))
+    if not marks:
+        return [], []
+    tables = " UNION ".join(f"SELECT key FROM {table}" for table in TABLES_BY_KEY)
+    keys = [str(key) for (key,) in connection.execute(tables)]
+    moved = {key: ms for key in keys if (ms := _moved_ms(key, erased, marks)) is not None}
+    gone = [key for key in keys if erasure_mark(key) in marks]
+    return gone, [key for key, ms in moved.items() if has_what_moved(connection, key, ms)]
+
+
+def _delete(connection: apsw.Connection, whose: str, keys: Sequence[str]) -> None:
+    """whose: a table, and its column that holds the key."""
+    told = msgspec.json.encode(keys).decode()
+    connection.execute(f"DELETE FROM {whose} IN (SELECT value FROM json_each(?))", (told,))
+
+
+def _moved_ms(key: str, erased: Erasures, marks: frozenset[bytes]) -> int | None:
+    """When what a device had became somebody's who was erased since; None: nothing did."""
+    mark = moved_mark(key)
+    return erased.profiles[mark] if mark in marks else None
 
 
 def _sync(path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import cast
 
 import apsw
 
-from perso_core.decision.profile import mark_of
+from perso_core.decision.identity import Device
+from perso_core.decision.profile import Profile, mark_of
 from perso_core.engine.erased import SENT_AGAIN_MS
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.batch import KeyChange, erasure_mark
@@ -34,16 +35,59 @@ def mark_events(connection: apsw.Connection, key: str, erased_ms: int) -> None:
     )
 
 
+def mark_devices(connection: apsw.Connection, key: str) -> None:
+    """Before a profile is erased: of the devices whose events became its own a backup may be older
+    than that, and must not bring them back under the device. The mark is of when they moved."""
+    for device in _devices_of(connection, key):
+        profile = _profile(connection, device)
+        moved = [one.at_ms for one in profile.moved if one.to == mark_of(key)] if profile else []
+        if moved:
+            row = (moved_mark(device), max(moved))
+            connection.execute("REPLACE INTO erased VALUES (?, ?)", row)
+
+
+def moved_mark(device_key: str) -> bytes:
+    """What is kept of a device that had events which were erased with somebody's profile."""
+    return erasure_mark(f"{device_key}\0moved")
+
+
+def has_what_moved(connection: apsw.Connection, device_key: str, moved_ms: int) -> bool:
+    """Whether the device has what was taken out of it at an instant. Of a record that cannot be
+    read it may."""
+    profile = _profile(connection, device_key)
+    return profile is None or all(one.at_ms < moved_ms for one in profile.moved)
+
+
+def _devices_of(connection: apsw.Connection, key: str) -> list[str]:
+    """The keys of the devices that a profile names."""
+    profile = _profile(connection, key)
+    named = [one.id for one in profile.claims if one.namespace == "ECID"] if profile else []
+    found: list[str] = []
+    for ecid in named:
+        own = Device(ecid).profile_key
+        rows = connection.execute(
+            "SELECT key FROM profile WHERE key = ? OR (key >= ? AND key < ?)",
+            (own, f"{own}~", f"{own}~\U0010ffff"),
+        ).fetchall()
+        found += [row[0] for row in cast(list[tuple[str]], rows)]
+    return found
+
+
 def _moved(connection: apsw.Connection, key: str) -> set[bytes]:
     """Of the key's events that became another profile's."""
+    profile = _profile(connection, key)
+    return {mark for one in profile.moved for mark in one.marks} if profile else set()
+
+
+def _profile(connection: apsw.Connection, key: str) -> Profile | None:
+    """Without its events; None: there is none that can be read."""
     row: tuple[int, bytes] | None = connection.execute(
         "SELECT version, record FROM profile WHERE key = ?", (key,)
     ).get
     try:
-        moved = profile_from(key, *row, ()).moved if row is not None else ()
+        return profile_from(key, *row, ()) if row is not None else None
     except UnreadableRecord:
-        return set()
-    return {mark for one in moved for mark in one.marks}
+        return None
 
 
 def any_sent_again(connection: apsw.Connection, change: KeyChange) -> bool:

@@ -38,7 +38,7 @@ from perso_core.stores.record import (
     profile_record,
 )
 from perso_core.stores.same_file import SameFile, refuse_emptied
-from perso_core.stores.sqlite_erased import any_sent_again, forget_marks, mark_events
+from perso_core.stores.sqlite_erased import any_sent_again, forget_marks, mark_devices, mark_events
 from perso_core.stores.sqlite_expiry import (
     Aged,
     expire,
@@ -288,6 +288,7 @@ class Writer:
             return False
         if change.erased_ms is not None:
             mark_events(connection, change.key, change.erased_ms)
+            mark_devices(connection, change.key)
         if row.events and any_sent_again(connection, change):
             return False
         if change.erased_ms is not None:

@@ -8,15 +8,20 @@ from pathlib import Path
 
 from msgspec import structs
 
-from perso_core.decision.profile import mark_of
+from perso_core.decision.caps import Caps
+from perso_core.decision.consent import Consent
+from perso_core.decision.event import Event
+from perso_core.decision.profile import Profile, mark_of
+from perso_core.decision.union import united
 from perso_core.engine.journal import Entry
 from perso_core.stores.links import Joining
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_backup import copy_store, put_back
-from tests.building import NOON_MS, event
-from tests.stores.building import ANNA, BERT, arrived, forgot
+from tests.building import NOON_MS, ORG, event
+from tests.stores.building import ANNA, BERT, arrived, chose, forgot
 
 CLARA = "ECID:" + "3" * 38
+CUSTOMER = f"{ORG} demo CRMID:4711"
 AN_HOUR_MS = 60 * 60 * 1000
 
 
@@ -108,3 +113,65 @@ async def test_nothing_that_a_backup_has_names_who_was_erased_since(tmp_path: Pa
         assert (await store.load(BERT)).linked_to == ""
         await store.sweep_notices(await store.sweep_notices(0))
     assert ANNA.encode() not in path.read_bytes()
+
+
+async def signed_in(store: SqliteStore, now_ms: int) -> None:
+    """What was done on the device becomes the customer's."""
+    device, customer = (await store.load(ANNA)).profile, (await store.load(CUSTOMER)).profile
+    assert device is not None
+    into = customer or Profile(key=CUSTOMER)
+    both = united(into, device, now_ms=now_ms, caps=Caps())
+    joining = Joining(
+        source=ANNA,
+        target=CUSTOMER,
+        decided_ms=now_ms,
+        united=both,
+        source_version=device.version,
+        target_version=into.version,
+    )
+    assert (await store.join(joining)).kept
+
+
+async def test_what_was_done_on_a_device_and_erased_with_its_customer_does_not_come_back(
+    tmp_path: Path,
+) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        for key in (ANNA, BERT):
+            await store.commit([arrived(event(event_id="anonymous"), key)])
+        await store.commit([chose("in")])
+        copy_store(path, backup, told())
+        await signed_in(store, NOON_MS + 1)
+        await store.commit([forgot(CUSTOMER, now_ms=NOON_MS + 2)])
+
+    assert put_back(backup, path, told()) == 1
+
+    assert await ids_of(path, ANNA) == []
+    assert await ids_of(path, BERT) == ["anonymous"]
+    async with opened(path) as store:
+        assert (await store.load(ANNA)).consent == Consent("in", NOON_MS)
+
+
+async def test_what_was_done_on_a_device_after_its_customer_signed_out_is_restored(
+    tmp_path: Path,
+) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        await store.commit([arrived(event(event_id="anonymous"))])
+        await signed_in(store, NOON_MS + 1)
+        device = (await store.load(ANNA)).profile
+        assert device is not None
+        later = event(event_id="later", at_ms=NOON_MS + 2)
+        rest = structs.replace(arrived(later, base=device.version), profile=with_one(device, later))
+        assert not (await store.commit([rest])).conflicts
+        copy_store(path, backup, told())
+        await store.commit([forgot(CUSTOMER, now_ms=NOON_MS + 3)])
+
+    assert put_back(backup, path, told()) == 1
+
+    assert await ids_of(path, ANNA) == ["later"]
+    assert await ids_of(path, CUSTOMER) == []
+
+
+def with_one(device: Profile, later: Event) -> Profile:
+    return structs.replace(device, version=device.version + 1, events=(later,))
