@@ -192,7 +192,7 @@ class Writer:
             return newest
 
         newest = self.in_transaction(sweep)
-        if through and self._connection is not None:
+        if self._connection is not None:
             with unavailable(self._path):
                 empty_log(self._connection, self._path)
         return newest
