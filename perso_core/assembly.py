@@ -76,7 +76,7 @@ class Perso(InProcessSite):
         self._imports = Imports(
             store,
             parts.refresh,
-            patch=lambda key, attributes: self.patch([key], attributes),
+            patch=lambda key, attributes, said_ms: self.patch([key], attributes, said_ms=said_ms),
             clock_ms=clock_ms,
             settled_s=2 * settings.news_interval_ms / 1_000 if settings.workers > 1 else 0,
         )
@@ -194,9 +194,12 @@ class Perso(InProcessSite):
         check_attributes(attributes, max_bytes=self.settings.max_record_bytes)
         return await self.patch(self._keys_of(identity), attributes)
 
-    async def patch(self, keys: Sequence[str], attributes: Mapping[str, Any]) -> bool:
-        """The same under these keys, of attributes that were checked: all of it, or nothing."""
-        return not await self.patching.patch(keys, attributes)
+    async def patch(
+        self, keys: Sequence[str], attributes: Mapping[str, Any], *, said_ms: int = 0
+    ) -> bool:
+        """The same under these keys, of attributes that were checked: all of it, or nothing.
+        said_ms: see Patching."""
+        return not await self.patching.patch(keys, attributes, said_ms=said_ms)
 
     @property
     def import_store(self) -> ImportStore:

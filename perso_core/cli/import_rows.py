@@ -284,7 +284,9 @@ async def _patched(
     withheld = await perso.import_store.withheld(asked, since_ms=began_ms)
     outcomes = await asyncio.gather(
         *(
-            perso.patching.patch([key for key in some if key not in withheld], attributes)
+            perso.patching.patch(
+                [key for key in some if key not in withheld], attributes, said_ms=began_ms
+            )
             for some, (_, (_, _, attributes)) in zip(all_keys, group, strict=True)
         ),
         return_exceptions=True,

@@ -92,7 +92,11 @@ async def import_attributes(call: Call, services: EdgeServices) -> Reply:
                 of_key.setdefault(key, []).append((line, patch[2]))
         withheld = await stores.withheld([*of_key], call.now_ms)
         for late in await asyncio.gather(
-            *(_patched(key, some, stores) for key, some in of_key.items() if key not in withheld)
+            *(
+                _patched(key, some, stores, call.now_ms)
+                for key, some in of_key.items()
+                if key not in withheld
+            )
         ):
             refused += late
         return {line for key in withheld for line, _ in of_key[key]}, refused
@@ -101,13 +105,13 @@ async def import_attributes(call: Call, services: EdgeServices) -> Reply:
 
 
 async def _patched(
-    key: str, patches: list[tuple[int, Mapping[str, Any]]], stores: ImportStores
+    key: str, patches: list[tuple[int, Mapping[str, Any]]], stores: ImportStores, said_ms: int
 ) -> list[Refusal]:
     """Of one profile, in their order. A patch by which it would become too large is refused."""
     refused = []
     for line, attributes in patches:
         try:
-            await stores.patch(key, attributes)
+            await stores.patch(key, attributes, said_ms)
         except BadAttributes as error:
             refused.append(Refusal(line, f"{error.detail} {error.fix}"))
     return refused

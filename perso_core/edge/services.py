@@ -40,8 +40,9 @@ class ImportStores(Protocol):
         """Of these keys those that may not be kept, or were erased since then."""
         ...
 
-    def patch(self, key: str, attributes: Mapping[str, Any], /) -> Awaitable[bool]:
-        """Merge checked attributes into a profile, durably. False: it may not be kept."""
+    def patch(self, key: str, attributes: Mapping[str, Any], said_ms: int, /) -> Awaitable[bool]:
+        """Merge checked attributes into a profile, durably. False: it may not be kept. Whoever was
+        erased since they were said gets nothing."""
         ...
 
     async def live(self) -> None:

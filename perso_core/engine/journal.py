@@ -25,9 +25,11 @@ class EventArrived(Struct, frozen=True, kw_only=True):
 
 
 class AttributesPatched(Struct, frozen=True):
-    """The site said something about the visitor: a JSON merge patch."""
+    """The site said something about the visitor: a JSON merge patch. said_ms: when, where it is
+    written later, as by an import that began then; 0: now."""
 
     patch: Mapping[str, Any]
+    said_ms: int = 0
 
 
 class ConsentChosen(Statement, frozen=True):
@@ -100,7 +102,11 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def dated_ms(self) -> int:
-        """When what it tells was: an event may be dated before it was decided."""
-        if isinstance(self.change, EventArrived):
-            return min(self.now_ms, self.change.event.timestamp_ms)
+        """When what it tells was: an event may be dated, and a patch have been said, before it was
+        decided."""
+        change = self.change
+        if isinstance(change, EventArrived):
+            return min(self.now_ms, change.event.timestamp_ms)
+        if isinstance(change, AttributesPatched) and change.said_ms:
+            return min(self.now_ms, change.said_ms)
         return self.now_ms

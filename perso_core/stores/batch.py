@@ -13,6 +13,7 @@ from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import Profile
 from perso_core.decision.retention import returned
 from perso_core.engine.journal import (
+    AttributesPatched,
     ConsentChosen,
     Entry,
     EventArrived,
@@ -60,7 +61,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     so does the consent, but for signalled_ms, at which the browser's signal against sharing came.
     evicted: older events made room for these. consent_yields: to a choice that is stored.
     events_from_ms: older events need not be kept.
-    decided_ms: when the first of it was decided. erased_ms: when the visitor asked to be forgotten;
+    decided_ms: when the first of it was decided. said_ms: when the first of the
+    patches in it was said; None: there is none. erased_ms: when the visitor asked to be forgotten;
     None: nobody did. expired: first remove what is past its retention, where it is the state of
     this very version. first_visit_ms: when a device came that no later request has proved; 0: one
     has. returned: this is the one. arrivals_alone: nothing but events came. epoch: of
@@ -78,6 +80,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     consent_yields: bool = False
     signalled_ms: int | None = None
     decided_ms: int = 0
+    said_ms: int | None = None
     erased_ms: int | None = None
     expired: Expired | None = None
     first_visit_ms: int = 0
@@ -106,7 +109,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     @property
     def dated_ms(self) -> int:
         """When the first of it was: an event may be dated before it was decided."""
-        return min((self.decided_ms, *(event.timestamp_ms for event in self.events)))
+        said_ms = self.decided_ms if self.said_ms is None else self.said_ms
+        return min((self.decided_ms, said_ms, *(event.timestamp_ms for event in self.events)))
 
     @property
     def may_be_erased(self) -> bool:
@@ -169,6 +173,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         consent_yields=chosen is not None and _yields(chosen),
         signalled_ms=_signalled(entries),
         decided_ms=writes[0].now_ms if writes else 0,
+        said_ms=min((entry.dated_ms for entry in writes if _patches(entry)), default=None),
         erased_ms=entries[0].now_ms if isinstance(entries[0].change, Forgotten) else None,
         expired=expired,
         first_visit_ms=entries[-1].first_visit_ms,
@@ -199,6 +204,12 @@ def _erases(entry: Entry) -> bool:
     if isinstance(entry.change, Expired):
         return entry.profile is None
     return isinstance(entry.change, Forgotten)
+
+
+def _patches(entry: Entry) -> bool:
+    """Whether a patch changed something: one that was barred leaves the profile as it is."""
+    changed = entry.profile is not None and entry.profile.version != entry.base_version
+    return changed and isinstance(entry.change, AttributesPatched)
 
 
 def _arrived(writes: list[Entry]) -> tuple[Event, ...]:

@@ -98,15 +98,16 @@ def _in_order(rows: Sequence[Row], links: Mapping[str, str], now_ms: int) -> lis
 
 
 class Imports:
-    """What servers bring over HTTP, in a process that serves. patch: merges attributes into a
-    profile, durably. settled_s: how long others may take until they know; 0: there are none."""
+    """What servers bring over HTTP, in a process that serves. patch: merges attributes, said at
+    an instant, into a profile, durably. settled_s: how long others may take until they know; 0:
+    there are none."""
 
     def __init__(
         self,
         store: ImportStore,
         refresh: Refresh,
         *,
-        patch: Callable[[str, Mapping[str, Any]], Awaitable[bool]],
+        patch: Callable[[str, Mapping[str, Any], int], Awaitable[bool]],
         clock_ms: Callable[[], int],
         settled_s: float,
     ) -> None:

@@ -39,12 +39,15 @@ class Patching:
         self._clock_ms = clock_ms
         self._caps = caps
 
-    async def patch(self, keys: Sequence[str], attributes: Mapping[str, Any]) -> int:
-        """Merge checked attributes into the profiles that these keys lead to, durably. Returns
-        under how many of the keys they may not be kept."""
+    async def patch(
+        self, keys: Sequence[str], attributes: Mapping[str, Any], *, said_ms: int = 0
+    ) -> int:
+        """Merge checked attributes into the profiles that these keys lead to, durably. said_ms:
+        whoever was erased since then gets nothing; 0: now. Returns under how many of the keys they
+        may not be kept."""
         led = [await self._graph.canonical(key) for key in keys]
         profiles = list(dict.fromkeys(led))
-        answers = await self._decided(profiles, AttributesPatched(attributes))
+        answers = await self._decided(profiles, AttributesPatched(attributes, said_ms))
         self._drain.wake()
         for answer in answers:
             await self._drain.durable(answer.sequence)

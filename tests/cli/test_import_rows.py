@@ -141,11 +141,11 @@ def test_an_import_of_attributes_that_breaks_off_goes_on_and_counts_each_row_onc
         await keep(store, name, progress)
 
     async def watched(
-        patching: Patching, keys: Sequence[str], attributes: Mapping[str, object]
+        patching: Patching, keys: Sequence[str], attributes: Mapping[str, object], *, said_ms: int
     ) -> int:
         if "twice" in keys[0]:
             patched.append(attributes["points"])
-        return await patch(patching, keys, attributes)
+        return await patch(patching, keys, attributes, said_ms=said_ms)
 
     monkeypatch.setattr(SqliteStore, "keep_progress", breaking)
     monkeypatch.setattr(Patching, "patch", watched)

@@ -58,8 +58,8 @@ async def importing_edge(
         refresh = Refresh(edge.engine, store, clock_ms=lambda: edge.now_ms, interval_ms=1)
         running.append(refresh)
 
-        async def patch(key: str, attributes: Mapping[str, Any]) -> bool:
-            change = AttributesPatched(attributes)
+        async def patch(key: str, attributes: Mapping[str, Any], said_ms: int) -> bool:
+            change = AttributesPatched(attributes, said_ms)
             answer = await edge.admission.decide(
                 Interaction(profile_key=key, datastream_id=OPERATOR, changes=(change,))
             )

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from perso_core.decision.caps import DEFAULT_CAPS
 from perso_core.engine.engine import OPERATOR, Interaction
-from perso_core.engine.journal import Change, ConsentChosen
+from perso_core.engine.journal import Change, ConsentChosen, Forgotten
 from perso_core.errors import Overloaded, RecordTooLarge, StoreUnavailable
 from perso_core.stores.memory import MemoryStore
 from perso_core.worker.identity_graph import IdentityGraph
@@ -104,3 +104,17 @@ async def test_it_is_told_under_how_many_keys_the_person_refused() -> None:
         assert await patching(stack).patch([ONE, OTHER], LARGE) == 1
 
         assert await note_of(stack, OTHER) == LARGE["note"]
+
+
+async def test_what_was_said_before_an_erasure_is_not_kept_by_being_written_after_it() -> None:
+    """An import of attributes brought back whoever was erased between its look and its write."""
+    async with running() as stack:
+        await patching(stack).patch([ONE], {"note": "before"})
+        await said(stack, ONE, Forgotten())
+
+        await patching(stack).patch([ONE], {"note": "imported"}, said_ms=NOON_MS - 1)
+        assert await note_of(stack, ONE) is None
+
+        await patching(stack).patch([ONE], {"note": "again"})
+        await patching(stack).patch([ONE], {"note": "imported"}, said_ms=NOON_MS - 1)
+        assert await note_of(stack, ONE) == "again"
