@@ -23,6 +23,7 @@ from perso_core.stores.sqlite_file import (
     unavailable,
     writing_connection,
 )
+from perso_core.stores.sqlite_refusals import keep_refusals
 
 # Pages of 4 KiB that are copied before writers get their turn and progress is told.
 _PAGES = 2_048
@@ -62,8 +63,8 @@ def check_store(path: Path) -> None:
 
 def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     """Put a checked backup in the place of a database that nobody uses. Whoever was erased since
-    the backup was made stays erased, as far as it is known (ERASED_KNOWN_MS). On disk when this
-    returns.
+    the backup was made stays erased, as far as it is known (ERASED_KNOWN_MS), and what visitors
+    refused since stays refused. On disk when this returns.
 
     Returns how many keys were erased again; None: the database is too damaged to say whose. Raises
     StoreUnavailable, StoreTooNew: then the database is as it was.
@@ -74,6 +75,8 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     try:
         copy_store(backup, fresh, progress)
         again = _erase(fresh, erased) if erased is not None else None
+        if again is not None and not _refusals_kept(database, fresh):
+            again = None
     except BaseException:  # of a disk that is full it would keep what is left
         for suffix in ("", "-journal", "-wal", "-shm"):
             fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
@@ -86,6 +89,19 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     os.replace(fresh, database)
     _sync(database.parent)
     return again
+
+
+def _refusals_kept(database: Path, fresh: Path) -> bool:
+    """False: the database cannot be read any more."""
+    if not database.exists():
+        return True
+    try:
+        keep_refusals(database, fresh)
+    except StoreTooNew:
+        raise
+    except StoreUnavailable:
+        return False
+    return True
 
 
 class Erasures(Struct, frozen=True):

@@ -175,3 +175,45 @@ async def test_what_was_done_on_a_device_after_its_customer_signed_out_is_restor
 
 def with_one(device: Profile, later: Event) -> Profile:
     return structs.replace(device, version=device.version + 1, events=(later,))
+
+
+async def test_what_a_visitor_refused_since_the_backup_stays_refused(tmp_path: Path) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        for key in (ANNA, BERT, CLARA):
+            await store.commit([chose_at(Consent("in", NOON_MS), key)])
+            await store.commit([arrived(event(event_id="consented"), key)])
+        copy_store(path, backup, told())
+        no_sharing = Consent("in", NOON_MS, share="n", share_since_ms=NOON_MS + 1)
+        await store.commit([chose_at(Consent("out", NOON_MS + 1), ANNA)])
+        await store.commit([chose_at(no_sharing, BERT)])
+
+    put_back(backup, path, told())
+
+    assert await ids_of(path, ANNA) == []
+    assert await ids_of(path, BERT) == await ids_of(path, CLARA) == ["consented"]
+    async with opened(path) as store:
+        found = [(await store.load(key)).consent for key in (ANNA, BERT, CLARA)]
+    assert found == [Consent("out", NOON_MS + 1), no_sharing, Consent("in", NOON_MS)]
+
+
+async def test_a_refusal_that_was_taken_back_before_a_newer_backup_does_not_return(
+    tmp_path: Path,
+) -> None:
+    path, newer = tmp_path / "perso.sqlite", tmp_path / "tuesday.sqlite"
+    async with opened(path) as store:
+        await store.commit([chose_at(Consent("out", NOON_MS))])
+        copy_store(path, tmp_path / "monday.sqlite", told())
+        await store.commit([chose_at(Consent("in", NOON_MS + 1))])
+        await store.commit([arrived(event(event_id="consented"), now_ms=NOON_MS + 2)])
+        copy_store(path, newer, told())
+    put_back(tmp_path / "monday.sqlite", path, told())
+
+    put_back(newer, path, told())
+
+    assert await ids_of(path, ANNA) == ["consented"]
+
+
+def chose_at(consent: Consent, key: str = ANNA) -> Entry:
+    assert consent.general is not None
+    return structs.replace(chose(consent.general, key), consent=consent)

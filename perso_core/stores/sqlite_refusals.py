@@ -1,0 +1,64 @@
+"""Refusals that are newer than a backup: they stand where it is put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+import apsw
+
+from perso_core.decision.consent import Consent, last_said_ms, refused
+from perso_core.errors import UnreadableRecord
+from perso_core.stores.record import consent_from_record
+from perso_core.stores.sqlite_file import (
+    TABLES_BY_KEY,
+    reading_connection,
+    transaction,
+    unavailable,
+    writing_connection,
+)
+
+# "out", and "n" of sharing, as records hold them: no other record is a visitor's no.
+_MAY_REFUSE = "instr(record, x'a36f7574') OR instr(record, x'a16e')"
+
+
+def keep_refusals(database: Path, fresh: Path) -> None:
+    """What visitors refused in `database` since `fresh` was copied stays refused, and nothing is
+    kept of who refused to be. Raises StoreUnavailable, StoreTooNew."""
+    with (
+        closing(reading_connection(database)) as reading,
+        closing(writing_connection(fresh)) as writing,
+    ):
+        with unavailable(fresh), transaction(writing):
+            for key, consent, record in _refusals(reading):
+                if last_said_ms(consent) <= last_said_ms(_consent_of(writing, key)):
+                    continue
+                for table in TABLES_BY_KEY if refused(consent) else ("consent",):
+                    writing.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
+                writing.execute("INSERT INTO consent VALUES (?, ?)", (key, record))
+        writing.execute("PRAGMA journal_mode = DELETE")
+
+
+def _refusals(connection: apsw.Connection) -> Iterator[tuple[str, Consent, bytes]]:
+    """By key: what visitors refused, and its record."""
+    rows = connection.execute(f"SELECT key, record FROM consent WHERE {_MAY_REFUSE}")
+    for key, record in cast(Iterator[tuple[str, bytes]], rows):
+        consent = _consent(record)
+        if consent is not None and (refused(consent) or consent.share == "n"):
+            yield key, consent, record
+
+
+def _consent_of(connection: apsw.Connection, key: str) -> Consent | None:
+    record: bytes | None = connection.execute(
+        "SELECT record FROM consent WHERE key = ?", (key,)
+    ).get
+    return _consent(record) if record is not None else None
+
+
+def _consent(record: bytes) -> Consent | None:
+    try:
+        return consent_from_record(record)
+    except UnreadableRecord:
+        return None
