@@ -27,6 +27,7 @@ from perso_core.stores.compiled_file import CompiledFile
 from perso_core.stores.presence import Presence
 from perso_core.stores.protocol import Retaining, Store
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
+from perso_core.stores.sqlite_backup import remove_unfinished
 from perso_core.stores.turn import OnlyOne
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
@@ -66,6 +67,8 @@ async def running(
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at opening
     async with contextlib.AsyncExitStack() as opened:
+        if not announce:
+            remove_unfinished(data_dir / DATABASE)
         kept = settings.max_events_per_profile
         store = await open_sqlite(data_dir / DATABASE, max_events=kept, clock_ms=clock_ms)
         opened.push_async_callback(store.close)

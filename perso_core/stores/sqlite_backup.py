@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from perso_core.stores.sqlite_refusals import keep_refusals
 
 # Pages of 4 KiB that are copied before writers get their turn and progress is told.
 _PAGES = 2_048
+UNFINISHED = ".restoring"
 
 # Told how many of how many pages are copied.
 Progress = Callable[[int, int], None]
@@ -69,26 +71,57 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     Returns how many keys were erased again; None: the database is too damaged to say whose. Raises
     StoreUnavailable, StoreTooNew: then the database is as it was.
     """
-    fresh = database.with_suffix(".restoring")
-    fresh.unlink(missing_ok=True)
-    erased = _erased_in(database) if database.exists() else Erasures()
+    fresh = database.with_suffix(UNFINISHED)
+    with _alone(database.parent):
+        _remove(fresh)
+        erased = _erased_in(database) if database.exists() else Erasures()
+        try:
+            copy_store(backup, fresh, progress)
+            again = _erase(fresh, erased) if erased is not None else None
+            if again is not None and not _refusals_kept(database, fresh):
+                again = None
+        except BaseException:  # of a disk that is full it would keep what is left
+            _remove(fresh)
+            raise
+        # Of a database that a cut leaves here without its -wal nothing must be missing.
+        with suppress(apsw.Error, StoreUnavailable):
+            writing_connection(database).close()
+        for suffix in ("-wal", "-shm"):
+            database.with_name(database.name + suffix).unlink(missing_ok=True)
+        os.replace(fresh, database)
+        _sync(database.parent)
+        return again
+
+
+def remove_unfinished(database: Path) -> None:
+    """What a restore that was killed left beside a database: no erasure reaches that copy of
+    everybody. The one of a restore that is under way stays."""
+    fresh = database.with_suffix(UNFINISHED)
+    if fresh.exists():
+        with suppress(StoreUnavailable, OSError), _alone(database.parent):
+            _remove(fresh)
+
+
+def _remove(fresh: Path) -> None:
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """One restore into a directory at a time. The lock is on the directory, which leaves no file
+    there. Raises StoreUnavailable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        copy_store(backup, fresh, progress)
-        again = _erase(fresh, erased) if erased is not None else None
-        if again is not None and not _refusals_kept(database, fresh):
-            again = None
-    except BaseException:  # of a disk that is full it would keep what is left
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
-        raise
-    # Of a database that a cut leaves here without its -wal nothing must be missing.
-    with suppress(apsw.Error, StoreUnavailable):
-        writing_connection(database).close()
-    for suffix in ("-wal", "-shm"):
-        database.with_name(database.name + suffix).unlink(missing_ok=True)
-    os.replace(fresh, database)
-    _sync(database.parent)
-    return again
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreUnavailable(
+                f"another restore into {directory} is under way.", fix="Wait for it, or end it."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _refusals_kept(database: Path, fresh: Path) -> bool:

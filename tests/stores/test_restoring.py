@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from msgspec import structs
 
+from perso_core.assembly import open_perso
 from perso_core.decision.caps import Caps
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.profile import Profile, mark_of
 from perso_core.decision.union import united
 from perso_core.engine.journal import Entry
+from perso_core.errors import StoreUnavailable
+from perso_core.settings import Settings
 from perso_core.stores.links import Joining
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
-from perso_core.stores.sqlite_backup import copy_store, put_back
+from perso_core.stores.sqlite_backup import copy_store, put_back, remove_unfinished
 from tests.building import NOON_MS, ORG, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot
 
@@ -217,3 +223,30 @@ async def test_a_refusal_that_was_taken_back_before_a_newer_backup_does_not_retu
 def chose_at(consent: Consent, key: str = ANNA) -> Entry:
     assert consent.general is not None
     return structs.replace(chose(consent.general, key), consent=consent)
+
+
+def test_what_a_killed_restore_left_is_removed_and_not_what_one_under_way_writes(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "perso.sqlite"
+    left = [tmp_path / f"perso.restoring{suffix}" for suffix in ("", "-wal")]
+    for file in left:
+        file.write_bytes(b"everybody")
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # as a restore does
+
+    remove_unfinished(path)
+    with pytest.raises(StoreUnavailable, match="another restore into"):
+        put_back(path, path, told())
+    assert all(file.exists() for file in left)
+    os.close(descriptor)
+    remove_unfinished(path)
+
+    assert not any(file.exists() for file in left)
+
+
+async def test_a_server_removes_what_a_killed_restore_left_as_it_starts(tmp_path: Path) -> None:
+    (tmp_path / "perso.restoring").write_bytes(b"everybody")
+
+    async with open_perso(Settings(data_dir=str(tmp_path))):
+        assert not (tmp_path / "perso.restoring").exists()
