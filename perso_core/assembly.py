@@ -69,6 +69,7 @@ class Perso(InProcessSite):
         )
         self._issuer_keys = parts.issuer_keys
         self._compiled = parts.compiled
+        self._unreadable = parts.unreadable
         self._entropy = entropy = Entropy()
         self._everywhere = Everywhere(Path(settings.data_dir), self._announced)
         # Alone, this process knows what every browser was told.
@@ -129,6 +130,15 @@ class Perso(InProcessSite):
         """What is in force; None before anything was applied."""
         in_force = self._engine.snapshot.definitions
         return None if in_force is NOTHING else in_force
+
+    def refuse_unreadable(self) -> None:
+        """Raises UnreadableRecord where what was applied last could not be read at the opening:
+        every call would be answered as if its datastream were unknown."""
+        if self._unreadable is not None:
+            raise UnreadableRecord(
+                self._unreadable.detail,
+                fix="`perso apply` the definitions again, or `perso restore` a backup.",
+            )
 
     async def apply(self, definitions: Definitions) -> int:
         """Keep checked definitions and put them in force here; other processes follow. The API

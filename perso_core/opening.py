@@ -45,7 +45,8 @@ _log = logging.getLogger("perso")
 
 
 class Parts(Struct, frozen=True, kw_only=True):
-    """What runs between opening and closing, all of it by one clock."""
+    """What runs between opening and closing, all of it by one clock. unreadable: why what was
+    applied last is not in force."""
 
     store: SqliteStore
     engine: Engine
@@ -57,6 +58,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     issuer_keys: IssuerKeys
     compiled: CompiledFile
     clock_ms: Callable[[], int]
+    unreadable: UnreadableRecord | None
 
 
 @asynccontextmanager
@@ -77,7 +79,9 @@ async def running(
             tell_of_others(data_dir)
         # Once we are seen: what is saved from now on is waited for, what was before is read here.
         compiled = compiled_file(settings)
-        version, snapshot = await _stored_snapshot(store, event_window_ms(settings), compiled)
+        version, snapshot, unreadable = await _stored_snapshot(
+            store, event_window_ms(settings), compiled
+        )
         engine = _engine(snapshot, settings)
         engine.following.follow(store.epoch)
         told = announce or settings.workers > 1
@@ -113,15 +117,17 @@ async def running(
             issuer_keys=issuer_keys,
             compiled=compiled,
             clock_ms=clock_ms,
+            unreadable=unreadable,
         )
 
 
 async def _stored_snapshot(
     store: Store, window_ms: int, compiled: CompiledFile
-) -> tuple[int, Snapshot]:
+) -> tuple[int, Snapshot, UnreadableRecord | None]:
     """The version applied last, and it compiled; 0: nothing was applied. Definitions that can no
-    longer be read stop nobody from applying better ones: nothing is in force until then, and the
-    log says why."""
+    longer be read, and why, stop nobody from applying better ones: nothing is in force until then,
+    and the log says so."""
+    unreadable = None
     try:
         stored = await store.definitions()
         if stored is not None:
@@ -133,10 +139,11 @@ async def _stored_snapshot(
                 tolerant=True,
             )
             log_off(snapshot)
-            return stored.version, snapshot
+            return stored.version, snapshot, None
     except UnreadableRecord as fault:
         _log.error("The stored definitions are not in force. %s", fault)
-    return 0, compile_snapshot(NOTHING, event_window_ms=window_ms)
+        unreadable = fault
+    return 0, compile_snapshot(NOTHING, event_window_ms=window_ms), unreadable
 
 
 def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], None]:

@@ -46,6 +46,8 @@ async def _serve(
     if leave_on is not None:
         loop.add_signal_handler(leave_on, _set, leaving, stopping)
     async with open_perso(settings) as perso:
+        # Where it is to take another process's place that one goes on with what it has in force.
+        perso.refuse_unreadable()
         app = web.Application()
         edge = perso.edge_app()
         app.add_subapp(PREFIX, edge)

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from perso_core.errors import StoreUnavailable
+from perso_core.errors import StoreUnavailable, UnreadableRecord
 
 # A disk that fails would be told of with every commit and 50 times a second with every look for
 # news: the same words come once in so long, with how often they would have come.
@@ -32,5 +32,6 @@ class Logged:
             return
         more = f" And {self._untold:,} times more of the one before." if self._untold else ""
         self._text, self._told_s, self._untold = text, now_s, 0
-        traceback = None if isinstance(problem, StoreUnavailable) else problem
+        of_the_disk = isinstance(problem, (StoreUnavailable, UnreadableRecord))
+        traceback = None if of_the_disk else problem
         _log.warning("%s%s", problem, more, exc_info=traceback)

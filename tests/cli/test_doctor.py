@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from perso_core.assembly import DATABASE
-from tests.cli.test_commands import perso
+from tests.cli.test_commands import perso, write
 from tests.journeys.server import prepare, serving
 from tests.stores.test_sqlite import sql
 
@@ -35,6 +35,21 @@ def test_a_record_that_cannot_be_read_is_told(directory: Path) -> None:
 
     assert told.returncode == 1
     assert "definitions: 1, of which 1 cannot be read." in told.stdout
+
+
+def test_definitions_that_cannot_be_read_are_not_served_from_until_they_are_applied_again(
+    directory: Path,
+) -> None:
+    """A worker that came up with none had taken the place of one that had them, and every call
+    was refused as if its datastream were unknown."""
+    sql(directory / ".perso" / DATABASE, "UPDATE definitions SET record = x'00'")
+
+    told = perso(directory, "serve", "--port", "0")
+    again = perso(directory, "apply", str(write(directory)))
+
+    assert told.returncode == 1
+    assert "`perso apply` the definitions again" in told.stderr
+    assert again.returncode == 0
 
 
 def test_a_damaged_file_is_told_with_what_to_do(directory: Path) -> None:
