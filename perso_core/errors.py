@@ -235,6 +235,13 @@ class OpenedBeforeFork(StoreUnavailable):
     title = "Perso was opened before the process forked"
 
 
+class AnotherEventLoop(StoreUnavailable):
+    """Two threads would change the profiles in memory at once."""
+
+    code = "store.another-loop"
+    title = "Perso was opened by another event loop"
+
+
 class StoreTooNew(StoreUnavailable):
     """Also while it is open: another process may be of a newer Perso."""
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from collections.abc import Callable
 
 from msgspec import Struct, structs
 
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, NeedProfile
-from perso_core.errors import Overloaded, StoreUnavailable
+from perso_core.errors import AnotherEventLoop, Overloaded, StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.drain import Drain, renew
 from perso_core.worker.hearing import Hearing
+
+_log = logging.getLogger("perso.worker")
 
 
 class _Asked(Struct):
@@ -48,9 +52,13 @@ class Admission:
         self._hearing = hearing or Hearing(lambda: 0.0)
         self._loading: dict[str, asyncio.Task[Stored]] = {}
         self._asked: dict[str, _Asked] = {}
+        self._asked_elsewhere = False
 
     async def decide(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
+        opened_by = self._drain.loop
+        if opened_by is not None and opened_by is not asyncio.get_running_loop():
+            raise self._another_loop()
         if self._hearing.unsure:
             await self._hearing.catch_up(self._load_timeout_ms / 1_000)
             if self._hearing.deaf or self._hearing.behind:
@@ -89,6 +97,20 @@ class Admission:
             self._loading.pop(one, None)
             if one in self._asked:
                 self._asked[one].news += 1
+
+    def _another_loop(self) -> StoreUnavailable:
+        """The log says it once: it would be of every call."""
+        if self._hearing.forked:
+            return self._hearing.refusal()
+        refused = AnotherEventLoop(
+            f"it was asked in the thread {threading.current_thread().name}.",
+            fix="Ask in the event loop that opened it, such as by"
+            " asyncio.run_coroutine_threadsafe, or open Perso in each event loop.",
+        )
+        if not self._asked_elsewhere:
+            self._asked_elsewhere = True
+            _log.error("%s", refused)
+        return refused
 
     async def take_over(self, key: str) -> None:
         """This process wrote the profile itself, past the engine."""

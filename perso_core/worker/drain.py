@@ -56,7 +56,7 @@ class Drain:
     clock_ms: epoch milliseconds. announce: tell other processes. on_problem: hears of each
     failed commit and each crash; the drain itself goes on. elapsed_s: a clock that nobody can set.
     commits, failures, crashes: counts
-    since the start.
+    since the start. loop: of what runs it, once it was started.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Drain:
         self._refused = False  # the last commit
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
         self._precedence = Precedence(elapsed_s)
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
@@ -96,6 +97,7 @@ class Drain:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._supervised(), name="perso-drain")
+        self.loop = self._task.get_loop()
 
     def wake(self) -> None:
         """There is something to commit. Cheap: call it after each decision."""

@@ -85,6 +85,11 @@ class Hearing:
         return refused
 
     @property
+    def forked(self) -> bool:
+        """Whether this is a child of the process that hears."""
+        return self._forked
+
+    @property
     def unsure(self) -> bool:
         """Whether others may have revoked something of which this process did not hear in time:
         catch up, and answer nothing where it is deaf then."""

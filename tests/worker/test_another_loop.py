@@ -1,0 +1,28 @@
+"""Perso in an application with several event loops: it is asked in its own one, or says so."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from perso_core.engine.engine import Answer
+from perso_core.errors import AnotherEventLoop
+from tests.worker.stack import Stack, running
+
+
+def asked_elsewhere(stack: Stack) -> Answer:
+    return asyncio.run(stack.visit())
+
+
+async def test_who_asks_in_another_event_loop_is_refused_and_nothing_is_changed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running() as stack:
+        for _ in range(2):
+            with pytest.raises(AnotherEventLoop, match="in the event loop that opened it"):
+                await asyncio.to_thread(asked_elsewhere, stack)
+
+        assert len(stack.engine) == 0
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        await stack.begin_visit()
