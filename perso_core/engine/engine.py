@@ -348,7 +348,7 @@ class Engine:
             if self._may_apply(change, state, datastream_id):
                 state = self._applied(hot, state, change, now_ms)
             lookups.append(self._found(hot, state, datastream_id, now_ms))
-        if state is before and interaction.visits and self.keeping.visit_due(state, now_ms):
+        if interaction.visits and self.keeping.was_here(before, state, now_ms):
             state = self._applied(hot, state, Visited(), now_ms)
         hot.latest = state
         if not hot.pending:

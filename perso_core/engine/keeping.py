@@ -120,6 +120,14 @@ class Keeping:
         instant = self.now_ms(now_ms)
         return profile is not None and touch_due(profile, self.retention, now_ms=instant)
 
+    def was_here(self, before: State, state: State, now_ms: int) -> bool:
+        """Whether it is to be noted of a visitor who did not change the profile: who looked, or
+        said what may be kept. A cookie that nobody signed says it of a first visit."""
+        said = state is not before
+        if said and (state.qualified is not before.qualified or state.first_visit_ms):
+            return False
+        return self.visit_due(state, now_ms)
+
     def _first(self, state: State) -> bool:
         """Whether something is stored of a visit that nobody came back from yet."""
         kept = state.qualified is not None or state.consent is not None

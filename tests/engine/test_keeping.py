@@ -284,6 +284,15 @@ def test_a_profile_that_nobody_touched_for_its_retention_is_not_answered_from() 
     assert engine.profile(KEY, now_ms=NOON_MS + 7 * DAY_MS) is None
 
 
+def test_who_says_what_may_be_kept_has_been_here() -> None:
+    engine = returned(2)
+    asked(engine, ConsentChosen("in"), now_ms=NOON_MS + DAY_MS)
+    committed(engine)
+
+    assert known(engine, NOON_MS + 3 * DAY_MS - 1)
+    assert not known(engine, NOON_MS + 3 * DAY_MS)
+
+
 def test_without_retention_a_profile_stays() -> None:
     assert known(returned(None), NOON_MS + 3_000 * DAY_MS)
 
