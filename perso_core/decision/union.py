@@ -148,6 +148,7 @@ def _rest(other: Profile, *, to: str, version: int, now_ms: int) -> Profile:
         datastreams=other.datastreams,
         evaluated_ms=other.evaluated_ms,
         snapshot_id=other.snapshot_id,
+        touched_ms=other.touched_ms,
         moved=_with_move(other, moved, now_ms=now_ms),
     )
 

@@ -265,6 +265,14 @@ def test_an_audience_that_neither_was_in_alone_begins_as_they_become_one() -> No
     assert later.memberships["twice"].since_ms == NOON_MS
 
 
+def test_what_stays_of_a_device_was_touched_when_the_device_was() -> None:
+    device = phone(touched_ms=NOON_MS, evaluated_ms=NOON_MS - DAY_MS)
+
+    rest = united(anna(), device, now_ms=NOON_MS, caps=Caps()).rest
+
+    assert rest.touched_ms == NOON_MS
+
+
 def test_of_too_many_identities_those_that_were_there_first_go_and_are_counted() -> None:
     mails = tuple(Identity("Email", str(n)) for n in range(5))
     into = anna(claims=mails[:3], dropped_claims=7)
