@@ -168,7 +168,8 @@ def entry_of(
     """What the store has to keep of a change that was applied to `before` at now_ms. epoch: of the
     store that `before` is from."""
     qualified = applied.state.qualified
-    profile = qualified.profile if qualified else None
+    # Known by an import alone, and nothing came to it after all: there is no profile to be stored.
+    profile = qualified.profile if qualified and qualified.profile.version else None
     return Entry(
         sequence=sequence,
         key=key,

@@ -12,6 +12,7 @@ from perso_core.definitions.audience import Audience
 from perso_core.definitions.external import with_membership_rule
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import Answer, Engine, Interaction
+from perso_core.engine.erased import Erased
 from perso_core.engine.journal import EventArrived
 from tests.building import HOUR_MS, NOON_MS, definitions, event
 
@@ -122,3 +123,16 @@ def test_the_first_event_of_whoever_was_only_imported_begins_the_profile() -> No
     (entry,) = engine.pending(5)
     assert entry.base_version == 0
     assert set(answer.lookups[0].destinations[0].audiences) == {"basket", "risk"}
+
+
+def test_what_was_before_an_erasure_stores_no_profile_of_who_was_imported_since() -> None:
+    engine = engine_with(imported())
+    arrived = EventArrived(event=event("add", at_ms=NOON_MS), datastream_id="demo")
+    asked = Interaction(profile_key=ANNA, datastream_id="demo", changes=(arrived,))
+    engine.decide(asked, now_ms=NOON_MS + 2)
+
+    # The store refused it, for it is of before; and nothing could be written over what it is now.
+    engine.renew(ANNA, imported(), None, now_ms=NOON_MS + 3, erased=Erased(at_ms=NOON_MS + 1))
+
+    (entry,) = engine.pending(5)
+    assert entry.profile is None
