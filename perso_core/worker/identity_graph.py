@@ -69,7 +69,7 @@ class IdentityGraph:
 
     async def canonical(self, key: str, *, anew: bool = False) -> str:
         """The key of the profile that an identity is part of; its own where it is of none. Costs no
-        read where its profile is in memory. anew: read it in any case."""
+        read where both profiles are in memory. anew: read it in any case."""
         if anew:
             await self._admission.take_over(key)
         hot = self._engine.held(key)
@@ -77,7 +77,8 @@ class IdentityGraph:
             await self._admitted(key)
             hot = self._engine.held(key)
             assert hot is not None, "it was admitted, with no await since"
-        return hot.committed.linked_to or key
+        led_to = hot.committed.linked_to
+        return key if not led_to or await self._forgotten(led_to) else led_to
 
     def holds_something(self, key: str) -> bool:
         """Whether the profile, which was just asked for, has something to be moved."""
@@ -175,6 +176,17 @@ class IdentityGraph:
             "two profiles of one person were not joined: others wrote them all the while.",
             fix="Send it again; if it stays, find who writes that profile so often.",
         )
+
+    async def _forgotten(self, key: str) -> bool:
+        """Whether the profile is past its retention. No identity leads to it then, be it removed
+        yet or not: what came by one of them would be left behind as the links go."""
+        keeping = self._engine.keeping
+        if not keeping.retention.by_datastream:
+            return False
+        if self._engine.held(key) is None:
+            await self._admitted(key)
+        hot = self._engine.held(key)
+        return hot is not None and keeping.expired(hot.latest, self._clock_ms())
 
     async def _settled(self, key: str) -> None:
         """In memory, and all that was decided of it is on disk."""

@@ -119,6 +119,21 @@ async def test_a_customer_past_the_retention_begins_anew_with_what_the_device_br
         assert (await stack.event_ids(ANNA), await stack.event_ids(PHONE)) == ({"new"}, set())
 
 
+async def test_no_identity_leads_to_a_profile_past_its_retention() -> None:
+    mail = "o demo Email:anna@shop.test"
+    async with running() as stack:
+        await kept(stack, "old", ANNA)
+        graph = graph_of(stack)
+        await graph.link((ANNA, mail))
+        keeping = stack.engine.keeping
+        keeping.retention = Retention(by_datastream={"demo": DAY_MS}, org="o")
+
+        keeping.clock_ms = NOON_MS + DAY_MS - 1
+        assert await graph.canonical(mail) == ANNA
+        keeping.clock_ms = NOON_MS + DAY_MS
+        assert await graph.canonical(mail) == mail
+
+
 async def test_a_version_from_before_is_older_than_the_one_after() -> None:
     """Tokens for the device and for the customer are still honoured."""
     async with running() as stack:
