@@ -10,7 +10,7 @@ from pathlib import Path
 from perso_core.decision.identity import Identity, server_key
 from perso_core.decision.profile import Profile
 from perso_core.decision.qualification import resumed
-from perso_core.decision.retention import Retention, expires_ms
+from perso_core.decision.retention import Retention, expires_ms, what_stays
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.keeping import retention_of
@@ -53,8 +53,8 @@ def kept_profile(
         return None
     snapshot = _snapshot(stored, settings)
     if now_ms >= expires_ms(profile, kept.first_visit_ms, _retention(snapshot, settings)):
-        return None  # as a server answers
-    return resumed(profile, snapshot, now_ms=now_ms).profile
+        profile = what_stays(profile)  # as a server answers
+    return resumed(profile, snapshot, now_ms=now_ms).profile if profile else None
 
 
 def datastreams_of(
@@ -74,8 +74,11 @@ def datastreams_of(
     return [
         datastream_id
         for datastream_id, kept in found
-        if kept.profile is not None
-        and now_ms < expires_ms(kept.profile, kept.first_visit_ms, retention)
+        if what_stays(kept.profile)
+        or (
+            kept.profile is not None
+            and now_ms < expires_ms(kept.profile, kept.first_visit_ms, retention)
+        )
     ]
 
 

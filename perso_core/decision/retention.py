@@ -52,7 +52,8 @@ def expires_ms(profile: Profile | None, first_visit_ms: int, retention: Retentio
     if first_visit_ms and retention.first_visit_ms:
         due_ms = first_visit_ms + retention.first_visit_ms
     kept_ms = retention.kept_ms(profile) if profile is not None else None
-    if profile is not None and kept_ms is not None:
+    # Of whom nothing is known but what was imported: that goes by its own end.
+    if profile is not None and profile.version and kept_ms is not None:
         due_ms = min(due_ms, touched_ms(profile) + kept_ms)
     return due_ms
 
@@ -69,10 +70,18 @@ def erased_since(erased_ms: int, *, dated_ms: int, now_ms: int) -> bool:
     return dated_ms < erased_ms <= now_ms
 
 
+def what_stays(profile: Profile | None) -> Profile | None:
+    """Of a profile past its retention what was imported, which goes by its own end; None: there is
+    nothing."""
+    if profile is None or not profile.imported:
+        return None
+    return Profile(key=profile.key, imported=profile.imported)
+
+
 def touch_due(profile: Profile, retention: Retention, *, now_ms: int) -> bool:
     """Whether it is to be noted that somebody looked who changes nothing."""
     kept_ms = retention.kept_ms(profile)
-    if kept_ms is None:
+    if kept_ms is None or not profile.version:
         return False
     return now_ms - touched_ms(profile) >= min(kept_ms // TOUCHES_PER_RETENTION, DAY_MS)
 

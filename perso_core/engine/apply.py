@@ -34,7 +34,6 @@ from perso_core.decision.qualification import (
     qualify_all,
     resumed,
 )
-from perso_core.decision.retention import outlives
 from perso_core.decision.union import MOVED_KNOWN_MS
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.hot_profiles import State
@@ -51,6 +50,7 @@ from perso_core.engine.journal import (
     PrivacySignalled,
     Visited,
 )
+from perso_core.engine.keeping import past_retention
 
 
 class Applied(Struct, frozen=True):
@@ -136,7 +136,7 @@ def apply(
         case Nothing():
             return Applied(before)
         case Expired():
-            return Applied(_expired(before, change))
+            return Applied(_expired(before, change, snapshot, now_ms))
 
 
 def lacks_whole_of(state: State, changes: Iterable[Change], now_ms: int, touched_ms: int) -> bool:
@@ -215,12 +215,10 @@ def _visited(before: State, touched_ms: int) -> State:
     return structs.replace(after, qualified=structs.replace(before.qualified, profile=touched))
 
 
-def _expired(before: State, change: Expired) -> State:
+def _expired(before: State, change: Expired, snapshot: Snapshot, now_ms: int) -> State:
     if (before.version, before.first_visit_ms) != (change.version, change.first_visit_ms):
         return before  # another process heard of the visitor in the meantime
-    first_visit = bool(change.first_visit_ms)
-    consent = before.consent if outlives(before.consent, first_visit=first_visit) else None
-    return State(consent=consent)
+    return past_retention(before, snapshot, now_ms)
 
 
 def _event_arrived(

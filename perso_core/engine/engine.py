@@ -462,9 +462,8 @@ class Engine:
         hot.committed = self._brought(hot.committed, now_ms)
         if alone:
             hot.latest = hot.committed
-        if self.keeping.expired(hot.committed, now_ms):
-            return EMPTY
-        return self._found(hot, hot.committed, datastream_id, now_ms)
+        state = self.keeping.living(hot.committed, now_ms)
+        return self._found(hot, state, datastream_id, now_ms)
 
     def _found(self, hot: Hot, state: State, datastream_id: str, now_ms: int) -> Lookup:
         """The answer for a state, kept with what it was computed from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
+from perso_core.decision.qualification import resumed
 from perso_core.decision.retention import (
     DAY_MS,
     NEVER_MS,
@@ -12,6 +13,7 @@ from perso_core.decision.retention import (
     outlives,
     returned,
     touch_due,
+    what_stays,
 )
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.hot_profiles import State
@@ -43,6 +45,14 @@ def before_again(state: State, entry: Entry) -> State:
     return state
 
 
+def past_retention(state: State, snapshot: Snapshot, now_ms: int) -> State:
+    """What stays of a state past its retention."""
+    lasting = outlives(state.consent, first_visit=bool(state.first_visit_ms))
+    stays = what_stays(state.qualified.profile if state.qualified else None)
+    qualified = resumed(stays, snapshot, now_ms=now_ms) if stays else None
+    return State(qualified, state.consent if lasting else None)
+
+
 class Keeping:
     """retention: what is in force. clock_ms: now, by a clock that nobody can set (worker/running);
     None: there is none, and the time of each request is believed. latest_ms: what the calendar may
@@ -58,6 +68,7 @@ class Keeping:
 
     def follow(self, snapshot: Snapshot) -> None:
         """These definitions are in force now."""
+        self._snapshot = snapshot
         self.retention = retention_of(snapshot, self._first_visit_ms)
         self._event_window_ms = snapshot.event_window_ms
 
@@ -99,8 +110,7 @@ class Keeping:
         """The state; what outlives it where it is past its retention."""
         if not self.expired(state, now_ms):
             return state
-        lasting = outlives(state.consent, first_visit=bool(state.first_visit_ms))
-        return State(consent=state.consent if lasting else None)
+        return past_retention(state, self._snapshot, now_ms)
 
     def due(self, state: State, now_ms: int, *, visits: bool) -> Visited | Expired | None:
         """What is to be noted before a change: that nobody came in time, or that somebody did."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec import structs
 
+from perso_core.decision.identity import Identity, server_key
 from perso_core.decision.lookup import Lookup
 from perso_core.decision.membership import ImportedMembership, Membership
 from perso_core.decision.profile import Profile
@@ -13,21 +15,23 @@ from perso_core.definitions.external import with_membership_rule
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import Answer, Engine, Interaction
 from perso_core.engine.erased import Erased
-from perso_core.engine.journal import EventArrived
-from tests.building import HOUR_MS, NOON_MS, definitions, event
+from perso_core.engine.journal import EventArrived, Expired
+from tests.building import DAY_MS, HOUR_MS, NOON_MS, ORG, definitions, event
 
 ANNA = "ECID:" + "1" * 38
 UNTIL_MS = NOON_MS + HOUR_MS
 
 
-def in_force() -> Snapshot:
+def in_force(retention_days: int | None = None) -> Snapshot:
     """`risk` is external; `calm` is whoever is not in it and has a basket."""
     rules = {"basket": 'xEvent[eventType = "add"].count() >= 1'}
     found = definitions({**rules, "calm": 'inSegment("basket") and not inSegment("risk")'})
     risk = with_membership_rule(Audience(id="risk", name="Risk", pql="", source="external"))
+    demo = structs.replace(found.datastreams[0], retention_days=retention_days)
     return compile_snapshot(
         structs.replace(
             found,
+            datastreams=(demo,),
             audiences=(*found.audiences, risk),
             activations=(*found.activations, Activation(audience="risk", destination="d-cms")),
         )
@@ -44,9 +48,9 @@ def engine_with(profile: Profile | None, *, now_ms: int = NOON_MS) -> Engine:
     return engine
 
 
-def audiences(engine: Engine, now_ms: int) -> tuple[set[str], int]:
+def audiences(engine: Engine, now_ms: int, key: str = ANNA) -> tuple[set[str], int]:
     """Those that the page is told of, and until when."""
-    found = engine.lookup(ANNA, "demo", now_ms=now_ms)
+    found = engine.lookup(key, "demo", now_ms=now_ms)
     assert isinstance(found, Lookup)
     return set(found.destinations[0].audiences) if found.destinations else set(), found.until_ms
 
@@ -136,3 +140,32 @@ def test_what_was_before_an_erasure_stores_no_profile_of_who_was_imported_since(
 
     (entry,) = engine.pending(5)
     assert entry.profile is None
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_retention_takes_no_imported_membership_away(version: int) -> None:
+    customer = server_key(Identity("CRMID", "4711"), org=ORG, datastream_id="demo")
+    engine = Engine(in_force(retention_days=2), hot_profiles=10, journal_limit=5)
+    lasts = imported(until_ms=NOON_MS + 9 * DAY_MS)
+    known = structs.replace(lasts, key=customer, version=version, touched_ms=NOON_MS)
+    engine.admit(customer, known, None, now_ms=NOON_MS)
+
+    assert audiences(engine, NOON_MS + 9 * DAY_MS - 1, customer)[0] == {"risk"}
+    assert audiences(engine, NOON_MS + 9 * DAY_MS, customer)[0] == set()
+
+
+def test_whoever_comes_again_past_the_retention_is_in_what_was_imported() -> None:
+    engine = Engine(in_force(retention_days=2), hot_profiles=10, journal_limit=5)
+    lasts = imported(until_ms=NOON_MS + 9 * DAY_MS)
+    seen = structs.replace(lasts, version=1, datastreams=("demo",), touched_ms=NOON_MS)
+    engine.admit(ANNA, seen, None, now_ms=NOON_MS)
+
+    later_ms = NOON_MS + 3 * DAY_MS
+    arrived = EventArrived(event=event("add", at_ms=later_ms), datastream_id="demo")
+    asked = Interaction(profile_key=ANNA, datastream_id="demo", changes=(arrived,))
+    answer = engine.decide(asked, now_ms=later_ms)
+
+    assert isinstance(answer, Answer)
+    assert set(answer.lookups[0].destinations[0].audiences) == {"basket", "risk"}
+    gone, began = engine.pending(5)
+    assert (type(gone.change), gone.profile, began.base_version) == (Expired, None, 0)
