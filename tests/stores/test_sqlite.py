@@ -479,7 +479,7 @@ async def test_a_log_that_somebody_keeps_from_being_emptied_is_told_once_it_is_l
     await store.commit([arrived(event())])
     reading = apsw.Connection(str(path))
     reading.execute("BEGIN; SELECT * FROM profile").fetchall()
-    await store.commit([arrived(event(), BERT)], announce=True)
+    await store.commit([arrived(event(), BERT)])
 
     await store.sweep_notices(await store.sweep_notices(0))
     told = caplog.text
