@@ -139,8 +139,10 @@ class Writer:
                 " RETURNING version",
                 (record,),
             ).get
+            # The same once more: every erasure and every import announces itself so.
             connection.execute(
-                "DELETE FROM definitions WHERE version <= ?", (version - KEPT_DEFINITIONS,)
+                "DELETE FROM definitions WHERE version <= ? OR version = ? AND record = ?",
+                (version - KEPT_DEFINITIONS, version - 1, record),
             )
             self._announce(connection, [None])
             return version

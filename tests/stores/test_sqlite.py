@@ -293,6 +293,21 @@ def test_a_fault_that_sqlite_has_no_words_for_is_not_called_no_error(path: Path)
     assert fault.value.fix.startswith("Make room")
 
 
+async def test_definitions_that_are_announced_again_are_kept_once(
+    store: SqliteStore, path: Path
+) -> None:
+    """Each erasure and each import kept a copy of them, a hundred in all, where what was in force
+    before had gone for it."""
+    await store.save_definitions(definitions(default_consent="out"), saved_ms=NOON_MS)
+    for _ in range(3):
+        last = await store.save_definitions(definitions(), saved_ms=NOON_MS)
+
+    stored = await store.definitions()
+
+    assert (last, stored and stored.version) == (4, 4)
+    assert sql(path, "SELECT version FROM definitions ORDER BY version") == [(1,), (4,)]
+
+
 async def test_damaged_definitions_are_an_error_never_the_older_ones(
     store: SqliteStore, path: Path
 ) -> None:
