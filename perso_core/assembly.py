@@ -227,6 +227,11 @@ class Perso(InProcessSite):
         how many keys something was stored. Raises StoreUnavailable."""
         return await self.people.erase(identity, self._keys_of(identity))
 
+    async def elsewhere(self, identity: Identity) -> list[Identity]:
+        """Other identities of its person of which more is kept where they are not linked. Raises
+        StoreUnavailable."""
+        return await self.people.elsewhere(identity, self._keys_of)
+
     async def forget_everywhere(self, keys: Sequence[str]) -> None:
         """Erase what is kept under keys, durably; returns once every server knows. Raises
         StoreUnavailable, NotInForceEverywhere."""

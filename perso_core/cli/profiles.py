@@ -124,11 +124,24 @@ async def _where_kept(
     found = False
     if has_store(settings):
         async with open_perso(settings, announce=True) as perso:
+            more = await perso.elsewhere(identity)
             found = await act(identity, perso)
             version = await perso.announce_again() if erases else None
+        _tell_elsewhere(more, "erase" if erases else "export")
         if version is not None:
             await everywhere(version, settings)
     return 0 if found else nothing_kept(_written(identity), settings)
+
+
+def _tell_elsewhere(identities: Sequence[Identity], verb: str) -> None:
+    """What a request of the person's may be meant to cover as well."""
+    for one in identities:
+        written = shown(_written(one))
+        print(
+            f"{written} is the same person where the two are linked. More is kept of it where they"
+            f" are not: perso profile {verb} {written}",
+            file=sys.stderr,
+        )
 
 
 async def _exported(identity: Identity, perso: Perso) -> bool:

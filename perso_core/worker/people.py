@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from perso_core.decision.identity import Identity
+from perso_core.decision.identity import Identity, identity_of
 from perso_core.engine.engine import OPERATOR, Interaction
 from perso_core.engine.journal import Forgotten
 from perso_core.stores.links import Link
@@ -33,6 +33,26 @@ class People:
     async def everything_under(self, keys: Iterable[str]) -> Mapping[str, Whole]:
         """What is stored under some keys and those that are one person with them, by key."""
         return {key: await self._store.whole(key) for key in await self._of_one_person(keys)}
+
+    async def elsewhere(
+        self, identity: Identity, keys_of: Callable[[Identity], Iterable[str]]
+    ) -> list[Identity]:
+        """Other identities that are one person's with it somewhere, of which more is kept where
+        they are not linked: under another datastream, or the operator's own. keys_of: all keys of
+        one; to look through the store for each takes too long."""
+        found = await self._of_one_person(await self._store.keys_of(identity))
+        others = dict.fromkeys(identity_of(key) for key in found)
+        return [
+            one
+            for one in others
+            if one != identity and await self._any_kept({*keys_of(one)} - {*found})
+        ]
+
+    async def _any_kept(self, keys: Iterable[str]) -> bool:
+        for key in keys:
+            if (await self._store.whole(key)).holds_something:
+                return True
+        return False
 
     async def links(self, key: str) -> tuple[Link, ...]:
         """The identities that are part of the profile of this key."""

@@ -203,6 +203,10 @@ def test_who_is_erased_by_one_identity_is_erased_by_all(tmp_path: Path) -> None:
 
     assert told.stdout == "2 profiles of Email anna@shop.test erased.\n"
     assert perso(tmp_path, "profile", "export", "Email", "anna@shop.test").returncode == 1
+    assert told.stderr == (
+        "CRMID 4711 is the same person where the two are linked. More is kept of it where they are"
+        " not: perso profile erase CRMID 4711\n"
+    )
     left = json.loads(perso(tmp_path, "profile", "export", "CRMID", "4711").stdout)
     assert [one["key"] for one in left["profiles"]] == ["CRMID:4711"], "the operator's own"
 
