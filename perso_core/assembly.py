@@ -197,12 +197,15 @@ class Perso(InProcessSite):
         self._refresh.put_in_force(version, snapshot)
         return version
 
-    async def put_profile(self, identity: Identity, attributes: Mapping[str, Any]) -> bool:
+    async def put_profile(
+        self, identity: Identity, attributes: Mapping[str, Any], *, said_ms: int = 0
+    ) -> bool:
         """The operator's word on a profile, as a JSON merge patch, durably: on an ECID's device,
         and on any other identity as every datastream's servers know it. False: the visitor said
-        no to being kept, so nothing was. Raises BadAttributes, StoreUnavailable."""
+        no to being kept, so nothing was. said_ms: see Patching. Raises BadAttributes,
+        StoreUnavailable."""
         check_attributes(attributes, max_bytes=self.settings.max_record_bytes)
-        return await self.patch(self._keys_of(identity), attributes)
+        return await self.patch(self._keys_of(identity), attributes, said_ms=said_ms)
 
     async def patch(
         self, keys: Sequence[str], attributes: Mapping[str, Any], *, said_ms: int = 0

@@ -59,13 +59,13 @@ async def _put_all(patches: Sequence[ProfilePatch], settings: Settings) -> list[
     from perso_core.assembly import open_perso
 
     refused: list[ProfilePatch] = []
-    progress, written = Progress("written"), 0
+    progress, written, began_ms = Progress("written"), 0, system_clock_ms()
     patient = structs.replace(settings, load_timeout_ms=LOAD_TIMEOUT_MS)
     async with open_perso(patient, announce=True) as perso:
         at_most = min(GROUP, settings.journal_limit)
         for batch in patch_groups(patches, at_most, whose=lambda one: one.identity):
             try:
-                refused += await _put_batch(batch, perso)
+                refused += await _put_batch(batch, perso, began_ms)
             except PersoError:
                 print(f"At least {written:,} of {len(patches):,} are written.", file=sys.stderr)
                 raise
@@ -75,9 +75,13 @@ async def _put_all(patches: Sequence[ProfilePatch], settings: Settings) -> list[
     return refused
 
 
-async def _put_batch(batch: Sequence[ProfilePatch], perso: Perso) -> list[ProfilePatch]:
-    """Together, so that they share a commit."""
-    kept = await asyncio.gather(*(perso.put_profile(one.identity, one.attributes) for one in batch))
+async def _put_batch(
+    batch: Sequence[ProfilePatch], perso: Perso, began_ms: int
+) -> list[ProfilePatch]:
+    """Together, so that they share a commit. began_ms: whoever was erased since gets nothing."""
+    kept = await asyncio.gather(
+        *(perso.put_profile(one.identity, one.attributes, said_ms=began_ms) for one in batch)
+    )
     return [one for one, was_kept in zip(batch, kept, strict=True) if not was_kept]
 
 

@@ -6,15 +6,17 @@ import asyncio
 import json
 import os
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from perso_core.assembly import DATABASE
+from perso_core.assembly import DATABASE, Perso
 from perso_core.cli import definitions as command
-from perso_core.cli import profiles
+from perso_core.cli import main, profiles
+from perso_core.cli.profile_file import ProfilePatch
 from perso_core.client import Client
 from perso_core.errors import NotInForceEverywhere
 from perso_core.stores.links import Joining
@@ -209,6 +211,27 @@ def test_who_is_erased_by_one_identity_is_erased_by_all(tmp_path: Path) -> None:
     )
     left = json.loads(perso(tmp_path, "profile", "export", "CRMID", "4711").stdout)
     assert [one["key"] for one in left["profiles"]] == ["CRMID:4711"], "the operator's own"
+
+
+def test_whoever_is_erased_while_a_file_is_put_does_not_come_back_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path / ".perso")
+    write(tmp_path, lines(customer("4711", a=1)), "customers.jsonl")
+    put = profiles._put_batch
+
+    async def erased_meanwhile(
+        batch: Sequence[ProfilePatch], store: Perso, began_ms: int
+    ) -> list[ProfilePatch]:
+        await store.erase(batch[0].identity)
+        return await put(batch, store, began_ms - 1)  # it may be within one millisecond
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(profiles, "_put_batch", erased_meanwhile)
+
+    assert main(["profile", "put", "customers.jsonl"]) == 0
+
+    assert perso(tmp_path, "profile", "export", "CRMID", "4711").returncode == 1
 
 
 def test_what_is_erased_over_http_is_gone_from_every_process_when_that_is_answered(
