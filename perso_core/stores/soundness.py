@@ -44,11 +44,19 @@ def refuse_damaged(path: Path, *, made: bool = False) -> None:
         return
     unclean = _has_log(path) and not serving(path.parent)
     with closing(reading_connection(path, empty=True)) as connection, unavailable(path):
+        leave_log(connection, path)
         _refuse_without_tables(connection, path)
         if unclean:
             found = looked_through(connection, until=_after(LOOKED_THROUGH_MS), quick=True)
             if found:
                 raise damaged(path, found[0])
+
+
+def leave_log(connection: apsw.Connection, path: Path) -> None:
+    """Of an unclean end. Closed as the last one the connection would put it into the file, damaged
+    as that is, and remove it: whoever looks next would take the end for a clean one."""
+    if _has_log(path):
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 
 
 def _begun(path: Path) -> bool:

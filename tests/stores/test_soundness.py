@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
 import pytest
 
 from perso_core.errors import DamagedStore, StoreUnavailable
@@ -186,6 +187,19 @@ async def test_after_a_crash_the_whole_file_is_looked_through(path: Path) -> Non
 
     crashed(path)
     await refused(path)
+
+
+async def test_a_file_that_was_refused_after_a_crash_is_refused_again(path: Path) -> None:
+    """The first look had removed the log: a supervisor's next start served what is damaged."""
+    middle_page_overwritten(path)
+    await (await open_sqlite(path)).close()
+    last = apsw.Connection(str(path))
+    last.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    last.execute("INSERT INTO notice (origin, key) VALUES (1, NULL)")
+    last.close()
+
+    for _ in range(3):
+        assert await refused(path)
 
 
 async def test_beside_a_running_server_a_log_is_no_sign_of_a_crash(path: Path) -> None:
