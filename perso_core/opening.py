@@ -112,7 +112,7 @@ async def running(
             drain=drain,
             admission=admission,
             refresh=refresh,
-            keys=keys_from(data_dir / KEYS),
+            keys=await _keys(data_dir / KEYS, store),
             graph=graph,
             issuer_keys=issuer_keys,
             compiled=compiled,
@@ -144,6 +144,18 @@ async def _stored_snapshot(
         _log.error("The stored definitions are not in force. %s", fault)
         unreadable = fault
     return 0, compile_snapshot(NOTHING, event_window_ms=window_ms), unreadable
+
+
+async def _keys(path: Path, store: SqliteStore) -> CookieKeys:
+    """New ones where there are none yet. That they were lost nobody would see: all go on, and each
+    visitor is a new one."""
+    if not path.exists() and await store.has_devices():  # noqa: ASYNC240 - once, at opening
+        _log.error(
+            "%s is missing: new keys are made, and nobody who came before is known by their"
+            " cookies. Where it was lost, stop the servers and put it back from a backup.",
+            path.name,
+        )
+    return keys_from(path)
 
 
 def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], None]:

@@ -142,6 +142,10 @@ class SqliteStore:
     async def devices_of(self, device_key: str) -> tuple[str, ...]:
         return await self._read(lambda: self._reader.devices_of(device_key))
 
+    async def has_devices(self) -> bool:
+        """Whether a visitor's device was ever here, and is kept."""
+        return await self._read(lambda: self._reader.has_devices())
+
     async def shrink(self) -> bool:
         return await self._write(lambda: self._writer.shrink())
 

@@ -109,6 +109,14 @@ class Reader:
         aside = (Quarantined(*row) for row in cast(list[tuple[str, bytes, str]], rows))
         return Whole(stored, tuple(aside), self.links(key))
 
+    def has_devices(self) -> bool:
+        """Whether a device was ever here: what is imported has no events."""
+        with self._opened() as connection:
+            found: int = connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM event WHERE key >= 'ECID:' AND key < 'ECID;')"
+            ).get
+        return bool(found)
+
     def devices_of(self, device_key: str) -> tuple[str, ...]:
         first = f"{device_key}~"
         with self._opened() as connection:
