@@ -143,10 +143,24 @@ def _has_log(path: Path) -> bool:
 def _refuse_without_tables(connection: apsw.Connection, path: Path) -> None:
     rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
     there = {row[0] for row in cast(list[tuple[str]], rows)}
+    if "migration" in there:
+        _refuse_at_an_earlier_step(connection, path)
     for table in sorted(tables_at(at(connection))):
         if table not in there:
             raise damaged(path, f"the table {table} is missing")
         connection.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchall()
+
+
+def _refuse_at_an_earlier_step(connection: apsw.Connection, path: Path) -> None:
+    """Whoever opens it to write would take a step once more, and be told that a table is there."""
+    says, took = cast(
+        tuple[int, int | None],
+        connection.execute(
+            "SELECT (SELECT user_version FROM pragma_user_version), max(number) FROM migration"
+        ).get,
+    )
+    if took is not None and says < took:
+        raise damaged(path, f"it says that it is at step {says}, and took step {took}")
 
 
 def _after(ms: int) -> Callable[[], bool]:

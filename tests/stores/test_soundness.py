@@ -72,6 +72,13 @@ async def test_a_file_without_one_of_its_tables_is_refused(path: Path) -> None:
     assert "the table consent is missing" in await refused(path)
 
 
+async def test_a_file_that_forgot_which_steps_it_took_is_refused(path: Path) -> None:
+    """It was whole for `perso doctor`, and no server could begin with it."""
+    sql(path, "PRAGMA user_version = 1")
+
+    assert "says that it is at step 1, and took step" in await refused(path)
+
+
 @pytest.mark.parametrize("damage", [b"\xff" * 100, b"\x00" * 100])
 async def test_a_file_whose_head_is_overwritten_is_refused(damage: bytes, path: Path) -> None:
     with path.open("r+b") as file:
