@@ -189,11 +189,16 @@ class IdentityGraph:
         return hot is not None and keeping.expired(hot.latest, self._clock_ms())
 
     async def _settled(self, key: str) -> None:
-        """In memory, and all that was decided of it is on disk."""
+        """In memory, and all that was decided of it is on disk; nothing past its retention is left
+        that would stand in the way of what begins anew."""
         await self._admitted(key)
         hot = self._engine.held(key)
+        led_to = hot.committed.linked_to if hot is not None else ""
+        if led_to and await self._forgotten(led_to):
+            await self._settled(led_to)
+            await self._admission.take_over(key)  # the link went with it
+        hot = self._engine.held(key)
         if hot is not None and self._engine.keeping.expired(hot.latest, self._clock_ms()):
-            # It is still stored, and would stand in the way of what begins anew.
             gone = Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Nothing(),))
             await self._admission.decide(gone)
             hot = self._engine.held(key)

@@ -134,6 +134,21 @@ async def test_no_identity_leads_to_a_profile_past_its_retention() -> None:
         assert await graph.canonical(mail) == mail
 
 
+async def test_an_identity_whose_profile_is_past_its_retention_is_linked_to_another() -> None:
+    mail, phone = "o demo Email:anna@shop.test", "o demo Phone:1"
+    async with running() as stack:
+        await kept(stack, "old", ANNA)
+        graph = graph_of(stack)
+        await graph.link((ANNA, mail))
+        keeping = stack.engine.keeping
+        keeping.retention = Retention(by_datastream={"demo": DAY_MS}, org="o")
+        keeping.clock_ms = NOON_MS + DAY_MS
+        await kept(stack, "new", mail)
+
+        assert (await graph.link((mail, phone))).key == mail == await graph.canonical(phone)
+        assert await stack.event_ids(mail) == {"new"}
+
+
 async def test_a_version_from_before_is_older_than_the_one_after() -> None:
     """Tokens for the device and for the customer are still honoured."""
     async with running() as stack:
