@@ -186,7 +186,8 @@ class IdentityGraph:
         if self._engine.held(key) is None:
             await self._admitted(key)
         hot = self._engine.held(key)
-        return hot is not None and keeping.expired(hot.latest, self._clock_ms())
+        # Where it begins anew just now the links go with that commit.
+        return hot is not None and keeping.expired(hot.committed, self._clock_ms())
 
     async def _settled(self, key: str) -> None:
         """In memory, and all that was decided of it is on disk; nothing past its retention is left

@@ -134,6 +134,22 @@ async def test_no_identity_leads_to_a_profile_past_its_retention() -> None:
         assert await graph.canonical(mail) == mail
 
 
+async def test_no_identity_leads_to_a_profile_that_begins_anew_past_its_retention() -> None:
+    mail, watched = "o demo Email:anna@shop.test", WatchedStore(MemoryStore())
+    async with running(watched) as stack:
+        await kept(stack, "old", ANNA)
+        graph = graph_of(stack)
+        await graph.link((ANNA, mail))
+        keeping = stack.engine.keeping
+        keeping.retention = Retention(by_datastream={"demo": DAY_MS}, org="o")
+        keeping.clock_ms = NOON_MS + DAY_MS
+        watched.gate.clear()
+        await stack.visit(ANNA, event_id="new")
+
+        assert await graph.canonical(mail) == mail
+        watched.gate.set()
+
+
 async def test_an_identity_whose_profile_is_past_its_retention_is_linked_to_another() -> None:
     mail, phone = "o demo Email:anna@shop.test", "o demo Phone:1"
     async with running() as stack:
