@@ -183,9 +183,10 @@ class IdentityGraph:
         keeping = self._engine.keeping
         if not keeping.retention.by_datastream:
             return False
-        if self._engine.held(key) is None:
-            await self._admitted(key)
         hot = self._engine.held(key)
+        if hot is None or keeping.expired(hot.committed, self._clock_ms()):
+            await self._admitted(key)  # others may have added to it since
+            hot = self._engine.held(key)
         # Where it begins anew just now the links go with that commit.
         return hot is not None and keeping.expired(hot.committed, self._clock_ms())
 

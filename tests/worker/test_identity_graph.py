@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -17,6 +18,7 @@ from perso_core.errors import StoreUnavailable
 from perso_core.stores.links import NOT_JOINED, Joined, Joining
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import Committed, Stored
+from perso_core.stores.sqlite import open_sqlite
 from perso_core.worker.identity_graph import IdentityGraph
 from tests.building import DAY_MS, NOON_MS
 from tests.soaking import times
@@ -148,6 +150,28 @@ async def test_no_identity_leads_to_a_profile_that_begins_anew_past_its_retentio
 
         assert await graph.canonical(mail) == mail
         watched.gate.set()
+
+
+async def test_a_profile_that_others_touched_is_not_past_its_retention(tmp_path: Path) -> None:
+    mail = "o demo Email:anna@shop.test"
+    first, second = [await open_sqlite(tmp_path / "perso", max_events=9) for _ in range(2)]
+    async with running(first, announce=True) as one, running(second) as other:
+        await kept(one, "old", ANNA)
+        await graph_of(one).link((ANNA, mail))
+        for key in (mail, ANNA):
+            assert await graph_of(other).canonical(key) == ANNA
+        await second.news(other.engine.holds)
+        one.engine.keeping.clock_ms = NOON_MS + DAY_MS - 1
+        await kept(one, "new", ANNA)
+        for key, appended in (await second.news(other.engine.holds)).appended.items():
+            other.engine.appended(key, appended)
+
+        keeping = other.engine.keeping
+        keeping.retention = Retention(by_datastream={"demo": DAY_MS}, org="o")
+        keeping.clock_ms = NOON_MS + DAY_MS
+        assert await graph_of(other).canonical(mail) == ANNA
+    for store in (first, second):
+        await store.close()
 
 
 async def test_an_identity_whose_profile_is_past_its_retention_is_linked_to_another() -> None:
