@@ -267,7 +267,9 @@ class IdentityGraph:
                 evaluated_ms=now_ms,
                 touched_ms=self._engine.keeping.now_ms(now_ms),
             )
-            stays = structs.replace(into or begun, events=())
+            # Known by an import alone it begins now as well.
+            known = into if into is not None and into.version else begun
+            stays = structs.replace(known, events=())
             both = United(profile=stays, rest=Profile(key=joining.source))
         knows = knowing(both.profile, left, now_ms=now_ms)
         return structs.replace(joining, united=structs.replace(both, profile=knows))

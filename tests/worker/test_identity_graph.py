@@ -15,6 +15,7 @@ from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
+from perso_core.stores.imports import Batch
 from perso_core.stores.links import NOT_JOINED, Joined, Joining
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import Committed, Stored
@@ -242,6 +243,24 @@ async def test_a_profile_that_begins_as_an_identity_leads_there_is_decided_from_
         begun = (await stack.store.load(bert)).profile
         assert begun is not None
         assert begun.evaluated_ms == NOON_MS
+
+
+async def test_a_profile_of_whom_only_an_import_told_begins_as_an_identity_leads_there() -> None:
+    bert, mail = "o demo CRMID:4712", "o demo Email:anna@shop.test"
+    store = MemoryStore()
+    rows = ((bert, "risk", NOON_MS + DAY_MS),)
+    long_ago_ms = NOON_MS - 9 * DAY_MS
+    async with running(store) as stack:
+        graph = graph_of(stack)
+        await kept(stack, "e1", ANNA)
+        await graph.link((ANNA, mail))
+        batch = Batch(rows=rows, now_ms=long_ago_ms, began_ms=long_ago_ms, name=b"", progress=None)
+        await store.import_memberships(batch)
+        await graph.link((bert, mail))
+
+        begun = (await store.load(bert)).profile
+        assert begun is not None
+        assert begun.touched_ms == begun.evaluated_ms == NOON_MS
 
 
 async def test_what_was_kept_before_a_link_was_heard_of_moves_with_the_next_call() -> None:
