@@ -197,8 +197,10 @@ class IdentityGraph:
         hot = self._engine.held(key)
         led_to = hot.committed.linked_to if hot is not None else ""
         if led_to and await self._forgotten(led_to):
+            links = await self._store.links(led_to)
             await self._settled(led_to)
-            await self._admission.take_over(key)  # the link went with it
+            for link in links:  # they went with it
+                await self._admission.take_over(link.key)
         hot = self._engine.held(key)
         if hot is not None and self._engine.keeping.expired(hot.latest, self._clock_ms()):
             gone = Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Nothing(),))

@@ -190,6 +190,21 @@ async def test_an_identity_whose_profile_is_past_its_retention_is_linked_to_anot
         assert await stack.event_ids(mail) == {"new"}
 
 
+async def test_identities_of_a_profile_past_its_retention_are_linked_to_each_other() -> None:
+    mail, phone = "o demo Email:anna@shop.test", "o demo Phone:1"
+    async with running() as stack:
+        await kept(stack, "old", ANNA)
+        graph = graph_of(stack)
+        await graph.link((ANNA, mail, phone))
+        keeping = stack.engine.keeping
+        keeping.retention = Retention(by_datastream={"demo": DAY_MS}, org="o")
+        keeping.clock_ms = NOON_MS + DAY_MS
+        await kept(stack, "new", mail)
+
+        assert (await graph.link((mail, phone))).key == mail == await graph.canonical(phone)
+        assert await stack.event_ids(mail) == {"new"}
+
+
 async def test_a_version_from_before_is_older_than_the_one_after() -> None:
     """Tokens for the device and for the customer are still honoured."""
     async with running() as stack:
