@@ -13,7 +13,13 @@ from perso_core.cli.definitions import has_store
 from perso_core.cli.files import settings_of
 from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
-from perso_core.errors import BadBackup, BadSettings, DamagedStore, StoreUnavailable
+from perso_core.errors import (
+    BadBackup,
+    BadSettings,
+    DamagedStore,
+    StoreTooNew,
+    StoreUnavailable,
+)
 from perso_core.settings import Settings
 
 
@@ -75,7 +81,11 @@ def restore(arguments: argparse.Namespace) -> int:
         _check_keys(source / KEYS, "Use another backup.")
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    erased = put_back(source / DATABASE, data_dir / DATABASE, Progress("pages written").tell)
+    database = data_dir / DATABASE
+    try:
+        erased = put_back(source / DATABASE, database, Progress("pages written").tell)
+    except StoreTooNew as error:
+        raise _unasked(database, error) from None
     if (source / KEYS).is_file():
         _copy_keys(source / KEYS, data_dir / KEYS)
     kept = f" Of what was erased since, {erased} stay erased." if erased else ""
@@ -83,6 +93,16 @@ def restore(arguments: argparse.Namespace) -> int:
         kept = " What was there is too damaged to say who was erased since: erase them again."
     print(f"{shown(str(source))} is restored to {shown(settings.data_dir)}.{kept}")
     return 0
+
+
+def _unasked(database: Path, error: StoreTooNew) -> StoreTooNew:
+    """Of a newer Perso's database this one does not know who was erased since: that it is given up
+    is to be said by a hand."""
+    return StoreTooNew(
+        error.detail,
+        fix=f"Restore by the Perso that wrote it; to go back to this one, move {database} away,"
+        " restore, and erase again whoever was erased since the backup.",
+    )
 
 
 def compact(arguments: argparse.Namespace) -> int:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from perso_core.beside import DATABASE, KEYS
 from perso_core.edge.keys import keys_from
+from perso_core.stores.migrations import newest
 from perso_core.stores.sqlite_backup import put_back
 from tests.cli.test_commands import perso, write
 from tests.cli.test_privacy import customer, lines
@@ -35,6 +38,14 @@ def backed_up(directory: Path) -> None:
     prepare(directory / ".perso")
     keys_from(directory / ".perso" / KEYS)
     assert perso(directory, "backup", "monday").returncode == 0
+
+
+def taken_further(database: Path) -> None:
+    """As by a Perso that is yet to come, which lets no older one use it."""
+    step = newest() + 1
+    with closing(apsw.Connection(str(database))) as connection:
+        connection.execute("INSERT INTO migration VALUES (?, ?)", (step, step))
+        connection.pragma("user_version", step)
 
 
 def test_a_backup_beside_a_running_server_is_restored_with_all_it_had(tmp_path: Path) -> None:
@@ -90,6 +101,23 @@ def test_a_damaged_database_is_replaced_and_it_is_said_what_nobody_knows(tmp_pat
 
     assert told.returncode == 0
     assert "too damaged to say who was erased since" in told.stdout
+
+
+def test_an_older_perso_goes_back_to_its_backup_once_the_newer_database_is_moved_away(
+    tmp_path: Path,
+) -> None:
+    backed_up(tmp_path)
+    database = tmp_path / ".perso" / DATABASE
+    taken_further(database)
+
+    refused = perso(tmp_path, "restore", "monday")
+    database.rename(tmp_path / "newer.sqlite")
+    told = perso(tmp_path, "restore", "monday")
+
+    assert refused.returncode == 1
+    assert f"move {database.relative_to(tmp_path)} away, restore, and erase again" in refused.stderr
+    assert (told.returncode, told.stdout) == (0, "monday is restored to .perso.\n")
+    assert perso(tmp_path, "doctor").returncode == 0
 
 
 @pytest.mark.parametrize("damage", [b"no database" * 1_000, b""])
