@@ -41,7 +41,6 @@ def doctor(arguments: argparse.Namespace) -> int:
         print("It is kept in memory: a power cut loses everything.")
     soundness.refuse_damaged(path)
     with closing(reading_connection(path)) as connection, unavailable(path):
-        soundness.leave_log(connection, path)
         faults = soundness.looked_through(connection, until=_telling(), quick=False)
         if faults:
             raise soundness.damaged(path, "; ".join(faults))

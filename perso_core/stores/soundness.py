@@ -22,7 +22,7 @@ from perso_core.stores.record import (
     profile_from,
 )
 from perso_core.stores.same_file import EMPTY_BYTES
-from perso_core.stores.sqlite_file import RESTORE, reading_connection, unavailable
+from perso_core.stores.sqlite_file import RESTORE, has_log, reading_connection, unavailable
 
 # After an unclean end the whole file is looked through, for at most so long. A log that is cut off
 # is no damage, and a store that is large must not keep its visitors waiting.
@@ -42,21 +42,13 @@ def refuse_damaged(path: Path, *, made: bool = False) -> None:
     LOOKED_THROUGH_MS allow. made: the file was made just now, by us."""
     if made or not _begun(path):
         return
-    unclean = _has_log(path) and not serving(path.parent)
+    unclean = has_log(path) and not serving(path.parent)
     with closing(reading_connection(path, empty=True)) as connection, unavailable(path):
-        leave_log(connection, path)
         _refuse_without_tables(connection, path)
         if unclean:
             found = looked_through(connection, until=_after(LOOKED_THROUGH_MS), quick=True)
             if found:
                 raise damaged(path, found[0])
-
-
-def leave_log(connection: apsw.Connection, path: Path) -> None:
-    """Of an unclean end. Closed as the last one the connection would put it into the file, damaged
-    as that is, and remove it: whoever looks next would take the end for a clean one."""
-    if _has_log(path):
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 
 
 def _begun(path: Path) -> bool:
@@ -80,7 +72,7 @@ def _begun(path: Path) -> bool:
 
 def _left_beside(path: Path) -> str:
     """The name of a file that only somebody writes who has a database; "": there is none."""
-    if _has_log(path):
+    if has_log(path):
         return f"{path.name}-wal"
     return next((name for name in WRITTEN_LATER if (path.parent / name).is_file()), "")
 
@@ -133,11 +125,6 @@ def _count(connection: apsw.Connection, table: str) -> int:
 
 def damaged(path: Path, what: str) -> DamagedStore:
     return DamagedStore(f"{path}: {' '.join(what.split())}.", fix=RESTORE)
-
-
-def _has_log(path: Path) -> bool:
-    log = path.with_name(path.name + "-wal")
-    return log.exists() and log.stat().st_size > 0
 
 
 def _refuse_without_tables(connection: apsw.Connection, path: Path) -> None:

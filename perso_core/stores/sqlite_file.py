@@ -111,12 +111,25 @@ def empty_log(connection: apsw.Connection, path: Path) -> None:
 def reading_connection(path: Path, *, empty: bool = False) -> apsw.Connection:
     """A connection that refuses to write, and waits for no writer. The file may lack steps that
     this Perso knows. empty: also where it has none yet. Raises StoreTooNew, StoreUnavailable."""
+    with_log = has_log(path)
     connection = _connection(path)
     with unavailable(path):
+        if with_log:
+            # Closed as the last one it would put the log into the file, damaged as that may be, and
+            # remove it: the next start would take a crash for a clean end.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.execute("PRAGMA query_only = ON")
         refuse_foreign(connection, path, empty=empty)
         refuse_newer(connection, path)
     return connection
+
+
+def has_log(path: Path) -> bool:
+    """Whether a log with something in it lies beside a database: somebody has it open, or ended
+    without closing it."""
+    with suppress(OSError):  # it goes as the last one closes
+        return path.with_name(f"{path.name}-wal").stat().st_size > 0
+    return False
 
 
 def bring_up_to_date(path: Path, *, named: bool = False) -> None:

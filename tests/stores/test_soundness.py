@@ -12,6 +12,7 @@ from perso_core.stores import soundness
 from perso_core.stores.presence import Presence
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.sqlite_file import create_file, reading_connection
+from perso_core.stores.sqlite_reader import Reader
 from perso_core.stores.sqlite_writer import Writer
 from tests.building import event
 from tests.stores.building import arrived
@@ -51,6 +52,16 @@ def crashed(path: Path) -> None:
     """A log is left by whoever does not close."""
     log = path.with_name(path.name + "-wal")
     log.write_bytes(b"not begun yet")
+
+
+async def crashed_with_damage(path: Path) -> None:
+    """With a log that holds a commit."""
+    middle_page_overwritten(path)
+    await (await open_sqlite(path)).close()
+    last = apsw.Connection(str(path))
+    last.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    last.execute("INSERT INTO notice (origin, key) VALUES (1, NULL)")
+    last.close()
 
 
 async def refused(path: Path) -> str:
@@ -198,15 +209,22 @@ async def test_after_a_crash_the_whole_file_is_looked_through(path: Path) -> Non
 
 async def test_a_file_that_was_refused_after_a_crash_is_refused_again(path: Path) -> None:
     """The first look had removed the log: a supervisor's next start served what is damaged."""
-    middle_page_overwritten(path)
-    await (await open_sqlite(path)).close()
-    last = apsw.Connection(str(path))
-    last.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    last.execute("INSERT INTO notice (origin, key) VALUES (1, NULL)")
-    last.close()
+    await crashed_with_damage(path)
 
     for _ in range(3):
         assert await refused(path)
+
+
+async def test_whoever_reads_a_file_after_a_crash_does_not_make_it_a_clean_end(path: Path) -> None:
+    """After a `perso backup` that refused to copy it, a server began on what is damaged."""
+    await crashed_with_damage(path)
+
+    reader = Reader(path, origin=0)
+    reader.load(key(1))
+    reader.close()
+    reading_connection(path).close()
+
+    assert await refused(path)
 
 
 async def test_beside_a_running_server_a_log_is_no_sign_of_a_crash(path: Path) -> None:
