@@ -42,7 +42,8 @@ from perso_core.stores.sqlite_erased import any_sent_again, forget_marks, mark_d
 from perso_core.stores.sqlite_expiry import (
     Aged,
     expire,
-    forget_first_visit,
+    forget_first_visits,
+    last_noted,
     note_first_visit,
     note_return,
     remove_first_visits,
@@ -266,8 +267,12 @@ class Writer:
     def _keep_all(
         self, connection: apsw.Connection, rows: list[_Rows], announce: bool
     ) -> frozenset[str]:
+        newest = last_noted(connection)
         conflicts = frozenset(row.change.key for row in rows if not self._keep(connection, row))
         changes = [row.change for row in rows if row.change.key not in conflicts]
+        # Together: others wait for this transaction.
+        erased = [change.key for change in changes if change.erased_ms is not None]
+        forget_first_visits(connection, erased, through=newest)
         told = [change for change in changes if announce or change.told_at_once]
         if told:
             appended = [change.key for change in told if change.appends]
@@ -296,7 +301,6 @@ class Writer:
         if change.erased_ms is not None:
             _mark_erased(connection, change.key, change.erased_ms)
             self._unlink(connection, change.key, change.erased_ms)
-            forget_first_visit(connection, change.key)
         if change.forgotten:
             for table in TABLES_BY_KEY:
                 connection.execute(f"DELETE FROM {table} WHERE key = ?", (change.key,))
