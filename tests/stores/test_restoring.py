@@ -24,7 +24,7 @@ from perso_core.stores.links import Joining
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_backup import copy_store, put_back, remove_unfinished
 from tests.building import NOON_MS, ORG, event
-from tests.stores.building import ANNA, BERT, arrived, chose, forgot
+from tests.stores.building import ANNA, BERT, arrived, chose, forgot, signalled
 
 CLARA = "ECID:" + "3" * 38
 CUSTOMER = f"{ORG} demo CRMID:4711"
@@ -201,6 +201,25 @@ async def test_what_a_visitor_refused_since_the_backup_stays_refused(tmp_path: P
     async with opened(path) as store:
         found = [(await store.load(key)).consent for key in (ANNA, BERT, CLARA)]
     assert found == [Consent("out", NOON_MS + 1), no_sharing, Consent("in", NOON_MS)]
+
+
+async def test_a_browsers_signal_against_sharing_since_the_backup_stands(tmp_path: Path) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    shared = Consent("in", NOON_MS, share="y", share_since_ms=NOON_MS)
+    async with opened(path) as store:
+        await store.commit([chose_at(shared, ANNA)])
+        copy_store(path, backup, told())
+        for key in (ANNA, BERT):
+            await store.commit([signalled(key, now_ms=NOON_MS + 1)])
+
+    put_back(backup, path, told())
+
+    async with opened(path) as store:
+        found = [(await store.load(key)).consent for key in (ANNA, BERT)]
+    assert found == [
+        structs.replace(shared, gpc_since_ms=NOON_MS + 1),
+        Consent(None, 0, gpc_since_ms=NOON_MS + 1),
+    ]
 
 
 async def test_a_refusal_that_was_taken_back_before_a_newer_backup_does_not_return(
