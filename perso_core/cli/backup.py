@@ -90,7 +90,10 @@ def restore(arguments: argparse.Namespace) -> int:
         _copy_keys(source / KEYS, data_dir / KEYS)
     kept = f" Of what was erased since, {erased} stay erased." if erased else ""
     if erased is None:
-        kept = " What was there is too damaged to say who was erased since: erase them again."
+        kept = (
+            " What was there is too damaged to say who was erased since, or refused to be kept:"
+            " erase them again."
+        )
     print(f"{shown(str(source))} is restored to {shown(settings.data_dir)}.{kept}")
     return 0
 

@@ -68,8 +68,8 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     the backup was made stays erased, as far as it is known (ERASED_KNOWN_MS), and what visitors
     refused since stays refused. On disk when this returns.
 
-    Returns how many keys were erased again; None: the database is too damaged to say whose. Raises
-    StoreUnavailable, StoreTooNew: then the database is as it was.
+    Returns how many keys were erased again; None: the database is too damaged to say whose,
+    or who refused. Raises StoreUnavailable, StoreTooNew: then the database is as it was.
     """
     fresh = database.with_suffix(UNFINISHED)
     with _alone(database.parent):
@@ -78,7 +78,7 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
         try:
             copy_store(backup, fresh, progress)
             again = _erase(fresh, erased) if erased is not None else None
-            if again is not None and not _refusals_kept(database, fresh):
+            if again is not None and database.exists() and not keep_refusals(database, fresh):
                 again = None
         except BaseException:  # of a disk that is full it would keep what is left
             _remove(fresh)
@@ -122,19 +122,6 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _refusals_kept(database: Path, fresh: Path) -> bool:
-    """False: the database cannot be read any more."""
-    if not database.exists():
-        return True
-    try:
-        keep_refusals(database, fresh)
-    except StoreTooNew:
-        raise
-    except StoreUnavailable:
-        return False
-    return True
 
 
 class Erasures(Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import cast
 import apsw
 
 from perso_core.decision.consent import Consent, last_said_ms, refused, sharing_refused
-from perso_core.errors import UnreadableRecord
+from perso_core.errors import StoreUnavailable, UnreadableRecord
 from perso_core.stores.record import consent_from_record
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
@@ -21,24 +21,50 @@ from perso_core.stores.sqlite_file import (
 )
 
 
-def keep_refusals(database: Path, fresh: Path) -> None:
+def keep_refusals(database: Path, fresh: Path) -> bool:
     """What visitors refused in `database` since `fresh` was copied stays refused, and nothing is
-    kept of who refused to be. Raises StoreUnavailable, StoreTooNew."""
+    kept of who refused to be. False: not all of the database can be read; what could be is kept.
+    Raises StoreUnavailable, StoreTooNew."""
     with (
         closing(reading_connection(database)) as reading,
         closing(writing_connection(fresh)) as writing,
     ):
         with unavailable(fresh), transaction(writing):
-            for key, consent, record in _refusals(reading):
-                if last_said_ms(consent) <= last_said_ms(_consent_of(writing, key)):
-                    continue
-                for table in TABLES_BY_KEY if refused(consent) else ("consent",):
-                    writing.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
-                writing.execute("INSERT INTO consent VALUES (?, ?)", (key, record))
+            refusals = _refusals(reading)
+            try:
+                while (found := _next(refusals, database)) is not None:
+                    _keep(writing, *found)
+                whole = True
+            except _CannotBeRead:
+                whole = False
         writing.execute("PRAGMA journal_mode = DELETE")
+    return whole
 
 
-def _refusals(connection: apsw.Connection) -> Iterator[tuple[str, Consent, bytes]]:
+class _CannotBeRead(Exception):
+    """The database. Of what is written it says nothing."""
+
+
+_Refusal = tuple[str, Consent, bytes]  # key, consent, its record
+
+
+def _next(refusals: Iterator[_Refusal], database: Path) -> _Refusal | None:
+    try:
+        with unavailable(database):
+            return next(refusals, None)
+    except StoreUnavailable as error:
+        raise _CannotBeRead from error
+
+
+def _keep(writing: apsw.Connection, key: str, consent: Consent, record: bytes) -> None:
+    if last_said_ms(consent) <= last_said_ms(_consent_of(writing, key)):
+        return
+    for table in TABLES_BY_KEY if refused(consent) else ("consent",):
+        writing.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
+    writing.execute("INSERT INTO consent VALUES (?, ?)", (key, record))
+
+
+def _refusals(connection: apsw.Connection) -> Iterator[_Refusal]:
     """By key: what visitors refused, or their browsers for them, and its record. O(consents): 1.3 s
     of a million."""
     rows = connection.execute("SELECT key, record FROM consent")

@@ -25,6 +25,7 @@ from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_backup import copy_store, put_back, remove_unfinished
 from tests.building import NOON_MS, ORG, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, signalled
+from tests.stores.test_sqlite import sql
 
 CLARA = "ECID:" + "3" * 38
 CUSTOMER = f"{ORG} demo CRMID:4711"
@@ -220,6 +221,43 @@ async def test_a_browsers_signal_against_sharing_since_the_backup_stands(tmp_pat
         structs.replace(shared, gpc_since_ms=NOON_MS + 1),
         Consent(None, 0, gpc_since_ms=NOON_MS + 1),
     ]
+
+
+async def test_where_a_refusal_cannot_be_kept_nothing_is_restored(tmp_path: Path) -> None:
+    """For a disk that was full it had been restored without, as if the database were damaged."""
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        await store.commit([chose_at(Consent("in", NOON_MS))])
+        copy_store(path, backup, told())
+        await store.commit([chose_at(Consent("out", NOON_MS + 1))])
+    sql(backup, "CREATE TRIGGER full BEFORE INSERT ON consent BEGIN SELECT RAISE(ABORT, ''); END")
+
+    with pytest.raises(StoreUnavailable):
+        put_back(backup, path, told())
+
+    async with opened(path) as store:
+        assert (await store.load(ANNA)).consent == Consent("out", NOON_MS + 1)
+
+
+async def test_of_a_damaged_database_the_refusals_that_can_be_read_are_kept(tmp_path: Path) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    keys = [f"ECID:{number:038d}" for number in range(200)]
+    async with opened(path) as store:
+        copy_store(path, backup, told())
+        await store.commit([chose_at(Consent("out", NOON_MS), key) for key in keys])
+    [(page,)] = sql(
+        path,
+        "SELECT pageno FROM dbstat WHERE name = 'consent' AND pagetype = 'leaf'"
+        " ORDER BY path DESC LIMIT 1",
+    )
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4_096)
+        file.write(b"\xff" * 4_096)
+
+    assert put_back(backup, path, told()) is None
+
+    async with opened(path) as store:
+        assert (await store.load(keys[0])).consent == Consent("out", NOON_MS)
 
 
 async def test_a_refusal_that_was_taken_back_before_a_newer_backup_does_not_return(
