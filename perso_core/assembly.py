@@ -178,6 +178,7 @@ class Perso(InProcessSite):
 
     async def _save(self, definitions: Definitions, *, tolerant: bool = False) -> int:
         """tolerant: of audiences that were in force and are refused now."""
+        self._admission.refuse_another_loop()
         before = self._engine.snapshot
         # The same again changes no audience, so it dates nothing anew; nor does a new key.
         again = snapshot_id(definitions) == before.id and before.in_force_ms

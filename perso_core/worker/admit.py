@@ -56,9 +56,7 @@ class Admission:
 
     async def decide(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
-        opened_by = self._drain.loop
-        if opened_by is not None and opened_by is not asyncio.get_running_loop():
-            raise self._another_loop()
+        self.refuse_another_loop()
         if self._hearing.unsure:
             await self._hearing.catch_up(self._load_timeout_ms / 1_000)
             if self._hearing.deaf or self._hearing.behind:
@@ -97,6 +95,13 @@ class Admission:
             self._loading.pop(one, None)
             if one in self._asked:
                 self._asked[one].news += 1
+
+    def refuse_another_loop(self) -> None:
+        """Raises AnotherEventLoop: whoever asks there would change what is in memory in another
+        thread."""
+        opened_by = self._drain.loop
+        if opened_by is not None and opened_by is not asyncio.get_running_loop():
+            raise self._another_loop()
 
     def _another_loop(self) -> StoreUnavailable:
         """The log says it once: it would be of every call."""
