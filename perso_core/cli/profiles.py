@@ -21,7 +21,7 @@ from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.profile import Profile
-from perso_core.errors import BadProfileFile, PersoError
+from perso_core.errors import BadProfileFile, PersoError, StoreUnavailable
 from perso_core.imports.identity import identity_problem
 from perso_core.settings import Settings
 from perso_core.stores.clock import system_clock_ms
@@ -128,13 +128,25 @@ async def _where_kept(
     found = False
     if has_store(settings):
         async with open_perso(settings, announce=True) as perso:
-            more = await perso.elsewhere(identity)
+            more = await _elsewhere(identity, perso)
             found = await act(identity, perso)
             version = await perso.announce_again() if erases else None
         _tell_elsewhere(more, "erase" if erases else "export")
         if version is not None:
             await everywhere(version, settings)
     return 0 if found else nothing_kept(_written(identity), settings)
+
+
+async def _elsewhere(identity: Identity, perso: Perso) -> list[Identity]:
+    """As far as it can be told: what was asked for is done whatever became of the rest."""
+    try:
+        return await perso.elsewhere(identity)
+    except StoreUnavailable as error:
+        print(
+            f"Whether more of the person is kept under other identities cannot be told: {error}",
+            file=sys.stderr,
+        )
+        return []
 
 
 def _tell_elsewhere(identities: Sequence[Identity], verb: str) -> None:

@@ -18,7 +18,8 @@ from perso_core.cli import definitions as command
 from perso_core.cli import main, profiles
 from perso_core.cli.profile_file import ProfilePatch
 from perso_core.client import Client
-from perso_core.errors import NotInForceEverywhere
+from perso_core.decision.identity import Identity
+from perso_core.errors import DamagedStore, NotInForceEverywhere
 from perso_core.stores.links import Joining
 from perso_core.stores.presence import Presence
 from perso_core.stores.sqlite import open_sqlite
@@ -211,6 +212,24 @@ def test_who_is_erased_by_one_identity_is_erased_by_all(tmp_path: Path) -> None:
     )
     left = json.loads(perso(tmp_path, "profile", "export", "CRMID", "4711").stdout)
     assert [one["key"] for one in left["profiles"]] == ["CRMID:4711"], "the operator's own"
+
+
+def test_whoever_asks_is_erased_also_where_more_of_the_person_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def unreadable(*_: object) -> list[Identity]:
+        raise DamagedStore("a page is damaged.", fix="Restore a backup.")
+
+    prepare(tmp_path / ".perso")
+    write(tmp_path, lines(customer("4711", a=1)), "customers.jsonl")
+    monkeypatch.chdir(tmp_path)
+    assert main(["profile", "put", "customers.jsonl"]) == 0
+    monkeypatch.setattr(Perso, "elsewhere", unreadable)
+
+    assert main(["profile", "erase", "CRMID", "4711"]) == 0
+
+    assert "cannot be told: " in capsys.readouterr().err
+    assert main(["profile", "export", "CRMID", "4711"]) == 1
 
 
 def test_whoever_is_erased_while_a_file_is_put_does_not_come_back_by_it(
