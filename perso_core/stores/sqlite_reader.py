@@ -371,6 +371,8 @@ def _profile(
     key: str, version: int, record: bytes, events: list[_EventRow], unreadable: list[Unreadable]
 ) -> tuple[Profile | None, int]:
     """The profile, and its first_visit_ms."""
+    if type(version) is not int:
+        raise DamagedStore("what has to be a profile's version is none.", fix=RESTORE)
     try:
         return profile_and_visit_from(key, version, record, _events(key, events, unreadable))
     except MisplacedRecord as error:

@@ -435,7 +435,9 @@ def _quarantine(connection: apsw.Connection, row: Unreadable) -> None:
     if connection.changes() == 0:  # rewritten meanwhile
         return
     connection.execute(
-        "INSERT INTO quarantine (kind, key, record, reason) VALUES (?, ?, coalesce(?, x''), ?)",
+        # A value of another kind as what it is written by: an export tells bytes.
+        "INSERT INTO quarantine (kind, key, record, reason)"
+        " VALUES (?, ?, coalesce(CAST(? AS BLOB), x''), ?)",
         (row.kind, row.key, row.record, row.reason),
     )
     if row.kind == "profile":

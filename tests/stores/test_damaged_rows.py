@@ -107,6 +107,21 @@ async def test_a_record_that_is_no_record_at_all_is_set_aside_as_one_that_cannot
     assert found == [True, False]
     assert (await store.load(BERT)).profile is not None
     assert [kind for (kind,) in sql(path, "SELECT kind FROM quarantine")].count(table) == 1
+    # An export of the visitor had ended there.
+    aside = (await store.whole(ANNA)).quarantined
+    assert [one.record for one in aside if one.kind == table] == [str(value).encode()]
+
+
+@pytest.mark.parametrize("value", [b"1", "text"])
+async def test_a_version_that_is_no_number_is_damage(
+    value: bytes | str, store: SqliteStore, path: Path
+) -> None:
+    sql(path, "UPDATE profile SET version = ? WHERE key = ?", value, ANNA)
+
+    with pytest.raises(DamagedStore, match="version"):
+        await store.load(ANNA)
+
+    assert (await store.load(BERT)).profile is not None
 
 
 async def test_text_that_is_none_is_damage_and_costs_nobody_else_an_answer(
