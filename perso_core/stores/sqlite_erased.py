@@ -16,6 +16,8 @@ from perso_core.stores.record import profile_from
 
 # Of one erasure, for all keys together: the newest events, which are the ones that come again.
 MOST_MARKS = 20_000
+# Of one ECID, that of its owner first: whoever names it has a device of their own, and a flood may.
+MOST_DEVICES = 100
 
 
 def mark_events(connection: apsw.Connection, key: str, erased_ms: int) -> None:
@@ -59,15 +61,16 @@ def has_what_moved(connection: apsw.Connection, device_key: str, moved_ms: int) 
 
 
 def _devices_of(connection: apsw.Connection, key: str) -> list[str]:
-    """The keys of the devices that a profile names."""
+    """The keys of the devices that a profile names; of each ECID the first MOST_DEVICES."""
     profile = _profile(connection, key)
     named = [one.id for one in profile.claims if one.namespace == "ECID"] if profile else []
     found: list[str] = []
     for ecid in named:
         own = Device(ecid).profile_key
         rows = connection.execute(
-            "SELECT key FROM profile WHERE key = ? OR (key >= ? AND key < ?)",
-            (own, f"{own}~", f"{own}~\U0010ffff"),
+            "SELECT key FROM profile WHERE key = ?"
+            " UNION ALL SELECT key FROM profile WHERE key >= ? AND key < ? LIMIT ?",
+            (own, f"{own}~", f"{own}~\U0010ffff", MOST_DEVICES),
         ).fetchall()
         found += [row[0] for row in cast(list[tuple[str]], rows)]
     return found

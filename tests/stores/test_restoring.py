@@ -15,14 +15,19 @@ from perso_core.assembly import open_perso
 from perso_core.decision.caps import Caps
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
-from perso_core.decision.profile import Profile, mark_of
+from perso_core.decision.identity import identity_of
+from perso_core.decision.profile import Moved, Profile, mark_of
 from perso_core.decision.union import united
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
 from perso_core.settings import Settings
 from perso_core.stores.links import Joining
+from perso_core.stores.record import profile_record
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_backup import copy_store, put_back, remove_unfinished
+from perso_core.stores.sqlite_erased import MOST_DEVICES, moved_mark
+from perso_core.stores.sqlite_file import create_file
+from perso_core.stores.sqlite_writer import Writer
 from tests.building import NOON_MS, ORG, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, signalled
 from tests.stores.test_sqlite import sql
@@ -178,6 +183,28 @@ async def test_what_was_done_on_a_device_after_its_customer_signed_out_is_restor
 
     assert await ids_of(path, ANNA) == ["later"]
     assert await ids_of(path, CUSTOMER) == []
+
+
+def test_an_erasure_looks_at_so_many_devices_of_a_name_however_many_took_it(tmp_path: Path) -> None:
+    """Whoever merely names a device gets one of their own; a flood of them had held all writes."""
+    path = tmp_path / "perso.sqlite"
+    create_file(path)
+    writer = Writer(path, origin=1, max_events=100)
+    moved = Moved(at_ms=NOON_MS, to=mark_of(CUSTOMER), version=1, marks=frozenset())
+    keys = [ANNA, *(f"{ANNA}~{number:016x}" for number in range(1, MOST_DEVICES + 5))]
+    came = [Profile(key=key, version=1, moved=(moved,)) for key in keys]
+    customer = Profile(key=CUSTOMER, version=1, claims=(identity_of(ANNA),))
+    rows = [(one.key, one.version, profile_record(one)) for one in (*came, customer)]
+    writer.in_transaction(
+        lambda connection: connection.executemany("INSERT INTO profile VALUES (?, ?, ?)", rows)
+    )
+
+    writer.commit([forgot(CUSTOMER)], False)
+
+    marks = {mark for (mark,) in sql(path, "SELECT mark FROM erased")}
+    assert moved_mark(ANNA) in marks
+    assert sum(moved_mark(key) in marks for key in keys) == MOST_DEVICES
+    writer.close()
 
 
 def with_one(device: Profile, later: Event) -> Profile:
