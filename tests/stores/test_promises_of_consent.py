@@ -9,7 +9,7 @@ from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import mark_of
-from perso_core.engine.journal import ConsentChosen, Entry
+from perso_core.engine.journal import AttributesPatched, ConsentChosen, Entry
 from perso_core.stores.protocol import Store, Stored
 from tests.building import NOON_MS, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, profile, signalled
@@ -193,6 +193,23 @@ async def test_an_event_that_is_erased_and_sent_again_at_once_is_gone(store: Sto
 
     assert both.conflicts == {ANNA}, "decided again, without the event"
     assert (await store.load(ANNA)).erased_events == {mark_of("e1")}
+
+
+@pytest.mark.parametrize(
+    ("said_ms", "barred"), [(NOON_MS + 9, True), (NOON_MS + 10, False), (0, False)]
+)
+async def test_attributes_said_before_an_erasure_and_written_after_it_bring_nobody_back(
+    said_ms: int, barred: bool, store: Store
+) -> None:
+    await store.commit([arrived(event())])
+    await store.commit([forgot(base=1, now_ms=NOON_MS + 10)])
+    came = arrived(event(event_id="new", at_ms=NOON_MS + 20), now_ms=NOON_MS + 20)
+    written = arrived(None, base=1, now_ms=NOON_MS + 30)
+    imported = structs.replace(written, change=AttributesPatched({}, said_ms))
+
+    together = await store.commit([came, imported])
+
+    assert together.conflicts == ({ANNA} if barred else set())
 
 
 async def test_what_was_decided_before_a_visitor_was_forgotten_does_not_bring_the_profile_back(
