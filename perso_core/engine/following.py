@@ -34,6 +34,12 @@ class Following:
         if not self._hot.forget(key):
             self._left.add(key)
 
+    def let_go(self) -> None:
+        """Forget those that had to stay for what waited for its commit, where nothing does any
+        more: a template is answered by what is in memory, and asks nobody."""
+        if self._left:
+            self._left = {key for key in self._left if not self._hot.forget(key)}
+
     def behind(self, hot: Hot, seen: Seen) -> bool:
         """Whether the store has to be asked before whoever has seen so much is answered."""
         if self._left and hot.key in self._left:

@@ -183,6 +183,7 @@ class Drain:
             self._refused = True
             self._on_problem(error)
             self._abandon(error)
+        self._engine.following.let_go()
 
     async def _commit(self, batch: Sequence[Entry]) -> None:
         committed = await self._store.commit(batch, announce=self._announce)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perso_core.engine.engine import Interaction
+from perso_core.engine.engine import Interaction, NeedProfile
 from perso_core.errors import DamagedStore, StoreUnavailable
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import Stored
@@ -12,7 +12,7 @@ from perso_core.worker.hearing import Hearing
 from perso_core.worker.refresh import Refresh
 from tests.building import NOON_MS
 from tests.stores.building import chose
-from tests.worker.stack import ANNA, BERT, Clock, Stack, WatchedStore, running
+from tests.worker.stack import ANNA, BERT, Clock, Stack, WatchedStore, running, settled
 
 
 class DamagedPage(WatchedStore):
@@ -88,6 +88,28 @@ async def test_nobody_is_answered_by_what_was_known_before_they_could_not_be_rea
         store.unreadable = None
 
         assert not (await stack.admission.decide(asked(ANNA))).permitted
+
+
+async def test_nor_is_a_template_answered_by_it_once_nothing_waits_for_its_commit(
+    database: MemoryDatabase,
+) -> None:
+    """A template asks what is in memory, and nobody else."""
+    store, elsewhere = DamagedPage(MemoryStore(database)), MemoryStore(database)
+    async with running(store) as stack:
+        refresh = refresh_of(stack, Hearing())
+        await refresh.poll()
+        await stack.begin_visit(ANNA)
+        store.gate.clear()
+        waiting = stack.begin_visit(ANNA, event_id="e2")
+        await settled()
+        store.unreadable = ANNA
+        await elsewhere.commit([chose("out", ANNA)], announce=True)
+        await refresh.poll()
+        store.gate.set()
+        with pytest.raises(StoreUnavailable):
+            await waiting
+
+        assert isinstance(stack.engine.lookup(ANNA, "demo", now_ms=NOON_MS), NeedProfile)
 
 
 async def test_who_was_overtaken_and_cannot_be_read_has_others_events_given_up_once_at_most(
