@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, structs
 
-from perso_core.decision.consent import Consent, after_signal, refused
+from perso_core.decision.consent import Consent, refused
 from perso_core.decision.event import Event
 from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import Profile
@@ -19,9 +19,9 @@ from perso_core.engine.journal import (
     EventArrived,
     Expired,
     Forgotten,
-    PrivacySignalled,
     Visited,
 )
+from perso_core.stores.consent_kept import NO_WORDS, ConsentWords, after_words, words_of
 
 # Events past the window or the cap go once in so many versions of a profile, not at each write:
 # finding them reads all of the profile's events.
@@ -57,9 +57,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
 
     forgotten: first remove profile, events and consent, whatever their version: the visitor asked
     for that, or refused to be kept. base_version: the version that must be stored for the rest to
-    be kept (0: no row; None: no matter). profile None: the profile stays as it is. consent None:
-    so does the consent, but for signalled_ms, at which the browser's signal against sharing came.
-    evicted: older events made room for these. consent_yields: to a choice that is stored.
+    be kept (0: no row; None: no matter). profile None: the profile stays as it is. words: of
+    consent. evicted: older events made room for these.
     events_from_ms: older events need not be kept.
     decided_ms: when the first of it was decided. said_ms: when the first of the
     patches in it was said; None: there is none. erased_ms: when the visitor asked to be forgotten;
@@ -76,9 +75,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     profile: Profile | None = None
     events: tuple[Event, ...] = ()  # in order of arrival
     evicted: bool = False
-    consent: Consent | None = None
-    consent_yields: bool = False
-    signalled_ms: int | None = None
+    words: ConsentWords = NO_WORDS
     decided_ms: int = 0
     said_ms: int | None = None
     erased_ms: int | None = None
@@ -97,7 +94,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     @property
     def told_at_once(self) -> bool:
         """Whether other processes must hear of it: what they hold in memory may go no further."""
-        return self.forgotten or self.consent is not None or self.signalled_ms is not None
+        return self.forgotten or self.words is not NO_WORDS
 
     @property
     def begins(self) -> bool:
@@ -124,6 +121,12 @@ class KeyChange(Struct, frozen=True, kw_only=True):
         if consent is None or not self.first_visit_ms or self.forgotten:
             return False
         return returned(self.first_visit_ms, visit_ms)
+
+    def yields_to(self, consent: Consent | None) -> bool:
+        """Whether a refusal in it counts only where nothing was chosen, and what is stored is an
+        agreement that another process kept meanwhile."""
+        chosen = consent is not None and consent.general == "in"
+        return self.forgotten and self.erased_ms is None and self.words.yields and chosen
 
     @property
     def sweep(self) -> bool:
@@ -152,6 +155,7 @@ def changes_by_key(entries: Iterable[Entry]) -> list[KeyChange]:
 
 
 def _key_change(key: str, entries: list[Entry]) -> KeyChange:
+    words = words_of(entries)
     if len(entries) > 1:
         # What came before the visitor was forgotten is forgotten too.
         last = max((n for n, entry in enumerate(entries) if _erases(entry)), default=0)
@@ -160,7 +164,6 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
     anew = _erases(entries[0])
     expired = entries[0].change if isinstance(entries[0].change, Expired) and anew else None
     writes = [entry for entry in entries if entry.profile is not None]
-    chosen = _chosen(entries)
     return KeyChange(
         key=key,
         events_from_ms=entries[-1].events_from_ms,
@@ -169,9 +172,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         profile=writes[-1].profile if writes else None,
         events=_arrived(writes),
         evicted=any(entry.evicted for entry in writes),
-        consent=chosen.consent if chosen else None,
-        consent_yields=chosen is not None and _yields(chosen),
-        signalled_ms=_signalled(entries),
+        words=words,
         decided_ms=writes[0].now_ms if writes else 0,
         said_ms=min((entry.dated_ms for entry in writes if _patches(entry)), default=None),
         erased_ms=entries[0].now_ms if isinstance(entries[0].change, Forgotten) else None,
@@ -187,20 +188,14 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
 
 def consent_after(change: KeyChange, stored: Consent | None) -> Consent | None:
     """The consent to be kept on top of what is stored. `stored` itself: it stays."""
-    held = None if change.forgotten else stored
-    if not (change.consent_yields and held and held.general):
-        held = change.consent or held
-    if change.signalled_ms is None:
-        return held
-    after = after_signal(held, now_ms=change.signalled_ms)
-    return held if after == held else after
+    return after_words(change.words, None if change.erased_ms is not None else stored)
 
 
 def _erases(entry: Entry) -> bool:
     """What came before is gone: the visitor asked for that, refused to be kept, or did not come
     for so long."""
     if isinstance(entry.change, ConsentChosen):
-        return refused(entry.consent)
+        return entry.change.general == "out" and refused(entry.consent)
     if isinstance(entry.change, Expired):
         return entry.profile is None
     return isinstance(entry.change, Forgotten)
@@ -220,20 +215,3 @@ def _arrived(writes: list[Entry]) -> tuple[Event, ...]:
         if entry.event:
             kept[entry.event.id] = entry.event
     return tuple(kept.values())
-
-
-def _chosen(entries: list[Entry]) -> Entry | None:
-    # Only a choice writes consent: an event that was decided before another process kept a
-    # withdrawal must not put the older choice back.
-    for entry in reversed(entries):
-        if isinstance(entry.change, ConsentChosen):
-            return entry
-    return None
-
-
-def _yields(entry: Entry) -> bool:
-    return isinstance(entry.change, ConsentChosen) and entry.change.unless_chosen
-
-
-def _signalled(entries: list[Entry]) -> int | None:
-    return next((e.now_ms for e in entries if isinstance(e.change, PrivacySignalled)), None)

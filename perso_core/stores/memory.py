@@ -328,6 +328,8 @@ class MemoryStore:
         if change.expired is not None and not self._expire(change.key, change.expired):
             return False
         before = database.consents.get(change.key)
+        if change.yields_to(before):
+            return False
         consent = consent_after(change, before)
         visit_ms = database.first_visits.get(change.key, 0)
         if change.begins and (refused(consent) or change.meets_return(before, visit_ms)):

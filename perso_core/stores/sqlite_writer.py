@@ -25,6 +25,7 @@ from perso_core.stores.batch import (
     erasure_mark,
 )
 from perso_core.stores.clock import Clock, system_clock_ms
+from perso_core.stores.consent_kept import NO_WORDS
 from perso_core.stores.forking import never_closed
 from perso_core.stores.incarnation import epoch_of, is_another
 from perso_core.stores.links import NOT_JOINED, Joined, Joining
@@ -288,6 +289,8 @@ class Writer:
         if change.expired is not None and not expire(connection, change.key, change.expired):
             return False
         before, visit_ms = _stored_consent(connection, change)
+        if change.yields_to(before):
+            return False
         consent = consent_after(change, before)
         if change.begins and (refused(consent) or change.meets_return(before, visit_ms)):
             return False
@@ -402,7 +405,7 @@ def _mark_erased(connection: apsw.Connection, key: str, erased_ms: int) -> None:
 
 def _stored_consent(connection: apsw.Connection, change: KeyChange) -> tuple[Consent | None, int]:
     """With its first_visit_ms. Where the change asks for it; it costs a search of the table."""
-    says = change.consent is not None or change.signalled_ms is not None
+    says = change.words is not NO_WORDS
     if not change.begins and not says and not change.returned:
         return None, 0
     return _consent_of(connection, change.key)

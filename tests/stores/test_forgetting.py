@@ -205,7 +205,7 @@ async def test_a_visit_that_an_earlier_perso_wrote_on_is_not_removed(kept: Both)
 async def test_of_a_first_visit_a_refusal_stays(kept: Both, said: Consent, stays: bool) -> None:
     chosen = structs.replace(
         arrived(event()),
-        change=ConsentChosen("in"),
+        change=ConsentChosen("in", said.share),
         profile=None,
         event=None,
         consent=said,

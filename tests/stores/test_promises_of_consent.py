@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from perso_core.decision.consent import Consent
+from perso_core.decision.consent import Choice, Consent, Sharing, sharing_refused
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import mark_of
@@ -73,7 +73,8 @@ async def test_no_profile_begins_against_a_refusal_that_was_kept_meanwhile(store
 
 
 async def test_the_browsers_signal_is_kept_beside_the_choice_that_is_stored(store: Store) -> None:
-    await store.commit([structs.replace(chose("in"), consent=Consent("in", NOON_MS, "y", NOON_MS))])
+    chosen = structs.replace(chose("in"), change=ConsentChosen("in", "y"))
+    await store.commit([structs.replace(chosen, consent=Consent("in", NOON_MS, "y", NOON_MS))])
 
     await store.commit([signalled(now_ms=NOON_MS + 5)])
     await store.commit([signalled(now_ms=NOON_MS + 9)])
@@ -251,3 +252,98 @@ async def test_events_of_a_forgotten_profile_do_not_come_back_with_a_new_one(
     kept = (await store.load(ANNA)).profile
     assert kept is not None
     assert [one.id for one in kept.events] == ["new"]
+
+
+def of_sharing(share: Sharing, *, before: Choice) -> Entry:
+    """A word on sharing alone, by a process that knew another word on collecting."""
+    consent = Consent(before, NOON_MS - 1, share, NOON_MS)
+    return structs.replace(chose(before), change=ConsentChosen(None, share), consent=consent)
+
+
+async def test_a_word_on_sharing_does_not_undo_a_refusal_that_was_kept_meanwhile(
+    store: Store,
+) -> None:
+    await store.commit([chose("out")])
+
+    await store.commit([of_sharing("y", before="in")])
+
+    assert (await store.load(ANNA)).consent == Consent("out", NOON_MS, "y", NOON_MS)
+
+
+async def test_a_word_on_collecting_does_not_undo_one_on_sharing_that_was_kept_meanwhile(
+    store: Store,
+) -> None:
+    await store.commit([of_sharing("n", before="in")])
+
+    await store.commit([chose("in")])
+
+    assert (await store.load(ANNA)).consent == Consent("in", NOON_MS, "n", NOON_MS)
+
+
+async def test_what_a_device_brings_does_not_undo_a_refusal_that_was_kept_meanwhile(
+    store: Store,
+) -> None:
+    """Its agreement counts only where nothing was chosen, also with a word on sharing after it."""
+    await store.commit([chose("out")])
+    agrees = structs.replace(chose("in"), change=ConsentChosen("in", unless_chosen=True))
+
+    began = await store.commit([agrees, of_sharing("n", before="in"), arrived(event())])
+
+    assert began.conflicts == {ANNA}
+    await store.commit([agrees, of_sharing("n", before="in")])
+    assert (await store.load(ANNA)).consent == Consent("out", NOON_MS, "n", NOON_MS)
+
+
+async def test_a_word_on_sharing_removes_no_profile_of_an_agreement_that_was_kept_meanwhile(
+    store: Store,
+) -> None:
+    await store.commit([chose("in"), arrived(event())])
+
+    await store.commit([of_sharing("n", before="out")])
+
+    stored = await store.load(ANNA)
+    assert stored.profile is not None
+    assert stored.consent == Consent("in", NOON_MS, "n", NOON_MS)
+
+
+async def test_a_refusal_that_yields_removes_nothing_of_an_agreement_that_was_kept_meanwhile(
+    store: Store,
+) -> None:
+    """A page's cookie says no, and counts only where the store has no word."""
+    await store.commit([chose("in"), arrived(event())])
+    yielding = structs.replace(chose("out"), change=ConsentChosen("out", unless_chosen=True))
+
+    committed = await store.commit([yielding])
+
+    assert committed.conflicts == {ANNA}, "decided again"
+    stored = await store.load(ANNA)
+    assert stored.profile is not None
+    assert stored.consent == Consent("in", NOON_MS)
+
+
+async def test_nothing_said_before_an_erasure_comes_back_with_a_word_on_sharing(
+    store: Store,
+) -> None:
+    await store.commit([chose("in"), forgot()])
+
+    await store.commit([of_sharing("n", before="in")])
+
+    assert (await store.load(ANNA)).consent == Consent(None, 0, "n", NOON_MS)
+
+
+async def test_a_refusal_takes_no_word_on_sharing_back_that_came_just_before_it(
+    store: Store,
+) -> None:
+    both = Consent("out", NOON_MS, "n", NOON_MS)
+
+    await store.commit([of_sharing("n", before="in"), structs.replace(chose("out"), consent=both)])
+
+    assert (await store.load(ANNA)).consent == both
+
+
+async def test_a_word_on_sharing_counts_over_the_browsers_signal_before_it(store: Store) -> None:
+    """Though both are kept in one transaction."""
+    await store.commit([signalled(now_ms=NOON_MS - 1), of_sharing("y", before="in")])
+
+    stored = (await store.load(ANNA)).consent
+    assert sharing_refused(stored) is None
