@@ -154,6 +154,18 @@ def test_a_retention_takes_no_imported_membership_away(version: int) -> None:
     assert audiences(engine, NOON_MS + 9 * DAY_MS, customer)[0] == set()
 
 
+def test_a_look_by_who_is_known_by_an_import_alone_stores_nothing() -> None:
+    engine = Engine(in_force(retention_days=2), hot_profiles=10, journal_limit=5)
+    customer = server_key(Identity("CRMID", "4711"), org=ORG, datastream_id="demo")
+    lasts = structs.replace(imported(until_ms=NOON_MS + 9 * DAY_MS), key=customer)
+    engine.admit(customer, lasts, None, now_ms=NOON_MS)
+
+    looked = Interaction(profile_key=customer, datastream_id="demo", visits=True)
+    engine.decide(looked, now_ms=NOON_MS + 3 * DAY_MS)
+
+    assert not engine.pending(5)
+
+
 def test_whoever_comes_again_past_the_retention_is_in_what_was_imported() -> None:
     engine = Engine(in_force(retention_days=2), hot_profiles=10, journal_limit=5)
     lasts = imported(until_ms=NOON_MS + 9 * DAY_MS)

@@ -226,6 +226,15 @@ def test_whoever_was_not_asked_for_the_longest_is_parked_and_still_in_memory() -
     assert audiences(engine, "ECID:1") == ("basket",)
 
 
+def test_nobody_is_answered_by_what_is_parked_of_a_visitor_who_cannot_be_read() -> None:
+    engine = engine_of("ECID:1", "ECID:2", "ECID:3")
+
+    engine.following.unreadable("ECID:1")
+
+    assert engine.lookup("ECID:1", "demo", now_ms=NOON_MS) == NeedProfile("ECID:1")
+    assert audiences(engine, "ECID:2") == ("basket",)
+
+
 def test_who_is_parked_leaves_an_audience_at_its_instant() -> None:
     engine = engine_of("ECID:1", "ECID:2", "ECID:3")
 

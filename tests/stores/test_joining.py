@@ -273,6 +273,8 @@ async def test_identities_that_make_room_are_counted_and_know_what_they_left(
     mail = (await store.load(MAIL)).profile
     assert mail is not None
     assert was_moved(mail, "e1")
+    # Nobody was in an audience before the profile began.
+    assert mail.evaluated_ms == mail.touched_ms > 0
     # Whoever decided on the version before has to see it.
     late = arrived(event(event_id="e3"), ANNA, base=anna.version - 1)
     assert (await store.commit([late])).conflicts == {ANNA}
