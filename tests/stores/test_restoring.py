@@ -18,7 +18,7 @@ from perso_core.decision.event import Event
 from perso_core.decision.identity import identity_of
 from perso_core.decision.profile import Moved, Profile, mark_of
 from perso_core.decision.union import united
-from perso_core.engine.journal import Entry
+from perso_core.engine.journal import ConsentChosen, Entry
 from perso_core.errors import StoreUnavailable
 from perso_core.settings import Settings
 from perso_core.stores.links import Joining
@@ -306,7 +306,8 @@ async def test_a_refusal_that_was_taken_back_before_a_newer_backup_does_not_retu
 
 def chose_at(consent: Consent, key: str = ANNA) -> Entry:
     assert consent.general is not None
-    return structs.replace(chose(consent.general, key), consent=consent)
+    said = ConsentChosen(consent.general, consent.share)
+    return structs.replace(chose(consent.general, key), change=said, consent=consent)
 
 
 def test_what_a_killed_restore_left_is_removed_and_not_what_one_under_way_writes(
