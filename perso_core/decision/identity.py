@@ -76,6 +76,15 @@ class Device(Struct, frozen=True):
         return f"ECID:{self.ecid}~{self.suffix}" if self.suffix else f"ECID:{self.ecid}"
 
 
+def device_named_by(profile_key: str) -> str | None:
+    """The key of the device that a datastream's server names and that is not known there, where the
+    profile is of such a one; None: it is of somebody else."""
+    named = identity_of(profile_key)
+    if named.namespace != "ECID" or profile_key.startswith("ECID:"):
+        return None
+    return Device(named.id).profile_key
+
+
 def ecid_from(entropy: bytes) -> str:
     """An ECID from 16 random bytes: two 63-bit integers of 19 digits each (protocol.md, 6)."""
     assert len(entropy) == 16, "an ECID takes 16 random bytes"

@@ -59,7 +59,8 @@ async def person_of(
     if primary is None or primary.namespace == "ECID":
         if device_key is None:
             raise no_primary("event")
-        return Person(named_key=device_key, profile_key=device_key, ecid=ecid, tokens=tokens)
+        named_key = Device(ecid or "").profile_key  # also where it is not known any more
+        return Person(named_key=named_key, profile_key=device_key, ecid=ecid, tokens=tokens)
     of_device: Consent | None = None
     if device_key is not None:
         here = proven is not None and proven.profile_key == device_key

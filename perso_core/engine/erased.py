@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
+from perso_core.decision.identity import device_named_by
 from perso_core.decision.profile import mark_of
 from perso_core.decision.retention import erased_since
 from perso_core.engine.journal import Entry, EventArrived
@@ -27,3 +30,15 @@ class Erased(Struct, frozen=True):
 
 
 NEVER_ERASED = Erased()
+
+
+def erased_under(key: str) -> tuple[str, ...]:
+    """The keys under which an event that comes to one may have been erased. A device that a server
+    names had a key of its own for as long as it was known."""
+    device = device_named_by(key)
+    return (key,) if device is None else (key, device)
+
+
+def marked_under(marks: Mapping[str, frozenset[bytes]], key: str) -> frozenset[bytes]:
+    """The marks of what was erased and may come again under a key. marks: by the key erased."""
+    return frozenset[bytes]().union(*(marks.get(of, ()) for of in erased_under(key)))

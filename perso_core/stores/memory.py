@@ -15,7 +15,7 @@ from perso_core.decision.profile import Profile, mark_of, with_dropped
 from perso_core.decision.retention import Retention, erased_since, expires_ms, outlives, returned
 from perso_core.decision.union import United, event_of_both
 from perso_core.definitions.document import Definitions
-from perso_core.engine.erased import SENT_AGAIN_MS
+from perso_core.engine.erased import SENT_AGAIN_MS, marked_under
 from perso_core.engine.journal import Entry, Expired
 from perso_core.stores.batch import (
     AHEAD_MS,
@@ -103,7 +103,7 @@ class MemoryStore:
             linked_to=linked_to,
             first_visit_ms=self._database.first_visits.get(key, 0),
             epoch=self._database.epoch,
-            erased_events=self._database.erased_events.get(key, frozenset()),
+            erased_events=marked_under(self._database.erased_events, key),
         )
 
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
@@ -341,7 +341,7 @@ class MemoryStore:
                 return False
         if change.erased_ms is not None:
             self._mark_events(change.key, change.erased_ms)
-        marks = database.erased_events.get(change.key, frozenset())
+        marks = marked_under(database.erased_events, change.key)
         if any(mark_of(event.id) in marks for event in change.events):
             return False
         if change.erased_ms is not None:

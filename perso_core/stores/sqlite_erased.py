@@ -9,7 +9,7 @@ import apsw
 
 from perso_core.decision.identity import Device
 from perso_core.decision.profile import Profile, mark_of
-from perso_core.engine.erased import SENT_AGAIN_MS
+from perso_core.engine.erased import SENT_AGAIN_MS, erased_under
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.batch import KeyChange, erasure_mark
 from perso_core.stores.record import profile_from
@@ -97,22 +97,25 @@ def any_sent_again(connection: apsw.Connection, change: KeyChange) -> bool:
     """Whether one of the events is among those that were erased under the key."""
     if not connection.execute("SELECT EXISTS (SELECT 1 FROM erased_event)").get:
         return False
-    of = erasure_mark(change.key)
     return any(
         connection.execute(
             "SELECT EXISTS (SELECT 1 FROM erased_event WHERE of = ? AND mark = ?)",
-            (of, mark_of(event.id)),
+            (erasure_mark(of), mark_of(event.id)),
         ).get
+        for of in erased_under(change.key)
         for event in change.events
     )
 
 
 def erased_events_of(connection: apsw.Connection, key: str) -> frozenset[bytes]:
-    """The marks of what was erased under a key."""
-    rows = connection.execute(
-        "SELECT mark FROM erased_event WHERE of = ?", (erasure_mark(key),)
-    ).fetchall()
-    return frozenset(row[0] for row in cast(list[tuple[bytes]], rows))
+    """The marks of what was erased and may come again under a key."""
+    found: set[bytes] = set()
+    for of in erased_under(key):
+        rows = connection.execute(
+            "SELECT mark FROM erased_event WHERE of = ?", (erasure_mark(of),)
+        ).fetchall()
+        found.update(row[0] for row in cast(list[tuple[bytes]], rows))
+    return frozenset(found)
 
 
 def forget_marks(connection: apsw.Connection, now_ms: int) -> None:

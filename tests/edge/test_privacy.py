@@ -115,6 +115,29 @@ async def test_a_request_that_is_sent_again_does_not_bring_back_what_was_erased(
     assert await edge.events(visitor) == 1
 
 
+@pytest.mark.parametrize("event_id", ["order-1", None], ids=["with an id", "without"])
+async def test_what_a_server_says_again_of_a_device_does_not_bring_back_what_was_erased(
+    edge: RunningEdge, event_id: str | None
+) -> None:
+    """The device, which is not known any more, is named as one of the datastream's own then."""
+    visitor = (await Browser(edge).send()).ecid
+    assert visitor is not None
+    order = telling("commerce.purchases", ECID=visitor)
+    if event_id:
+        order["event"]["xdm"]["_id"] = event_id
+    await server_call(edge, order, headers=shown_key(), request_id="order")
+    await asked(edge, "erase", ecid(visitor))
+    edge.now_ms += 2_000
+
+    again = await server_call(edge, order, headers=shown_key(), request_id="order")
+
+    assert again.status == 200
+    assert (await asked(edge, "export", ecid(visitor))).sent["profiles"] == []
+    await server_call(edge, order, headers=shown_key(), request_id="order-2")
+    kept = (await asked(edge, "export", ecid(visitor))).sent["profiles"]
+    assert len(kept) == (0 if event_id else 1)
+
+
 async def test_the_visitor_of_a_device_is_found_by_its_ecid(edge: RunningEdge) -> None:
     browser = Browser(edge)
     visitor = (await browser.send()).ecid
