@@ -34,7 +34,7 @@ from perso_core.engine.engine import OPERATOR, Interaction, NeedProfile
 from perso_core.errors import NothingDefined, UnreadableRecord
 from perso_core.opening import NOTHING, Parts, caps_of, running
 from perso_core.pql.explain import Explanation
-from perso_core.settings import Settings
+from perso_core.settings import Settings, refuse_bad
 from perso_core.stores.clock import system_clock_ms as system_clock_ms  # for whoever moves it
 from perso_core.stores.protocol import ImportStore, Whole
 from perso_core.stores.turn import turn
@@ -313,5 +313,6 @@ async def open_perso(
     says in the data directory which version of the definitions it has in force.
     Raises BadSettings, StoreUnavailable, StoreTooNew.
     """
+    refuse_bad(settings)
     async with running(settings, clock_ms, announce=announce) as parts:
         yield Perso(settings, parts)

@@ -154,6 +154,21 @@ def settings_from(
     return settings
 
 
+def refuse_bad(settings: Settings) -> None:
+    """For settings that a program made by hand: the same values are taken as from a file. Raises
+    BadSettings."""
+    problems = []
+    for name in NAMES:
+        value = getattr(settings, name)
+        given = list(value) if isinstance(value, tuple) else value
+        problem, _ = _read(_Given(name, given, name, False))
+        if problem:
+            problems.append(f"{name} {problem}")
+    if problems:
+        raise BadSettings(" ".join(problems), fix="Mend them and open Perso again.")
+    _check_together(settings)
+
+
 def _check_together(settings: Settings) -> None:
     """Raises BadSettings for settings that are each in range but do not fit together."""
     journal, hot = settings.journal_limit, settings.hot_profiles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import tomli_w
 from msgspec import structs
 
 import perso_core
+from perso_core.assembly import open_perso
 from perso_core.errors import BadSettings
 from perso_core.settings import FORMS, NAMES, RANGES, Settings, settings_from
 
@@ -165,3 +167,24 @@ def test_a_hostile_value_is_told_by_its_kind() -> None:
     assert "more than 64 parts" in problem_of("port" + ".a" * 500_000 + " = 1")
     assert "a table" in problem_of("port" + ".a" * 60 + " = 1")
     assert "a whole number" in problem_of("port = 0x" + "f" * 9_000)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (Settings(workers=0), "workers is 0. Write a whole number from 1 to 64."),
+        (Settings(trusted_proxies=("nobody",)), "which is no network. Write"),
+        (Settings(hot_profiles=7, journal_limit=7), "hot_profiles is 7 and journal_limit is 7"),
+        (Settings(port=-1, region_id=-1), "region_id is -1"),
+    ],
+)
+async def test_settings_that_a_program_made_are_checked_as_those_of_a_file(
+    settings: Settings, told: str, tmp_path: Path
+) -> None:
+    """An assertion had ended the opening, or the first call."""
+    own = structs.replace(settings, data_dir=str(tmp_path / "data"))
+    with pytest.raises(BadSettings, match=re.escape(told)):
+        async with open_perso(own):
+            pass
+
+    assert not (tmp_path / "data").exists()
