@@ -63,7 +63,8 @@ class Connection(RequestHandler):
     def answer_once_more(self) -> None:
         """The next answer, or the last of requests that came together, says that it is the last."""
         make = self._request_factory
-        assert make, "the connection is open"
+        if make is None:  # whoever was to be answered has gone, and aiohttp is not done with it
+            return
 
         def made(message: RawRequestMessage, *more: Any) -> web.BaseRequest:
             return make(message._replace(should_close=not self._messages), *more)

@@ -4,16 +4,20 @@ breaks."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+import struct
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 from aiohttp import web
 from msgspec import Struct
 
-from perso_core.edge.guard import GuardedRunner
+from perso_core.edge.guard import GuardedRunner, Handler
 from tests.edge.listening import listening
 
 PATIENT_S = 10
+NOTHING_MORE: Mapping[str, Handler] = MappingProxyType({})
 ASKED = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -31,15 +35,23 @@ class Caller(Struct, frozen=True):
     async def ended(self) -> bool:
         return await self.reader.read() == b""
 
+    def reset(self) -> None:
+        """Go, and take no answer any more: to close alone is to send no more."""
+        connected = self.writer.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
 
 @asynccontextmanager
-async def served() -> AsyncIterator[GuardedRunner]:
+async def served(more: Mapping[str, Handler] = NOTHING_MORE) -> AsyncIterator[GuardedRunner]:
     async def hello(_: web.Request) -> web.Response:
         return web.Response(text="hello")
 
     app = web.Application()
     app.router.add_get("/", hello)
-    runner = GuardedRunner(app)
+    for path, handler in more.items():
+        app.router.add_get(path, handler)
+    runner = GuardedRunner(app, shutdown_timeout=PATIENT_S)
     async with listening(runner), asyncio.timeout(PATIENT_S):
         yield runner
 
@@ -106,3 +118,29 @@ async def test_who_asks_nothing_is_not_waited_for() -> None:
         await runner.cleanup()
 
         assert await visitor.ended()
+
+
+async def test_who_went_away_before_the_answer_keeps_nobody_from_theirs() -> None:
+    asked, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        asked.set()
+        await may_go_on.wait()
+        return web.Response(text="hello")
+
+    async with served({"/slow": slow}) as runner, calling(runner) as visitor:
+        async with calling(runner) as gone:
+            gone.writer.write(ASKED.replace(b"/ ", b"/slow ", 1))
+            await asked.wait()
+            gone.reset()
+        for _ in range(3):  # so the server has seen it
+            visitor.writer.write(ASKED)
+            await visitor.told()
+        leaving = asyncio.create_task(runner.leave(PATIENT_S))
+        await asyncio.sleep(0)
+
+        visitor.writer.write(ASKED)
+
+        assert await visitor.told() == (b"hello", True)
+        may_go_on.set()
+        await leaving
