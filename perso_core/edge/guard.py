@@ -71,6 +71,12 @@ class Connection(RequestHandler):
 
         self._request_factory = made
 
+    @property
+    def receiving(self) -> bool:
+        """Whether there is a request that is not answered, with a body that is not all here."""
+        asked = self._current_request is not None or bool(self._messages)
+        return self.transport is not None and asked and not self._body.is_eof()
+
     def data_received(self, data: bytes) -> None:
         known = self._request_count
         super().data_received(data)
@@ -145,14 +151,21 @@ class GuardedServer(web.Server):
     async def leave(self, within_s: float) -> None:
         """Each connection is answered once more, and closed by that. Returns once none is left, or
         the time is up: who asks nothing meanwhile is not waited for."""
+        self._answer_once_more()
+        await _until(lambda: not self._connections, within_s)
+
+    async def receive(self, within_s: float) -> float:
+        """The same, once no body is on its way. Returns the seconds that are left."""
+        self._answer_once_more()
+        return await _until(lambda: not any(one.receiving for one in self._guarded()), within_s)
+
+    def _answer_once_more(self) -> None:
         self.leaving = True
-        for connection in self._connections:
-            assert isinstance(connection, Connection), "it was made here"
+        for connection in self._guarded():
             connection.answer_once_more()
-        for _ in range(round(within_s / LOOKED_EACH_S)):
-            if not self._connections:
-                return
-            await asyncio.sleep(LOOKED_EACH_S)
+
+    def _guarded(self) -> list[Connection]:
+        return [one for one in self._connections if isinstance(one, Connection)]
 
     @property
     def full(self) -> bool:
@@ -161,6 +174,16 @@ class GuardedServer(web.Server):
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop, head_within_s=self._head_within_s, **self._kwargs)
+
+
+async def _until(done: Callable[[], bool], within_s: float) -> float:
+    """The seconds that are left; 0: the time is up."""
+    looks = round(within_s / LOOKED_EACH_S)
+    for look in range(looks):
+        if done():
+            return (looks - look) * LOOKED_EACH_S
+        await asyncio.sleep(LOOKED_EACH_S)
+    return 0.0
 
 
 def _handler(app: web.Application, straight: Mapping[str, Handler]) -> Handler:
@@ -201,10 +224,22 @@ class GuardedRunner(web.AppRunner):
     async def leave(self, within_s: float) -> None:
         """Listen no more, and have callers go to whoever listens now, with none of their requests
         left unanswered that comes within that time. Clean up afterwards."""
-        for site in tuple(self.sites):
-            await site.stop()
+        await self._listen_no_more()
         assert isinstance(self.server, GuardedServer), "it was set up"
         await self.server.leave(within_s)
+
+    async def cleanup(self) -> None:
+        """Stop, within shutdown_timeout, with the requests under way answered: also those of which
+        the body is on its way, from which aiohttp takes no byte any more once it stops."""
+        if isinstance(self.server, GuardedServer) and self._shutdown_timeout:
+            await self._listen_no_more()
+            left_s = await self.server.receive(self._shutdown_timeout)
+            self._shutdown_timeout = max(left_s, LOOKED_EACH_S)  # 0 would be for ever
+        await super().cleanup()
+
+    async def _listen_no_more(self) -> None:
+        for site in tuple(self.sites):
+            await site.stop()
 
     async def _make_server(self) -> web.Server:
         await super()._make_server()  # starts the application

@@ -19,6 +19,7 @@ from tests.edge.listening import listening
 PATIENT_S = 10
 NOTHING_MORE: Mapping[str, Handler] = MappingProxyType({})
 ASKED = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+SENDING = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
 
 
 class Caller(Struct, frozen=True):
@@ -47,8 +48,12 @@ async def served(more: Mapping[str, Handler] = NOTHING_MORE) -> AsyncIterator[Gu
     async def hello(_: web.Request) -> web.Response:
         return web.Response(text="hello")
 
+    async def told(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
     app = web.Application()
     app.router.add_get("/", hello)
+    app.router.add_post("/", told)
     for path, handler in more.items():
         app.router.add_get(path, handler)
     runner = GuardedRunner(app, shutdown_timeout=PATIENT_S)
@@ -144,3 +149,19 @@ async def test_who_went_away_before_the_answer_keeps_nobody_from_theirs() -> Non
         assert await visitor.told() == (b"hello", True)
         may_go_on.set()
         await leaving
+
+
+async def test_who_is_sending_as_a_server_stops_is_answered() -> None:
+    async with served() as runner, calling(runner) as visitor:
+        visitor.writer.write(SENDING)
+        assert await visitor.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        visitor.writer.write(b"he")
+        stopping = asyncio.create_task(runner.cleanup())
+        for _ in range(20):  # until it has begun to stop
+            await asyncio.sleep(0)
+
+        visitor.writer.write(b"llo")
+
+        assert (await visitor.told())[0] == b"hello"
+        assert await visitor.ended()
+        await stopping
