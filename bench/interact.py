@@ -1,7 +1,7 @@
 """interact_100_durable/bare_aiohttp and others: requests per second, with so many audiences of the
-mix, against the framework alone. behind: answered before the disk. Two servers say what is out of
-reach: floor_durable keeps each event as Perso does, and decides nothing (floor_server.py);
-floor_behind decides, and keeps and tells nothing (rules_server.py)."""
+mix, against the framework alone. behind: answered before the disk. Others say what is out of reach:
+floor_rules_100 and floor_rules_1000 ask the rules, and keep and tell nothing (rules_server.py);
+floor_durable keeps each event as Perso does, and decides nothing (floor_server.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -33,10 +33,12 @@ SERVERS = {
     "interact_1000_behind": (1_000, 1),
 }
 FIRST, BARE = "interact_100_durable", "bare_aiohttp"
-# By name: the module that serves, and which of ours it is under.
-FLOORS = {
-    "floor_durable": ("floor_server", FIRST),
-    "floor_behind": ("rules_server", "interact_1000_behind"),
+# By name: the module that serves, its arguments after the answer's size, and which of ours it is
+# under.
+FLOORS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
+    "floor_durable": ("floor_server", (), FIRST),
+    "floor_rules_100": ("rules_server", ("100",), FIRST),
+    "floor_rules_1000": ("rules_server", ("1000",), "interact_1000_behind"),
 }
 # Enough that a visitor's events stay few while the rounds last.
 VISITORS = 1_000
@@ -88,8 +90,8 @@ def measure() -> None:
         _, answer_bytes = sizes[FIRST]
         ports[BARE] = running.enter_context(server("bare_server", str(answer_bytes)))
         bodies[BARE] = bodies[FIRST]
-        for name, (module, ours) in FLOORS.items():
-            ports[name] = running.enter_context(server(module, str(answer_bytes)))
+        for name, (module, more, ours) in FLOORS.items():
+            ports[name] = running.enter_context(server(module, str(answer_bytes), *more))
             bodies[name], sizes[name] = bodies[ours], sizes[ours]
         loads: dict[str, list[Load]] = {name: [] for name in ports}
         for turn in range(ROUNDS + 1):
@@ -112,7 +114,7 @@ def _record(loads: dict[str, list[Load]], sizes: dict[str, tuple[int, int]]) -> 
             rounds=[round(load.rps) for load in found],
             failed=[round(load.failed, 5) for load in found],
         )
-    for floor, (_, ours) in FLOORS.items():
+    for floor, (_, _, ours) in FLOORS.items():
         record(f"{ours}/{floor}", rps[ours] / rps[floor], unit="ratio", rounds=ROUNDS)
     for name, (body_bytes, answer_bytes) in sizes.items():
         record(

@@ -1,6 +1,6 @@
-"""`python -m bench.rules_server BYTES`: the least that an edge does to decide, without a disk.
+"""`python -m bench.rules_server BYTES AUDIENCES`: the least that an edge does to decide, without a disk.
 
-Each body is decoded once, one MAC is made over its cookies, 1,000 audiences of the mix are asked
+Each body is decoded once, one MAC is made over its cookies, audiences of the mix are asked
 what the event changes for its visitor, the event is encoded to be kept (and is not), and BYTES
 constant bytes go out with the headers that ours have. No consent, limits, retries, profile,
 memberships, answer: what this gains no server on aiohttp loses that decides.
@@ -24,7 +24,6 @@ from bench.pql_rules import rule_set
 from bench.serving import serve_until_told
 from perso_core.rules.standing import Standing
 
-AUDIENCES = 1_000
 _KEY = bytes(32)
 _HEADERS = {
     "Cache-Control": "private, no-store",
@@ -38,8 +37,8 @@ _HEADERS = {
 class _Rules:
     """Where each visitor stands, by the proof of its cookies."""
 
-    def __init__(self) -> None:
-        self._rules = rule_set(mixed(AUDIENCES))
+    def __init__(self, audiences: int) -> None:
+        self._rules = rule_set(mixed(audiences))
         self._standing: dict[bytes, Standing] = {}
 
     def decide(self, proof: bytes, xdm: dict[str, Any]) -> bytes:
@@ -56,8 +55,8 @@ class _Rules:
         return msgspec.msgpack.encode(event)
 
 
-async def serve(size: int) -> None:
-    rules, constant = _Rules(), b"x" * size
+async def serve(size: int, audiences: int) -> None:
+    rules, constant = _Rules(audiences), b"x" * size
     decode = msgspec.json.Decoder().decode
 
     async def answer(request: web.BaseRequest) -> web.Response:
@@ -72,4 +71,4 @@ async def serve(size: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2])))
