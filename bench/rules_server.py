@@ -1,4 +1,4 @@
-"""`python -m bench.rules_server BYTES AUDIENCES`: the least that an edge does to decide, without a disk.
+"""`python -m bench.rules_server BYTES AUDIENCES`: the least an edge does to decide, with no disk.
 
 Each body is decoded once, one MAC is made over its cookies, audiences of the mix are asked
 what the event changes for its visitor, the event is encoded to be kept (and is not), and BYTES
