@@ -71,13 +71,13 @@ async def _profile_of(
     identity: Identity, call: Call, caller: Caller, services: EdgeServices
 ) -> str:
     """The key of the profile that an identity of this datastream leads to."""
-    key = person_key(identity, call)
-    profile = await services.graph.canonical(key)
+    key, priority = person_key(identity, call), call.datastream.identity_priority
+    profile = await services.graph.canonical(key, priority=priority)
     if profile == key:
         known = (key, caller.device.profile_key)
         if of_another(caller.tokens, known, org=call.org, keys=services.keys):
             # Told by another process of a profile that the identity may lead to since.
-            profile = await services.graph.canonical(key, anew=True)
+            profile = await services.graph.canonical(key, priority=priority, anew=True)
     return profile
 
 

@@ -79,6 +79,20 @@ async def consult(
     return await _kept(call, caller, caller.device.profile_key, changes, services)
 
 
+async def led_on(call: Call, caller: Caller, services: EdgeServices) -> Caller:
+    """The caller, by the profile that the person's identity is part of once the call is decided:
+    another process may have linked it before this one heard of it. Itself: nothing is to be
+    decided again. Raises Unread."""
+    if caller.person is None:
+        return caller
+    priority = call.datastream.identity_priority
+    try:
+        person = await services.graph.canonical(caller.person, priority=priority)
+    except (StoreUnavailable, Overloaded):
+        raise Unread(caller.device.ecid) from None
+    return caller if person == caller.person else structs.replace(caller, person=person)
+
+
 async def _consult_of_person(
     call: Call, caller: Caller, person: str, changes: tuple[Change, ...], services: EdgeServices
 ) -> Consulted:

@@ -11,13 +11,17 @@ from perso_core.definitions.datastream import Datastream
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction, Seen
 from perso_core.engine.journal import Change
 
+# So often may an identity become part of a further profile while one call is decided.
+MAX_LEADS = 3
+
 
 class Graph(Protocol):
     """Keys are those of profiles. Raises what deciding raises. See worker/identity_graph.py."""
 
-    async def canonical(self, key: str, *, anew: bool = False) -> str:
-        """The key of the profile that an identity is part of; its own where it is of none. anew:
-        by what is stored, be it known here or not."""
+    async def canonical(self, key: str, *, priority: Sequence[str] = (), anew: bool = False) -> str:
+        """The key of the profile that an identity is part of; its own where it is of none. What was
+        kept under the identity since is part of it. anew: by what is stored, be it known here or
+        not."""
         ...
 
     def holds_something(self, key: str) -> bool:
@@ -77,7 +81,7 @@ async def moved_in(
 class Apart:
     """No two profiles are one person's: for what measures one part of the edge alone."""
 
-    async def canonical(self, key: str, *, anew: bool = False) -> str:
+    async def canonical(self, key: str, *, priority: Sequence[str] = (), anew: bool = False) -> str:
         return key
 
     def holds_something(self, key: str) -> bool:

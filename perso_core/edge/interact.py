@@ -14,8 +14,9 @@ from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import unreadable_string
 from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
-from perso_core.edge.consult import Consulted, admit, before_answer, consult, refuse
+from perso_core.edge.consult import Consulted, admit, before_answer, consult, led_on, refuse
 from perso_core.edge.cookies import cluster_cookie, consent_cookie
+from perso_core.edge.graph import MAX_LEADS
 from perso_core.edge.identity_map import Claimed, claimed, claims_of
 from perso_core.edge.overrides import Overrides, overrides_from
 from perso_core.edge.page_facts import with_page_facts
@@ -141,9 +142,13 @@ async def record(
         for index in range(len(request.events))
         if not (call.server and asks_alone(request.events[index]))
     )
-    consulted = await _consulted(
-        call, caller, heard, arrived if overrides.platform else (), services
-    )
+    kept = arrived if overrides.platform else ()
+    consulted = await _consulted(call, caller, heard, kept, services)
+    for _ in range(MAX_LEADS):
+        further = await led_on(call, caller, services)
+        if further is caller:
+            break
+        caller, consulted = further, await _consulted(call, further, heard, kept, services)
     await before_answer(caller, services)
     return Recorded(
         request=request,

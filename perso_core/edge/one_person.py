@@ -38,11 +38,10 @@ async def as_one(
     consents = [(await asked(key, call, person.tokens, services)).consent for key in some]
     if any(refused(one) for one in consents):
         return structs.replace(person, device_out=True)
-    linked = Linked(await services.graph.canonical(person.profile_key))
+    priority = call.datastream.identity_priority
+    linked = Linked(await services.graph.canonical(person.profile_key, priority=priority))
     if keeps and keys:
         linked = await _joined(call, person, keys, consents, services)
-    elif keeps and not await _linked_already([person.profile_key], linked.key, services):
-        linked = await services.graph.link([person.profile_key], call.datastream.identity_priority)
     return structs.replace(person, profile_key=linked.key, dropped=linked.dropped)
 
 
@@ -70,7 +69,7 @@ async def _joined(
     """The profile that everything of the person is in by now; where consent does not permit that,
     what there is stays where it is."""
     graph, priority = services.graph, call.datastream.identity_priority
-    linked = Linked(await graph.canonical(keys[0]))
+    linked = Linked(await graph.canonical(keys[0], priority=priority))
     says = tuple(
         change for one in (person.of_device, *consents) for change in carried(one, keeps=True)
     )

@@ -53,7 +53,8 @@ async def shown_to(
     changes: what the visit says of consent. Raises BadIdentity, and what deciding raises.
     """
     named = customer_key(customer, org=org, datastream_id=datastream.id)
-    person = await services.graph.canonical(named)
+    priority = datastream.identity_priority
+    person = await services.graph.canonical(named, priority=priority)
     of_device = None
     if not device.new:
         asked = Interaction(

@@ -15,8 +15,15 @@ from perso_core.edge.consult import Consulted, carried
 from perso_core.edge.context import AuthContext
 from perso_core.edge.cookies import cluster_cookie, proven_device
 from perso_core.edge.dating import instant_from
+from perso_core.edge.graph import MAX_LEADS
 from perso_core.edge.identity_map import authenticated_in, claimed, claims_of, primary_of
-from perso_core.edge.interact import arrived_event, asks_alone, record, told, without_consent
+from perso_core.edge.interact import (
+    arrived_event,
+    asks_alone,
+    record,
+    told,
+    without_consent,
+)
 from perso_core.edge.made_room import made_room
 from perso_core.edge.named_person import Person, no_primary, person_of
 from perso_core.edge.one_person import as_one
@@ -53,8 +60,11 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
     named = _said(call, request, 0, "event", services)
     _refuse_writing(call.context, request)
     person = await person_of(call, named.primary, named.ecid, request.meta, services)
-    answer = await _decided(call, request, 0, person, named, overrides, services)
-    stored = await on_disk(answer.sequence, services)
+    for _ in range(MAX_LEADS):
+        decided, answer = await _decided(call, request, 0, person, named, overrides, services)
+        stored = await on_disk(answer.sequence, services)
+        if not await _led_on(call, decided, services):
+            break
     errors = failures(stored=stored, set_aside=answer.set_aside)
     return _told(call, call.context, request, person, answer, overrides, services, errors)
 
@@ -80,15 +90,19 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         await person_of(call, named.primary, named.ecid, request.meta, services)
         for named in all_named
     ]
+    decided: list[Person] = []
     sequence = unpermitted = 0
     dropped = NOTHING_DROPPED
     try:
         for at, (named, person) in enumerate(zip(all_named, people, strict=True)):
-            answer = await _decided(call, request, at, person, named, overrides, services)
+            found, answer = await _decided(call, request, at, person, named, overrides, services)
+            decided.append(found)
             sequence = max(sequence, answer.sequence)
             unpermitted += not answer.permitted
             dropped += answer.dropped
         stored = await on_disk(sequence, services)
+        for person in decided:
+            await _led_on(call, person, services)
     except (StoreUnavailable, Overloaded):
         stored = False
     if not stored:
@@ -175,8 +189,9 @@ async def _decided(
     named: _Named,
     overrides: Overrides,
     services: EdgeServices,
-) -> Answer:
-    """The answer for one event; nothing of it is on disk yet."""
+) -> tuple[Person, Answer]:
+    """The answer for one event, by the profile that the person has by then; nothing of it is on
+    disk yet."""
     keeps = overrides.platform and not asks_alone(request.events[index])
     if not person.device_out:
         authenticated = named.authenticated
@@ -184,7 +199,8 @@ async def _decided(
             call, person, named.primary, authenticated, keeps=keeps, services=services
         )
     if person.device_out:
-        return Answer(lookups=(), sequence=0, consent=None, permitted=False, known=False)
+        nothing = Answer(lookups=(), sequence=0, consent=None, permitted=False, known=False)
+        return person, nothing
     changes: list[Change] = []
     if keeps:
         changes += carried(person.of_device, keeps=True)
@@ -209,7 +225,18 @@ async def _decided(
             counts_dropped=True,
         )
     )
-    return structs.replace(answer, dropped=answer.dropped + person.dropped)
+    return person, structs.replace(answer, dropped=answer.dropped + person.dropped)
+
+
+async def _led_on(call: Call, person: Person, services: EdgeServices) -> bool:
+    """Whether the person's identity is part of another profile since: another process may have
+    linked it before this one heard of it. What the call told is part of that one now. Raises what
+    deciding raises."""
+    if person.device_out:
+        return False
+    priority = call.datastream.identity_priority
+    leads_to = await services.graph.canonical(person.profile_key, priority=priority)
+    return leads_to != person.profile_key
 
 
 def _seen_of(call: Call, person: Person, services: EdgeServices) -> Seen:

@@ -20,7 +20,7 @@ from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge import cookies
 from perso_core.edge.caller import said_out
 from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
-from perso_core.edge.graph import Apart, Graph
+from perso_core.edge.graph import MAX_LEADS, Apart, Graph
 from perso_core.edge.page_facts import with_page_facts
 from perso_core.edge.page_person import Shown, shown_to
 from perso_core.edge.version_token import presented, seen_in, tokens_to_hold
@@ -214,43 +214,58 @@ class InProcessSite:
         now_ms = self._services.clock_ms()
         device = proof.device if proof else self._new_device()
         tokens = presented(cookies.received(request.cookie_header), self._org)
-        async with asyncio.timeout_at(deadline):
-            shown = await self._shown(request, datastream, device, tokens, changes)
-        if shown.refused:
-            key, of_device = shown.profile_key, shown.device_key
-            return structs.replace(
-                nobody, state="no-consent", profile_key=key, device_key=of_device
-            )
-        changes = (*shown.says, *changes)
-        event_id = None
-        if request.xdm is not None:
-            event_id = self._services.entropy(16).hex()
-            xdm = with_page_facts(request.xdm, accept_language=request.accept_language)
-            event = event_from(xdm, event_id=event_id, received_ms=now_ms)
-            arrived = EventArrived(event=event, datastream_id=request.datastream_id)
-            changes = (*changes, arrived)
-        new = device.new and not shown.device_key
-        interaction = Interaction(
-            profile_key=shown.profile_key,
-            datastream_id=request.datastream_id,
-            changes=changes,
-            new=new,
-            visits=not new,
-            seen=shown.seen,
-        )
-        async with asyncio.timeout_at(deadline):
-            answer = await self._services.decide(interaction)
-        self._failing = False
-        visitor = self._visitor(nobody, device, shown, proof, answer, now_ms)
-        if not answer.permitted:
-            return visitor
-        # A commit that takes longer goes on behind the page, or the disk does not take it: the
-        # page's own script reports the same _id again, so that nothing that was shown is lost.
-        with contextlib.suppress(TimeoutError, StoreUnavailable):
+        arrived = self._event_of(request, now_ms)
+        for _ in range(MAX_LEADS):
             async with asyncio.timeout_at(deadline):
-                await self._services.durable(answer.sequence)
-                visitor = self._with_token(visitor, tokens)
+                shown = await self._shown(request, datastream, device, tokens, changes)
+            if shown.refused:
+                key, of_device = shown.profile_key, shown.device_key
+                return structs.replace(
+                    nobody, state="no-consent", profile_key=key, device_key=of_device
+                )
+            new = device.new and not shown.device_key
+            interaction = Interaction(
+                profile_key=shown.profile_key,
+                datastream_id=request.datastream_id,
+                changes=(*shown.says, *changes, *arrived),
+                new=new,
+                visits=not new,
+                seen=shown.seen,
+            )
+            async with asyncio.timeout_at(deadline):
+                answer = await self._services.decide(interaction)
+            self._failing = False
+            visitor = self._visitor(nobody, device, shown, proof, answer, now_ms)
+            if not answer.permitted:
+                return visitor
+            leads_on = False
+            # A commit that takes longer goes on behind the page, or the disk does not take it: the
+            # page's own script reports the same _id again, so that nothing that was shown is lost.
+            with contextlib.suppress(TimeoutError, StoreUnavailable):
+                async with asyncio.timeout_at(deadline):
+                    await self._services.durable(answer.sequence)
+                    leads_on = await self._led_on(shown, datastream)
+                    visitor = self._with_token(visitor, tokens)
+            if not leads_on:
+                break
+        event_id = arrived[0].event.id if arrived else None
         return structs.replace(visitor, event_id=event_id)
+
+    def _event_of(self, request: PageRequest, now_ms: int) -> tuple[EventArrived, ...]:
+        """The visit, where it is recorded."""
+        if request.xdm is None:
+            return ()
+        xdm = with_page_facts(request.xdm, accept_language=request.accept_language)
+        event = event_from(xdm, event_id=self._services.entropy(16).hex(), received_ms=now_ms)
+        return (EventArrived(event=event, datastream_id=request.datastream_id),)
+
+    async def _led_on(self, shown: Shown, datastream: Datastream) -> bool:
+        """Whether the customer's identity is part of another profile since: another process may
+        have linked it before this one heard of it."""
+        if not shown.device_key:
+            return False
+        key, priority = shown.profile_key, datastream.identity_priority
+        return await self._services.graph.canonical(key, priority=priority) != key
 
     async def _shown(
         self,
@@ -309,6 +324,8 @@ class InProcessSite:
         )
         answer = await self._services.decide(interaction)
         await self._services.durable(answer.sequence)
+        # Where another process linked it meanwhile, what was kept becomes that profile's.
+        await self._services.graph.canonical(interaction.profile_key)
         after = structs.replace(
             visitor,
             state="known" if answer.permitted else "no-consent",

@@ -184,6 +184,7 @@ def entry_of(
         events_from_ms=events_from_ms,
         first_visit_ms=applied.state.first_visit_ms,
         epoch=epoch,
+        linked=bool(before.linked_to),
     )
 
 

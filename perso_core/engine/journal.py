@@ -83,7 +83,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     there, to be kept with another instant.
     consent: the visitor's choice after the change; None when none was made. events_from_ms:
     events older than that count for no audience, and need not be kept. first_visit_ms: as of the
-    state after the change. epoch: of the store that it was decided on; 0: none is known.
+    state after the change. epoch: of the store that it was decided on; 0: none is known. linked:
+    the identity was known to be part of another profile.
     """
 
     sequence: int
@@ -99,6 +100,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     first_visit_ms: int = 0
     epoch: int = 0
     redated: tuple[Event, ...] = ()
+    linked: bool = False
 
     @property
     def dated_ms(self) -> int:

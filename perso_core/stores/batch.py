@@ -65,7 +65,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     None: nobody did. expired: first remove what is past its retention, where it is the state of
     this very version. first_visit_ms: when a device came that no later request has proved; 0: one
     has. returned: this is the one. arrivals_alone: nothing but events came. epoch: of
-    the store that it was decided on; 0: of any.
+    the store that it was decided on; 0: of any. linked: it was known to be part of another profile.
     """
 
     key: str
@@ -84,6 +84,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     returned: bool = False
     arrivals_alone: bool = False
     epoch: int = 0
+    linked: bool = False
 
     @property
     def appends(self) -> bool:
@@ -102,6 +103,13 @@ class KeyChange(Struct, frozen=True, kw_only=True):
         meanwhile stands against that. Against other writes it need not: the profile on whose
         version they were decided went with the refusal."""
         return self.profile is not None and not self.base_version
+
+    @property
+    def may_be_led(self) -> bool:
+        """Whether it makes a profile of an identity that may have become part of another one: then
+        it is to be decided again, by whoever knows that. One that had a profile lost that version.
+        """
+        return self.begins and not self.forgotten and not self.linked
 
     @property
     def dated_ms(self) -> int:
@@ -183,6 +191,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
             isinstance(entry.change, EventArrived) and not entry.redated for entry in entries
         ),
         epoch=entries[0].epoch,
+        linked=entries[0].linked,
     )
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct, field, structs
+from msgspec import structs
 
-from perso_core.decision.consent import Consent, refused
-from perso_core.decision.event import Event
+from perso_core.decision.consent import refused
 from perso_core.decision.identity import Identity, identity_of
-from perso_core.decision.membership import ImportedMembership, imported_of_both
-from perso_core.decision.profile import Profile, mark_of, with_dropped
+from perso_core.decision.membership import ImportedMembership
+from perso_core.decision.profile import mark_of
 from perso_core.decision.retention import Retention, erased_since, expires_ms, outlives, returned
-from perso_core.decision.union import United, event_of_both
 from perso_core.definitions.document import Definitions
 from perso_core.engine.erased import SENT_AGAIN_MS, marked_under
 from perso_core.engine.journal import Entry, Expired
@@ -28,8 +26,10 @@ from perso_core.stores.batch import (
 )
 from perso_core.stores.clock import Clock, system_clock_ms
 from perso_core.stores.imports import Batch, Progress, with_withheld
-from perso_core.stores.incarnation import is_another, new_epoch
-from perso_core.stores.links import NOT_JOINED, Joined, Joining, Link
+from perso_core.stores.incarnation import is_another
+from perso_core.stores.links import Joined, Joining, Link
+from perso_core.stores.memory_database import MemoryDatabase as MemoryDatabase
+from perso_core.stores.memory_database import Notice, join
 from perso_core.stores.protocol import (
     ClockMark,
     Committed,
@@ -41,37 +41,6 @@ from perso_core.stores.protocol import (
     Whole,
     held_by_nobody,
 )
-
-
-class _Notice(Struct, frozen=True):
-    """key None: definitions were saved. origin: the store object that wrote. imported: the key's
-    imported memberships changed."""
-
-    sequence: int
-    origin: int
-    key: str | None
-    imported: bool = False
-
-
-class MemoryDatabase(Struct):
-    """What several MemoryStores share, as several processes share one file."""
-
-    profiles: dict[str, Profile] = field(default_factory=dict)  # without their events
-    events: dict[str, dict[str, Event]] = field(default_factory=dict)  # by key, by id
-    arrivals: dict[str, dict[str, int]] = field(default_factory=dict)  # the same, in which order
-    arrived: int = 0
-    consents: dict[str, Consent] = field(default_factory=dict)
-    erased_ms: dict[str, int] = field(default_factory=dict)
-    erased_events: dict[str, frozenset[bytes]] = field(default_factory=dict)
-    links: dict[str, tuple[str, int]] = field(default_factory=dict)  # canonical key, linked_ms
-    first_visits: dict[str, int] = field(default_factory=dict)  # when a device came, by key
-    clock: ClockMark | None = None
-    imported: dict[str, dict[str, ImportedMembership]] = field(default_factory=dict)
-    files: dict[bytes, Progress] = field(default_factory=dict)
-    definitions: list[StoredDefinitions] = field(default_factory=list)
-    notices: list[_Notice] = field(default_factory=list)
-    notice_sequence: int = 0
-    epoch: int = field(default_factory=new_epoch)
 
 
 class MemoryStore:
@@ -92,7 +61,7 @@ class MemoryStore:
     async def load(self, key: str) -> Stored:
         profile = self._database.profiles.get(key)
         if profile is not None:
-            profile = structs.replace(profile, events=tuple(self._ordered(key)))
+            profile = structs.replace(profile, events=tuple(self._database.ordered(key)))
         profile = with_imported(key, profile, {**self._database.imported.get(key, {})})
         erased_ms = self._database.erased_ms.get(key, 0)
         linked_to, _ = self._database.links.get(key, ("", 0))
@@ -122,29 +91,14 @@ class MemoryStore:
         return Committed(frozenset(conflicts))
 
     async def join(self, joining: Joining) -> Joined:
-        if not self._may_join(joining):
-            return NOT_JOINED
-        gone = self._move(joining, joining.united) if joining.united is not None else 0
-        if joining.united is not None or joining.linked:
-            self._move_imported(joining)
-        moved, dropped = self._link(joining) if joining.linked else ([], [])
-        self._count_dropped(joining, len(dropped))
-        for profile in joining.begun_anew(dropped):
-            self._database.profiles.setdefault(profile.key, profile)
-        for key in (joining.source, joining.target, *moved, *dropped):
-            self._announce(key)
-        return Joined(True, (*moved, *dropped), len(dropped), gone)
-
-    def _count_dropped(self, joining: Joining, dropped: int) -> None:
-        profiles, key = self._database.profiles, joining.target
-        if not dropped or key not in profiles:
-            return
-        counted = with_dropped(profiles[key], identities=dropped)
-        further = counted.version + (joining.united is None)
-        profiles[key] = structs.replace(counted, version=further)
+        joined = join(self._database, joining, now_ms=self._clock_ms(), max_events=self._max_events)
+        if joined.kept:
+            for key in (joining.source, joining.target, *joined.links):
+                self._announce(key)
+        return joined
 
     async def links(self, key: str) -> tuple[Link, ...]:
-        return tuple(self._linked_to(key))
+        return tuple(self._database.linked_to(key))
 
     async def definitions(self) -> StoredDefinitions | None:
         saved = self._database.definitions
@@ -221,7 +175,7 @@ class MemoryStore:
     async def whole(self, key: str) -> Whole:
         stored = await self.load(key)
         if stored.profile is not None:
-            every = structs.replace(stored.profile, events=tuple(self._ordered(key)))
+            every = structs.replace(stored.profile, events=tuple(self._database.ordered(key)))
             stored = structs.replace(stored, profile=every)
         return Whole(stored, links=await self.links(key))
 
@@ -316,7 +270,7 @@ class MemoryStore:
         if key in database.imported:
             self._announce(key, imported=True)
         # No identity leads to a profile that is gone. Each process hears of it, this one as well.
-        for link in self._linked_to(key):
+        for link in self._database.linked_to(key):
             del database.links[link.key]
             self._announce(link.key, origin=NOBODY)
 
@@ -339,6 +293,8 @@ class MemoryStore:
             dated_ms, now_ms = change.dated_ms, self._clock_ms()
             if erased_since(erased_ms, dated_ms=dated_ms, now_ms=now_ms):
                 return False
+        if change.may_be_led and change.key in database.links:
+            return False
         if change.erased_ms is not None:
             self._mark_events(change.key, change.erased_ms)
         marks = marked_under(database.erased_events, change.key)
@@ -346,7 +302,7 @@ class MemoryStore:
             return False
         if change.erased_ms is not None:
             database.erased_ms[change.key] = change.erased_ms
-            for link in self._linked_to(change.key):
+            for link in self._database.linked_to(change.key):
                 del database.links[link.key]
                 database.erased_ms[link.key] = change.erased_ms
                 self._announce(link.key)
@@ -383,7 +339,7 @@ class MemoryStore:
         profile = self._database.profiles.get(key)
         moved = (one.marks for one in (profile.moved if profile else ()))
         marks = frozenset(lately).union(*moved)
-        for of in (key, *(link.key for link in self._linked_to(key))):
+        for of in (key, *(link.key for link in self._database.linked_to(key))):
             known = self._database.erased_events.get(of, frozenset())
             self._database.erased_events[of] = known | marks
 
@@ -410,89 +366,18 @@ class MemoryStore:
                 arrivals[event.id] = self._database.arrived
             kept[event.id] = event
         if change.sweep:
-            newest = self._ordered(change.key)[-change.events_kept :]
+            newest = self._database.ordered(change.key)[-change.events_kept :]
             from_ms = change.events_from_ms
             stay = {event.id for event in newest if event.timestamp_ms >= from_ms}
             self._database.events[change.key] = {
                 id: event for id, event in kept.items() if id in stay
             }
 
-    def _ordered(self, key: str) -> list[Event]:
-        kept = self._database.events.get(key, {}).values()
-        arrivals = self._database.arrivals.get(key, {})
-        return sorted(kept, key=lambda event: (event.timestamp_ms, arrivals[event.id]))
-
-    def _may_join(self, joining: Joining) -> bool:
-        database = self._database
-        if is_another(joining.epoch, database.epoch) or joining.target in database.links:
-            return False
-        if any(refused(database.consents.get(key)) for key in (joining.source, joining.target)):
-            return False
-        erased_ms = database.erased_ms.get(joining.target, -1)
-        decided_ms, now_ms = joining.decided_ms, self._clock_ms()
-        if not joining.target_version and erased_since(
-            erased_ms, dated_ms=decided_ms, now_ms=now_ms
-        ):
-            return False
-        if joining.united is None:
-            return True
-        kept = (database.profiles.get(key) for key in (joining.source, joining.target))
-        versions = [profile.version if profile else 0 for profile in kept]
-        return versions == [joining.source_version, joining.target_version]
-
-    def _move(self, joining: Joining, united: United) -> int:
-        """Returns how many events made room."""
-        database, source, target = self._database, joining.source, joining.target
-        if joining.linked:
-            # Of whom there was only an import there is none.
-            database.profiles.pop(source, None)
-        else:
-            database.profiles[source] = united.rest
-        events, arrivals = database.events.setdefault(target, {}), database.arrivals
-        for id, event in database.events.pop(source, {}).items():
-            events[id] = event_of_both(events[id], event) if id in events else event
-        both = (arrivals.pop(source, {}), arrivals.get(target, {}))
-        arrivals[target] = {id: min(of_one[id] for of_one in both if id in of_one) for id in events}
-        newest = self._ordered(target)[-self._max_events :]
-        gone = len(events) - len(newest)
-        profile = with_dropped(united.profile, events=gone)
-        database.profiles[target] = structs.replace(profile, events=(), imported={})
-        database.events[target] = {event.id: event for event in newest}
-        return gone
-
-    def _move_imported(self, joining: Joining) -> None:
-        imported = self._database.imported
-        moved = imported.pop(joining.source, {})
-        both = imported_of_both(imported.get(joining.target, {}), moved)
-        if both:
-            imported[joining.target] = {**both}
-
-    def _link(self, joining: Joining) -> tuple[list[str], list[str]]:
-        """Keys of the other identities that came along, and of those that made room."""
-        links = self._database.links
-        moved = self._linked_to(joining.source)
-        for link in moved:
-            links[link.key] = (joining.target, link.linked_ms)
-        links[joining.source] = (joining.target, joining.decided_ms)
-        linked = self._linked_to(joining.target)
-        dropped = linked[: max(len(linked) - (joining.max_identities - 1), 0)]
-        for link in dropped:
-            del links[link.key]
-        return [link.key for link in moved], [link.key for link in dropped]
-
-    def _linked_to(self, canonical: str) -> list[Link]:
-        found = [
-            Link(key, linked_ms)
-            for key, (to, linked_ms) in self._database.links.items()
-            if to == canonical
-        ]
-        return sorted(found, key=lambda link: (link.linked_ms, link.key))
-
     def _announce(
         self, key: str | None, *, origin: int | None = None, imported: bool = False
     ) -> None:
         self._database.notice_sequence += 1
         origin = id(self) if origin is None else origin
-        notice = _Notice(self._database.notice_sequence, origin, key, imported)
+        notice = Notice(self._database.notice_sequence, origin, key, imported)
         self._database.notices.append(notice)
         del self._database.notices[:-KEPT_NOTICES]

@@ -39,8 +39,7 @@ def join(
     connection: apsw.Connection, joining: Joining, records: Encoded, *, max_events: int
 ) -> Joined:
     """See Store.join; consent and erasure have been looked at."""
-    linked = "SELECT canonical FROM link WHERE key = ?"
-    if connection.execute(linked, (joining.target,)).get is not None:
+    if leads_elsewhere(connection, joining.target):
         return NOT_JOINED
     if joining.united is not None:
         for key, version in (
@@ -62,6 +61,12 @@ def join(
         [(one.key, one.version, profile_record(one)) for one in joining.begun_anew(dropped)],
     )
     return Joined(True, (*moved, *dropped), len(dropped), gone)
+
+
+def leads_elsewhere(connection: apsw.Connection, key: str) -> bool:
+    """Whether the identity is part of another one's profile."""
+    linked = connection.execute("SELECT canonical FROM link WHERE key = ?", (key,))
+    return linked.get is not None
 
 
 def _version(connection: apsw.Connection, key: str) -> int:
@@ -181,6 +186,11 @@ def _link(connection: apsw.Connection, joining: Joining) -> tuple[list[str], lis
         "REPLACE INTO link VALUES (?, ?, ?)",
         (joining.source, joining.target, joining.decided_ms),
     )
+    if joining.united is None:
+        # Whoever writes what it left, and has not heard of this, is to decide that again.
+        connection.execute(
+            "UPDATE profile SET version = version + 1 WHERE key = ?", (joining.source,)
+        )
     dropped = connection.execute(
         "DELETE FROM link WHERE key IN (SELECT key FROM link WHERE canonical = ?"
         " ORDER BY linked_ms DESC, key DESC LIMIT -1 OFFSET ?) RETURNING key",

@@ -296,6 +296,8 @@ class Writer:
             return False
         if change.may_be_erased and self._erased_since(connection, change.key, change.dated_ms):
             return False
+        if change.may_be_led and sqlite_links.leads_elsewhere(connection, change.key):
+            return False
         if change.erased_ms is not None:
             mark_events(connection, change.key, change.erased_ms)
             mark_devices(connection, change.key)

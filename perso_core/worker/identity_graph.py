@@ -67,11 +67,20 @@ class IdentityGraph:
         self._caps = caps
         self._joining: dict[tuple[str, str], asyncio.Task[Dropped]] = {}
 
-    async def canonical(self, key: str, *, anew: bool = False) -> str:
+    async def canonical(self, key: str, *, priority: Sequence[str] = (), anew: bool = False) -> str:
         """The key of the profile that an identity is part of; its own where it is of none. Costs no
-        read where both profiles are in memory. anew: read it in any case."""
+        read where both profiles are in memory. anew: read it in any case. What was kept under the
+        identity by a process that had not heard of it has become the profile's. priority: see
+        graph.rank."""
         if anew:
             await self._admission.take_over(key)
+        led_to = await self._leads_to(key)
+        if led_to != key and self.holds_something(key):
+            await self.move(key, led_to, priority)
+            led_to = await self._leads_to(key)  # it may have gone further meanwhile
+        return led_to
+
+    async def _leads_to(self, key: str) -> str:
         hot = self._engine.held(key)
         if hot is None:
             await self._admitted(key)
@@ -105,17 +114,17 @@ class IdentityGraph:
         what it brought there stays there. Those beyond the cap stay as they are."""
         dropped = Dropped(unlinked=max(len(keys) - self._caps.identities, 0))
         for _ in range(MAX_ROUNDS):
-            target = await self.canonical(keys[0])
+            target = await self._leads_to(keys[0])
             for key in keys[1 : self._caps.identities]:
-                if await self.canonical(key) != target:
+                if await self._leads_to(key) != target:
                     work = self._join(key, target, priority, linked=True)
                     dropped += await self._once(key, target, work)
             for key in keys:
-                if key != target == await self.canonical(key) and self.holds_something(key):
+                if key != target == await self._leads_to(key) and self.holds_something(key):
                     # A process kept it before it heard of the link.
                     dropped += await self.move(key, target, priority)
             # The first may have been linked meanwhile, or before this process heard of it.
-            if await self.canonical(keys[0]) == target:
+            if await self._leads_to(keys[0]) == target:
                 break
         return Linked(target, dropped)
 
@@ -142,11 +151,11 @@ class IdentityGraph:
     ) -> Dropped:
         """Returns what gave way in the target."""
         for _ in range(MAX_ROUNDS):
-            led_to = await self.canonical(source)
+            led_to = await self._leads_to(source)
             for key in (source, target, led_to):
                 await self._settled(key)
             full = linked and await self._full_with(source, target)
-            if await self.canonical(target) != target:
+            if await self._leads_to(target) != target:
                 return NOTHING_DROPPED  # it is part of another one: the next call finds that
             other, into, led = (self._committed(key) for key in (source, target, led_to))
             if (

@@ -51,6 +51,9 @@ class Patching:
         self._drain.wake()
         for answer in answers:
             await self._drain.durable(answer.sequence)
+        for key in profiles:
+            # Where another process linked it meanwhile, what was kept becomes that profile's.
+            await self._graph.canonical(key)
         permitted = dict(zip(profiles, (answer.permitted for answer in answers), strict=True))
         return sum(not permitted[profile] for profile in led)
 

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from perso_core import PageRequest
 from perso_core.client import Client
 from perso_core.decision.graph import MAX_IDENTITIES, canonical_first, rank
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.document import Definitions
+from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Interaction
 from perso_core.engine.journal import Change, ConsentChosen, Forgotten
 from tests.building import ORG
-from tests.edge.running import RunningEdge, Told, page_view, running_edge
+from tests.edge.running import KEYS, RunningEdge, Told, page_view, running_edge
 from tests.edge.servers import (
     JSON,
     api_key,
@@ -62,6 +64,12 @@ async def told_of(edge: RunningEdge, identity: str) -> list[str]:
 
 async def count(edge: RunningEdge, namespace: str, name: str) -> int:
     profile = await edge.profile(key(namespace, name))
+    return len(profile.events) if profile else 0
+
+
+async def stored_events(edge: RunningEdge, namespace: str, name: str) -> int:
+    """As any process has them that reads the profile now."""
+    profile = (await edge.store.load(key(namespace, name))).profile
     return len(profile.events) if profile else 0
 
 
@@ -356,7 +364,7 @@ async def test_another_process_follows_a_link_once_it_hears_of_it_and_loses_noth
 
 
 @pytest.mark.parametrize("said", [{}, {"authenticatedState": "authenticated"}])
-async def test_what_was_kept_before_a_link_was_heard_of_becomes_the_persons_with_the_next_event(
+async def test_an_event_after_a_link_that_was_not_heard_of_is_the_persons_whoever_authenticated(
     said: dict[str, str],
 ) -> None:
     def of_address(event_id: str) -> dict[str, Any]:
@@ -366,14 +374,88 @@ async def test_what_was_kept_before_a_link_was_heard_of_becomes_the_persons_with
     async with two_processes(defined()) as (here, there):
         await server_call(there, of_address("e1"))
         await server_call(here, event("CRMID:1", "Email:a", _id="e2"))
+
         await server_call(there, of_address("e3"))
-        assert await count(here, "Email", "a") == 1, "it had not heard of the link"
-        await there.admission.take_over(key("Email", "a"))
 
-        await server_call(there, of_address("e4"))
+        assert await count(here, "CRMID", "1") == 3
+        assert await count(here, "Email", "a") == 0
 
-        assert await count(there, "CRMID", "1") == 4
-        assert await count(there, "Email", "a") == 0
+
+@pytest.mark.parametrize("before", ["nothing", "an event"])
+@pytest.mark.parametrize("by", ["a page", "a server", "a batch"])
+async def test_what_comes_where_a_link_was_not_heard_of_yet_is_the_persons_at_once(
+    by: str, before: str
+) -> None:
+    async with two_processes(defined()) as (one, other):
+        browser, ecid = await known(other)
+        if before == "an event":
+            await server_call(other, telling("page", Email="a"), request_id="r0")
+        assert await told_of(other, "Email:a") == []
+        await server_call(one, event("CRMID:1", "Email:a", event_type=ADDED), request_id="r1")
+        kept = await stored_events(one, "CRMID", "1")
+
+        if by == "a page":
+            named = assertion(ecid, identity={"namespace": "Email", "id": "a"})
+            told = await browser.send(body=saying(named), request_id="r2")
+            assert told.audiences == ["basket"]
+        elif by == "a server":
+            told = await server_call(other, telling("page", Email="a"), request_id="r2")
+            assert told.audiences == ["basket"]
+        else:
+            await server_call(other, batch(telling("page", Email="a")), "collect")
+
+        came = 2 if by == "a page" else 1  # with what the device did before
+        assert await stored_events(one, "CRMID", "1") == kept + came
+        assert await stored_events(one, "Email", "a") == 0
+
+
+def rendered_by(edge: RunningEdge) -> InProcessSite:
+    """The pages of a site that has Perso in its own process."""
+    return InProcessSite(
+        InProcessServices(
+            decide=edge.admission.decide,
+            durable=edge.drain.durable,
+            snapshot=lambda: edge.engine.snapshot,
+            explain=lambda key, audience: None,
+            clock_ms=lambda: edge.now_ms,
+            entropy=lambda count: b"1" * count,
+            keys=KEYS,
+            graph=edge.graph,
+        )
+    )
+
+
+async def test_so_is_what_a_rendered_page_tells() -> None:
+    async with two_processes(defined()) as (one, other):
+        assert await told_of(other, "Email:a") == []
+        await server_call(one, event("CRMID:1", "Email:a", event_type=ADDED))
+        visit = PageRequest(
+            datastream_id="demo",
+            customer=Identity("Email", "a"),
+            xdm={"eventType": "page"},
+            wait_ms=10_000,
+        )
+
+        visitor = await rendered_by(other).visit(visit)
+
+        assert "basket" in visitor
+        assert await stored_events(one, "CRMID", "1") == 2
+        assert await stored_events(one, "Email", "a") == 0
+
+
+async def test_so_is_what_a_rendered_page_keeps_of_a_customer_whom_it_showed_before() -> None:
+    async with two_processes(defined()) as (one, other):
+        visit = PageRequest(
+            datastream_id="demo", customer=Identity("Email", "a"), xdm={}, wait_ms=10_000
+        )
+        visitor = await rendered_by(other).visit(visit)
+        await server_call(one, event("CRMID:1", "Email:a"))
+
+        await visitor.update({"loyalty": {"tier": "gold"}})
+
+        kept = (await one.store.load(key("CRMID", "1"))).profile
+        assert kept is not None
+        assert "gold" in kept.memberships
 
 
 async def test_a_browser_that_was_told_of_the_persons_profile_is_told_of_it_everywhere() -> None:

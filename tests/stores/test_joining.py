@@ -33,8 +33,10 @@ TELEPHONE = "o demo Phone:17"
 async def reported(store: Store, key: str, *events: Event) -> None:
     """Events arrived under a key, one commit each."""
     for one in events:
-        kept = (await store.load(key)).profile
-        committed = await store.commit([arrived(one, key, base=kept.version if kept else 0)])
+        kept = await store.load(key)
+        base = kept.profile.version if kept.profile else 0
+        entry = structs.replace(arrived(one, key, base=base), linked=bool(kept.linked_to))
+        committed = await store.commit([entry])
         assert not committed.conflicts
 
 
@@ -203,6 +205,29 @@ async def test_of_a_linked_identity_nothing_else_stays(store: Store) -> None:
     kept = await store.load(MAIL)
     assert (kept.profile, kept.linked_to) == (None, ANNA)
     assert kept.consent is not None
+
+
+async def test_a_linked_identity_is_written_by_nobody_who_has_not_heard_of_it(store: Store) -> None:
+    await join(store, MAIL, ANNA, linked=True)
+    decided = arrived(page("mail"), MAIL, base=0)
+
+    assert (await store.commit([decided])).conflicts == {MAIL}
+
+    assert await ids(store, MAIL) == []
+    again = structs.replace(decided, linked=True)
+    assert not (await store.commit([again])).conflicts, "whoever has moves it on by itself"
+
+
+async def test_nor_is_one_of_which_nothing_was_to_be_moved(store: Store) -> None:
+    await reported(store, MAIL, page("mail"))
+    await store.join(await joining(store, MAIL, PHONE))
+    left = (await store.load(MAIL)).profile
+    assert left is not None
+    await store.join(Joining(source=MAIL, target=ANNA, decided_ms=NOON_MS, linked=True))
+
+    decided = arrived(page("further"), MAIL, base=left.version)
+
+    assert (await store.commit([decided])).conflicts == {MAIL}
 
 
 async def test_no_link_leads_to_a_link(store: Store) -> None:

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from random import Random
 
+from msgspec import structs
+
 from perso_core.assembly import DATABASE
 from perso_core.decision.caps import Caps
 from perso_core.decision.profile import Profile
@@ -122,6 +124,7 @@ def test_the_check_finds_what_is_half_done(tmp_path: Path) -> None:
 
     assert wrong(path, ROUNDS + 1) == "1 events are lost"
     writer = Writer(path, origin=1, max_events=100)
-    writer.commit([arrived(event(event_id=f"{PHONE[:6]}0"), MAIL)], False)
+    twice = arrived(event(event_id=f"{PHONE[:6]}0"), MAIL)
+    writer.commit([structs.replace(twice, linked=True)], False)
     writer.close()
     assert wrong(path, ROUNDS) == "an event is there twice"
