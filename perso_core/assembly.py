@@ -85,6 +85,7 @@ class Perso(InProcessSite):
             InProcessServices(
                 decide=admission.decide,
                 durable=drain.durable,
+                decided_again=engine.following.decided_again.includes,
                 snapshot=lambda: engine.snapshot,
                 explain=self._explain,
                 clock_ms=clock_ms,
@@ -102,6 +103,7 @@ class Perso(InProcessSite):
             EdgeServices(
                 decide=self._admission.decide,
                 durable=self._drain.durable,
+                decided_again=self._engine.following.decided_again.includes,
                 snapshot=self._snapshot_in_force,
                 clock_ms=self._clock_ms,
                 entropy=self._entropy,

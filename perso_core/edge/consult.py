@@ -6,6 +6,7 @@ from msgspec import Struct, structs
 
 from perso_core.decision.consent import Choice, Consent, may_collect, sharing_refused
 from perso_core.decision.lookup import Lookup
+from perso_core.edge.as_stored import as_stored
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.graph import moved_in
@@ -159,24 +160,21 @@ async def _kept(
     if caller.person == profile_key:
         # Whoever has seen what the device did, sees it in the person's profile from now on.
         seen = seen.joined(services.graph.to_see(profile_key, left=device.profile_key))
-    answer = await _decided(
-        caller,
-        Interaction(
-            profile_key=profile_key,
-            datastream_id=call.datastream.id,
-            changes=changes,
-            new=device.new and profile_key == device.profile_key,
-            visits=not device.new or profile_key != device.profile_key,
-            unsigned=(
-                caller.proof is None and not device.new and profile_key == device.profile_key
-            ),
-            seen=seen,
-        ),
-        services,
+    interaction = Interaction(
+        profile_key=profile_key,
+        datastream_id=call.datastream.id,
+        changes=changes,
+        new=device.new and profile_key == device.profile_key,
+        visits=not device.new or profile_key != device.profile_key,
+        unsigned=(caller.proof is None and not device.new and profile_key == device.profile_key),
+        seen=seen,
     )
+    answer = await _decided(caller, interaction, services)
     events_alone = all(isinstance(one, EventArrived) for one in changes)
     ahead = events_alone and services.ahead()
     stored = ahead or await on_disk(answer.sequence, services)
+    if stored:
+        answer = await _as_stored(caller, answer, interaction, services)
     consulted = _consulted(answer, stored=stored)
     # What stands against telling anything must not be said before it stands.
     return consulted if consulted.permitted else _all_stored(consulted)
@@ -185,6 +183,15 @@ async def _kept(
 async def _decided(caller: Caller, interaction: Interaction, services: EdgeServices) -> Answer:
     try:
         return await services.decide(interaction)
+    except (StoreUnavailable, Overloaded):
+        raise Unread(None if caller.device.new else caller.device.ecid) from None
+
+
+async def _as_stored(
+    caller: Caller, answer: Answer, interaction: Interaction, services: EdgeServices
+) -> Answer:
+    try:
+        return await as_stored(answer, interaction, services)
     except (StoreUnavailable, Overloaded):
         raise Unread(None if caller.device.new else caller.device.ecid) from None
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, structs
 from perso_core.decision.dropped import NOTHING_DROPPED
 from perso_core.decision.identity import Identity
 from perso_core.definitions.destination import Destination
+from perso_core.edge.as_stored import as_stored
 from perso_core.edge.attributes import authenticated_pull, withheld
 from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
 from perso_core.edge.consult import Consulted, carried
@@ -61,10 +62,13 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
     _refuse_writing(call.context, request)
     person = await person_of(call, named.primary, named.ecid, request.meta, services)
     for _ in range(MAX_LEADS):
-        decided, answer = await _decided(call, request, 0, person, named, overrides, services)
-        stored = await on_disk(answer.sequence, services)
-        if not await _led_on(call, decided, services):
+        decided = await _decided(call, request, 0, person, named, overrides, services)
+        stored = await on_disk(decided.answer.sequence, services)
+        if not await _led_on(call, decided.person, services):
             break
+    answer = decided.answer
+    if stored and decided.interaction is not None:
+        answer = await as_stored(answer, decided.interaction, services)
     errors = failures(stored=stored, set_aside=answer.set_aside)
     return _told(call, call.context, request, person, answer, overrides, services, errors)
 
@@ -95,8 +99,9 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
     dropped = NOTHING_DROPPED
     try:
         for at, (named, person) in enumerate(zip(all_named, people, strict=True)):
-            found, answer = await _decided(call, request, at, person, named, overrides, services)
-            decided.append(found)
+            found = await _decided(call, request, at, person, named, overrides, services)
+            answer = found.answer
+            decided.append(found.person)
             sequence = max(sequence, answer.sequence)
             unpermitted += not answer.permitted
             dropped += answer.dropped
@@ -181,6 +186,14 @@ def _refuse_writing(context: AuthContext, request: InteractRequest) -> None:
 # ---- deciding ----------------------------------------------------------------
 
 
+class _Decided(Struct, frozen=True):
+    """person: by the profile that she has by then. interaction: None: nothing was asked of it."""
+
+    person: Person
+    answer: Answer
+    interaction: Interaction | None = None
+
+
 async def _decided(
     call: Call,
     request: InteractRequest,
@@ -189,9 +202,8 @@ async def _decided(
     named: _Named,
     overrides: Overrides,
     services: EdgeServices,
-) -> tuple[Person, Answer]:
-    """The answer for one event, by the profile that the person has by then; nothing of it is on
-    disk yet."""
+) -> _Decided:
+    """The answer for one event; nothing of it is on disk yet."""
     keeps = overrides.platform and not asks_alone(request.events[index])
     if not person.device_out:
         authenticated = named.authenticated
@@ -200,7 +212,7 @@ async def _decided(
         )
     if person.device_out:
         nothing = Answer(lookups=(), sequence=0, consent=None, permitted=False, known=False)
-        return person, nothing
+        return _Decided(person, nothing)
     changes: list[Change] = []
     if keeps:
         changes += carried(person.of_device, keeps=True)
@@ -215,17 +227,17 @@ async def _decided(
                 dated_ms=named.dated_ms,
             )
         )
-    answer = await services.decide(
-        Interaction(
-            profile_key=person.profile_key,
-            datastream_id=call.datastream.id,
-            changes=tuple(changes),
-            visits=True,
-            seen=_seen_of(call, person, services),
-            counts_dropped=True,
-        )
+    interaction = Interaction(
+        profile_key=person.profile_key,
+        datastream_id=call.datastream.id,
+        changes=tuple(changes),
+        visits=True,
+        seen=_seen_of(call, person, services),
+        counts_dropped=True,
     )
-    return person, structs.replace(answer, dropped=answer.dropped + person.dropped)
+    answer = await services.decide(interaction)
+    answer = structs.replace(answer, dropped=answer.dropped + person.dropped)
+    return _Decided(person, answer, interaction)
 
 
 async def _led_on(call: Call, person: Person, services: EdgeServices) -> bool:

@@ -23,6 +23,10 @@ def never() -> bool:
     return False
 
 
+def not_again(_: int) -> bool:
+    return False
+
+
 class ImportStores(Protocol):
     """What an import needs of the rest of the process; assembly gives it. All raise
     StoreUnavailable."""
@@ -67,7 +71,9 @@ class PrivacyServices:
 class EdgeServices:
     """decide: the engine's answer, profiles loaded as needed. Raises StoreUnavailable,
     UnknownDatastream, Overloaded. durable: returns once that sequence is on disk. Raises
-    StoreUnavailable when it could not be kept. Both may be cancelled at any await.
+    StoreUnavailable when it could not be kept. Both may be cancelled at any await. decided_again:
+    whether what that sequence ends was decided once more since it was answered, as another process
+    had written the profile: then that is to be told which is on disk.
 
     snapshot: what is in force; None where nothing was ever applied.
     clock_ms: epoch milliseconds. entropy: that many random bytes.
@@ -95,6 +101,7 @@ class EdgeServices:
     max_body_bytes: int = 65_536
     body_within_ms: int = 10_000
     answer_within_ms: int = 250
+    decided_again: Callable[[int], bool] = not_again
     ahead: Callable[[], bool] = never
     location_hint: str = "perso"
     region_id: int = 9

@@ -18,6 +18,7 @@ from perso_core.decision.identity import Device, ecid_from
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge import cookies
+from perso_core.edge.as_stored import as_stored
 from perso_core.edge.caller import said_out
 from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
 from perso_core.edge.graph import MAX_LEADS, Apart, Graph
@@ -41,13 +42,14 @@ _log = logging.getLogger("perso")
 
 
 class InProcessServices(Struct, frozen=True):
-    """What assembly gives. decide and durable as for the HTTP edge; explain from the engine
-    (None: the profile is not in memory). entropy(n): n random bytes. seen, graph: as for the HTTP
-    edge.
+    """What assembly gives. decide, durable and decided_again as for the HTTP edge; explain from the
+    engine (None: the profile is not in memory). entropy(n): n random bytes. seen, graph: as for the
+    HTTP edge.
     """
 
     decide: Callable[[Interaction], Awaitable[Answer]]
     durable: Callable[[int], Awaitable[None]]
+    decided_again: Callable[[int], bool]
     snapshot: Callable[[], Snapshot]
     explain: Callable[[str, str], Explanation | None]
     clock_ms: Callable[[], int]
@@ -235,21 +237,30 @@ class InProcessSite:
             async with asyncio.timeout_at(deadline):
                 answer = await self._services.decide(interaction)
             self._failing = False
-            visitor = self._visitor(nobody, device, shown, proof, answer, now_ms)
             if not answer.permitted:
-                return visitor
-            leads_on = False
-            # A commit that takes longer goes on behind the page, or the disk does not take it: the
-            # page's own script reports the same _id again, so that nothing that was shown is lost.
-            with contextlib.suppress(TimeoutError, StoreUnavailable):
-                async with asyncio.timeout_at(deadline):
-                    await self._services.durable(answer.sequence)
-                    leads_on = await self._led_on(shown, datastream)
-                    visitor = self._with_token(visitor, tokens)
-            if not leads_on:
+                return self._visitor(nobody, device, shown, proof, answer, now_ms)
+            answer, stored = await self._as_stored(answer, interaction, deadline)
+            if not stored or not await self._led_on(shown, datastream, deadline):
                 break
+        visitor = self._visitor(nobody, device, shown, proof, answer, now_ms)
+        if not answer.permitted:
+            return visitor
+        if stored:
+            visitor = self._with_token(visitor, tokens)
         event_id = arrived[0].event.id if arrived else None
         return structs.replace(visitor, event_id=event_id)
+
+    async def _as_stored(
+        self, answer: Answer, interaction: Interaction, deadline: float
+    ) -> tuple[Answer, bool]:
+        """The answer once it is on disk, and whether it is. A commit that takes longer goes on
+        behind the page, or the disk does not take it: the page's own script reports the same _id
+        again, so that nothing that was shown is lost."""
+        with contextlib.suppress(TimeoutError, StoreUnavailable):
+            async with asyncio.timeout_at(deadline):
+                await self._services.durable(answer.sequence)
+                return await as_stored(answer, interaction, self._services), True
+        return answer, False
 
     def _event_of(self, request: PageRequest, now_ms: int) -> tuple[EventArrived, ...]:
         """The visit, where it is recorded."""
@@ -259,13 +270,16 @@ class InProcessSite:
         event = event_from(xdm, event_id=self._services.entropy(16).hex(), received_ms=now_ms)
         return (EventArrived(event=event, datastream_id=request.datastream_id),)
 
-    async def _led_on(self, shown: Shown, datastream: Datastream) -> bool:
+    async def _led_on(self, shown: Shown, datastream: Datastream, deadline: float) -> bool:
         """Whether the customer's identity is part of another profile since: another process may
         have linked it before this one heard of it."""
         if not shown.device_key:
             return False
         key, priority = shown.profile_key, datastream.identity_priority
-        return await self._services.graph.canonical(key, priority=priority) != key
+        with contextlib.suppress(TimeoutError, StoreUnavailable):
+            async with asyncio.timeout_at(deadline):
+                return await self._services.graph.canonical(key, priority=priority) != key
+        return False
 
     async def _shown(
         self,
@@ -326,6 +340,7 @@ class InProcessSite:
         await self._services.durable(answer.sequence)
         # Where another process linked it meanwhile, what was kept becomes that profile's.
         await self._services.graph.canonical(interaction.profile_key)
+        answer = await as_stored(answer, interaction, self._services)
         after = structs.replace(
             visitor,
             state="known" if answer.permitted else "no-consent",

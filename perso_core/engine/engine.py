@@ -270,6 +270,7 @@ class Engine:
             change = entry.change if stands else Nothing()
             at_ms, from_ms, epoch = entry.now_ms, entry.events_from_ms, self.following.epoch
             again = entry_of(applied, change, hot.key, before, at_ms, sequence, from_ms, epoch)
+            self.following.decided_again.note(sequence)
             self._journal[sequence] = (again, hot, applied.state)
 
     def appended(self, key: str, news: Appended) -> None:

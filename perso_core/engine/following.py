@@ -1,18 +1,22 @@
-"""Which incarnation of the store (stores/incarnation.py) the profiles in memory were read from."""
+"""Which incarnation of the store (stores/incarnation.py) the profiles in memory were read from, and
+what others wrote to it meanwhile."""
 
 from __future__ import annotations
 
 from perso_core.engine.apply import seen_of
+from perso_core.engine.decided_again import DecidedAgain
 from perso_core.engine.hot_profiles import Hot, HotProfiles
 from perso_core.engine.interaction import NOTHING_SEEN, Seen
 
 
 class Following:
-    """epoch: of the store that is followed; 0: none is known yet."""
+    """epoch: of the store that is followed; 0: none is known yet. decided_again: what waited for
+    its commit as another process wrote its profile."""
 
     def __init__(self, hot: HotProfiles) -> None:
         self._hot = hot
         self.epoch = 0
+        self.decided_again = DecidedAgain()
         self._left: set[str] = set()  # in memory, and not what is stored: to be read first
 
     def follow(self, epoch: int) -> None:

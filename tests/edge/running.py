@@ -124,6 +124,7 @@ class RunningEdge:
             "entropy": lambda count: next(self._entropy)[-count:],
             "keys": KEYS,
             "graph": self.graph,
+            "decided_again": self.engine.following.decided_again.includes,
             # A slow test machine is not what is tested here.
             "answer_within_ms": 10_000,
             "privacy": self._privacy(),

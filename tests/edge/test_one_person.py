@@ -415,6 +415,7 @@ def rendered_by(edge: RunningEdge) -> InProcessSite:
         InProcessServices(
             decide=edge.admission.decide,
             durable=edge.drain.durable,
+            decided_again=edge.engine.following.decided_again.includes,
             snapshot=lambda: edge.engine.snapshot,
             explain=lambda key, audience: None,
             clock_ms=lambda: edge.now_ms,

@@ -37,6 +37,8 @@ from tests.edge.running import (
     running_edge,
 )
 from tests.edge.servers import server_call, shown_key, telling, with_attributes
+from tests.edge.test_identity_assertions import assertion, saying
+from tests.edge.test_identity_assertions import defined as signing_in
 from tests.worker.stack import WatchedStore
 
 
@@ -45,6 +47,9 @@ def choice(general: str) -> dict[str, object]:
 
 
 IN, OUT = choice("in"), choice("out")
+
+
+ADDED = "commerce.productListAdds"
 
 
 class Two(Struct):
@@ -95,6 +100,50 @@ async def test_what_one_process_kept_is_in_the_answer_of_the_next(processes: Two
     browser.edge = processes.second
 
     assert (await browser.send()).audiences == ["basket"]
+
+
+async def test_where_another_process_was_faster_the_answer_tells_what_was_stored(
+    processes: Two,
+) -> None:
+    """As of two tabs at once: the second one's cookies are from before the first one's answer."""
+    browser = await known_to_both(processes)
+    before = dict(browser.cookies)
+    await browser.send(body=added_to_basket())
+    browser.cookies = before
+    browser.edge = processes.second
+
+    told = await browser.send()
+
+    assert told.audiences == ["basket"]
+
+
+async def test_so_is_a_server_told() -> None:
+    async with AsyncExitStack() as stack:
+        both = await two(stack, with_attributes())
+        await server_call(both.second, telling("page", CRMID="1"), request_id="r1")
+        await server_call(both.first, telling(ADDED, CRMID="1"), request_id="r2")
+
+        told = await server_call(both.second, telling("page", CRMID="1"), request_id="r3")
+
+    assert told.audiences == ["basket"]
+
+
+async def test_and_a_device_whose_part_has_moved_to_the_customer_meanwhile() -> None:
+    """It is not told what is somebody's by now, also where overlapping replies have set its token
+    back (P3)."""
+    async with AsyncExitStack() as stack:
+        both = await two(stack, signing_in())
+        browser = await known_to_both(both)
+        await browser.send(body=added_to_basket())
+        browser.edge = both.second
+        ecid = (await browser.send()).ecid
+        assert ecid
+        before = dict(browser.cookies)
+        browser.edge = both.first
+        assert (await browser.send(body=saying(assertion(ecid)))).audiences == ["basket"]
+        browser.cookies, browser.edge = before, both.second
+
+        assert (await browser.send()).audiences == []
 
 
 async def test_without_the_token_an_old_answer_is_given(processes: Two) -> None:
@@ -358,3 +407,29 @@ async def test_a_page_rendered_by_one_process_knows_what_another_was_told(tmp_pa
                 )
                 cookies |= {one.name: one.value for one in visitor.cookies}
                 assert ("basket" in visitor) is (number > 0)
+
+
+async def test_a_rendered_page_tells_what_was_stored_where_another_process_was_faster(
+    tmp_path: Path,
+) -> None:
+    def viewed(event: str, cookies: dict[str, str]) -> PageRequest:
+        return PageRequest(
+            datastream_id="demo",
+            cookie_header=cookie_header(cookies),
+            xdm={"eventType": event},
+            wait_ms=10_000,
+        )
+
+    async with open_perso(alone(tmp_path), clock_ms=lambda: NOON_MS) as first:
+        await first.apply(definitions())
+        async with open_perso(alone(tmp_path), clock_ms=lambda: NOON_MS) as second:
+            visitor = await first.visit(viewed("view", {}))
+            cookies = {one.name: one.value for one in visitor.cookies}
+            await second.visit(viewed("view", cookies))
+            cookies |= {
+                one.name: one.value for one in (await first.visit(viewed("view", cookies))).cookies
+            }
+            await second.visit(viewed("view", cookies))
+            assert "basket" in await first.visit(viewed(ADDED, cookies))
+
+            assert "basket" in await second.visit(viewed("view", cookies))

@@ -120,7 +120,11 @@ async def test_whatever_workers_die_nothing_is_lost_stale_doubled_or_anothers(
             reads, everyone = await visited(running.url, reads=READS, visits=visit_and_sign_in)
     kept = await kept_of(directory / "data", everyone)
 
-    assert list(violations(reads, kept)) == []
+    broken = list(violations(reads, kept))
+    for visitor in everyone:
+        if any(f" {visitor.name} " in line for line in broken):
+            print(f"{visitor.name} is {visitor.ecid}", *visitor.exchanges, sep="\n")
+    assert broken == []
     assert len(reads) >= READS
     assert len(killed) >= 3
     clicks = sum(len(one.acknowledged) for who in everyone for one in who.accounts.values())

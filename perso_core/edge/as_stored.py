@@ -1,0 +1,40 @@
+"""What is told of a change is what is on disk, also where another process was faster."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from msgspec import structs
+
+from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction
+
+
+class Deciding(Protocol):
+    """As of EdgeServices."""
+
+    @property
+    def decide(self) -> Callable[[Interaction], Awaitable[Answer]]: ...
+    @property
+    def decided_again(self) -> Callable[[int], bool]: ...
+
+
+async def as_stored(answer: Answer, interaction: Interaction, services: Deciding) -> Answer:
+    """The answer to an interaction whose changes are on disk. Where they were decided again, on top
+    of what another process had written, it is that of the profile as it is now, for each of them:
+    a browser gets the version token of that. Raises what deciding raises."""
+    if not answer.sequence or not services.decided_again(answer.sequence):
+        return answer
+    asked = Interaction(
+        profile_key=interaction.profile_key,
+        datastream_id=interaction.datastream_id,
+        seen=NOTHING_SEEN,
+    )
+    now = await services.decide(asked)
+    return structs.replace(
+        now,
+        lookups=now.lookups * len(answer.lookups),
+        sequence=answer.sequence,
+        set_aside=answer.set_aside or now.set_aside,
+        dropped=answer.dropped,
+    )
