@@ -95,18 +95,20 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         for named in all_named
     ]
     decided: list[Person] = []
-    sequence = unpermitted = 0
+    sequences: list[int] = []
+    unpermitted = 0
     dropped = NOTHING_DROPPED
     try:
         for at, (named, person) in enumerate(zip(all_named, people, strict=True)):
             found = await _decided(call, request, at, person, named, overrides, services)
             answer = found.answer
             decided.append(found.person)
-            sequence = max(sequence, answer.sequence)
+            sequences.append(answer.sequence)
             unpermitted += not answer.permitted
             dropped += answer.dropped
-        stored = await on_disk(sequence, services)
-        for person in decided:
+        # Of several people: what was decided later may be on disk earlier.
+        stored = all([await on_disk(sequence, services) for sequence in sequences])
+        for person in decided if stored else ():
             await _led_on(call, person, services)
     except (StoreUnavailable, Overloaded):
         stored = False
