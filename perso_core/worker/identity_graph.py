@@ -81,6 +81,15 @@ class IdentityGraph:
         return led_to
 
     async def _leads_to(self, key: str) -> str:
+        led_to = await self._known_lead(key)
+        hot = self._engine.held(led_to) if led_to != key else None
+        if hot is None or not hot.committed.linked_to:
+            return led_to
+        # No link leads to a link: another process has stated this one anew.
+        await self._admission.take_over(key)
+        return await self._known_lead(key)
+
+    async def _known_lead(self, key: str) -> str:
         hot = self._engine.held(key)
         if hot is None:
             await self._admitted(key)

@@ -409,6 +409,25 @@ async def test_what_comes_where_a_link_was_not_heard_of_yet_is_the_persons_at_on
         assert await stored_events(one, "Email", "a") == 0
 
 
+@pytest.mark.parametrize("action", ["interact", "collect"])
+async def test_so_it_is_where_the_profile_that_it_led_to_became_part_of_another(
+    action: str,
+) -> None:
+    async with two_processes(defined()) as (one, other):
+        await server_call(one, event("Email:a", "Phone:1", event_type=ADDED), request_id="r1")
+        assert await told_of(other, "Phone:1") == ["basket"]
+        await server_call(one, event("CRMID:1", "Email:a"), request_id="r2")
+
+        body = telling("page", Phone="1")
+        if action == "interact":
+            assert (await server_call(other, body, request_id="r3")).audiences == ["basket"]
+        else:
+            await server_call(other, batch(body), "collect", request_id="r3")
+
+        assert await stored_events(one, "CRMID", "1") == 3
+        assert await told_of(other, "Phone:1") == ["basket"]
+
+
 def rendered_by(edge: RunningEdge) -> InProcessSite:
     """The pages of a site that has Perso in its own process."""
     return InProcessSite(
