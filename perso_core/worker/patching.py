@@ -46,16 +46,21 @@ class Patching:
         whoever was erased since then gets nothing; 0: now. Returns under how many of the keys they
         may not be kept."""
         led = [await self._graph.canonical(key) for key in keys]
-        profiles = list(dict.fromkeys(led))
-        answers = await self._decided(profiles, AttributesPatched(attributes, said_ms))
-        self._drain.wake()
-        for answer in answers:
-            await self._drain.durable(answer.sequence)
-        for key in profiles:
-            # Where another process linked it meanwhile, what was kept becomes that profile's.
-            await self._graph.canonical(key)
-        permitted = dict(zip(profiles, (answer.permitted for answer in answers), strict=True))
-        return sum(not permitted[profile] for profile in led)
+        change = AttributesPatched(attributes, said_ms or self._clock_ms())
+        permitted: dict[str, bool] = {}
+        for _ in range(MAX_ROUNDS):
+            profiles = [key for key in dict.fromkeys(led) if key not in permitted]
+            if not profiles:
+                break
+            answers = await self._decided(profiles, change)
+            self._drain.wake()
+            for key, answer in zip(profiles, answers, strict=True):
+                await self._drain.durable(answer.sequence)
+                permitted[key] = answer.permitted
+            # Where another process linked one meanwhile, what was kept becomes that profile's, and
+            # fills gaps there: this is said of that profile, so it is said once more.
+            led = [await self._graph.canonical(key) for key in led]
+        return sum(not permitted.get(profile, True) for profile in led)
 
     async def _decided(self, profiles: Sequence[str], change: AttributesPatched) -> list[Answer]:
         asked = [

@@ -9,7 +9,7 @@ from perso_core.decision.caps import DEFAULT_CAPS
 from perso_core.engine.engine import OPERATOR, Interaction
 from perso_core.engine.journal import Change, ConsentChosen, Forgotten
 from perso_core.errors import Overloaded, RecordTooLarge, StoreUnavailable
-from perso_core.stores.memory import MemoryStore
+from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.worker.identity_graph import IdentityGraph
 from perso_core.worker.patching import Patching
 from tests.building import NOON_MS
@@ -69,6 +69,20 @@ async def test_it_is_in_one_commit_and_in_each_profile_once() -> None:
 
         assert [[entry.key for entry in batch] for batch in watched.batches] == [[ONE, OTHER]]
         assert await note_of(stack, ONE) == await note_of(stack, OTHER) == LARGE["note"]
+
+
+async def test_it_stands_where_another_process_has_linked_the_identity_meanwhile() -> None:
+    """What moves into a profile fills gaps there; this is said of the person herself."""
+    database = MemoryDatabase()
+    async with running(MemoryStore(database)) as one, running(MemoryStore(database)) as other:
+        assert await graph_of(other).canonical(MAIL) == MAIL
+        await graph_of(one).link((ONE, MAIL))
+        await patching(one).patch([ONE], {"note": "silver"})
+
+        assert await patching(other).patch([MAIL], {"note": "gold"}) == 0
+
+        assert await note_of(one, ONE) == "gold"
+        assert await note_of(one, MAIL) is None
 
 
 async def test_where_the_store_takes_nothing_nothing_is_kept() -> None:
