@@ -94,7 +94,7 @@ class InProcessSite:
 
     async def forget(self, visitor: Visitor) -> Visitor:
         """See Site. Of a signed-in customer the device is forgotten as well."""
-        for key in filter(None, (visitor.profile_key, visitor.device_key)):
+        for key in filter(None, (await self._by_now(visitor), visitor.device_key)):
             await self._durably(visitor, key, Forgotten())
         names = cookies.cookie_names(self._org)
         cleared = tuple(
@@ -323,6 +323,13 @@ class InProcessSite:
         answer = await self._services.decide(said)
         await self._services.durable(answer.sequence)
 
+    async def _by_now(self, visitor: Visitor) -> str:
+        """The key of the visitor's profile: of a signed-in customer as it is stored, for another
+        process may have linked the identity since the page was shown."""
+        if not visitor.device_key:
+            return visitor.profile_key
+        return await self._services.graph.canonical(visitor.profile_key, anew=True)
+
     async def _change(self, visitor: Visitor, change: Change) -> Visitor:
         now_ms = self._services.clock_ms()
         if visitor.datastream_id not in self._services.snapshot().datastreams:
@@ -330,20 +337,25 @@ class InProcessSite:
                 f"{visitor.datastream_id!r}.", fix="Use the id of a defined datastream."
             )
         device = None if visitor.profile_key else self._new_device()
-        interaction = Interaction(
-            profile_key=device.profile_key if device else visitor.profile_key,
-            datastream_id=visitor.datastream_id,
-            changes=(change,),
-            new=device is not None,
-        )
-        answer = await self._services.decide(interaction)
-        await self._services.durable(answer.sequence)
-        # Where another process linked it meanwhile, what was kept becomes that profile's.
-        await self._services.graph.canonical(interaction.profile_key)
+        key = device.profile_key if device else await self._by_now(visitor)
+        for _ in range(MAX_LEADS):
+            interaction = Interaction(
+                profile_key=key,
+                datastream_id=visitor.datastream_id,
+                changes=(change,),
+                new=device is not None,
+            )
+            answer = await self._services.decide(interaction)
+            await self._services.durable(answer.sequence)
+            # Where another process linked it meanwhile, what was kept becomes that profile's.
+            key = await self._services.graph.canonical(interaction.profile_key)
+            if key == interaction.profile_key:
+                break
         answer = await as_stored(answer, interaction, self._services)
         after = structs.replace(
             visitor,
             state="known" if answer.permitted else "no-consent",
+            profile_key=key,
             lookup=answer.lookups[-1],
         )
         if device is None:
@@ -351,7 +363,6 @@ class InProcessSite:
         return structs.replace(
             after,
             ecid=device.ecid,
-            profile_key=device.profile_key,
             cookies=self._identity_cookies(device, None, now_ms),
         )
 

@@ -478,6 +478,31 @@ async def test_so_is_what_a_rendered_page_keeps_of_a_customer_whom_it_showed_bef
         assert "gold" in kept.memberships
 
 
+@pytest.mark.parametrize("says", ["update", "refuse", "forget"])
+async def test_what_a_rendered_page_says_of_such_a_customer_is_of_the_whole_person(
+    says: str,
+) -> None:
+    async with two_processes(defined()) as (one, other):
+        visit = PageRequest(
+            datastream_id="demo", customer=Identity("Email", "a"), xdm={}, wait_ms=10_000
+        )
+        visitor = await rendered_by(other).visit(visit)
+        await server_call(one, event("CRMID:1", "Email:a", event_type=ADDED), request_id="r1")
+
+        if says == "update":
+            visitor = await visitor.update({"loyalty": {"tier": "gold"}})
+            assert {"basket", "gold"} <= visitor.audiences
+        elif says == "refuse":
+            await visitor.choose_consent("out")
+            consent = (await one.store.load(key("CRMID", "1"))).consent
+            assert consent is not None
+            assert consent.general == "out"
+        else:
+            await visitor.forget()
+        if says != "update":
+            assert (await one.store.load(key("CRMID", "1"))).profile is None
+
+
 async def test_a_browser_that_was_told_of_the_persons_profile_is_told_of_it_everywhere() -> None:
     async with two_processes(defined()) as (one, other):
         browser, ecid = await known(one)
