@@ -145,7 +145,8 @@ async def record(
     kept = arrived if overrides.platform else ()
     consulted = await _consulted(call, caller, heard, kept, services)
     for _ in range(MAX_LEADS):
-        further = await led_on(call, caller, services)
+        # Where the disk does not keep up, nothing more is waited for.
+        further = await led_on(call, caller, services) if consulted.stored else caller
         if further is caller:
             break
         caller, consulted = further, await _consulted(call, further, heard, kept, services)

@@ -64,7 +64,8 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
     for _ in range(MAX_LEADS):
         decided = await _decided(call, request, 0, person, named, overrides, services)
         stored = await on_disk(decided.answer.sequence, services)
-        if not await _led_on(call, decided.person, services):
+        # Where the disk does not keep up, nothing more is waited for.
+        if not stored or not await _led_on(call, decided.person, services):
             break
     answer = decided.answer
     if stored and decided.interaction is not None:

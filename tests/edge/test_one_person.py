@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,16 +14,20 @@ from perso_core.client import Client
 from perso_core.decision.graph import MAX_IDENTITIES, canonical_first, rank
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.document import Definitions
+from perso_core.edge.services import EdgeServices
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Interaction
-from perso_core.engine.journal import Change, ConsentChosen, Forgotten
-from tests.building import ORG
+from perso_core.engine.journal import Change, ConsentChosen, Entry, Forgotten
+from perso_core.stores.memory import MemoryDatabase, MemoryStore
+from perso_core.stores.protocol import Committed
+from tests.building import ORG, definitions
 from tests.edge.running import KEYS, RunningEdge, Told, page_view, running_edge
 from tests.edge.servers import (
     JSON,
     api_key,
     asking,
     batch,
+    issuer,
     server_call,
     shown_key,
     telling,
@@ -426,6 +431,44 @@ async def test_so_it_is_where_the_profile_that_it_led_to_became_part_of_another(
 
         assert await stored_events(one, "CRMID", "1") == 3
         assert await told_of(other, "Phone:1") == ["basket"]
+
+
+@pytest.mark.parametrize("by", ["a page", "a server"])
+async def test_a_stuck_disk_is_not_waited_for_because_of_such_a_link(
+    by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hurried(edge: RunningEdge) -> EdgeServices:
+        return edge.services(answer_within_ms=100)
+
+    database = MemoryDatabase()
+    signer = issuer(may=("events", "identities"))
+    in_force = structs.replace(definitions(), issuers=(signer,))
+    async with (
+        running_edge(in_force, store=MemoryStore(database)) as one,
+        running_edge(in_force, store=MemoryStore(database), services=hurried) as other,
+    ):
+        browser, ecid = await known(other)
+        assert await told_of(other, "Email:a") == []
+        await server_call(one, event("CRMID:1", "Email:a"), request_id="r1")
+        commit, stuck = other.store.commit, asyncio.Event()
+
+        async def once(entries: Sequence[Entry], *, announce: bool = False) -> Committed:
+            if any(entry.linked for entry in entries):
+                await stuck.wait()
+            return await commit(entries, announce=announce)
+
+        monkeypatch.setattr(other.store, "commit", once)
+
+        async with asyncio.timeout(10):
+            if by == "a page":
+                named = assertion(ecid, identity={"namespace": "Email", "id": "a"})
+                told = await browser.send(body=saying(named), request_id="r2")
+            else:
+                told = await server_call(other, telling("page", Email="a"), request_id="r2")
+        stuck.set()
+
+        assert told.errors == ["EXEG-0201-503"]
+        assert told.handles("activation:pull")
 
 
 def rendered_by(edge: RunningEdge) -> InProcessSite:
