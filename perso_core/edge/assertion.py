@@ -20,6 +20,7 @@ from perso_core.edge.bearer import issuer_of, taken_apart, time_claim, verify
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.credential import MAX_TOKEN_BYTES
+from perso_core.edge.graph import leads_to
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.issuer_keys import KeyOf
 from perso_core.edge.named_person import person_key
@@ -33,7 +34,6 @@ from perso_core.edge.problem import (
 )
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import Unread
-from perso_core.edge.version_token import of_another
 from perso_core.edge.wire import InteractRequest, SentEvent
 from perso_core.errors import Overloaded, StoreUnavailable
 
@@ -71,14 +71,15 @@ async def _profile_of(
     identity: Identity, call: Call, caller: Caller, services: EdgeServices
 ) -> str:
     """The key of the profile that an identity of this datastream leads to."""
-    key, priority = person_key(identity, call), call.datastream.identity_priority
-    profile = await services.graph.canonical(key, priority=priority)
-    if profile == key:
-        known = (key, caller.device.profile_key)
-        if of_another(caller.tokens, known, org=call.org, keys=services.keys):
-            # Told by another process of a profile that the identity may lead to since.
-            profile = await services.graph.canonical(key, priority=priority, anew=True)
-    return profile
+    return await leads_to(
+        person_key(identity, call),
+        caller.tokens,
+        device=caller.device.profile_key,
+        priority=call.datastream.identity_priority,
+        org=call.org,
+        keys=services.keys,
+        graph=services.graph,
+    )
 
 
 def assertion_in(events: Sequence[SentEvent]) -> str | None:

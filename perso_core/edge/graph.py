@@ -8,6 +8,8 @@ from typing import Protocol
 from perso_core.decision.consent import Consent, may_collect
 from perso_core.decision.dropped import NOTHING_DROPPED, Dropped, Linked
 from perso_core.definitions.datastream import Datastream
+from perso_core.edge.cookies import CookieKeys
+from perso_core.edge.version_token import of_another
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction, Seen
 from perso_core.engine.journal import Change
 
@@ -50,6 +52,27 @@ class Moving(Protocol):
     def durable(self) -> Callable[[int], Awaitable[None]]: ...
     @property
     def graph(self) -> Graph: ...
+
+
+async def leads_to(
+    named: str,
+    tokens: Sequence[str],
+    *,
+    device: str | None,
+    priority: Sequence[str],
+    org: str,
+    keys: CookieKeys,
+    graph: Graph,
+) -> str:
+    """The key of the profile that an identity is part of, for whoever holds these version tokens.
+    named, device: keys of the identity and of the device, None: there is none. Raises what deciding
+    raises."""
+    profile = await graph.canonical(named, priority=priority)
+    known = (named,) if device is None else (named, device)
+    if profile == named and of_another(tokens, known, org=org, keys=keys):
+        # Told by another process of a profile that the identity may lead to since.
+        profile = await graph.canonical(named, priority=priority, anew=True)
+    return profile
 
 
 async def moved_in(

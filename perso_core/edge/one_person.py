@@ -12,7 +12,7 @@ from perso_core.decision.graph import OF_DEVICES, canonical_first
 from perso_core.decision.identity import Identity
 from perso_core.edge.call import Call
 from perso_core.edge.consult import carried
-from perso_core.edge.graph import moved_in
+from perso_core.edge.graph import leads_to, moved_in
 from perso_core.edge.named_person import Person, asked, is_namespace, person_key
 from perso_core.edge.services import EdgeServices
 from perso_core.engine.engine import Interaction
@@ -38,8 +38,16 @@ async def as_one(
     consents = [(await asked(key, call, person.tokens, services)).consent for key in some]
     if any(refused(one) for one in consents):
         return structs.replace(person, device_out=True)
-    priority = call.datastream.identity_priority
-    linked = Linked(await services.graph.canonical(person.profile_key, priority=priority))
+    leads = await leads_to(
+        person.profile_key,
+        person.tokens,
+        device=person.device_key,
+        priority=call.datastream.identity_priority,
+        org=call.org,
+        keys=services.keys,
+        graph=services.graph,
+    )
+    linked = Linked(leads)
     if keeps and keys:
         linked = await _joined(call, person, keys, consents, services)
     return structs.replace(person, profile_key=linked.key, dropped=linked.dropped)

@@ -13,7 +13,7 @@ from perso_core.decision.identity import Device, Identity, server_key
 from perso_core.definitions.datastream import Datastream
 from perso_core.edge.consult import carried
 from perso_core.edge.cookies import CookieKeys
-from perso_core.edge.graph import Moving, moved_in
+from perso_core.edge.graph import Moving, leads_to, moved_in
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.named_person import is_namespace
 from perso_core.edge.problem import EdgeError
@@ -53,8 +53,15 @@ async def shown_to(
     changes: what the visit says of consent. Raises BadIdentity, and what deciding raises.
     """
     named = customer_key(customer, org=org, datastream_id=datastream.id)
-    priority = datastream.identity_priority
-    person = await services.graph.canonical(named, priority=priority)
+    person = await leads_to(
+        named,
+        tokens,
+        device=device.profile_key,
+        priority=datastream.identity_priority,
+        org=org,
+        keys=keys,
+        graph=services.graph,
+    )
     of_device = None
     if not device.new:
         asked = Interaction(

@@ -21,7 +21,15 @@ from perso_core.engine.journal import Change, ConsentChosen, Entry, Forgotten
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import Committed
 from tests.building import ORG, definitions
-from tests.edge.running import KEYS, RunningEdge, Told, page_view, running_edge
+from tests.edge.running import (
+    KEYS,
+    RunningEdge,
+    Told,
+    cookie_header,
+    page_view,
+    running_edge,
+    state,
+)
 from tests.edge.servers import (
     JSON,
     api_key,
@@ -504,6 +512,37 @@ async def test_so_is_what_a_rendered_page_tells() -> None:
         assert "basket" in visitor
         assert await stored_events(one, "CRMID", "1") == 2
         assert await stored_events(one, "Email", "a") == 0
+
+
+async def test_a_rendered_page_shows_whoever_was_told_of_the_person_the_persons_profile() -> None:
+    """Also where nothing is kept of the visit."""
+    async with two_processes(defined()) as (one, other):
+        browser, ecid = await known(one)
+        assert await told_of(other, "Email:a") == []
+        await server_call(one, event("CRMID:1", "Email:a", event_type=ADDED), request_id="r1")
+        named = assertion(ecid, identity={"namespace": "Email", "id": "a"})
+        assert (await browser.send(body=saying(named))).audiences == ["basket"]
+        looked = PageRequest(
+            datastream_id="demo",
+            cookie_header=cookie_header(browser.cookies),
+            customer=Identity("Email", "a"),
+            wait_ms=10_000,
+        )
+
+        assert "basket" in await rendered_by(other).visit(looked)
+
+
+async def test_so_is_a_server_answered_that_forwards_the_cookies_of_such_a_page() -> None:
+    async with two_processes(defined()) as (one, other):
+        browser, ecid = await known(one)
+        assert await told_of(other, "Email:a") == []
+        await server_call(one, event("CRMID:1", "Email:a", event_type=ADDED), request_id="r1")
+        named = assertion(ecid, identity={"namespace": "Email", "id": "a"})
+        await browser.send(body=saying(named))
+
+        asked = {**asking(Email="a"), "meta": {"state": state(browser.cookies)}}
+
+        assert (await server_call(other, asked)).audiences == ["basket"]
 
 
 async def test_so_is_what_a_rendered_page_keeps_of_a_customer_whom_it_showed_before() -> None:
