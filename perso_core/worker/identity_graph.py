@@ -180,6 +180,9 @@ class IdentityGraph:
                 return NOTHING_DROPPED
             if linked and led_to != source and led is not None:
                 joining = self._knowing(joining, into, led)
+            elif linked and other is not None and other.moved:
+                # What it had left elsewhere, as it made room there, counts no more here either.
+                joining = self._knowing(joining, into, structs.replace(other, events=()))
             if full and into is not None:
                 both = (into,) if other is None else (into, other)
                 joining = structs.replace(joining, left=left_in(*both, now_ms=self._clock_ms()))

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from perso_core import PageRequest
 from perso_core.client import Client
+from perso_core.decision.caps import DEFAULT_CAPS
 from perso_core.decision.graph import MAX_IDENTITIES, canonical_first, rank
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.document import Definitions
@@ -245,6 +246,29 @@ async def test_an_event_that_is_retried_after_its_identity_made_room_counts_once
     assert await count(edge, "Email", "00") == 0
     await server_call(edge, telling(ADDED, Email="00"))
     assert await count(edge, "Email", "00") == 1
+
+
+@pytest.mark.parametrize("after", ["nothing", "another event"])
+async def test_nor_does_it_count_where_that_identity_is_said_to_be_another_persons_then(
+    after: str,
+) -> None:
+    alone: dict[str, Any] = {"body": telling(ADDED, Email="a"), "request_id": "r1"}
+    async with running_edge(defined(), caps=structs.replace(DEFAULT_CAPS, identities=2)) as edge:
+        await server_call(edge, event("CRMID:1", "Email:a"))
+        await server_call(edge, **alone)
+        edge.now_ms += 1
+        await server_call(edge, event("CRMID:1", "Email:b"))
+        assert await leads_to(edge, "Email", "a") == ""
+        if after == "another event":
+            await server_call(edge, telling("page", Email="a"))
+        kept = 2 if after == "another event" else 1
+
+        await server_call(edge, event("CRMID:2", "Email:a"))
+        await server_call(edge, **alone)
+
+        assert await count(edge, "CRMID", "2") == kept
+        await server_call(edge, telling(ADDED, Email="a"))
+        assert await count(edge, "CRMID", "2") == kept + 1
 
 
 async def test_in_one_batch_an_identity_that_was_linked_by_an_earlier_event_is_the_persons(
