@@ -68,8 +68,8 @@ async def leads_to(
     named, device: keys of the identity and of the device, None: there is none. Raises what deciding
     raises."""
     profile = await graph.canonical(named, priority=priority)
-    known = (named,) if device is None else (named, device)
-    if profile == named and of_another(tokens, known, org=org, keys=keys):
+    known = (named, profile) if device is None else (named, profile, device)
+    if of_another(tokens, known, org=org, keys=keys):
         # Told by another process of a profile that the identity may lead to since.
         profile = await graph.canonical(named, priority=priority, anew=True)
     return profile

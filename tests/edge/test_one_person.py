@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,13 +14,10 @@ from perso_core.decision.caps import DEFAULT_CAPS
 from perso_core.decision.graph import MAX_IDENTITIES, canonical_first, rank
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.document import Definitions
-from perso_core.edge.services import EdgeServices
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Interaction
-from perso_core.engine.journal import Change, ConsentChosen, Entry, Forgotten
-from perso_core.stores.memory import MemoryDatabase, MemoryStore
-from perso_core.stores.protocol import Committed
-from tests.building import ORG, definitions
+from perso_core.engine.journal import Change, ConsentChosen, Forgotten
+from tests.building import ORG
 from tests.edge.running import (
     KEYS,
     RunningEdge,
@@ -36,7 +32,6 @@ from tests.edge.servers import (
     api_key,
     asking,
     batch,
-    issuer,
     server_call,
     shown_key,
     telling,
@@ -446,63 +441,6 @@ async def test_what_comes_where_a_link_was_not_heard_of_yet_is_the_persons_at_on
         assert await stored_events(one, "Email", "a") == 0
 
 
-@pytest.mark.parametrize("action", ["interact", "collect"])
-async def test_so_it_is_where_the_profile_that_it_led_to_became_part_of_another(
-    action: str,
-) -> None:
-    async with two_processes(defined()) as (one, other):
-        await server_call(one, event("Email:a", "Phone:1", event_type=ADDED), request_id="r1")
-        assert await told_of(other, "Phone:1") == ["basket"]
-        await server_call(one, event("CRMID:1", "Email:a"), request_id="r2")
-
-        body = telling("page", Phone="1")
-        if action == "interact":
-            assert (await server_call(other, body, request_id="r3")).audiences == ["basket"]
-        else:
-            await server_call(other, batch(body), "collect", request_id="r3")
-
-        assert await stored_events(one, "CRMID", "1") == 3
-        assert await told_of(other, "Phone:1") == ["basket"]
-
-
-@pytest.mark.parametrize("by", ["a page", "a server"])
-async def test_a_stuck_disk_is_not_waited_for_because_of_such_a_link(
-    by: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def hurried(edge: RunningEdge) -> EdgeServices:
-        return edge.services(answer_within_ms=100)
-
-    database = MemoryDatabase()
-    signer = issuer(may=("events", "identities"))
-    in_force = structs.replace(definitions(), issuers=(signer,))
-    async with (
-        running_edge(in_force, store=MemoryStore(database)) as one,
-        running_edge(in_force, store=MemoryStore(database), services=hurried) as other,
-    ):
-        browser, ecid = await known(other)
-        assert await told_of(other, "Email:a") == []
-        await server_call(one, event("CRMID:1", "Email:a"), request_id="r1")
-        commit, stuck = other.store.commit, asyncio.Event()
-
-        async def once(entries: Sequence[Entry], *, announce: bool = False) -> Committed:
-            if any(entry.linked for entry in entries):
-                await stuck.wait()
-            return await commit(entries, announce=announce)
-
-        monkeypatch.setattr(other.store, "commit", once)
-
-        async with asyncio.timeout(10):
-            if by == "a page":
-                named = assertion(ecid, identity={"namespace": "Email", "id": "a"})
-                told = await browser.send(body=saying(named), request_id="r2")
-            else:
-                told = await server_call(other, telling("page", Email="a"), request_id="r2")
-        stuck.set()
-
-        assert told.errors == ["EXEG-0201-503"]
-        assert told.handles("activation:pull")
-
-
 def rendered_by(edge: RunningEdge) -> InProcessSite:
     """The pages of a site that has Perso in its own process."""
     return InProcessSite(
@@ -582,31 +520,6 @@ async def test_so_is_what_a_rendered_page_keeps_of_a_customer_whom_it_showed_bef
         kept = (await one.store.load(key("CRMID", "1"))).profile
         assert kept is not None
         assert "gold" in kept.memberships
-
-
-@pytest.mark.parametrize("says", ["update", "refuse", "forget"])
-async def test_what_a_rendered_page_says_of_such_a_customer_is_of_the_whole_person(
-    says: str,
-) -> None:
-    async with two_processes(defined()) as (one, other):
-        visit = PageRequest(
-            datastream_id="demo", customer=Identity("Email", "a"), xdm={}, wait_ms=10_000
-        )
-        visitor = await rendered_by(other).visit(visit)
-        await server_call(one, event("CRMID:1", "Email:a", event_type=ADDED), request_id="r1")
-
-        if says == "update":
-            visitor = await visitor.update({"loyalty": {"tier": "gold"}})
-            assert {"basket", "gold"} <= visitor.audiences
-        elif says == "refuse":
-            await visitor.choose_consent("out")
-            consent = (await one.store.load(key("CRMID", "1"))).consent
-            assert consent is not None
-            assert consent.general == "out"
-        else:
-            await visitor.forget()
-        if says != "update":
-            assert (await one.store.load(key("CRMID", "1"))).profile is None
 
 
 async def test_a_browser_that_was_told_of_the_persons_profile_is_told_of_it_everywhere() -> None:

@@ -1,0 +1,135 @@
+"""Links of identities that another process has made, and this one has not heard of yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from msgspec import structs
+
+from perso_core import PageRequest
+from perso_core.decision.identity import Identity
+from perso_core.edge.services import EdgeServices
+from perso_core.engine.journal import Entry
+from perso_core.stores.memory import MemoryDatabase, MemoryStore
+from perso_core.stores.protocol import Committed
+from tests.building import definitions
+from tests.edge.running import RunningEdge, cookie_header, running_edge
+from tests.edge.servers import batch, issuer, server_call, telling
+from tests.edge.test_identity_assertions import assertion, defined, known, saying, two_processes
+from tests.edge.test_one_person import (
+    ADDED,
+    event,
+    key,
+    rendered_by,
+    stored_events,
+    told_of,
+)
+
+
+@pytest.mark.parametrize("action", ["interact", "collect"])
+async def test_what_comes_is_the_persons_where_the_profile_it_led_to_became_part_of_another(
+    action: str,
+) -> None:
+    async with two_processes(defined()) as (one, other):
+        await server_call(one, event("Email:a", "Phone:1", event_type=ADDED), request_id="r1")
+        assert await told_of(other, "Phone:1") == ["basket"]
+        await server_call(one, event("CRMID:1", "Email:a"), request_id="r2")
+
+        body = telling("page", Phone="1")
+        if action == "interact":
+            assert (await server_call(other, body, request_id="r3")).audiences == ["basket"]
+        else:
+            await server_call(other, batch(body), "collect", request_id="r3")
+
+        assert await stored_events(one, "CRMID", "1") == 3
+        assert await told_of(other, "Phone:1") == ["basket"]
+
+
+@pytest.mark.parametrize("by", ["a page", "a server"])
+async def test_a_stuck_disk_is_not_waited_for_because_of_a_link(
+    by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hurried(edge: RunningEdge) -> EdgeServices:
+        return edge.services(answer_within_ms=100)
+
+    database = MemoryDatabase()
+    signer = issuer(may=("events", "identities"))
+    in_force = structs.replace(definitions(), issuers=(signer,))
+    async with (
+        running_edge(in_force, store=MemoryStore(database)) as one,
+        running_edge(in_force, store=MemoryStore(database), services=hurried) as other,
+    ):
+        browser, ecid = await known(other)
+        assert await told_of(other, "Email:a") == []
+        await server_call(one, event("CRMID:1", "Email:a"), request_id="r1")
+        commit, stuck = other.store.commit, asyncio.Event()
+
+        async def once(entries: Sequence[Entry], *, announce: bool = False) -> Committed:
+            if any(entry.linked for entry in entries):
+                await stuck.wait()
+            return await commit(entries, announce=announce)
+
+        monkeypatch.setattr(other.store, "commit", once)
+
+        async with asyncio.timeout(10):
+            if by == "a page":
+                named = assertion(ecid, identity={"namespace": "Email", "id": "a"})
+                told = await browser.send(body=saying(named), request_id="r2")
+            else:
+                told = await server_call(other, telling("page", Email="a"), request_id="r2")
+        stuck.set()
+
+        assert told.errors == ["EXEG-0201-503"]
+        assert told.handles("activation:pull")
+
+
+@pytest.mark.parametrize("says", ["update", "refuse", "forget"])
+async def test_what_a_rendered_page_says_of_a_customer_is_of_the_whole_person(
+    says: str,
+) -> None:
+    async with two_processes(defined()) as (one, other):
+        visit = PageRequest(
+            datastream_id="demo", customer=Identity("Email", "a"), xdm={}, wait_ms=10_000
+        )
+        visitor = await rendered_by(other).visit(visit)
+        await server_call(one, event("CRMID:1", "Email:a", event_type=ADDED), request_id="r1")
+
+        if says == "update":
+            visitor = await visitor.update({"loyalty": {"tier": "gold"}})
+            assert {"basket", "gold"} <= visitor.audiences
+        elif says == "refuse":
+            await visitor.choose_consent("out")
+            consent = (await one.store.load(key("CRMID", "1"))).consent
+            assert consent is not None
+            assert consent.general == "out"
+        else:
+            await visitor.forget()
+        if says != "update":
+            assert (await one.store.load(key("CRMID", "1"))).profile is None
+
+
+@pytest.mark.parametrize("by", ["its script", "its template"])
+async def test_who_was_told_of_another_person_since_is_told_of_that_one_everywhere(by: str) -> None:
+    async with two_processes(defined()) as (one, other):
+        browser, ecid = await known(one)
+        named = assertion(ecid, identity={"namespace": "Email", "id": "a"})
+        await server_call(other, event("CRMID:1", "Email:a"), request_id="r1")
+        await server_call(one, event("CRMID:2", "Email:a", event_type=ADDED), request_id="r2")
+        await browser.send(body=saying(named), request_id="r3")
+        browser.edge = other
+
+        if by == "its script":
+            told = (await browser.send(body=saying(named), request_id="r4")).audiences
+        else:
+            page = PageRequest(
+                datastream_id="demo",
+                cookie_header=cookie_header(browser.cookies),
+                customer=Identity("Email", "a"),
+                wait_ms=10_000,
+            )
+            told = sorted((await rendered_by(other).visit(page)).audiences)
+
+        assert told == ["basket"]
+        assert await stored_events(one, "CRMID", "1") == 1
