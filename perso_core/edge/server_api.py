@@ -61,12 +61,15 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
     named = _said(call, request, 0, "event", services)
     _refuse_writing(call.context, request)
     person = await person_of(call, named.primary, named.ecid, request.meta, services)
+    decided = await _decided(call, request, 0, person, named, overrides, services)
+    stored = await on_disk(decided.answer.sequence, services)
     for _ in range(MAX_LEADS):
-        decided = await _decided(call, request, 0, person, named, overrides, services)
-        stored = await on_disk(decided.answer.sequence, services)
         # Where the disk does not keep up, nothing more is waited for.
-        if not stored or not await _led_on(call, decided.person, services):
+        further = await _led_on(call, decided.person, services) if stored else decided.person
+        if further is decided.person:
             break
+        decided = await _decided_of(call, request, 0, further, named, overrides, services)
+        stored = await on_disk(decided.answer.sequence, services)
     answer = decided.answer
     if stored and decided.interaction is not None:
         answer = await as_stored(answer, decided.interaction, services)
@@ -213,6 +216,20 @@ async def _decided(
         person = await as_one(
             call, person, named.primary, authenticated, keeps=keeps, services=services
         )
+    return await _decided_of(call, request, index, person, named, overrides, services)
+
+
+async def _decided_of(
+    call: Call,
+    request: InteractRequest,
+    index: int,
+    person: Person,
+    named: _Named,
+    overrides: Overrides,
+    services: EdgeServices,
+) -> _Decided:
+    """The same of the very profile that is said to be the person's."""
+    keeps = overrides.platform and not asks_alone(request.events[index])
     if person.device_out:
         nothing = Answer(lookups=(), sequence=0, consent=None, permitted=False, known=False)
         return _Decided(person, nothing)
@@ -243,15 +260,16 @@ async def _decided(
     return _Decided(person, answer, interaction)
 
 
-async def _led_on(call: Call, person: Person, services: EdgeServices) -> bool:
-    """Whether the person's identity is part of another profile since: another process may have
-    linked it before this one heard of it. What the call told is part of that one now. Raises what
-    deciding raises."""
+async def _led_on(call: Call, person: Person, services: EdgeServices) -> Person:
+    """The person, by the profile that hers is part of since: another process may have linked it
+    before this one heard of it. What the call told is part of that one now, and of no other,
+    whatever the identity that was named leads to. Itself: there is no such. Raises what deciding
+    raises."""
     if person.device_out:
-        return False
+        return person
     priority = call.datastream.identity_priority
-    leads_to = await services.graph.canonical(person.profile_key, priority=priority)
-    return leads_to != person.profile_key
+    key = await services.graph.canonical(person.profile_key, priority=priority)
+    return person if key == person.profile_key else structs.replace(person, profile_key=key)
 
 
 def _seen_of(call: Call, person: Person, services: EdgeServices) -> Seen:

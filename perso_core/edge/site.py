@@ -34,7 +34,13 @@ from perso_core.engine.journal import (
     Forgotten,
     PrivacySignalled,
 )
-from perso_core.errors import PersoError, StoreUnavailable, UnknownAudience, UnknownDatastream
+from perso_core.errors import (
+    Overloaded,
+    PersoError,
+    StoreUnavailable,
+    UnknownAudience,
+    UnknownDatastream,
+)
 from perso_core.pql.explain import Explanation, reason
 from perso_core.visitor import AudienceReason, PageRequest, SetCookie, Visitor
 
@@ -217,14 +223,14 @@ class InProcessSite:
         device = proof.device if proof else self._new_device()
         tokens = presented(cookies.received(request.cookie_header), self._org)
         arrived = self._event_of(request, now_ms)
+        async with asyncio.timeout_at(deadline):
+            shown = await self._shown(request, datastream, device, tokens, changes)
+        if shown.refused:
+            key, of_device = shown.profile_key, shown.device_key
+            return structs.replace(
+                nobody, state="no-consent", profile_key=key, device_key=of_device
+            )
         for _ in range(MAX_LEADS):
-            async with asyncio.timeout_at(deadline):
-                shown = await self._shown(request, datastream, device, tokens, changes)
-            if shown.refused:
-                key, of_device = shown.profile_key, shown.device_key
-                return structs.replace(
-                    nobody, state="no-consent", profile_key=key, device_key=of_device
-                )
             new = device.new and not shown.device_key
             interaction = Interaction(
                 profile_key=shown.profile_key,
@@ -240,8 +246,12 @@ class InProcessSite:
             if not answer.permitted:
                 return self._visitor(nobody, device, shown, proof, answer, now_ms)
             answer, stored = await self._as_stored(answer, interaction, deadline)
-            if not stored or not await self._led_on(shown, datastream, deadline):
+            key = await self._led_on(shown, datastream, deadline) if stored else shown.profile_key
+            if key == shown.profile_key:
                 break
+            # What was told is part of that one now, whatever the customer's identity leads to.
+            seen = seen_in(tokens, key, org=self._org, keys=self._services.keys)
+            shown = structs.replace(shown, profile_key=key, seen=seen)
         visitor = self._visitor(nobody, device, shown, proof, answer, now_ms)
         if not answer.permitted:
             return visitor
@@ -256,7 +266,7 @@ class InProcessSite:
         """The answer once it is on disk, and whether it is. A commit that takes longer goes on
         behind the page, or the disk does not take it: the page's own script reports the same _id
         again, so that nothing that was shown is lost."""
-        with contextlib.suppress(TimeoutError, StoreUnavailable):
+        with contextlib.suppress(TimeoutError, StoreUnavailable, Overloaded):
             async with asyncio.timeout_at(deadline):
                 await self._services.durable(answer.sequence)
                 return await as_stored(answer, interaction, self._services), True
@@ -270,16 +280,16 @@ class InProcessSite:
         event = event_from(xdm, event_id=self._services.entropy(16).hex(), received_ms=now_ms)
         return (EventArrived(event=event, datastream_id=request.datastream_id),)
 
-    async def _led_on(self, shown: Shown, datastream: Datastream, deadline: float) -> bool:
-        """Whether the customer's identity is part of another profile since: another process may
-        have linked it before this one heard of it."""
+    async def _led_on(self, shown: Shown, datastream: Datastream, deadline: float) -> str:
+        """The key of the profile that the customer's is part of since: another process may have
+        linked it before this one heard of it."""
         if not shown.device_key:
-            return False
+            return shown.profile_key
         key, priority = shown.profile_key, datastream.identity_priority
-        with contextlib.suppress(TimeoutError, StoreUnavailable):
+        with contextlib.suppress(TimeoutError, StoreUnavailable, Overloaded):
             async with asyncio.timeout_at(deadline):
-                return await self._services.graph.canonical(key, priority=priority) != key
-        return False
+                return await self._services.graph.canonical(key, priority=priority)
+        return key
 
     async def _shown(
         self,

@@ -133,3 +133,24 @@ async def test_who_was_told_of_another_person_since_is_told_of_that_one_everywhe
 
         assert told == ["basket"]
         assert await stored_events(one, "CRMID", "1") == 1
+
+
+@pytest.mark.parametrize("by", ["a server", "a template"])
+async def test_what_comes_is_one_persons_where_its_identity_is_another_persons_by_then(
+    by: str,
+) -> None:
+    async with two_processes(defined()) as (one, other):
+        await server_call(one, event("Email:a", "Phone:1"), request_id="r1")
+        assert await told_of(other, "Phone:1") == []
+        await server_call(one, event("CRMID:1", "Email:a"), request_id="r2")
+        await server_call(one, event("CRMID:2", "Phone:1"), request_id="r3")
+
+        if by == "a server":
+            await server_call(other, telling("page", Phone="1"), request_id="r4")
+        else:
+            phone = Identity("Phone", "1")
+            visit = PageRequest(datastream_id="demo", customer=phone, xdm={}, wait_ms=10_000)
+            await rendered_by(other).visit(visit)
+
+        kept = [await stored_events(one, "CRMID", number) for number in "12"]
+        assert sum(kept) == 4, kept
