@@ -163,6 +163,9 @@ class IdentityGraph:
             led_to = await self._leads_to(source)
             for key in (source, target, led_to):
                 await self._settled(key)
+            if linked and led_to not in (source, target):
+                # What others have just added counts among what it leaves.
+                await self._admission.take_over(led_to)
             full = linked and await self._full_with(source, target)
             if await self._leads_to(target) != target:
                 return NOTHING_DROPPED  # it is part of another one: the next call finds that

@@ -154,3 +154,16 @@ async def test_what_comes_is_one_persons_where_its_identity_is_another_persons_b
 
         kept = [await stored_events(one, "CRMID", number) for number in "12"]
         assert sum(kept) == 4, kept
+
+
+async def test_what_another_process_kept_before_an_identity_became_anothers_counts_once() -> None:
+    async with two_processes(defined()) as (one, other):
+        await server_call(one, event("CRMID:1", "Email:a"), request_id="r1")
+        assert await told_of(other, "Email:a") == []
+        await server_call(one, telling(ADDED, Email="a"), request_id="r2")
+        await server_call(other, event("CRMID:2", "Email:a"), request_id="r3")
+
+        await server_call(other, telling(ADDED, Email="a"), request_id="r2")
+
+        kept = [await stored_events(one, "CRMID", number) for number in "12"]
+        assert kept == [2, 1]
