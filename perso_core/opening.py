@@ -8,6 +8,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -40,6 +41,8 @@ from perso_core.worker.warm import keeping, warming
 
 # What is in force before anything was applied: no datastream, so every call is refused as such.
 NOTHING = Definitions(org="")
+# A call has 250 ms, unless answer_within_ms says otherwise.
+MOST_HEARD_S = 0.1
 
 _log = logging.getLogger("perso")
 
@@ -104,7 +107,13 @@ async def running(
         if not announce:
             await opened.enter_async_context(warming(snapshot))
         graph = IdentityGraph(
-            engine, store, drain, admission, clock_ms=clock_ms, caps=caps_of(settings)
+            engine,
+            store,
+            drain,
+            admission,
+            clock_ms=clock_ms,
+            caps=caps_of(settings),
+            until_heard=partial(asyncio.sleep, _heard_s(settings)),
         )
         yield Parts(
             store=store,
@@ -163,6 +172,13 @@ def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], 
     presence = Presence(data_dir)
     opened.callback(presence.close)
     return presence.tell
+
+
+def _heard_s(settings: Settings) -> float:
+    """Within what time the other workers hear of a link, as far as a call can wait for that."""
+    if settings.workers == 1:
+        return 0
+    return min(2 * settings.news_interval_ms / 1_000, MOST_HEARD_S)
 
 
 def caps_of(settings: Settings) -> Caps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -41,11 +41,16 @@ from perso_core.worker.drain import Drain
 MAX_ROUNDS = 8
 
 
+async def _at_once() -> None:
+    """There is no other process."""
+
+
 class IdentityGraph:
     """Keys are told apart by their tenant (decision/identity.py), which is in them: nothing here
     looks for an identity without it.
 
-    caps: of each profile. Methods raise StoreUnavailable, and Overloaded where too many
+    caps: of each profile. until_heard: returns once other processes may be taken to have heard what
+    was written before. Methods raise StoreUnavailable, and Overloaded where too many
     profiles are loading. What one of them began goes on when its caller gives up.
     """
 
@@ -58,6 +63,7 @@ class IdentityGraph:
         *,
         clock_ms: Callable[[], int],
         caps: Caps = DEFAULT_CAPS,
+        until_heard: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -65,6 +71,7 @@ class IdentityGraph:
         self._admission = admission
         self._clock_ms = clock_ms
         self._caps = caps
+        self._until_heard = until_heard
         self._joining: dict[tuple[str, str], asyncio.Task[Dropped]] = {}
 
     async def canonical(self, key: str, *, priority: Sequence[str] = (), anew: bool = False) -> str:
@@ -195,6 +202,9 @@ class IdentityGraph:
             if joined.kept:
                 made = joining.united.profile if joining.united is not None else into
                 lost = dropped_of(made).since(dropped_of(into), dropped_of(other))
+                if linked and (led_to != source or joined.dropped):
+                    # Whose an identity was is told of it nowhere once this is answered.
+                    await self._until_heard()
                 return lost + Dropped(joined.dropped_events, joined.dropped)
         raise StoreUnavailable(
             "two profiles of one person were not joined: others wrote them all the while.",

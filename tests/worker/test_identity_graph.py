@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -31,7 +31,10 @@ from tests.worker.stack import Stack, WatchedStore, running, settled
 ANNA = "o demo CRMID:4711"
 
 
-def graph_of(stack: Stack, caps: Caps = DEFAULT_CAPS) -> IdentityGraph:
+def graph_of(
+    stack: Stack, caps: Caps = DEFAULT_CAPS, heard: Callable[[], Awaitable[None]] | None = None
+) -> IdentityGraph:
+    more = {} if heard is None else {"until_heard": heard}
     return IdentityGraph(
         stack.engine,
         stack.store,
@@ -39,6 +42,7 @@ def graph_of(stack: Stack, caps: Caps = DEFAULT_CAPS) -> IdentityGraph:
         stack.admission,
         clock_ms=lambda: NOON_MS,
         caps=caps,
+        **more,
     )
 
 
@@ -403,6 +407,26 @@ async def test_of_more_identities_than_a_person_may_have_none_is_linked_again_an
         anna = (await store.load(ANNA)).profile
         assert anna is not None
         assert anna.dropped_claims == 0
+
+
+async def test_who_moves_an_identity_to_another_person_waits_until_others_have_heard() -> None:
+    """No process tells of the person whose it was once the call is answered."""
+    bert, mail, heard = "o demo CRMID:4712", "o demo Email:anna@shop.test", 0
+
+    async def hear() -> None:
+        nonlocal heard
+        heard += 1
+
+    async with running(MemoryStore()) as stack:
+        graph = graph_of(stack, Caps(identities=2), heard=hear)
+        await graph.link((ANNA, mail))
+        assert heard == 0, "whose it becomes nobody was told of it"
+
+        await graph.link((bert, mail))
+        assert heard == 1
+
+        await graph.link((bert, "o demo Phone:17"))
+        assert heard == 2, "the one that made room is nobody's"
 
 
 async def test_what_a_profile_brings_has_as_much_room_as_the_settings_say() -> None:
