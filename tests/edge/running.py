@@ -23,9 +23,11 @@ from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.edge.app import EdgeServices, build_edge
 from perso_core.edge.cookies import CookieKeys, cookie_names
 from perso_core.edge.services import PrivacyServices
+from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import Engine
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import Store
+from perso_core.visitor import PageRequest, Visitor
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
 from perso_core.worker.identity_graph import IdentityGraph
@@ -146,6 +148,30 @@ class RunningEdge:
             current=current,
             forget=people.forget,
         )
+
+    def rendered(self) -> InProcessSite:
+        """The pages of a site that has Perso in its own process."""
+        return InProcessSite(
+            InProcessServices(
+                decide=self.admission.decide,
+                durable=self.drain.durable,
+                decided_again=self.engine.following.decided_again.includes,
+                snapshot=lambda: self.engine.snapshot,
+                explain=lambda key, audience: None,
+                clock_ms=lambda: self.now_ms,
+                entropy=lambda count: next(self._entropy)[-count:],
+                keys=KEYS,
+                graph=self.graph,
+            )
+        )
+
+    async def look(self, cookies: Mapping[str, str]) -> Visitor:
+        """Whom a page shows that is rendered for a browser, and that nothing is kept of: no commit
+        tells this process what another one wrote."""
+        asked = PageRequest(
+            datastream_id="demo", cookie_header=cookie_header(cookies), wait_ms=10_000
+        )
+        return await self.rendered().visit(asked)
 
     async def call(
         self,

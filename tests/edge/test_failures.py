@@ -214,6 +214,7 @@ async def test_the_audience_of_an_event_that_is_not_stored_is_told_with_its_answ
         assert_not_stored(told, *DECIDED)
         assert told.audiences == ["basket"]
         store.refuses_writes = False
+        assert "basket" not in await edge.look(browser.cookies)
         assert (await browser.send()).audiences == []
 
 

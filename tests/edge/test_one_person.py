@@ -14,12 +14,10 @@ from perso_core.decision.caps import DEFAULT_CAPS
 from perso_core.decision.graph import MAX_IDENTITIES, canonical_first, rank
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.document import Definitions
-from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Interaction
 from perso_core.engine.journal import Change, ConsentChosen, Forgotten
 from tests.building import ORG
 from tests.edge.running import (
-    KEYS,
     RunningEdge,
     Told,
     cookie_header,
@@ -441,23 +439,6 @@ async def test_what_comes_where_a_link_was_not_heard_of_yet_is_the_persons_at_on
         assert await stored_events(one, "Email", "a") == 0
 
 
-def rendered_by(edge: RunningEdge) -> InProcessSite:
-    """The pages of a site that has Perso in its own process."""
-    return InProcessSite(
-        InProcessServices(
-            decide=edge.admission.decide,
-            durable=edge.drain.durable,
-            decided_again=edge.engine.following.decided_again.includes,
-            snapshot=lambda: edge.engine.snapshot,
-            explain=lambda key, audience: None,
-            clock_ms=lambda: edge.now_ms,
-            entropy=lambda count: b"1" * count,
-            keys=KEYS,
-            graph=edge.graph,
-        )
-    )
-
-
 async def test_so_is_what_a_rendered_page_tells() -> None:
     async with two_processes(defined()) as (one, other):
         assert await told_of(other, "Email:a") == []
@@ -469,7 +450,7 @@ async def test_so_is_what_a_rendered_page_tells() -> None:
             wait_ms=10_000,
         )
 
-        visitor = await rendered_by(other).visit(visit)
+        visitor = await other.rendered().visit(visit)
 
         assert "basket" in visitor
         assert await stored_events(one, "CRMID", "1") == 2
@@ -491,7 +472,7 @@ async def test_a_rendered_page_shows_whoever_was_told_of_the_person_the_persons_
             wait_ms=10_000,
         )
 
-        assert "basket" in await rendered_by(other).visit(looked)
+        assert "basket" in await other.rendered().visit(looked)
 
 
 async def test_so_is_a_server_answered_that_forwards_the_cookies_of_such_a_page() -> None:
@@ -512,7 +493,7 @@ async def test_so_is_what_a_rendered_page_keeps_of_a_customer_whom_it_showed_bef
         visit = PageRequest(
             datastream_id="demo", customer=Identity("Email", "a"), xdm={}, wait_ms=10_000
         )
-        visitor = await rendered_by(other).visit(visit)
+        visitor = await other.rendered().visit(visit)
         await server_call(one, event("CRMID:1", "Email:a"))
 
         await visitor.update({"loyalty": {"tier": "gold"}})

@@ -102,6 +102,16 @@ async def test_what_one_process_kept_is_in_the_answer_of_the_next(processes: Two
     assert (await browser.send()).audiences == ["basket"]
 
 
+async def test_so_it_is_for_a_page_of_which_nothing_is_kept(processes: Two) -> None:
+    browser = await known_to_both(processes)
+
+    await browser.send(body=added_to_basket())
+
+    assert "basket" in await processes.second.look(browser.cookies)
+    del browser.cookies[NAMES.version]
+    assert "basket" in await processes.second.look(browser.cookies), "by now it knows"
+
+
 async def test_where_another_process_was_faster_the_answer_tells_what_was_stored(
     processes: Two,
 ) -> None:

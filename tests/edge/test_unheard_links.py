@@ -22,7 +22,6 @@ from tests.edge.test_one_person import (
     ADDED,
     event,
     key,
-    rendered_by,
     stored_events,
     told_of,
 )
@@ -93,7 +92,7 @@ async def test_what_a_rendered_page_says_of_a_customer_is_of_the_whole_person(
         visit = PageRequest(
             datastream_id="demo", customer=Identity("Email", "a"), xdm={}, wait_ms=10_000
         )
-        visitor = await rendered_by(other).visit(visit)
+        visitor = await other.rendered().visit(visit)
         await server_call(one, event("CRMID:1", "Email:a", event_type=ADDED), request_id="r1")
 
         if says == "update":
@@ -129,7 +128,7 @@ async def test_who_was_told_of_another_person_since_is_told_of_that_one_everywhe
                 customer=Identity("Email", "a"),
                 wait_ms=10_000,
             )
-            told = sorted((await rendered_by(other).visit(page)).audiences)
+            told = sorted((await other.rendered().visit(page)).audiences)
 
         assert told == ["basket"]
         assert await stored_events(one, "CRMID", "1") == 1
@@ -150,7 +149,7 @@ async def test_what_comes_is_one_persons_where_its_identity_is_another_persons_b
         else:
             phone = Identity("Phone", "1")
             visit = PageRequest(datastream_id="demo", customer=phone, xdm={}, wait_ms=10_000)
-            await rendered_by(other).visit(visit)
+            await other.rendered().visit(visit)
 
         kept = [await stored_events(one, "CRMID", number) for number in "12"]
         assert sum(kept) == 4, kept

@@ -100,9 +100,11 @@ class Account(Struct):
     def least(self, tokens: str) -> int:
         """Clicks that whoever presents these tokens has to be told of."""
         each = tokens.split(APART)
-        return max(self.floors.get(one, 0) for one in each) + max(
-            self.carried.get(one, 0) for one in each
-        )
+        return self.least_of_own(tokens) + max(self.carried.get(one, 0) for one in each)
+
+    def least_of_own(self, tokens: str) -> int:
+        """The same without what the device carries in: who only looks moves nothing."""
+        return max(self.floors.get(one, 0) for one in tokens.split(APART))
 
     def beyond(self, tokens: str) -> int:
         """Clicks that have moved away, and may yet be told to whoever presents these tokens:
@@ -141,6 +143,7 @@ class Visitor(Struct):
     clicks: int = 0
     requests: int = 0
     before: Sent | None = None  # what the device sent last with nobody signed in
+    sent: list[Sent] = field(default_factory=list)  # since whoever is signed in is
     exchanges: list[str] = field(default_factory=list)  # for whoever looks into a violation
 
     @property
@@ -157,12 +160,12 @@ class Visitor(Struct):
 
     def sign_in(self, namespace: str) -> None:
         """While nothing is under way."""
-        self.holder = namespace
+        self.holder, self.sent = namespace, []
         account = self.accounts.setdefault(namespace, Account())
         self.accounts[""] = account.take(self.accounts[""])
 
     def sign_out(self) -> None:
-        self.holder = ""
+        self.holder, self.sent = "", []
 
     async def become_one(
         self, http: aiohttp.ClientSession, url: str, first: str, other: str
@@ -190,10 +193,18 @@ class Visitor(Struct):
         return events
 
     async def step(self, http: aiohttp.ClientSession, url: str) -> list[Read]:
-        """One request, sent again until it is answered; now and then twice at once."""
+        """One request, sent again until it is answered; now and then twice at once. Some are of
+        before, and some are the site's server's, which asks and tells nothing: no commit of theirs
+        hears what others wrote meanwhile."""
+        if self.sent and self.chance.random() < 0.1:
+            before = self.chance.choice(self.sent)
+            return await self._told(http, url, before, times=1, anew=False)
+        if self.sent and self.chance.random() < 0.25:
+            return await self._looked(http, url)
         self.requests += 1
         query = {"configId": "demo", "requestId": f"{self.name}-{self.requests}"}
         sent = Sent(query, self._events())
+        self.sent.append(sent)
         if not self.holder:
             self.before = sent
         # Not the first one twice: that would make two visitors.
@@ -208,9 +219,43 @@ class Visitor(Struct):
         self.holder = holder
         return reads
 
+    async def _looked(self, http: aiohttp.ClientSession, url: str) -> list[Read]:
+        """What the site's server is told for a page, with the cookies that the browser sent it."""
+        account, cookies = self.account, dict(self.cookies)
+        token = cookies.get(NAMES.version, "")
+        least, beyond = account.least_of_own(token), account.beyond(token)
+        if not self.keeps_token:
+            cookies.pop(NAMES.version, None)
+        xdm: dict[str, Any] = {}
+        if self.holder:
+            named = self.identity(
+                self.chance.choice(self.known_as.get(self.holder, (self.holder,)))
+            )
+            xdm["identityMap"] = {named.namespace: [{"id": named.id, "primary": True}]}
+        body = {
+            "event": {"xdm": xdm},
+            "meta": {"state": {"entries": [{"key": k, "value": v} for k, v in cookies.items()]}},
+        }
+        query = {"configId": "demo", "requestId": f"{self.name}-look"}
+        headers = server_headers(int(time.time() // 60))
+        told = await self._answered(http, f"{url}/v2/interact", query, body, headers)
+        (found,) = (handle for handle in told["handle"] if handle["type"] == _PULL)
+        # There is no entry of whom nothing is known.
+        count = sum(len(entry["segments"]) for entry in found["payload"][:1])
+        (known,) = (handle for handle in told["handle"] if handle["type"] == "identity:result")
+        own = known["payload"][0]["id"] == self.ecid
+        who, most = f"{self.name} {self.holder}", len(account.sent) + beyond
+        self.exchanges.append(
+            f"{time.time():.3f} look as {self.holder or 'nobody'} with {token}: told {count}"
+            f" of {least} and more, {beyond} moved away"
+        )
+        return [Read(who, count, least, most, own)]
+
     async def _told(
-        self, http: aiohttp.ClientSession, url: str, sent: Sent, *, times: int
+        self, http: aiohttp.ClientSession, url: str, sent: Sent, *, times: int, anew: bool = True
     ) -> list[Read]:
+        """anew: what is sent was not sent before in the same account: its clicks are further
+        ones."""
         cookies = dict(self.cookies)
         floor = self.account.least(cookies.get(NAMES.version, ""))
         beyond = self.account.beyond(cookies.get(NAMES.version, ""))
@@ -231,7 +276,7 @@ class Visitor(Struct):
         reads: list[Read] = []
         token = cookies.get(NAMES.version, "none")
         for told in await asyncio.gather(*asking):
-            heard = self._heard(told, sent.events, floor, beyond)
+            heard = self._heard(told, sent.events, floor, beyond, anew=anew)
             self.exchanges.append(
                 f"{time.time():.3f} {sent.query['requestId']} as {self.holder or 'nobody'}"
                 f" of {len(events)} with {token}: told {[read.told for read in heard]}"
@@ -264,7 +309,13 @@ class Visitor(Struct):
         raise AssertionError(f"{self.name} was not answered for {PATIENCE_S} s: {last}")
 
     def _heard(
-        self, told: dict[str, Any], events: list[dict[str, Any]], floor: int, beyond: int
+        self,
+        told: dict[str, Any],
+        events: list[dict[str, Any]],
+        floor: int,
+        beyond: int,
+        *,
+        anew: bool,
     ) -> list[Read]:
         assert not told.get("warnings"), told["warnings"]
         handles, account = told["handle"], self.account
@@ -276,7 +327,7 @@ class Visitor(Struct):
             click = event["xdm"].get("_id")
             if click in account.sent:
                 account.acknowledged.add(click)
-                least += 1
+                least += anew
             most = len(account.sent) + beyond
             who = f"{self.name} {self.holder}"
             reads.append(Read(who, count, least, most, ecid == self.ecid))

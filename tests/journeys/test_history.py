@@ -138,8 +138,8 @@ async def test_without_the_token_the_same_check_finds_stale_answers(directory: P
     """So that the check says something."""
     settings = "answer_within_ms = 5000\nnews_interval_ms = 2000"
     with supervised(directory, workers=4, settings=settings) as running:
-        # Of each some five hundred are found.
-        reads, _ = await visited(running.url, reads=1_000, steps=15, keeps_token=False)
+        reads, _ = await visited(running.url, reads=4_000, steps=15, keeps_token=False)
+        # Of each some hundred are found.
         signing, _ = await visited(
             running.url, reads=1_000, steps=15, keeps_token=False, visits=visit_and_sign_in
         )
