@@ -70,9 +70,7 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
             break
         decided = await _decided_of(call, request, 0, further, named, overrides, services)
         stored = await on_disk(decided.answer.sequence, services)
-    answer = decided.answer
-    if stored and decided.interaction is not None:
-        answer = await as_stored(answer, decided.interaction, services)
+    answer = await _as_stored(decided, services) if stored else decided.answer
     errors = failures(stored=stored, set_aside=answer.set_aside)
     return _told(call, call.context, request, person, answer, overrides, services, errors)
 
@@ -98,22 +96,19 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         await person_of(call, named.primary, named.ecid, request.meta, services)
         for named in all_named
     ]
-    decided: list[Person] = []
-    sequences: list[int] = []
+    decided: list[_Decided] = []
     unpermitted = 0
     dropped = NOTHING_DROPPED
     try:
         for at, (named, person) in enumerate(zip(all_named, people, strict=True)):
-            found = await _decided(call, request, at, person, named, overrides, services)
-            answer = found.answer
-            decided.append(found.person)
-            sequences.append(answer.sequence)
+            decided.append(await _decided(call, request, at, person, named, overrides, services))
+        # Of several people: what was decided later may be on disk earlier.
+        stored = all([await on_disk(one.answer.sequence, services) for one in decided])
+        for one in decided if stored else ():
+            answer = await _as_stored(one, services)
             unpermitted += not answer.permitted
             dropped += answer.dropped
-        # Of several people: what was decided later may be on disk earlier.
-        stored = all([await on_disk(sequence, services) for sequence in sequences])
-        for person in decided if stored else ():
-            await _led_on(call, person, services)
+            await _led_on(call, one.person, services)
     except (StoreUnavailable, Overloaded):
         stored = False
     if not stored:
@@ -258,6 +253,13 @@ async def _decided_of(
     answer = await services.decide(interaction)
     answer = structs.replace(answer, dropped=answer.dropped + person.dropped)
     return _Decided(person, answer, interaction)
+
+
+async def _as_stored(decided: _Decided, services: EdgeServices) -> Answer:
+    """The answer, once it is on disk. Raises what deciding raises."""
+    if decided.interaction is None:
+        return decided.answer
+    return await as_stored(decided.answer, decided.interaction, services)
 
 
 async def _led_on(call: Call, person: Person, services: EdgeServices) -> Person:
