@@ -23,7 +23,7 @@ from perso_core.engine.apply import Applied, apply, barred, current, entry_of, l
 from perso_core.engine.caps import refuse_full, refuse_too_large, with_dropped
 from perso_core.engine.erased import NEVER_ERASED, Erased
 from perso_core.engine.explaining import explained
-from perso_core.engine.following import Following
+from perso_core.engine.following import Following, withheld
 from perso_core.engine.hits import Hits
 from perso_core.engine.hot_profiles import Appended, Hot, HotProfiles, Kept, State
 from perso_core.engine.interaction import NOTHING_SEEN as NOTHING_SEEN
@@ -261,7 +261,7 @@ class Engine:
             if owner is not hot:
                 continue
             before = before_again(self._brought(hot.latest, entry.now_ms), entry)
-            if barred(entry.change, before.consent) or erased.bars(entry, now_ms):
+            if withheld(entry.change, before.consent, self._snapshot) or erased.bars(entry, now_ms):
                 applied = Applied(before)
             else:
                 applied = self._apply(hot.key, before, entry.change, entry.now_ms)

@@ -3,10 +3,13 @@ what others wrote to it meanwhile."""
 
 from __future__ import annotations
 
-from perso_core.engine.apply import seen_of
+from perso_core.decision.consent import Consent, may_collect
+from perso_core.definitions.snapshot import Snapshot
+from perso_core.engine.apply import barred, seen_of
 from perso_core.engine.decided_again import DecidedAgain
 from perso_core.engine.hot_profiles import Hot, HotProfiles
 from perso_core.engine.interaction import NOTHING_SEEN, Seen
+from perso_core.engine.journal import Change, EventArrived
 
 
 class Following:
@@ -53,3 +56,12 @@ class Following:
     def seen(self, hot: Hot) -> Seen:
         """How far it is committed, as far as is known here."""
         return NOTHING_SEEN if hot.key in self._left else seen_of(hot.committed, self.epoch)
+
+
+def withheld(change: Change, consent: Consent | None, snapshot: Snapshot) -> bool:
+    """Whether consent as it is by now, such as none any more, stands against a change that was
+    decided before it was heard of."""
+    if not isinstance(change, EventArrived) or barred(change, consent):
+        return barred(change, consent)
+    datastream = snapshot.datastreams.get(change.datastream_id)
+    return datastream is not None and not may_collect(consent, datastream.default_consent)

@@ -4,10 +4,10 @@ came of it, above all where that is nothing."""
 from __future__ import annotations
 
 from perso_core.engine.engine import OPERATOR, Interaction
-from perso_core.engine.journal import Change, ConsentChosen
+from perso_core.engine.journal import Change, ConsentChosen, Forgotten
 from tests.edge.running import NAMES, Browser, RunningEdge, ordinary
 from tests.edge.servers import asking, batch, server_call, telling, with_attributes
-from tests.edge.test_identity_assertions import key, two_processes
+from tests.edge.test_identity_assertions import consenting, key, two_processes
 
 NO_CONSENT = "EXEG-0301-200"
 
@@ -45,3 +45,19 @@ async def test_a_batch_says_so_where_somebody_refuses_meanwhile() -> None:
 
         assert await other.profile(key("1")) is None
         assert (told.status, told.warnings) == (202, [NO_CONSENT])
+
+
+async def test_nothing_is_kept_by_a_consent_that_was_erased_meanwhile() -> None:
+    """Where the page waits for a choice, whoever was forgotten has made none."""
+    async with two_processes(ordinary(default_consent="pending")) as (one, other):
+        browser = Browser(other)
+        ecid = (await browser.send("privacy/set-consent", consenting("in"))).ecid
+        assert ecid
+        await browser.send()
+        await said(one, f"ECID:{ecid}", Forgotten())
+        other.now_ms += 1_000
+
+        told = await browser.send()
+
+        assert told.warnings == [NO_CONSENT]
+        assert await other.events(ecid) == 0
