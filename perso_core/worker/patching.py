@@ -56,11 +56,20 @@ class Patching:
             self._drain.wake()
             for key, answer in zip(profiles, answers, strict=True):
                 await self._drain.durable(answer.sequence)
-                permitted[key] = answer.permitted
+                permitted[key] = await self._permitted(key, answer)
             # Where another process linked one meanwhile, what was kept becomes that profile's, and
             # fills gaps there: this is said of that profile, so it is said once more.
             led = [await self._graph.canonical(key) for key in led]
         return sum(not permitted.get(profile, True) for profile in led)
+
+    async def _permitted(self, key: str, answer: Answer) -> bool:
+        """Whether it was kept, once it is on disk: another process may have kept a refusal
+        meanwhile."""
+        if answer.permitted and self._engine.following.decided_again.includes(answer.sequence):
+            answer = await self._admission.decide(
+                Interaction(profile_key=key, datastream_id=OPERATOR)
+            )
+        return answer.permitted
 
     async def _decided(self, profiles: Sequence[str], change: AttributesPatched) -> list[Answer]:
         asked = [

@@ -132,3 +132,14 @@ async def test_what_was_said_before_an_erasure_is_not_kept_by_being_written_afte
         await patching(stack).patch([ONE], {"note": "again"})
         await patching(stack).patch([ONE], {"note": "imported"}, said_ms=NOON_MS - 1)
         assert await note_of(stack, ONE) == "again"
+
+
+async def test_whoever_refuses_at_another_process_meanwhile_is_told_of_as_not_kept() -> None:
+    database = MemoryDatabase()
+    async with running(MemoryStore(database)) as one, running(MemoryStore(database)) as other:
+        await patching(other).patch([ONE], {"note": "silver"})
+        await said(one, ONE, ConsentChosen("out"))
+
+        assert await patching(other).patch([ONE], {"note": "gold"}) == 1
+
+        assert (await one.store.load(ONE)).profile is None
