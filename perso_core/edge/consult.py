@@ -171,7 +171,7 @@ async def _kept(
     )
     answer = await _decided(caller, interaction, services)
     events_alone = all(isinstance(one, EventArrived) for one in changes)
-    ahead = events_alone and services.ahead()
+    ahead = events_alone and answer.permitted and services.ahead()
     stored = ahead or await on_disk(answer.sequence, services)
     if stored:
         answer = await _as_stored(caller, answer, interaction, services)

@@ -31,6 +31,7 @@ from tests.edge.running import (
 from tests.patience import PATIENT_MS
 
 CONSENT = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]}
+REFUSAL = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "out"}}]}
 WRITING: list[tuple[str, Any]] = [
     ("interact", page_view()),
     ("collect", page_view()),
@@ -151,6 +152,25 @@ async def test_a_site_may_have_events_answered_before_they_are_on_disk_and_choic
         assert_not_stored(chosen)
         assert told.ecid is not None
         assert await edge.events(told.ecid) == 1
+
+
+async def test_a_refusal_is_not_told_before_it_is_on_disk_where_events_are_answered_ahead() -> None:
+    store = FailingStore()
+
+    def hurried(edge: RunningEdge) -> EdgeServices:
+        return edge.services(ahead=edge.drain.keeps_up, answer_within_ms=50)
+
+    async with running_edge(ordinary(), store=store, services=hurried) as edge:
+        browser = Browser(edge)
+        await browser.send("privacy/set-consent", CONSENT)
+        store.stuck = asyncio.Event()
+        refused = await browser.send("privacy/set-consent", REFUSAL)
+
+        told = await browser.send()
+        store.stuck.set()
+
+    assert refused.status == told.status == 207
+    assert told.cookies == {}
 
 
 async def test_events_that_come_faster_than_the_disk_takes_them_wait_and_none_is_refused() -> None:
