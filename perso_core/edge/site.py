@@ -368,13 +368,12 @@ class InProcessSite:
             profile_key=key,
             lookup=answer.lookups[-1],
         )
-        if device is None:
-            return after
-        return structs.replace(
-            after,
-            ecid=device.ecid,
-            cookies=self._identity_cookies(device, None, now_ms),
-        )
+        if device is not None:
+            own = self._identity_cookies(device, None, now_ms)
+            after = structs.replace(after, ecid=device.ecid, cookies=own)
+        name = cookies.cookie_names(self._org).version
+        held = {name: tuple(one.value for one in after.cookies if one.name == name)}
+        return self._with_token(after, presented(held, self._org))
 
     def _visitor(
         self,

@@ -443,3 +443,41 @@ async def test_a_rendered_page_tells_what_was_stored_where_another_process_was_f
             assert "basket" in await first.visit(viewed(ADDED, cookies))
 
             assert "basket" in await second.visit(viewed("view", cookies))
+
+
+@pytest.mark.parametrize("says", ["gold", "out"])
+async def test_what_a_page_said_of_its_visitor_every_process_knows_by_the_next_page(
+    says: str, tmp_path: Path
+) -> None:
+    """An attribute, or a refusal: its cookies carry the version token, as those of a visit do."""
+    rules = {"gold": 'loyalty.tier = "gold"'}
+
+    def viewed(cookies: dict[str, str], event: str = "") -> PageRequest:
+        """event: of the visit; "": it is not recorded."""
+        return PageRequest(
+            datastream_id="demo",
+            cookie_header=cookie_header(cookies),
+            xdm={"eventType": event} if event else None,
+            wait_ms=10_000,
+        )
+
+    async with open_perso(alone(tmp_path), clock_ms=lambda: NOON_MS) as first:
+        await first.apply(definitions(rules))
+        async with open_perso(alone(tmp_path), clock_ms=lambda: NOON_MS) as second:
+            cookies: dict[str, str] = {}
+            for perso, event in ((first, "view"), (second, "view"), (first, "")):
+                visitor = await perso.visit(viewed(cookies, event))
+                cookies |= {one.name: one.value for one in visitor.cookies}
+            visitor = await (
+                visitor.choose_consent("out")
+                if says == "out"
+                else visitor.update({"loyalty": {"tier": "gold"}})
+            )
+            # All but the refusal's own cookie, which would be enough.
+            set_now = {one.name: one.value for one in visitor.cookies}
+            cookies |= {name: value for name, value in set_now.items() if name != NAMES.consent}
+
+            told = await second.visit(viewed(cookies))
+
+    assert told.state == ("no-consent" if says == "out" else "known")
+    assert ("gold" in told) is (says == "gold")
