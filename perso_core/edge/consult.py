@@ -15,6 +15,7 @@ from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import Unread, failures, finished, not_counted, on_disk
 from perso_core.edge.version_token import seen_in
 from perso_core.engine.engine import Answer, Interaction
+from perso_core.engine.interaction import ALL_THAT_IS_STORED
 from perso_core.engine.journal import Change, ConsentChosen, EventArrived, PrivacySignalled
 from perso_core.errors import Overloaded, StoreUnavailable
 
@@ -132,7 +133,9 @@ async def choose(
 ) -> Consulted:
     """Keep what the visitor said, durably. Raises as consult does."""
     changes = (*await _carried_consent(call, caller, services), said)
-    consulted = await _kept(call, caller, caller.device.profile_key, changes, services)
+    # Said again it changes nothing here: another process may have kept another choice since.
+    again = services.seen is not None and not caller.device.new
+    consulted = await _kept(call, caller, caller.device.profile_key, changes, services, anew=again)
     return _all_stored(consulted)
 
 
@@ -153,8 +156,11 @@ async def _kept(
     profile_key: str,
     changes: tuple[Change, ...],
     services: EdgeServices,
+    *,
+    anew: bool = False,
 ) -> Consulted:
-    """profile_key: of the caller's device, the one it replaced, or the person."""
+    """profile_key: of the caller's device, the one it replaced, or the person. anew: by what is
+    stored, be it known here or not."""
     device = caller.device
     seen = seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys)
     if caller.person == profile_key:
@@ -167,7 +173,7 @@ async def _kept(
         new=device.new and profile_key == device.profile_key,
         visits=not device.new or profile_key != device.profile_key,
         unsigned=(caller.proof is None and not device.new and profile_key == device.profile_key),
-        seen=seen,
+        seen=ALL_THAT_IS_STORED if anew else seen,
     )
     answer = await _decided(caller, interaction, services)
     events_alone = all(isinstance(one, EventArrived) for one in changes)

@@ -25,7 +25,8 @@ from perso_core.edge.graph import MAX_LEADS, Apart, Graph
 from perso_core.edge.page_facts import with_page_facts
 from perso_core.edge.page_person import Shown, shown_to
 from perso_core.edge.version_token import presented, seen_in, tokens_to_hold
-from perso_core.engine.engine import Answer, Interaction, Seen
+from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction, Seen
+from perso_core.engine.interaction import ALL_THAT_IS_STORED
 from perso_core.engine.journal import (
     AttributesPatched,
     Change,
@@ -329,9 +330,21 @@ class InProcessSite:
         return structs.replace(visitor, cookies=(*visitor.cookies, *tokens))
 
     async def _durably(self, visitor: Visitor, key: str, change: Change) -> None:
-        said = Interaction(profile_key=key, datastream_id=visitor.datastream_id, changes=(change,))
+        said = Interaction(
+            profile_key=key,
+            datastream_id=visitor.datastream_id,
+            changes=(change,),
+            seen=self._to_be_seen(change),
+        )
         answer = await self._services.decide(said)
         await self._services.durable(answer.sequence)
+
+    def _to_be_seen(self, change: Change) -> Seen:
+        """Before it is decided. A choice that is said again changes nothing here: another process
+        may have kept another one since."""
+        if self._services.seen is None or not isinstance(change, ConsentChosen):
+            return NOTHING_SEEN
+        return ALL_THAT_IS_STORED
 
     async def _by_now(self, visitor: Visitor) -> str:
         """The key of the visitor's profile: of a signed-in customer as it is stored, for another
@@ -354,6 +367,7 @@ class InProcessSite:
                 datastream_id=visitor.datastream_id,
                 changes=(change,),
                 new=device is not None,
+                seen=self._to_be_seen(change) if device is None else NOTHING_SEEN,
             )
             answer = await self._services.decide(interaction)
             await self._services.durable(answer.sequence)

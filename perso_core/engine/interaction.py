@@ -44,6 +44,8 @@ class Seen(Struct, frozen=True):
 
 NOTHING_SEEN = Seen()
 _SEVERAL = -1  # no store's epoch
+# Beyond whatever there is: the store is asked before anything is decided.
+ALL_THAT_IS_STORED = Seen(epoch=_SEVERAL)
 
 
 class Interaction(Struct, frozen=True, kw_only=True):
