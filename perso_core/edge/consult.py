@@ -136,7 +136,7 @@ async def choose(
     # Said again it changes nothing here: another process may have kept another choice since.
     again = services.seen is not None and not caller.device.new
     consulted = await _kept(call, caller, caller.device.profile_key, changes, services, anew=again)
-    return _all_stored(consulted)
+    return all_stored(consulted)
 
 
 async def refuse(
@@ -146,7 +146,7 @@ async def refuse(
     no identity for it: its consent cookie is all there is. Raises as consult does."""
     device = caller.replaced or caller.device
     if not device.new:
-        _all_stored(await _kept(call, caller, device.profile_key, (said,), services))
+        all_stored(await _kept(call, caller, device.profile_key, (said,), services))
     return Consulted(permitted=False, chosen="out")
 
 
@@ -183,7 +183,7 @@ async def _kept(
         answer = await _as_stored(caller, answer, interaction, services)
     consulted = _consulted(answer, stored=stored)
     # What stands against telling anything must not be said before it stands.
-    return consulted if consulted.permitted else _all_stored(consulted)
+    return consulted if consulted.permitted else all_stored(consulted)
 
 
 async def _decided(caller: Caller, interaction: Interaction, services: EdgeServices) -> Answer:
@@ -202,7 +202,8 @@ async def _as_stored(
         raise Unread(None if caller.device.new else caller.device.ecid) from None
 
 
-def _all_stored(consulted: Consulted) -> Consulted:
+def all_stored(consulted: Consulted) -> Consulted:
+    """It, where nothing of it waits for the disk any more. Raises StoreUnavailable."""
     if not consulted.stored:
         raise StoreUnavailable("the change was not stored.", fix="Send it again.")
     return consulted

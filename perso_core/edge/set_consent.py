@@ -7,7 +7,7 @@ from perso_core.definitions.datastream import DefaultConsent
 from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import Said, Spoken, spoken_in, stated, unreadable_string
-from perso_core.edge.consult import admit, before_answer, choose, consult
+from perso_core.edge.consult import admit, all_stored, before_answer, choose, consult
 from perso_core.edge.cookies import consent_cookie
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.overrides import overrides_from
@@ -77,7 +77,8 @@ async def _not_chosen(
 ) -> Reply:
     """Nothing was decided: what stands on disk stays."""
     await admit(call, caller, services)
-    consulted = await consult(call, caller, (), services)
+    # The cookie may say what somebody else is about to keep.
+    consulted = all_stored(await consult(call, caller, (), services))
     holds = told(spoken, consulted.chosen, call.datastream.default_consent)
     handles = [state_store((consent_cookie(call.org, holds),), same_site_none=call.same_site_none)]
     if caller.proof is not None:

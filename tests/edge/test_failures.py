@@ -32,6 +32,7 @@ from tests.patience import PATIENT_MS
 
 CONSENT = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]}
 REFUSAL = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "out"}}]}
+SILENT = {"consent": [{"standard": "Adobe", "version": "2.0", "value": {"share": {"val": "p"}}}]}
 WRITING: list[tuple[str, Any]] = [
     ("interact", page_view()),
     ("collect", page_view()),
@@ -170,6 +171,29 @@ async def test_a_refusal_is_not_told_before_it_is_on_disk_where_events_are_answe
         store.stuck.set()
 
     assert refused.status == told.status == 207
+    assert told.cookies == {}
+
+
+async def test_a_consent_cookie_says_nothing_that_is_not_on_disk() -> None:
+    """An agreement waits for the disk while a call says nothing of collecting."""
+    store = FailingStore()
+
+    def hurried(edge: RunningEdge) -> EdgeServices:
+        return edge.services(answer_within_ms=50)
+
+    async with running_edge(
+        ordinary(default_consent="pending"), store=store, services=hurried
+    ) as edge:
+        browser = Browser(edge)
+        await browser.send("privacy/set-consent", CONSENT)
+        await browser.send("privacy/set-consent", REFUSAL)
+        store.stuck = asyncio.Event()
+        await browser.send("privacy/set-consent", CONSENT)
+
+        told = await browser.send("privacy/set-consent", SILENT)
+        store.stuck.set()
+
+    assert told.status == 207
     assert told.cookies == {}
 
 
