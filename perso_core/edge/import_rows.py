@@ -91,30 +91,34 @@ async def import_attributes(call: Call, services: EdgeServices) -> Reply:
             if key:
                 of_key.setdefault(key, []).append((line, patch[2]))
         withheld = await stores.withheld([*of_key], call.now_ms)
-        for late in await asyncio.gather(
+        held_back = {line for key in withheld for line, _ in of_key[key]}
+        for passed_over, late in await asyncio.gather(
             *(
                 _patched(key, some, stores, call.now_ms)
                 for key, some in of_key.items()
                 if key not in withheld
             )
         ):
+            held_back |= passed_over
             refused += late
-        return {line for key in withheld for line, _ in of_key[key]}, refused
+        return held_back, refused
 
     return await _imported(call, _patches(call, definitions), keep, lambda _: False, stores)
 
 
 async def _patched(
     key: str, patches: list[tuple[int, Mapping[str, Any]]], stores: ImportStores, said_ms: int
-) -> list[Refusal]:
-    """Of one profile, in their order. A patch by which it would become too large is refused."""
-    refused = []
+) -> tuple[set[int], list[Refusal]]:
+    """Of one profile, in their order. Returns the lines that were withheld, as of who refused under
+    another of her identities, and those refused: by them it would become too large."""
+    withheld, refused = set(), []
     for line, attributes in patches:
         try:
-            await stores.patch(key, attributes, said_ms)
+            if not await stores.patch(key, attributes, said_ms):
+                withheld.add(line)
         except BadAttributes as error:
             refused.append(Refusal(line, f"{error.detail} {error.fix}"))
-    return refused
+    return withheld, refused
 
 
 async def _imported(

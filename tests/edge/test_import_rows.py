@@ -17,7 +17,7 @@ from perso_core.definitions.audience import Audience
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.external import with_membership_rule
 from perso_core.definitions.permission import Permission
-from perso_core.edge.import_rows import MAX_BODY_BYTES, TOLD_REFUSALS
+from perso_core.edge.import_rows import MAX_BODY_BYTES, NDJSON, TOLD_REFUSALS
 from perso_core.engine.engine import OPERATOR, Interaction
 from perso_core.engine.journal import AttributesPatched
 from perso_core.errors import StoreUnavailable
@@ -265,6 +265,24 @@ async def test_a_row_of_whoever_refused_is_counted_once_as_withheld() -> None:
 
     counts = {name: told.sent[name] for name in ("kept", "removed", "withheld", "refused")}
     assert counts == {"kept": 1, "removed": 0, "withheld": 2, "refused": 0}
+
+
+async def test_attributes_of_who_refused_under_another_identity_count_as_withheld() -> None:
+    """They were not kept, and counted among those that were: the identity that was named had not
+    refused, the person that it leads to had."""
+
+    async def all_but_one(key: str, *_: object) -> bool:
+        return not key.endswith(":b")
+
+    rows = [
+        json.dumps({"identity": {"namespace": "CRMID", "id": one}, "attributes": {"vip": True}})
+        for one in "ab"
+    ]
+    async with importing_edge(patch=all_but_one) as edge:
+        told = await brought(edge, "\n".join(rows), "import/attributes", kind=NDJSON)
+
+    counts = {name: told.sent[name] for name in ("kept", "removed", "withheld", "refused")}
+    assert counts == {"kept": 1, "removed": 0, "withheld": 1, "refused": 0}
 
 
 async def test_what_could_not_be_stored_is_said_and_may_be_sent_again() -> None:
