@@ -57,10 +57,7 @@ class Admission:
     async def decide(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
         self.refuse_another_loop()
-        if self._hearing.unsure:
-            await self._hearing.catch_up(self._load_timeout_ms / 1_000)
-            if self._hearing.deaf or self._hearing.behind:
-                raise self._hearing.refusal()
+        await self.heard_all()
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         set_aside = False
         while isinstance(answer, NeedProfile):
@@ -87,6 +84,14 @@ class Admission:
         if answer.sequence or self._engine.waiting:
             self._drain.wake()
         return structs.replace(answer, set_aside=True) if set_aside else answer
+
+    async def heard_all(self) -> None:
+        """Returns once what others wrote while this process stood still is taken over. Raises
+        StoreUnavailable: it was not in time."""
+        if self._hearing.unsure:
+            await self._hearing.catch_up(self._load_timeout_ms / 1_000)
+            if self._hearing.deaf or self._hearing.behind:
+                raise self._hearing.refusal()
 
     def heard(self, key: str | None) -> None:
         """Another process wrote this profile: what is being read of it is not what is stored.

@@ -79,6 +79,7 @@ class IdentityGraph:
         read where both profiles are in memory. anew: read it in any case. What was kept under the
         identity by a process that had not heard of it has become the profile's. priority: see
         graph.rank."""
+        await self._admission.heard_all()
         if anew:
             await self._admission.take_over(key)
         led_to = await self._leads_to(key)

@@ -45,7 +45,7 @@ class Patching:
         """Merge checked attributes into the profiles that these keys lead to, durably. said_ms:
         whoever was erased since then gets nothing; 0: now. Returns under how many of the keys they
         may not be kept."""
-        led = [await self._graph.canonical(key) for key in keys]
+        led = [await self._graph.canonical(key, anew=True) for key in keys]
         change = AttributesPatched(attributes, said_ms or self._clock_ms())
         permitted: dict[str, bool] = {}
         for _ in range(MAX_ROUNDS):

@@ -20,6 +20,7 @@ from perso_core.stores.links import NOT_JOINED, Joined, Joining
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import Committed, Stored
 from perso_core.stores.sqlite import open_sqlite
+from perso_core.worker.hearing import Hearing
 from perso_core.worker.identity_graph import IdentityGraph
 from tests.building import DAY_MS, NOON_MS
 from tests.soaking import times
@@ -427,6 +428,21 @@ async def test_who_moves_an_identity_to_another_person_waits_until_others_have_h
 
         await graph.link((bert, "o demo Phone:17"))
         assert heard == 2, "the one that made room is nobody's"
+
+
+async def test_a_process_that_stood_still_says_whose_an_identity_is_once_it_has_caught_up() -> None:
+    """What came for the identity then was kept of the person whose it had been."""
+    now_s = 0.0
+    hearing = Hearing(lambda: now_s)
+    async with running(MemoryStore(), hearing=hearing, load_timeout_ms=10) as stack:
+        await graph_of(stack).link((ANNA, "o demo Email:a"))
+        looking = asyncio.create_task(hearing.look())
+        await settled()
+
+        now_s = 30.0  # news do not come in time
+        with pytest.raises(StoreUnavailable, match="the process stood still"):
+            await graph_of(stack).canonical("o demo Email:a")
+        looking.cancel()
 
 
 async def test_what_a_profile_brings_has_as_much_room_as_the_settings_say() -> None:

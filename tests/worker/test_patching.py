@@ -85,6 +85,18 @@ async def test_it_stands_where_another_process_has_linked_the_identity_meanwhile
         assert await note_of(one, MAIL) is None
 
 
+async def test_of_an_identity_that_has_become_another_persons_that_one_alone_gets_it() -> None:
+    """A worker that stood still for a moment had it written into the first one's profile."""
+    bert, database = "o one CRMID:2", MemoryDatabase()
+    async with running(MemoryStore(database)) as one, running(MemoryStore(database)) as other:
+        await graph_of(other).link((ONE, MAIL))
+        await graph_of(one).link((bert, MAIL))
+
+        await patching(other).patch([MAIL], {"note": "gold"})
+
+        assert (await note_of(one, ONE), await note_of(one, bert)) == (None, "gold")
+
+
 async def test_where_the_store_takes_nothing_nothing_is_kept() -> None:
     watched = WatchedStore(MemoryStore())
     async with running(watched) as stack:
