@@ -21,6 +21,8 @@ from perso_core.engine.journal import Entry, Expired, Nothing, Visited
 
 # A calendar that is so far ahead of what it may show has jumped.
 JUMP_MS = 60 * 60 * 1_000
+# The worker tells the time about so often.
+TOLD_EACH_MS = 1_000
 
 
 def retention_of(snapshot: Snapshot, first_visit_ms: int) -> Retention:
@@ -55,14 +57,15 @@ def past_retention(state: State, snapshot: Snapshot, now_ms: int) -> State:
 
 class Keeping:
     """retention: what is in force. clock_ms: now, by a clock that nobody can set (worker/running);
-    None: there is none, and the time of each request is believed. latest_ms: what the calendar may
-    show by that clock, with all the time for which the machine was off. Set by the worker as it
-    goes.
+    None: there is none, and the time of each request is believed. told_ms: what the calendar showed
+    as that was told. latest_ms: what it may show by that clock, with all the time for which the
+    machine was off. Set by the worker as it goes.
     """
 
     def __init__(self, first_visit_ms: int, snapshot: Snapshot) -> None:
         self._first_visit_ms = first_visit_ms
         self.clock_ms: int | None = None
+        self.told_ms = NEVER_MS
         self.latest_ms = NEVER_MS
         self.follow(snapshot)
 
@@ -74,7 +77,10 @@ class Keeping:
 
     def now_ms(self, now_ms: int) -> int:
         """The instant that retention goes by. now_ms: the request's."""
-        return now_ms if self.clock_ms is None else self.clock_ms
+        if self.clock_ms is None:
+            return now_ms
+        # Since it was told the calendar is believed: for a moment, which is all that it may be off.
+        return self.clock_ms + min(max(now_ms - self.told_ms, 0), TOLD_EACH_MS)
 
     def events_from_ms(self, now_ms: int) -> int:
         """From when on events may count for a rule: by a calendar that jumped ahead none is old

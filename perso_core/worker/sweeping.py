@@ -102,6 +102,7 @@ class Sweeper:
         if self._clock is not None:
             mark = self._clock.mark()
             self._engine.keeping.clock_ms = mark.clock_ms
+            self._engine.keeping.told_ms = self._wall_ms()
             self._engine.keeping.latest_ms = mark.clock_ms + mark.owed_ms
 
     async def _run(self) -> None:

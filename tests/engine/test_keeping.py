@@ -343,9 +343,22 @@ def test_a_consent_outlives_the_profile_since_nobody_is_asked_twice() -> None:
 # ---- clocks -------------------------------------------------------------------------
 
 
+def test_who_came_once_is_kept_to_the_millisecond_between_two_words_of_the_time() -> None:
+    """Whoever came just before the next word of it had been dated a second too early."""
+    engine = opened()
+    engine.keeping.clock_ms = engine.keeping.told_ms = NOON_MS
+    asked(engine, arrived(), now_ms=NOON_MS + 900, new=True)
+    committed(engine)
+
+    end_ms = NOON_MS + 900 + HALF_HOUR_MS
+    engine.keeping.clock_ms = engine.keeping.told_ms = end_ms - 1
+    assert known(engine, end_ms - 1)
+    assert not known(engine, end_ms)
+
+
 def test_a_calendar_that_jumps_a_year_ahead_makes_nobody_a_stranger() -> None:
     engine = returned(7)
-    engine.keeping.clock_ms = NOON_MS + 5
+    engine.keeping.clock_ms = engine.keeping.told_ms = NOON_MS + 5
 
     assert known(engine, NOON_MS + 365 * DAY_MS)
 

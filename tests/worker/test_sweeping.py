@@ -63,6 +63,7 @@ def test_the_engine_is_told_what_the_calendar_may_show_after_the_machine_was_off
     ).tick()
 
     assert told.keeping.clock_ms == NOON_MS
+    assert told.keeping.told_ms == NOON_MS + DAY_MS
     assert told.keeping.latest_ms == NOON_MS + DAY_MS
 
 
