@@ -60,7 +60,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     be kept (0: no row; None: no matter). profile None: the profile stays as it is. words: of
     consent. evicted: older events made room for these.
     events_from_ms: older events need not be kept.
-    decided_ms: when the first of it was decided. said_ms: when the first of the
+    decided_ms: when the first of it was decided. reported_ms: the earliest date of what was
+    reported in it; an event that is told more of may be older. said_ms: when the first of the
     patches in it was said; None: there is none. erased_ms: when the visitor asked to be forgotten;
     None: nobody did. expired: first remove what is past its retention, where it is the state of
     this very version. first_visit_ms: when a device came that no later request has proved; 0: one
@@ -77,6 +78,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     evicted: bool = False
     words: ConsentWords = NO_WORDS
     decided_ms: int = 0
+    reported_ms: int = 0
     said_ms: int | None = None
     erased_ms: int | None = None
     expired: Expired | None = None
@@ -115,7 +117,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     def dated_ms(self) -> int:
         """When the first of it was: an event may be dated before it was decided."""
         said_ms = self.decided_ms if self.said_ms is None else self.said_ms
-        return min((self.decided_ms, said_ms, *(event.timestamp_ms for event in self.events)))
+        return min(self.decided_ms, said_ms, self.reported_ms)
 
     @property
     def may_be_erased(self) -> bool:
@@ -182,6 +184,10 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         evicted=any(entry.evicted for entry in writes),
         words=words,
         decided_ms=writes[0].now_ms if writes else 0,
+        reported_ms=min(
+            (entry.dated_ms for entry in writes if isinstance(entry.change, EventArrived)),
+            default=writes[0].now_ms if writes else 0,
+        ),
         said_ms=min((entry.dated_ms for entry in writes if _patches(entry)), default=None),
         erased_ms=entries[0].now_ms if isinstance(entries[0].change, Forgotten) else None,
         expired=expired,

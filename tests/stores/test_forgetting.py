@@ -33,7 +33,7 @@ from perso_core.stores.links import Joining
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import ImportStore, Retaining, Store, Stored
 from perso_core.stores.sqlite import open_sqlite
-from tests.building import DAY_MS, MINUTE_MS, NOON_MS, ORG, definitions, event
+from tests.building import DAY_MS, HOUR_MS, MINUTE_MS, NOON_MS, ORG, definitions, event
 from tests.soaking import times
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, signalled
 from tests.stores.conftest import OpenStore
@@ -551,3 +551,18 @@ def lived(kind: str, acts: list[tuple[Deed, str, int]]) -> None:
             now_ms += later_ms
             runner.run(life.act(deed, key, now_ms))
         runner.run(life.swept(now_ms))
+
+
+async def test_what_is_told_once_more_of_an_event_that_was_kept_with_the_erasure_is_kept(
+    store: Store,
+) -> None:
+    """The event was dated before it, as a server dates one: it came after."""
+    first = event(event_id="e1", at_ms=NOON_MS - HOUR_MS)
+    assert not (await store.commit([forgot(), arrived(first, base=0)])).conflicts
+    kept = (await store.load(ANNA)).profile
+    assert kept is not None
+    again = arrived(first, base=kept.version)
+    report = EventArrived(event=event(event_id="e1", at_ms=NOON_MS), datastream_id="demo")
+    again = structs.replace(again, change=report, now_ms=NOON_MS + 1)
+
+    assert not (await store.commit([again])).conflicts
