@@ -185,7 +185,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         words=words,
         decided_ms=writes[0].now_ms if writes else 0,
         reported_ms=min(
-            (entry.dated_ms for entry in writes if isinstance(entry.change, EventArrived)),
+            (entry.dated_ms for entry in writes if entry.event is not None),
             default=writes[0].now_ms if writes else 0,
         ),
         said_ms=min((entry.dated_ms for entry in writes if _patches(entry)), default=None),

@@ -566,3 +566,16 @@ async def test_what_is_told_once_more_of_an_event_that_was_kept_with_the_erasure
     again = structs.replace(again, change=report, now_ms=NOON_MS + 1)
 
     assert not (await store.commit([again])).conflicts
+
+
+async def test_an_event_of_before_an_erasure_that_was_barred_is_no_conflict(store: Store) -> None:
+    """It leaves the profile as it is."""
+    assert not (await store.commit([forgot(), arrived(event(event_id="e1"), base=0)])).conflicts
+    kept = (await store.load(ANNA)).profile
+    assert kept is not None
+    late = event(event_id="e0", at_ms=NOON_MS - HOUR_MS)
+    barred = structs.replace(
+        arrived(late, base=kept.version), event=None, profile=kept, now_ms=NOON_MS + 1
+    )
+
+    assert not (await store.commit([barred])).conflicts
