@@ -106,15 +106,7 @@ async def running(
         await opened.enter_async_context(keeping(compiled, snapshot))
         if not announce:
             await opened.enter_async_context(warming(snapshot))
-        graph = IdentityGraph(
-            engine,
-            store,
-            drain,
-            admission,
-            clock_ms=clock_ms,
-            caps=caps_of(settings),
-            until_heard=partial(asyncio.sleep, _heard_s(settings)),
-        )
+        graph = _graph(engine, store, drain, admission, settings, clock_ms)
         yield Parts(
             store=store,
             engine=engine,
@@ -172,6 +164,25 @@ def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], 
     presence = Presence(data_dir)
     opened.callback(presence.close)
     return presence.tell
+
+
+def _graph(
+    engine: Engine,
+    store: Store,
+    drain: Drain,
+    admission: Admission,
+    settings: Settings,
+    clock_ms: Callable[[], int],
+) -> IdentityGraph:
+    return IdentityGraph(
+        engine,
+        store,
+        drain,
+        admission,
+        clock_ms=clock_ms,
+        caps=caps_of(settings),
+        until_heard=partial(asyncio.sleep, _heard_s(settings)),
+    )
 
 
 def _heard_s(settings: Settings) -> float:
