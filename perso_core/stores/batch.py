@@ -24,7 +24,8 @@ from perso_core.engine.journal import (
 from perso_core.stores.consent_kept import NO_WORDS, ConsentWords, after_words, words_of
 
 # Events past the window or the cap go once in so many versions of a profile, not at each write:
-# finding them reads all of the profile's events.
+# finding them reads all of the profile's events. Of one that has more events, once in so many: else
+# each of 5,000 events of a flood would pay for the 80 others that a sweep has read for it.
 SWEPT_EVERY_VERSIONS = 64
 # So long it is known that a profile was erased: no backup that is older is restored.
 ERASED_KNOWN_MS = 400 * 24 * 60 * 60 * 1000
@@ -145,8 +146,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
             return False
         if self.evicted:
             return True
-        before = self.base_version // SWEPT_EVERY_VERSIONS
-        return self.profile.version // SWEPT_EVERY_VERSIONS != before
+        every = max(SWEPT_EVERY_VERSIONS, 1 << len(self.profile.events).bit_length())
+        return self.profile.version // every != self.base_version // every
 
     @property
     def events_kept(self) -> int:

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.consent import Consent
-from perso_core.stores.batch import SWEPT_EVERY_VERSIONS
+from perso_core.stores.batch import SWEPT_EVERY_VERSIONS, KeyChange
 from perso_core.stores.protocol import News, Retaining, Store, Stored, StoredDefinitions
 from tests.building import DAY_MS, NOON_MS, definitions, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, profile
@@ -175,6 +175,24 @@ async def test_events_older_than_the_window_are_removed_as_the_profile_is_writte
 
     assert kept is not None
     assert [one.id for one in kept.events] == [f"e{n}" for n in versions]
+
+
+def test_who_has_more_events_is_looked_through_for_old_ones_the_less_often() -> None:
+    def sweeps(events: int, versions: int) -> int:
+        had = tuple(event(event_id=f"e{n}") for n in range(events))
+        kept = structs.replace(profile(), events=had)
+        return sum(
+            KeyChange(
+                key=ANNA,
+                events_from_ms=0,
+                base_version=version,
+                profile=structs.replace(kept, version=version + 1),
+            ).sweep
+            for version in range(1, versions)
+        )
+
+    assert sweeps(3, 640) == 640 // SWEPT_EVERY_VERSIONS
+    assert 1 <= sweeps(300, 1_600) <= 1_600 // 300
 
 
 async def test_events_that_made_room_are_removed_with_the_write_that_says_so(
