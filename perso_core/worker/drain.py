@@ -20,6 +20,7 @@ from perso_core.errors import DamagedStore, StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.precedence import Precedence
 from perso_core.worker.problems import Logged
+from perso_core.worker.waiters import Waiters
 
 # So often may another process be faster with one key before its writers hear that it failed, and
 # everybody whose events wait beside theirs. Two servers that report batches of one customer to two
@@ -83,7 +84,7 @@ class Drain:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
         self._precedence = Precedence(elapsed_s)
-        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self._waiters = Waiters()
         # Every sequence up to the first is kept or lost; so are those of the second.
         self._done_through = 0
         self._done_beyond: set[int] = set()
@@ -120,10 +121,9 @@ class Drain:
             return
         if self._task is None or self._task.done():
             raise _stopped()
-        future = self._task.get_loop().create_future()
-        self._waiters.setdefault(sequence, []).append(future)
+        kept = self._waiters.wait(sequence, self._task.get_loop())
         self._work.set()
-        await future
+        await kept
 
     async def close(self, timeout_s: float) -> None:
         """Commit what waits, for at most timeout_s; whoever still waits then hears
@@ -183,6 +183,7 @@ class Drain:
             self._refused = True
             self._on_problem(error)
             self._abandon(error)
+        self._precedence.committed()
         self._engine.following.let_go()
 
     async def _commit(self, batch: Sequence[Entry]) -> None:
@@ -228,10 +229,9 @@ class Drain:
             for entry in batch:
                 if entry.key not in conflicts:
                     self._conflicts.pop(entry.key, None)
-        for sequence in kept:
-            for future in self._waiters.pop(sequence, ()):
-                if not future.done():  # cancelled: its request is gone
-                    future.set_result(None)
+        in_turn = {entry.sequence for entry in batch if self._precedence.gives_way(entry)}
+        self._waiters.kept(one for one in kept if one not in in_turn)
+        self._waiters.kept_in_turn(one for one in kept if one in in_turn)
 
     def _abandon(self, why: StoreUnavailable) -> None:
         """Nothing that waits will be stored: the engine forgets it and everyone hears why."""
@@ -241,11 +241,7 @@ class Drain:
         self._remember_lost(lost)
         self._done_through = max((self._done_through, *self._done_beyond, *lost))
         self._done_beyond.clear()
-        waiters, self._waiters = self._waiters, {}
-        for futures in waiters.values():
-            for future in futures:
-                if not future.done():
-                    future.set_exception(StoreUnavailable(why.detail, fix=why.fix))
+        self._waiters.lost(lambda: StoreUnavailable(why.detail, fix=why.fix))
 
     def _remember_lost(self, sequences: Iterable[int]) -> None:
         self._lost.update(dict.fromkeys(sequences))

@@ -12,8 +12,11 @@ from collections.abc import Callable, Sequence
 
 from perso_core.engine.journal import Entry
 
-# Commits of what gathers begin so far apart.
+# Commits of what gathers begin so far apart; while others write so many times as far as one of them
+# took, so that those seldom find the disk taken; and no further than this in any case.
 GATHERED_S = 0.02
+GATHERED_PART = 20
+GATHERED_AT_MOST_S = 0.1
 # Who has more changes than this committed within a second sends more than a person does.
 USUAL_IN_A_SECOND = 10
 # Such a visitor gives way to others, where there have been any so lately.
@@ -26,6 +29,8 @@ class Precedence:
     def __init__(self, elapsed_s: Callable[[], float]) -> None:
         self._elapsed_s = elapsed_s
         self._gathered_from_s = self._others_until_s = self._second_ends_s = 0.0
+        self._began_s: float | None = None  # a commit of what gathered, that is under way
+        self._others = False  # as of the last turn: somebody to give way to
         self._committed: Counter[str] = Counter()  # of this second, by key
         self._busy: frozenset[str] = frozenset()  # those of the second before
 
@@ -39,19 +44,30 @@ class Precedence:
         none. Empty: nothing before due_in_s, but what is yet to come."""
         now_s = self._elapsed_s()
         self._count_anew(now_s)
-        giving_way = now_s < self._others_until_s
-        hurried = {
-            entry.key
-            for entry in pending
-            if not entry.first_visit_ms and not (giving_way and self._is_busy(entry.key))
-        }
+        self._others = now_s < self._others_until_s
+        hurried = {entry.key for entry in pending if not self._gathers(entry)}
         batch = pending
         if now_s < self._gathered_from_s:
             batch = [entry for entry in pending if entry.key in hurried]
         elif any(entry.key not in hurried for entry in pending):
-            self._gathered_from_s = now_s + GATHERED_S
+            self._began_s, self._gathered_from_s = now_s, now_s + GATHERED_S
         self._count(batch, now_s)
         return batch
+
+    def committed(self) -> None:
+        """The last turn is over."""
+        if self._began_s is not None and self._others:
+            took_s = self._elapsed_s() - self._began_s
+            apart_s = min(GATHERED_PART * took_s, GATHERED_AT_MOST_S)
+            self._gathered_from_s = max(self._gathered_from_s, self._began_s + apart_s)
+        self._began_s = None
+
+    def gives_way(self, entry: Entry) -> bool:
+        """Whether there were others in the last turn, and this is none of theirs."""
+        return self._others and self._gathers(entry)
+
+    def _gathers(self, entry: Entry) -> bool:
+        return bool(entry.first_visit_ms) or (self._others and self._is_busy(entry.key))
 
     def _is_busy(self, key: str) -> bool:
         return key in self._busy or self._committed[key] > USUAL_IN_A_SECOND

@@ -14,6 +14,7 @@ from perso_core.stores.memory import MemoryStore
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.worker.drain import MAX_CONFLICTS
 from perso_core.worker.precedence import GATHERED_S
+from perso_core.worker.waiters import TOGETHER
 from tests.building import MINUTE_MS, NOON_MS, event
 from tests.stores.building import forgot
 from tests.stores.conftest import OpenStore, open_store
@@ -115,6 +116,27 @@ async def test_in_a_flood_of_first_visits_who_came_before_goes_first(store: Watc
         clock.s += GATHERED_S
         await asyncio.gather(*crowd)
         assert [len(batch) for batch in store.batches] == [1, 1, 9]
+
+
+async def test_who_was_known_before_hears_of_a_commit_before_the_first_visits_in_it(
+    store: WatchedStore,
+) -> None:
+    heard: list[asyncio.Task[None]] = []
+    async with running(store, first_visit_ms=1_800_000, elapsed_s=Clock()) as stack:
+        await stack.visit(BERT)  # admitted, so that only the commit is behind the gate
+        store.gate.clear()
+        before = stack.begin_visit(BERT, event_id="e2")
+        await settled()
+        crowd = [stack.begin_visit(f"ECID:{n}", new=True) for n in range(10)]
+        known = stack.begin_visit(BERT, event_id="e3")
+        for call in (*crowd, known):
+            call.add_done_callback(heard.append)
+        await settled()
+        store.gate.set()
+        await asyncio.gather(before, known, *crowd)
+
+    assert len(store.batches[-1]) == 12
+    assert heard.index(known) <= TOGETHER, "some of the crowd were told in the same round"
 
 
 async def test_what_a_new_visitor_did_goes_in_order_with_what_they_do_next(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perso_core.engine.journal import Entry, Nothing
-from perso_core.worker.precedence import GATHERED_S, USUAL_IN_A_SECOND, Precedence
+from perso_core.worker.precedence import (
+    GATHERED_AT_MOST_S,
+    GATHERED_PART,
+    GATHERED_S,
+    USUAL_IN_A_SECOND,
+    Precedence,
+)
 from tests.worker.stack import Clock
 
 
@@ -54,6 +61,37 @@ def test_what_gathered_goes_when_its_time_has_come() -> None:
     clock.s += precedence.due_in_s
 
     assert len(precedence.turn([change("flood"), change("flood")])) == 2
+
+
+@pytest.mark.parametrize(
+    ("took_s", "apart_s"),
+    [(0.0005, GATHERED_S), (0.003, GATHERED_PART * 0.003), (0.5, GATHERED_AT_MOST_S)],
+)
+def test_while_others_write_what_gathers_takes_a_twentieth_of_the_time(
+    took_s: float, apart_s: float
+) -> None:
+    clock = Clock()
+    precedence = flooded(clock)
+    precedence.turn([change("flood")])
+    clock.s += took_s
+
+    precedence.committed()
+
+    assert precedence.due_in_s == pytest.approx(apart_s - took_s)
+    precedence.turn([change("somebody")])
+    precedence.committed()
+    assert precedence.due_in_s == pytest.approx(apart_s - took_s), "others' commits put nothing off"
+
+
+def test_where_nobody_else_writes_what_gathers_takes_all_of_it() -> None:
+    clock = Clock()
+    precedence = Precedence(clock)
+    precedence.turn([change("new", first_visit=True)])
+    clock.s += 0.05
+
+    precedence.committed()
+
+    assert precedence.turn([change("new", first_visit=True)])
 
 
 def test_nobody_waits_where_nobody_else_is_there() -> None:
@@ -114,20 +152,27 @@ def test_a_flood_that_goes_at_once_does_not_put_off_first_visits() -> None:
 
 
 moments = st.tuples(
-    st.sampled_from(["flood", "anna", "bert", "new"]), st.integers(0, 6), st.floats(0, 0.3)
+    st.sampled_from(["flood", "anna", "bert", "new"]),
+    st.integers(0, 6),
+    st.floats(0, 0.3),
+    st.floats(0, 0.3),
 )
 
 
 @given(st.lists(moments, max_size=60))
-def test_all_of_one_key_go_together_and_within_the_time(sent: list[tuple[str, int, float]]) -> None:
+def test_all_of_one_key_go_together_and_within_the_time(
+    sent: list[tuple[str, int, float, float]],
+) -> None:
     clock = Clock()
     precedence = Precedence(clock)
     pending: list[Entry] = []
-    for key, often, passed_s in sent:
+    for key, often, passed_s, took_s in sent:
         clock.s += passed_s
         pending += [change(key, first_visit=key == "new")] * often
         batch = list(precedence.turn(pending))
         left = [entry for entry in pending if entry.key not in keys(batch)]
         assert len(batch) + len(left) == len(pending)
-        assert not left or 0 < precedence.due_in_s <= GATHERED_S
+        assert not left or 0 < precedence.due_in_s <= GATHERED_AT_MOST_S
+        clock.s += took_s
+        precedence.committed()
         pending = left
