@@ -54,7 +54,12 @@ class Limits:
         if self._visitor is None:
             return False
         _count(self._visitor, profile_key, "This visitor", now_ms)
-        return self._visitor.taken(profile_key, now_ms) > MANY_CALLS
+        return self.are_many(profile_key, now_ms)
+
+    def are_many(self, profile_key: str, now_ms: int) -> bool:
+        """Whether a visitor's calls, as counted, are more than a person's."""
+        visitor = self._visitor
+        return visitor is not None and visitor.taken(profile_key, now_ms) > MANY_CALLS
 
     def _prefix(self, peer: str | None, forwarded_for: Sequence[str]) -> str | None:
         if len(forwarded_for) == 1 and len(forwarded_for[0]) <= MAX_KEPT_CHARS:

@@ -44,7 +44,7 @@ class Consulted(Struct, frozen=True, kw_only=True):
 async def admit(call: Call, caller: Caller, services: EdgeServices) -> None:
     """Before a call costs much: counts it where its visitor is known, by a proof, and has it give
     way where it is one of many that are nobody's, or a single one's. Raises TooManyRequests."""
-    many = caller.person is None and caller.device.new
+    many = _of_nobody(caller)
     try:
         many = many or services.limits.count_visitor(caller.profile_key, call.now_ms)
     except TooManyRequests:
@@ -55,6 +55,10 @@ async def admit(call: Call, caller: Caller, services: EdgeServices) -> None:
     else:
         services.first_visits.another_calls()
         services.refusals.another_calls()
+
+
+def _of_nobody(caller: Caller) -> bool:
+    return caller.person is None and caller.device.new
 
 
 async def before_answer(caller: Caller, services: EdgeServices) -> None:
@@ -178,12 +182,27 @@ async def _kept(
     answer = await _decided(caller, interaction, services)
     events_alone = all(isinstance(one, EventArrived) for one in changes)
     ahead = events_alone and answer.permitted and services.ahead()
-    stored = ahead or await on_disk(answer.sequence, services)
+    stored = ahead or await _on_disk(call, caller, answer.sequence, services)
     if stored:
         answer = await _as_stored(caller, answer, interaction, services)
     consulted = _consulted(answer, stored=stored)
     # What stands against telling anything must not be said before it stands.
     return consulted if consulted.permitted else all_stored(consulted)
+
+
+async def _on_disk(call: Call, caller: Caller, sequence: int, services: EdgeServices) -> bool:
+    """As on_disk; whose calls give way to others' do so meanwhile."""
+    many = _of_nobody(caller) or services.limits.are_many(caller.profile_key, call.now_ms)
+    if many or not sequence:
+        return await on_disk(sequence, services)
+    giving_way = (services.first_visits, services.refusals)
+    for turns in giving_way:
+        turns.another_is_stored()
+    try:
+        return await on_disk(sequence, services)
+    finally:
+        for turns in giving_way:
+            turns.another_was_stored()
 
 
 async def _decided(caller: Caller, interaction: Interaction, services: EdgeServices) -> Answer:

@@ -70,7 +70,7 @@ async def test_who_has_waited_long_enough_goes_on_together_with_others() -> None
     assert await came.rounds(2) == list(range(100))
 
 
-async def test_while_others_call_first_visits_take_a_fifth_of_the_time(
+async def test_while_others_call_first_visits_take_a_sixth_of_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses: list[tuple[float, Callable[[], None]]] = []
@@ -89,7 +89,7 @@ async def test_while_others_call_first_visits_take_a_fifth_of_the_time(
     before = len(await came.rounds(4))
 
     ((pause_s, go_on),) = pauses
-    assert pause_s == 4 * SPENT_S
+    assert pause_s == 5 * SPENT_S
     assert len(await came.rounds(10)) == before < 6
     go_on()
     assert await came.rounds(10) == [0, 1, 2, 3, 4, 5]
@@ -111,6 +111,67 @@ async def test_where_nobody_else_calls_first_visits_take_all_of_the_time(
 
     assert sorted(set(rounds)) == [1, 1 + TOGETHER, 1 + 2 * TOGETHER]
     assert came.went == sorted(came.went)
+
+
+async def test_while_others_wait_for_the_disk_no_first_visit_goes_on() -> None:
+    first_visits = Turns(AFTER_FIRST_VISITS)
+    first_visits.another_is_stored()
+    first_visits.another_is_stored()
+    came = Callers(first_visits, 3)
+    assert await came.rounds(20) == []
+
+    first_visits.another_was_stored()
+    assert await came.rounds(20) == []
+    first_visits.another_was_stored()
+
+    assert await came.rounds(20) == [0, 1, 2]
+
+
+async def test_first_visits_that_go_on_stop_for_who_waits_for_the_disk() -> None:
+    first_visits = Turns(AFTER_FIRST_VISITS, lambda: 0.0)
+    first_visits.another_calls()
+    came = Callers(first_visits, 5)
+    assert await came.rounds(1) == [0]
+
+    first_visits.another_is_stored()
+    went = list(await came.rounds(1))
+    assert await came.rounds(20) == went
+    first_visits.another_was_stored()
+
+    assert await came.rounds(20) == [0, 1, 2, 3, 4]
+
+
+async def test_where_others_wait_for_the_disk_without_end_first_visits_have_their_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[tuple[float, Callable[[], None]]] = []
+    loop = asyncio.get_running_loop()
+
+    def call_later(delay_s: float, then: Callable[..., None], of: object) -> Alarm:
+        pauses.append((delay_s, partial(then, of)))
+        return Alarm()
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+    now_s = 0.0
+    first_visits = Turns(AFTER_FIRST_VISITS, lambda: now_s)
+    first_visits.another_calls()
+    first_visits.another_is_stored()
+    came = Callers(first_visits, 6)
+    assert await came.rounds(10) == []
+    ((held_s, go_on),) = pauses
+    assert held_s == 5 * SPENT_S
+
+    go_on()
+    await came.rounds(3)
+    assert 1 < len(came.went) < 6, "one after the other, with nobody to wait for in between"
+    now_s += SPENT_S
+    before = len(await came.rounds(10))
+    assert before < 6
+    assert [pause_s for pause_s, _ in pauses] == [5 * SPENT_S, 5 * SPENT_S]
+    pauses[1][1]()
+    await came.rounds(10)
+    assert len(came.went) == before + 1, "held anew, for whoever waits by now"
+    assert len(pauses) == 3
 
 
 async def test_a_call_that_is_over_keeps_nobody_waiting() -> None:
@@ -155,6 +216,46 @@ async def test_who_is_known_is_answered_while_first_visits_wait() -> None:
         held.opened.set()
         assert (await stranger).status == 200
         assert held.asked == 4
+
+
+class Counted(Turns):
+    """stored: how often somebody waited for the disk to whom others give way."""
+
+    def __init__(self) -> None:
+        super().__init__(AFTER_FIRST_VISITS)
+        self.stored = self.wait = 0
+
+    def another_is_stored(self) -> None:
+        self.stored += 1
+        self.wait += 1
+        super().another_is_stored()
+
+    def another_was_stored(self) -> None:
+        self.wait -= 1
+        super().another_was_stored()
+
+
+async def test_others_give_way_while_who_is_known_waits_for_the_disk() -> None:
+    first_visits, refusals = Counted(), Counted()
+    limits = Limits(visitor=Rate(per_s=50, burst=5_000))
+
+    async with running_edge(
+        ordinary(),
+        services=lambda edge: edge.services(
+            limits=limits, first_visits=first_visits, refusals=refusals
+        ),
+    ) as edge:
+        browser = Browser(edge)
+        await browser.send()
+        assert (first_visits.stored, refusals.stored) == (0, 0), "of a first visit nobody does"
+        for _ in range(MANY_CALLS):
+            await browser.send()
+        assert (first_visits.stored, refusals.stored) == (MANY_CALLS, MANY_CALLS)
+
+        await browser.send()
+
+        assert first_visits.stored == MANY_CALLS, "nor of one who calls more than a person does"
+        assert (first_visits.wait, refusals.wait) == (0, 0)
 
 
 @pytest.mark.parametrize(
