@@ -57,7 +57,7 @@ class Limits:
         return self.are_many(profile_key, now_ms)
 
     def are_many(self, profile_key: str, now_ms: int) -> bool:
-        """Whether a visitor's calls, as counted, are more than a person's."""
+        """Whether a visitor's calls, as counted, are more than a person's. Counts nothing."""
         visitor = self._visitor
         return visitor is not None and visitor.taken(profile_key, now_ms) > MANY_CALLS
 

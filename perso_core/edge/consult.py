@@ -182,7 +182,7 @@ async def _kept(
     answer = await _decided(caller, interaction, services)
     events_alone = all(isinstance(one, EventArrived) for one in changes)
     ahead = events_alone and answer.permitted and services.ahead()
-    stored = ahead or await _on_disk(call, caller, answer.sequence, services)
+    stored = ahead or await _stored(call, caller, answer.sequence, services)
     if stored:
         answer = await _as_stored(caller, answer, interaction, services)
     consulted = _consulted(answer, stored=stored)
@@ -190,19 +190,19 @@ async def _kept(
     return consulted if consulted.permitted else all_stored(consulted)
 
 
-async def _on_disk(call: Call, caller: Caller, sequence: int, services: EdgeServices) -> bool:
-    """As on_disk; whose calls give way to others' do so meanwhile."""
-    many = _of_nobody(caller) or services.limits.are_many(caller.profile_key, call.now_ms)
-    if many or not sequence:
+async def _stored(call: Call, caller: Caller, sequence: int, services: EdgeServices) -> bool:
+    """As on_disk. Whose calls give way to this one stand still meanwhile."""
+    gives_way = _of_nobody(caller) or services.limits.are_many(caller.profile_key, call.now_ms)
+    if gives_way or not sequence:
         return await on_disk(sequence, services)
     giving_way = (services.first_visits, services.refusals)
     for turns in giving_way:
-        turns.another_is_stored()
+        turns.another_waits_for_disk()
     try:
         return await on_disk(sequence, services)
     finally:
         for turns in giving_way:
-            turns.another_was_stored()
+            turns.another_waits_no_more()
 
 
 async def _decided(caller: Caller, interaction: Interaction, services: EdgeServices) -> Answer:

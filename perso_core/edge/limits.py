@@ -52,8 +52,9 @@ class Limiter:
         return 0
 
     def taken(self, key: str, now_ms: int) -> int:
-        """How many calls of the key's burst are not there again yet. After wait_ms."""
-        return (self._younger.get(key, 0) - now_ms * 1_000) // self._interval_us
+        """How many calls of the key's burst are not there again yet; below 0: all are, for long."""
+        full_us = self._younger.get(key) or self._older.get(key, 0)
+        return (full_us - now_ms * 1_000) // self._interval_us
 
     def __len__(self) -> int:
         """Keys remembered."""

@@ -2,8 +2,8 @@
 
 As many may come for the first time as somebody cares to send, and one visitor may send more than a
 person does. Such calls go on one after the other, whoever else calls meanwhile goes before the next
-of them, and while others call they take a part of the process's time: the rest is for those, and
-for the thread that writes.
+of them, none of them goes on while another's call waits for the disk, and while others call they
+take a part of the process's time: the rest is for those, and for the thread that writes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ LONGEST_S = 0.1
 LATELY_S = 0.1
 # A pause begins once so much was spent: event loops count in milliseconds.
 SPENT_S = 0.001
-# How long it is, in what was spent after the turn: so first visits take a sixth of the time, and
-# refusals a tenth. Of a refusal three quarters are spent before, on finding whose call it is.
+# How long it is, in what was spent after the turns: so what first visits do then takes a sixth of
+# the time, and refusals a tenth, of which three quarters go on finding whose call it is.
 AFTER_FIRST_VISITS, AFTER_REFUSALS = 5, 39
 
 
@@ -31,6 +31,7 @@ class Turns:
     that nobody can set."""
 
     __slots__ = (
+        "_at_disk",
         "_began_s",
         "_elapsed_s",
         "_goes_on",
@@ -39,7 +40,6 @@ class Turns:
         "_others_until_s",
         "_pause",
         "_spent_s",
-        "_stored",
         "_waiting",
     )
 
@@ -47,25 +47,28 @@ class Turns:
         self._pause = pause
         self._elapsed_s = elapsed_s
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
-        self._goes_on = False  # one of them, in this round of the loop or after a pause
+        self._goes_on = (
+            False  # one of them: in this round of the loop, after a pause, once not held
+        )
         self._others_until_s = self._began_s = self._spent_s = 0.0
-        self._stored = 0  # others whose calls wait for the disk
+        self._at_disk = 0  # others whose calls wait for the disk
         self._held: asyncio.TimerHandle | None = None  # until those are through
-        self._held_enough = False
+        self._held_enough = False  # until the next pause nobody who waits for the disk holds them
 
     def another_calls(self) -> None:
         """Somebody who gives way to none of these."""
         self._others_until_s = self._elapsed_s() + LATELY_S
 
-    def another_is_stored(self) -> None:
-        """One of them waits for the disk: until they are through, at most for as long as a pause,
-        none of these goes on. So the thread that writes has Python's lock when it asks for it, and
-        the loop is free when it is done."""
-        self._stored += 1
+    def another_waits_for_disk(self) -> None:
+        """One of them does: until none of them waits any more, at most for as long as the shortest
+        pause, none of these goes on. So the thread that writes has Python's lock when it asks for
+        it, and the loop is free when it is done."""
+        self._at_disk += 1
 
-    def another_was_stored(self) -> None:
-        self._stored -= 1
-        if not self._stored and self._held is not None:
+    def another_waits_no_more(self) -> None:
+        """Its change is stored, or is not going to be."""
+        self._at_disk -= 1
+        if not self._at_disk and self._held is not None:
             self._held.cancel()
             self._held = None
             loop = asyncio.get_running_loop()
@@ -79,7 +82,7 @@ class Turns:
         if not self._goes_on:
             self._goes_on, self._began_s = True, self._elapsed_s()
             loop.call_soon(self._next, loop)
-            if not self._stored:
+            if not self._at_disk:
                 return
         turn = loop.create_future()
         self._waiting.append((self._elapsed_s() + LONGEST_S, turn))
@@ -91,16 +94,20 @@ class Turns:
         if self._waiting and self._spent_s >= SPENT_S and now_s < self._others_until_s:
             pause_s, self._spent_s = self._pause * self._spent_s, 0.0
             self._held_enough = False
-            loop.call_later(min(pause_s, LONGEST_S), self._go_on, loop)
-        elif self._waiting and self._stored and not self._held_enough:
-            self._hold(loop)
+            loop.call_later(self._at_most(pause_s), self._go_on_where_not_held, loop)
+        else:
+            self._go_on_where_not_held(loop)
+
+    def _go_on_where_not_held(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._waiting and self._at_disk and not self._held_enough:
+            within_s = self._at_most(self._pause * SPENT_S)
+            self._held = loop.call_later(within_s, self._go_on_all_the_same, loop)
         else:
             self._go_on(loop)
 
-    def _hold(self, loop: asyncio.AbstractEventLoop) -> None:
-        left_s = self._waiting[0][0] - self._elapsed_s()
-        within_s = max(min(self._pause * SPENT_S, left_s), 0.0)
-        self._held = loop.call_later(within_s, self._go_on_all_the_same, loop)
+    def _at_most(self, wait_s: float) -> float:
+        """It, or what is left to the first of them."""
+        return max(min(wait_s, self._waiting[0][0] - self._elapsed_s()), 0.0)
 
     def _go_on_all_the_same(self, loop: asyncio.AbstractEventLoop) -> None:
         """Others wait for the disk one after the other: now it is these calls' part of the time."""

@@ -23,9 +23,10 @@ from perso_core.engine.journal import (
 )
 from perso_core.stores.consent_kept import NO_WORDS, ConsentWords, after_words, words_of
 
-# Events past the window or the cap go once in so many versions of a profile, not at each write:
-# finding them reads all of the profile's events. Of one that has more events, once in so many: else
-# each of 5,000 events of a flood would pay for the 80 others that a sweep has read for it.
+# Events past the window go once in so many versions of a profile, not at each write: finding them
+# reads all of the profile's events. Of one that has more events than that, once in the next power
+# of two above their number, which stays the same while they come: else each of 5,000 events of a
+# flood would pay for the 80 others that a sweep has read for it.
 SWEPT_EVERY_VERSIONS = 64
 # So long it is known that a profile was erased: no backup that is older is restored.
 ERASED_KNOWN_MS = 400 * 24 * 60 * 60 * 1000

@@ -1,7 +1,8 @@
 """From the journal to the disk: group commit, and who waits for it.
 
 While one commit is under way new entries gather for the next. Runs on the engine's event loop;
-the store does the blocking elsewhere. Who goes first: see precedence.py.
+the store does the blocking elsewhere. Who goes first: see precedence.py; who hears first:
+waiters.py.
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ class Drain:
             self._refused = True
             self._on_problem(error)
             self._abandon(error)
-        self._precedence.committed()
+        self._precedence.turn_over()
         self._engine.following.let_go()
 
     async def _commit(self, batch: Sequence[Entry]) -> None:

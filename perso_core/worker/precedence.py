@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 
 from perso_core.engine.journal import Entry
 
-# Commits of what gathers begin so far apart; while others write so many times as far as one of them
-# took, so that those seldom find the disk taken; and no further than this in any case.
+# Commits of what gathers begin at least so far apart.
 GATHERED_S = 0.02
-GATHERED_PART = 20
+# While others write, one begins so many times as late after the one before as that took: others
+# seldom find the disk taken.
+GATHERED_TIMES = 20
+# No later than that, however long it took: of one of more than 5 ms others notice more.
 GATHERED_AT_MOST_S = 0.1
 # Who has more changes than this committed within a second sends more than a person does.
 USUAL_IN_A_SECOND = 10
@@ -29,8 +31,8 @@ class Precedence:
     def __init__(self, elapsed_s: Callable[[], float]) -> None:
         self._elapsed_s = elapsed_s
         self._gathered_from_s = self._others_until_s = self._second_ends_s = 0.0
-        self._began_s: float | None = None  # a commit of what gathered, that is under way
-        self._others = False  # as of the last turn: somebody to give way to
+        self._began_s: float | None = None  # when what gathered began to go; None: it is over
+        self._others = False  # somebody wrote lately, as of the last turn
         self._committed: Counter[str] = Counter()  # of this second, by key
         self._busy: frozenset[str] = frozenset()  # those of the second before
 
@@ -54,16 +56,16 @@ class Precedence:
         self._count(batch, now_s)
         return batch
 
-    def committed(self) -> None:
-        """The last turn is over."""
+    def turn_over(self) -> None:
+        """The last turn's batch is stored, or is not going to be; it counts until now."""
         if self._began_s is not None and self._others:
             took_s = self._elapsed_s() - self._began_s
-            apart_s = min(GATHERED_PART * took_s, GATHERED_AT_MOST_S)
+            apart_s = min(GATHERED_TIMES * took_s, GATHERED_AT_MOST_S)
             self._gathered_from_s = max(self._gathered_from_s, self._began_s + apart_s)
         self._began_s = None
 
     def gives_way(self, entry: Entry) -> bool:
-        """Whether there were others in the last turn, and this is none of theirs."""
+        """Whether others wrote shortly before the last turn, and this is none of theirs."""
         return self._others and self._gathers(entry)
 
     def _gathers(self, entry: Entry) -> bool:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 # So many of a flood hear of it in one round of the event loop: what they go on to do keeps others'
-# calls from being read, and a commit has hundreds of them.
+# calls from being read, and a commit may have hundreds of them.
 TOGETHER = 2
 
 
@@ -51,7 +51,8 @@ class Waiters:
             self._in_turn[0].get_loop().call_soon(self._go_on)
 
     def lost(self, why: Callable[[], Exception]) -> None:
-        """Everybody who waits for what is not kept hears it."""
+        """Everybody who waits for what is not kept hears it, each by an exception of their own. Who
+        waits for their turn does not: what they wait for is kept."""
         waiting, self._waiting = self._waiting, {}
         for futures in waiting.values():
             for future in futures:

@@ -11,11 +11,44 @@ import pytest
 
 from perso_core.edge.abuse import MANY_CALLS, Limits
 from perso_core.edge.limits import Rate
-from perso_core.edge.turns import AFTER_FIRST_VISITS, LATELY_S, LONGEST_S, SPENT_S, TOGETHER, Turns
+from perso_core.edge.turns import (
+    AFTER_FIRST_VISITS,
+    AFTER_REFUSALS,
+    LATELY_S,
+    LONGEST_S,
+    SPENT_S,
+    TOGETHER,
+    Turns,
+)
 from perso_core.edge.unstored import Deadline, not_counted
+from perso_core.errors import StoreUnavailable
 from tests.edge.running import Browser, ordinary, running_edge
 
 CONSENTING = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]}
+
+
+class Alarms(list[tuple[float, Callable[[], None]]]):
+    """Instead of a loop's call_later: what is to be called, and after how many seconds."""
+
+    def __call__(self, delay_s: float, then: Callable[..., None], of: object) -> Alarm:
+        self.append((delay_s, partial(then, of)))
+        return Alarm()
+
+
+class Alarm:
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@pytest.fixture
+async def pauses(monkeypatch: pytest.MonkeyPatch) -> Alarms:
+    """Those that no clock ends."""
+    alarms = Alarms()
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", alarms)
+    return alarms
 
 
 class Callers:
@@ -70,14 +103,7 @@ async def test_who_has_waited_long_enough_goes_on_together_with_others() -> None
     assert await came.rounds(2) == list(range(100))
 
 
-async def test_while_others_call_first_visits_take_a_sixth_of_the_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pauses: list[tuple[float, Callable[[], None]]] = []
-    loop = asyncio.get_running_loop()
-    monkeypatch.setattr(
-        loop, "call_later", lambda delay_s, then, of: pauses.append((delay_s, partial(then, of)))
-    )
+async def test_while_others_call_first_visits_take_a_sixth_of_the_time(pauses: Alarms) -> None:
     now_s = 0.0
     first_visits = Turns(AFTER_FIRST_VISITS, lambda: now_s)
     first_visits.another_calls()
@@ -113,52 +139,46 @@ async def test_where_nobody_else_calls_first_visits_take_all_of_the_time(
     assert came.went == sorted(came.went)
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_while_others_wait_for_the_disk_no_first_visit_goes_on() -> None:
     first_visits = Turns(AFTER_FIRST_VISITS)
-    first_visits.another_is_stored()
-    first_visits.another_is_stored()
+    first_visits.another_waits_for_disk()
+    first_visits.another_waits_for_disk()
     came = Callers(first_visits, 3)
     assert await came.rounds(20) == []
 
-    first_visits.another_was_stored()
+    first_visits.another_waits_no_more()
     assert await came.rounds(20) == []
-    first_visits.another_was_stored()
+    first_visits.another_waits_no_more()
 
     assert await came.rounds(20) == [0, 1, 2]
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_first_visits_that_go_on_stop_for_who_waits_for_the_disk() -> None:
     first_visits = Turns(AFTER_FIRST_VISITS, lambda: 0.0)
     first_visits.another_calls()
     came = Callers(first_visits, 5)
     assert await came.rounds(1) == [0]
 
-    first_visits.another_is_stored()
+    first_visits.another_waits_for_disk()
     went = list(await came.rounds(1))
     assert await came.rounds(20) == went
-    first_visits.another_was_stored()
+    first_visits.another_waits_no_more()
 
     assert await came.rounds(20) == [0, 1, 2, 3, 4]
 
 
 async def test_where_others_wait_for_the_disk_without_end_first_visits_have_their_part(
-    monkeypatch: pytest.MonkeyPatch,
+    pauses: Alarms,
 ) -> None:
-    pauses: list[tuple[float, Callable[[], None]]] = []
-    loop = asyncio.get_running_loop()
-
-    def call_later(delay_s: float, then: Callable[..., None], of: object) -> Alarm:
-        pauses.append((delay_s, partial(then, of)))
-        return Alarm()
-
-    monkeypatch.setattr(loop, "call_later", call_later)
     now_s = 0.0
     first_visits = Turns(AFTER_FIRST_VISITS, lambda: now_s)
     first_visits.another_calls()
-    first_visits.another_is_stored()
+    first_visits.another_waits_for_disk()
     came = Callers(first_visits, 6)
     assert await came.rounds(10) == []
-    ((held_s, go_on),) = pauses
+    held_s, go_on = pauses.pop()
     assert held_s == 5 * SPENT_S
 
     go_on()
@@ -167,11 +187,44 @@ async def test_where_others_wait_for_the_disk_without_end_first_visits_have_thei
     now_s += SPENT_S
     before = len(await came.rounds(10))
     assert before < 6
-    assert [pause_s for pause_s, _ in pauses] == [5 * SPENT_S, 5 * SPENT_S]
-    pauses[1][1]()
+    pause_s, go_on = pauses.pop()
+    assert pause_s == 5 * SPENT_S
+    go_on()
+    assert len(await came.rounds(10)) == before, "held anew, for whoever waits by now"
+    held_s, go_on = pauses.pop()
+    go_on()
+    assert len(await came.rounds(10)) == 6
+    assert not pauses
+
+
+async def test_no_pause_is_longer_than_the_first_of_those_who_wait_may_wait(
+    pauses: Alarms,
+) -> None:
+    now_s = 0.0
+    first_visits = Turns(AFTER_REFUSALS, lambda: now_s)
+    first_visits.another_calls()
+    first_visits.another_waits_for_disk()
+    came = Callers(first_visits, 2)
     await came.rounds(10)
-    assert len(came.went) == before + 1, "held anew, for whoever waits by now"
-    assert len(pauses) == 3
+    pauses.clear()
+    now_s += LONGEST_S - 3 * SPENT_S
+    first_visits.another_waits_no_more()
+    first_visits.another_calls()
+    assert await came.rounds(1) == []
+    now_s += SPENT_S
+    first_visits.another_waits_for_disk()
+    assert await came.rounds(3) == [0]
+
+    ((pause_s, go_on),) = pauses
+
+    assert pause_s == pytest.approx(2 * SPENT_S)
+    now_s += pause_s
+    go_on()
+    assert await came.rounds(3) == [0]
+    (_, (held_s, go_on)) = pauses
+    assert held_s == 0
+    go_on()
+    assert await came.rounds(1) == [0, 1]
 
 
 async def test_a_call_that_is_over_keeps_nobody_waiting() -> None:
@@ -219,26 +272,37 @@ async def test_who_is_known_is_answered_while_first_visits_wait() -> None:
 
 
 class Counted(Turns):
-    """stored: how often somebody waited for the disk to whom others give way."""
+    """stood_still: how often somebody waited for the disk to whom these give way. waits: how many
+    do now."""
 
     def __init__(self) -> None:
         super().__init__(AFTER_FIRST_VISITS)
-        self.stored = self.wait = 0
+        self.stood_still = self.waits = 0
 
-    def another_is_stored(self) -> None:
-        self.stored += 1
-        self.wait += 1
-        super().another_is_stored()
+    def another_waits_for_disk(self) -> None:
+        self.stood_still += 1
+        self.waits += 1
+        super().another_waits_for_disk()
 
-    def another_was_stored(self) -> None:
-        self.wait -= 1
-        super().another_was_stored()
+    def another_waits_no_more(self) -> None:
+        self.waits -= 1
+        super().another_waits_no_more()
 
 
-async def test_others_give_way_while_who_is_known_waits_for_the_disk() -> None:
+async def test_nobody_gives_way_while_a_first_visit_waits_for_the_disk() -> None:
+    first_visits, refusals = Counted(), Counted()
+    async with running_edge(
+        ordinary(),
+        services=lambda edge: edge.services(first_visits=first_visits, refusals=refusals),
+    ) as edge:
+        await Browser(edge).send()
+
+    assert (first_visits.stood_still, refusals.stood_still) == (0, 0)
+
+
+async def test_nobody_gives_way_to_one_who_calls_more_often_than_a_person() -> None:
     first_visits, refusals = Counted(), Counted()
     limits = Limits(visitor=Rate(per_s=50, burst=5_000))
-
     async with running_edge(
         ordinary(),
         services=lambda edge: edge.services(
@@ -246,16 +310,45 @@ async def test_others_give_way_while_who_is_known_waits_for_the_disk() -> None:
         ),
     ) as edge:
         browser = Browser(edge)
-        await browser.send()
-        assert (first_visits.stored, refusals.stored) == (0, 0), "of a first visit nobody does"
-        for _ in range(MANY_CALLS):
+        for _ in range(1 + MANY_CALLS + 10):
             await browser.send()
-        assert (first_visits.stored, refusals.stored) == (MANY_CALLS, MANY_CALLS)
 
-        await browser.send()
+    assert (first_visits.stood_still, refusals.stood_still) == (MANY_CALLS, MANY_CALLS)
+    assert (first_visits.waits, refusals.waits) == (0, 0)
 
-        assert first_visits.stored == MANY_CALLS, "nor of one who calls more than a person does"
-        assert (first_visits.wait, refusals.wait) == (0, 0)
+
+@pytest.mark.parametrize(("failing", "status"), [(False, 200), (True, 207)])
+async def test_first_visits_stand_still_until_who_is_known_is_stored_or_is_not(
+    failing: bool, status: int
+) -> None:
+    first_visits = Counted()
+    committed, asked = asyncio.Event(), asyncio.Event()
+
+    async def durable(_: int) -> None:
+        asked.set()
+        await committed.wait()
+        if failing and first_visits.stood_still:
+            raise StoreUnavailable("the disk is full.", fix="Make room.")
+
+    async with running_edge(
+        ordinary(),
+        services=lambda edge: edge.services(
+            durable=durable, first_visits=first_visits, answer_within_ms=60_000
+        ),
+    ) as edge:
+        known = Browser(edge)
+        committed.set()
+        await known.send()
+        committed.clear()
+        asked.clear()
+        call = asyncio.create_task(known.send())
+        await asked.wait()
+        assert first_visits.waits == 1
+
+        committed.set()
+
+        assert (await call).status == status
+        assert first_visits.waits == 0
 
 
 @pytest.mark.parametrize(
@@ -339,11 +432,3 @@ async def test_a_turn_is_waited_for_outside_of_the_time_that_an_answer_may_take(
         await not_counted(turn())
         assert [one.cancelled for one in alarms] == [True, False]
     assert [one.cancelled for one in alarms] == [True, True]
-
-
-class Alarm:
-    def __init__(self) -> None:
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True

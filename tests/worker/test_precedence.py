@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from perso_core.engine.journal import Entry, Nothing
 from perso_core.worker.precedence import (
     GATHERED_AT_MOST_S,
-    GATHERED_PART,
     GATHERED_S,
     USUAL_IN_A_SECOND,
     Precedence,
@@ -63,33 +62,49 @@ def test_what_gathered_goes_when_its_time_has_come() -> None:
     assert len(precedence.turn([change("flood"), change("flood")])) == 2
 
 
-@pytest.mark.parametrize(
-    ("took_s", "apart_s"),
-    [(0.0005, GATHERED_S), (0.003, GATHERED_PART * 0.003), (0.5, GATHERED_AT_MOST_S)],
-)
-def test_while_others_write_what_gathers_takes_a_twentieth_of_the_time(
+def due_after(took_s: float) -> float:
+    """When what gathers may go again beside others, from when it went, if that took so long."""
+    clock = Clock()
+    precedence = flooded(clock)
+    precedence.turn([change("new", first_visit=True)])
+    clock.s += took_s
+    precedence.turn_over()
+    return took_s + precedence.due_in_s
+
+
+def test_while_others_write_what_gathers_takes_a_twentieth_of_the_time() -> None:
+    assert due_after(0.003) == pytest.approx(20 * 0.003)
+
+
+@pytest.mark.parametrize(("took_s", "apart_s"), [(0.0005, GATHERED_S), (0.5, GATHERED_AT_MOST_S)])
+def test_what_gathers_goes_no_sooner_than_usual_and_within_the_time(
     took_s: float, apart_s: float
 ) -> None:
+    assert due_after(took_s) == pytest.approx(apart_s)
+
+
+def test_a_commit_of_others_puts_off_nothing_that_gathers() -> None:
     clock = Clock()
     precedence = flooded(clock)
     precedence.turn([change("flood")])
-    clock.s += took_s
-
-    precedence.committed()
-
-    assert precedence.due_in_s == pytest.approx(apart_s - took_s)
+    clock.s += 0.001
+    precedence.turn_over()
+    due_s = clock.s + precedence.due_in_s
     precedence.turn([change("somebody")])
-    precedence.committed()
-    assert precedence.due_in_s == pytest.approx(apart_s - took_s), "others' commits put nothing off"
+    clock.s += 0.004
+
+    precedence.turn_over()
+
+    assert clock.s + precedence.due_in_s == pytest.approx(due_s)
 
 
-def test_where_nobody_else_writes_what_gathers_takes_all_of_it() -> None:
+def test_a_long_commit_puts_nothing_off_where_nobody_else_writes() -> None:
     clock = Clock()
     precedence = Precedence(clock)
     precedence.turn([change("new", first_visit=True)])
     clock.s += 0.05
 
-    precedence.committed()
+    precedence.turn_over()
 
     assert precedence.turn([change("new", first_visit=True)])
 
@@ -174,5 +189,5 @@ def test_all_of_one_key_go_together_and_within_the_time(
         assert len(batch) + len(left) == len(pending)
         assert not left or 0 < precedence.due_in_s <= GATHERED_AT_MOST_S
         clock.s += took_s
-        precedence.committed()
+        precedence.turn_over()
         pending = left

@@ -52,8 +52,19 @@ async def test_who_is_no_crowd_hears_before_those_who_are_in_turn() -> None:
     waiters.kept([11, 12])
 
     assert await waiting.rounds(1) == [1, 2, 11, 12]
-    waiters.kept_in_turn([])
-    assert sorted(await waiting.rounds(10)) == list(range(1, 13))
+    assert await waiting.rounds(10) == [1, 2, 11, 12, *range(3, 11)]
+
+
+async def test_who_hears_of_a_second_commit_waits_for_those_of_the_first() -> None:
+    waiters = Waiters()
+    waiting = Waiting(waiters, 4 * TOGETHER)
+    await waiting.rounds(1)
+
+    for first in (1, 1 + 2 * TOGETHER):
+        waiters.kept_in_turn(range(first, first + 2 * TOGETHER))
+
+    for told in range(1, 5):
+        assert await waiting.rounds(1) == list(range(1, told * TOGETHER + 1))
 
 
 async def test_one_who_stopped_waiting_takes_nobodys_turn() -> None:
