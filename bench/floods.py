@@ -1,10 +1,11 @@
 """flood_p50, flood_full_p50, flood_store_mb: what other visitors notice of a flood, and what is
 left of it.
 
-One visitor sends 1,000 events a second (most are refused by the limits), and hits without cookies
-come, 500 a second (flood_client.py); others' calls are timed in turns alone and beside both. Then
-the same with hits that come as fast as they are answered, over 64 connections. Then a million come,
-and the store is looked at once they are forgotten.
+One visitor sends 1,000 events a second (the first 5,000 are kept, then most are refused by the
+limits), and hits without cookies come, 500 a second, each kind over so many connections that they
+do come (flood_client.py); others' calls are timed in turns alone and beside both. Then the same
+with hits that come as fast as they are answered. Then a million come, and the store is looked at
+once they are forgotten.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from bench.flood_client import VISITOR_PER_S, Caller, callers, paced
 from perso_core.assembly import DATABASE, open_perso
 from perso_core.settings import Settings
 
-AT_ONCE = 16  # of the others, and of a flood at its usual pace
-HITS_PER_S, FULL_AT_ONCE = 500, 64
+AT_ONCE = 16  # of the others
+FLOOD_AT_ONCE = 64  # of each kind: over fewer, each waiting for its answer, fewer come
+HITS_PER_S = 500
 AS_ANSWERED_PER_S = 1_000_000  # more than can be answered
 HITS = 1_000_000
 RETENTION_S = 60
@@ -47,8 +49,8 @@ def measure() -> None:
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as scratch:
         asyncio.run(_prepared(scratch))
         with _served(scratch) as port:
-            usual = asyncio.run(_timed(port, HITS_PER_S, AT_ONCE))
-            full = asyncio.run(_timed(port, AS_ANSWERED_PER_S, FULL_AT_ONCE))
+            usual = asyncio.run(_timed(port, HITS_PER_S))
+            full = asyncio.run(_timed(port, AS_ANSWERED_PER_S))
             before = _stored_bytes(scratch)
             began_s = time.monotonic()
             asyncio.run(_flood(port, HITS))
@@ -125,7 +127,7 @@ class Timed(Struct, frozen=True):
     flood_kept: int
 
 
-async def _timed(port: int, hits_per_s: int, connections: int) -> Timed:
+async def _timed(port: int, hits_per_s: int) -> Timed:
     """In turns. The flood comes from a process of its own: what is timed is the server, not a
     client that has others to care for."""
     others = await callers(port, AT_ONCE)
@@ -134,7 +136,7 @@ async def _timed(port: int, hits_per_s: int, connections: int) -> Timed:
     alone: list[float] = []
     beside: list[float] = []
     came = [0, 0]
-    with _flooding(port, hits_per_s, connections) as flood:
+    with _flooding(port, hits_per_s) as flood:
         for _ in range(TURNS):
             alone += await paced(others, OTHERS_PER_S, TURN_S)
             print(LEAD_S + TURN_S + LEAD_S, file=flood.stdin, flush=True)
@@ -148,10 +150,10 @@ async def _timed(port: int, hits_per_s: int, connections: int) -> Timed:
 
 
 @contextmanager
-def _flooding(port: int, hits_per_s: int, connections: int) -> Iterator[_Pipes]:
+def _flooding(port: int, hits_per_s: int) -> Iterator[_Pipes]:
     """Floods for as many seconds as its input says, and tells what came of it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.flood_client", *map(str, (port, hits_per_s, connections))],
+        [sys.executable, "-m", "bench.flood_client", *map(str, (port, hits_per_s, FLOOD_AT_ONCE))],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
