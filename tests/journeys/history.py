@@ -86,21 +86,25 @@ def violations(reads: Sequence[Read], kept: Sequence[Kept] = ()) -> Iterator[str
 class Account(Struct):
     """What was sent to one profile: a device's, or a customer's. floors: of each version token that
     the browser got for it, how many clicks it stands for. carried: of each token for the device,
-    how many of the device's clicks have come with it since the customer signed in. gone: clicks of
-    the device that have moved away, and the tokens from before they did.
+    how many of the device's clicks have come with it since the customer signed in; earlier: the
+    tokens from before that, which do not stand for these. gone: clicks of the device that have
+    moved away, and the tokens from before they did.
     """
 
     sent: set[str] = field(default_factory=set)
     acknowledged: set[str] = field(default_factory=set)
     floors: dict[str, int] = field(default_factory=dict)
     carried: dict[str, int] = field(default_factory=dict)
+    earlier: frozenset[str] = frozenset()
     gone: int = 0
     gone_tokens: frozenset[str] = frozenset()
 
     def least(self, tokens: str) -> int:
         """Clicks that whoever presents these tokens has to be told of."""
         each = tokens.split(APART)
-        return self.least_of_own(tokens) + max(self.carried.get(one, 0) for one in each)
+        earlier = max((self.floors[one] for one in each if one in self.earlier), default=0)
+        carried = max(self.carried.get(one, 0) for one in each)
+        return max(self.least_of_own(tokens), earlier + carried)
 
     def least_of_own(self, tokens: str) -> int:
         """The same without what the device carries in: who only looks moves nothing."""
@@ -115,7 +119,7 @@ class Account(Struct):
         """All that was sent to the other one is this one's from now on. Returns what is left."""
         self.sent |= other.sent
         self.acknowledged |= other.acknowledged
-        self.carried = other.floors
+        self.carried, self.earlier = other.floors, frozenset(self.floors)
         gone = other.gone + len(other.sent)
         return Account(gone=gone, gone_tokens=other.gone_tokens | frozenset(other.floors))
 

@@ -17,6 +17,7 @@ import pytest
 from perso_core.assembly import DATABASE
 from perso_core.stores.sqlite import open_sqlite
 from tests.journeys.history import (
+    Account,
     Kept,
     Read,
     Visitor,
@@ -147,6 +148,20 @@ async def test_without_the_token_the_same_check_finds_stale_answers(directory: P
     assert {line[:2] for line in violations(reads)} == {"P2"}
     # A device is answered by what has moved away from it, too.
     assert {line[:2] for line in violations(signing)} == {"P2", "P5"}
+
+
+def test_what_a_device_carried_in_is_known_once_however_often_its_token_comes_along() -> None:
+    """As where a worker moved the device's click, and was killed before it answered: whoever
+    answered then had no newer token for the device."""
+    device, customer = Account(floors={"device": 1}), Account(floors={"earlier": 3})
+    customer.take(device)
+    assert customer.least("earlier.device") == 3 + 1
+    assert customer.least("device") == 1
+
+    customer.floors["since"] = 4
+
+    assert customer.least("since.device") == 4
+    assert customer.least("since.earlier") == 4
 
 
 @pytest.mark.parametrize(
