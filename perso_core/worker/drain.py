@@ -116,7 +116,7 @@ class Drain:
 
         Raises StoreUnavailable when it was not stored (or, rarely, nobody can say).
         """
-        if sequence <= self._done_through or sequence in self._done_beyond:
+        if self._is_done(sequence):
             if sequence in self._lost:
                 raise _lost_entry()
             return
@@ -125,6 +125,13 @@ class Drain:
         kept = self._waiters.wait(sequence, self._task.get_loop())
         self._work.set()
         await kept
+
+    def is_kept(self, sequence: int) -> bool:
+        """Whether the entry of this sequence is known to be on disk."""
+        return self._is_done(sequence) and sequence not in self._lost
+
+    def _is_done(self, sequence: int) -> bool:
+        return sequence <= self._done_through or sequence in self._done_beyond
 
     async def close(self, timeout_s: float) -> None:
         """Commit what waits, for at most timeout_s; whoever still waits then hears
@@ -160,7 +167,8 @@ class Drain:
     async def _run(self) -> None:
         while True:
             while pending := self._engine.pending(self._commit_batch):
-                batch = pending if self._closing else self._precedence.turn(pending)
+                full = len(pending) == self._commit_batch
+                batch = pending if self._closing else self._precedence.turn(pending, full=full)
                 if batch:
                     await self._round(batch)
                 else:

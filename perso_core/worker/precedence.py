@@ -17,7 +17,9 @@ GATHERED_S = 0.02
 # While others write, one begins so many times as late after the one before as that took: others
 # seldom find the disk taken.
 GATHERED_TIMES = 20
-# No later than that, however long it took: of one of more than 5 ms others notice more.
+# No later than that, however long it took (of one of more than 5 ms others notice more), and no
+# later than as many times GATHERED_S as there were changes in it: on a slow disk, too, who comes
+# for the first time waits for a crowd only where there is one.
 GATHERED_AT_MOST_S = 0.1
 # Who has more changes than this committed within a second sends more than a person does.
 USUAL_IN_A_SECOND = 10
@@ -32,6 +34,7 @@ class Precedence:
         self._elapsed_s = elapsed_s
         self._gathered_from_s = self._others_until_s = self._second_ends_s = 0.0
         self._began_s: float | None = None  # when what gathered began to go; None: it is over
+        self._at_most_s = 0.0  # so far apart it and the next may begin
         self._others = False  # somebody wrote lately, as of the last turn
         self._committed: Counter[str] = Counter()  # of this second, by key
         self._busy: frozenset[str] = frozenset()  # those of the second before
@@ -41,18 +44,21 @@ class Precedence:
         """When what gathers may go."""
         return self._gathered_from_s - self._elapsed_s()
 
-    def turn(self, pending: Sequence[Entry]) -> Sequence[Entry]:
+    def turn(self, pending: Sequence[Entry], *, full: bool = False) -> Sequence[Entry]:
         """Those of the entries that are to be committed now, in their order: all of one key, or
-        none. Empty: nothing before due_in_s, but what is yet to come."""
+        none. Empty: nothing before due_in_s, but what is yet to come. full: no more go in one
+        commit, and others may stand behind these."""
         now_s = self._elapsed_s()
         self._count_anew(now_s)
         self._others = now_s < self._others_until_s
         hurried = {entry.key for entry in pending if not self._gathers(entry)}
         batch = pending
-        if now_s < self._gathered_from_s:
+        gathered = sum(entry.key not in hurried for entry in pending)
+        if now_s < self._gathered_from_s and not full:
             batch = [entry for entry in pending if entry.key in hurried]
-        elif any(entry.key not in hurried for entry in pending):
+        elif gathered:
             self._began_s, self._gathered_from_s = now_s, now_s + GATHERED_S
+            self._at_most_s = min(gathered * GATHERED_S, GATHERED_AT_MOST_S)
         self._count(batch, now_s)
         return batch
 
@@ -60,7 +66,7 @@ class Precedence:
         """The last turn's batch is stored, or is not going to be; it counts until now."""
         if self._began_s is not None and self._others:
             took_s = self._elapsed_s() - self._began_s
-            apart_s = min(GATHERED_TIMES * took_s, GATHERED_AT_MOST_S)
+            apart_s = min(GATHERED_TIMES * took_s, self._at_most_s)
             self._gathered_from_s = max(self._gathered_from_s, self._began_s + apart_s)
         self._began_s = None
 

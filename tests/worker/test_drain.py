@@ -202,6 +202,27 @@ async def test_an_answer_without_a_write_waits_for_nothing(store: WatchedStore) 
         await stack.drain.durable(0)
 
 
+async def test_of_what_is_kept_it_is_known_at_once_whoever_waits_to_hear_of_it(
+    store: WatchedStore,
+) -> None:
+    async with running(store, first_visit_ms=1_800_000, elapsed_s=Clock()) as stack:
+        await stack.begin_visit(BERT)
+        store.gate.clear()
+        crowd = [stack.begin_visit(f"ECID:{n}", new=True) for n in range(6)]
+        await settled()
+        assert not stack.drain.is_kept(7)
+        store.gate.set()
+        await crowd[0]
+        assert not crowd[5].done()
+        assert [stack.drain.is_kept(one) for one in (1, 2, 7, 8)] == [True, True, True, False]
+        await asyncio.gather(*crowd)
+
+        store.failing = StoreUnavailable("the disk is full.", fix="Make room.")
+        with pytest.raises(StoreUnavailable):
+            await stack.begin_visit(BERT, event_id="e2")
+        assert not stack.drain.is_kept(8)
+
+
 async def test_who_asks_after_the_commit_is_answered_at_once(store: WatchedStore) -> None:
     async with running(store) as stack:
         answer = await stack.visit()

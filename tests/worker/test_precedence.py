@@ -62,11 +62,11 @@ def test_what_gathered_goes_when_its_time_has_come() -> None:
     assert len(precedence.turn([change("flood"), change("flood")])) == 2
 
 
-def due_after(took_s: float) -> float:
+def due_after(took_s: float, *, first_visits: int = 10) -> float:
     """When what gathers may go again beside others, from when it went, if that took so long."""
     clock = Clock()
     precedence = flooded(clock)
-    precedence.turn([change("new", first_visit=True)])
+    precedence.turn([change(f"new {n}", first_visit=True) for n in range(first_visits)])
     clock.s += took_s
     precedence.turn_over()
     return took_s + precedence.due_in_s
@@ -81,6 +81,22 @@ def test_what_gathers_goes_no_sooner_than_usual_and_within_the_time(
     took_s: float, apart_s: float
 ) -> None:
     assert due_after(took_s) == pytest.approx(apart_s)
+
+
+def test_on_a_slow_disk_a_first_visit_waits_for_a_crowd_only_where_there_is_one() -> None:
+    assert due_after(0.05, first_visits=1) == pytest.approx(GATHERED_S)
+    assert due_after(0.05, first_visits=3) == pytest.approx(3 * GATHERED_S)
+    assert due_after(0.05, first_visits=30) == pytest.approx(GATHERED_AT_MOST_S)
+
+
+def test_as_many_as_go_in_one_commit_wait_for_no_more() -> None:
+    clock = Clock()
+    precedence = flooded(clock)
+    precedence.turn([change("flood")])
+    crowd = [change(f"new {n}", first_visit=True) for n in range(5)]
+    assert not precedence.turn(crowd)
+
+    assert precedence.turn(crowd, full=True) == crowd
 
 
 def test_a_commit_of_others_puts_off_nothing_that_gathers() -> None:
