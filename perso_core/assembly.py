@@ -104,6 +104,7 @@ class Perso(InProcessSite):
                 decide=self._admission.decide,
                 durable=self._drain.durable,
                 decided_again=self._engine.following.decided_again.includes,
+                is_kept=self._drain.is_kept,
                 snapshot=self._snapshot_in_force,
                 clock_ms=self._clock_ms,
                 entropy=self._entropy,

@@ -12,7 +12,15 @@ from perso_core.edge.caller import Caller
 from perso_core.edge.graph import moved_in
 from perso_core.edge.problem import EdgeError, TooManyRequests
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.unstored import Unread, failures, finished, not_counted, on_disk
+from perso_core.edge.unstored import (
+    Unread,
+    another_calls,
+    failures,
+    finished,
+    not_counted,
+    on_disk,
+    on_disk_first,
+)
 from perso_core.edge.version_token import seen_in
 from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.interaction import ALL_THAT_IS_STORED
@@ -53,8 +61,7 @@ async def admit(call: Call, caller: Caller, services: EdgeServices) -> None:
     if many:
         await not_counted(services.first_visits.turn())
     else:
-        services.first_visits.another_calls()
-        services.refusals.another_calls()
+        another_calls(services)
 
 
 def _of_nobody(caller: Caller) -> bool:
@@ -191,18 +198,8 @@ async def _kept(
 
 
 async def _stored(call: Call, caller: Caller, sequence: int, services: EdgeServices) -> bool:
-    """As on_disk. Whose calls give way to this one stand still meanwhile."""
     gives_way = _of_nobody(caller) or services.limits.are_many(caller.profile_key, call.now_ms)
-    if gives_way or not sequence:
-        return await on_disk(sequence, services)
-    giving_way = (services.first_visits, services.refusals)
-    for turns in giving_way:
-        turns.another_waits_for_disk()
-    try:
-        return await on_disk(sequence, services)
-    finally:
-        for turns in giving_way:
-            turns.another_waits_no_more()
+    return await (on_disk if gives_way else on_disk_first)(sequence, services)
 
 
 async def _decided(caller: Caller, interaction: Interaction, services: EdgeServices) -> Answer:

@@ -31,7 +31,7 @@ from perso_core.edge.one_person import as_one
 from perso_core.edge.overrides import Overrides, overrides_from
 from perso_core.edge.problem import EdgeError, NoConsent, NotStored, WriteRefused
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.unstored import failures, on_disk
+from perso_core.edge.unstored import another_calls, failures, on_disk, on_disk_first
 from perso_core.edge.version_token import seen_in
 from perso_core.edge.wire import (
     InteractRequest,
@@ -57,19 +57,20 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
     request = InteractRequest(events=(sent.event,), xdm=sent.xdm, query=sent.query, meta=sent.meta)
     if call.context is None:
         return await _as_browser(call, request, services)
+    another_calls(services)
     overrides = overrides_from(request.meta.config_overrides)
     named = _said(call, request, 0, "event", services)
     _refuse_writing(call.context, request)
     person = await person_of(call, named.primary, named.ecid, request.meta, services)
     decided = await _decided(call, request, 0, person, named, overrides, services)
-    stored = await on_disk(decided.answer.sequence, services)
+    stored = await on_disk_first(decided.answer.sequence, services)
     for _ in range(MAX_LEADS):
         # Where the disk does not keep up, nothing more is waited for.
         further = await _led_on(call, decided.person, services) if stored else decided.person
         if further is decided.person:
             break
         decided = await _decided_of(call, request, 0, further, named, overrides, services)
-        stored = await on_disk(decided.answer.sequence, services)
+        stored = await on_disk_first(decided.answer.sequence, services)
     answer = await _as_stored(decided, services) if stored else decided.answer
     errors = failures(stored=stored, set_aside=answer.set_aside)
     return _told(call, call.context, request, person, answer, overrides, services, errors)

@@ -23,7 +23,7 @@ def never() -> bool:
     return False
 
 
-def not_again(_: int) -> bool:
+def of_none(_: int) -> bool:
     return False
 
 
@@ -79,9 +79,9 @@ class EdgeServices:
     clock_ms: epoch milliseconds. entropy: that many random bytes.
     max_body_bytes: Adobe's limit is 64 KB. body_within_ms: how long a caller may take to send
     its body. answer_within_ms: how long decide and durable may take together; then the answer
-    is a 207 (DESIGN.md, P4). ahead: whether a page's events may be answered now, before they are
-    on disk; what its visitor chose never is. location_hint: the path segment that clients put
-    before /v1.
+    is a 207 (DESIGN.md, P4). is_kept: whether a sequence is known to be on disk.
+    ahead: whether a page's events may be answered now, before they are on disk; what its visitor
+    chose never is. location_hint: the path segment that clients put before /v1.
     region_id: what `getIdentity().edge.regionId` tells a page. own_origins: the edge's own
     origins where a proxy hides them, `https://www.example.com`. limits: how often one visitor,
     network or datastream may call. first_visits, refusals: whose calls give way to others.
@@ -101,7 +101,8 @@ class EdgeServices:
     max_body_bytes: int = 65_536
     body_within_ms: int = 10_000
     answer_within_ms: int = 250
-    decided_again: Callable[[int], bool] = not_again
+    decided_again: Callable[[int], bool] = of_none
+    is_kept: Callable[[int], bool] = of_none
     ahead: Callable[[], bool] = never
     location_hint: str = "perso"
     region_id: int = 9

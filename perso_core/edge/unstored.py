@@ -103,15 +103,37 @@ async def not_counted(waiting: Awaitable[None]) -> None:
         deadline.begin()
 
 
+def another_calls(services: EdgeServices) -> None:
+    """One that gives way to nobody."""
+    services.first_visits.another_calls()
+    services.refusals.another_calls()
+
+
 async def on_disk(sequence: int, services: EdgeServices) -> bool:
     """Whether what was decided is on disk, once it is, or it failed, or time is up. 0: at once."""
     if not sequence:
         return True
     # A call that has two things to store waits for both as long as for one.
     deadline = _deadline.get(None)
-    if deadline is not None and deadline.expired:
-        return False
-    return await finished(services.durable(sequence))
+    expired = deadline is not None and deadline.expired
+    if not expired and await finished(services.durable(sequence)):
+        return True
+    # Who waits to hear of a commit, behind hundreds of others, may run out of time once it is done.
+    return services.is_kept(sequence)
+
+
+async def on_disk_first(sequence: int, services: EdgeServices) -> bool:
+    """As on_disk, of a call that somebody waits for. Those which give way stand still meanwhile."""
+    if not sequence:
+        return True
+    giving_way = (services.first_visits, services.refusals)
+    for turns in giving_way:
+        turns.another_waits_for_disk()
+    try:
+        return await on_disk(sequence, services)
+    finally:
+        for turns in giving_way:
+            turns.another_waits_no_more()
 
 
 async def finished(work: Awaitable[object]) -> bool:

@@ -322,6 +322,18 @@ async def test_a_call_with_two_things_to_store_waits_as_long_as_one_with_one() -
     assert waited_for == [1]
 
 
+async def test_what_is_on_disk_is_told_so_though_time_is_up_before_its_call_hears_of_it() -> None:
+    async def durable(_: int) -> None:
+        await asyncio.Event().wait()
+
+    async with running_edge(ordinary()) as edge:
+        services = replace(edge.services(), durable=durable, is_kept=lambda one: one < 3)
+        with Deadline(1):
+            assert await on_disk(1, services)
+            assert await on_disk(2, services)
+            assert not await on_disk(3, services)
+
+
 async def test_a_call_that_is_stopped_as_its_time_is_up_stops() -> None:
     async def waits(deadline: Deadline) -> None:
         with deadline:

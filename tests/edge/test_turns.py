@@ -23,6 +23,7 @@ from perso_core.edge.turns import (
 from perso_core.edge.unstored import Deadline, not_counted
 from perso_core.errors import StoreUnavailable
 from tests.edge.running import Browser, ordinary, running_edge
+from tests.edge.servers import batch, server_call, server_edge, telling
 
 CONSENTING = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]}
 
@@ -272,12 +273,16 @@ async def test_who_is_known_is_answered_while_first_visits_wait() -> None:
 
 
 class Counted(Turns):
-    """stood_still: how often somebody waited for the disk to whom these give way. waits: how many
-    do now."""
+    """called: how often somebody did to whom these give way. stood_still: how often one of them
+    waited for the disk. waits: how many do now."""
 
     def __init__(self) -> None:
         super().__init__(AFTER_FIRST_VISITS)
-        self.stood_still = self.waits = 0
+        self.stood_still = self.waits = self.called = 0
+
+    def another_calls(self) -> None:
+        self.called += 1
+        super().another_calls()
 
     def another_waits_for_disk(self) -> None:
         self.stood_still += 1
@@ -314,6 +319,22 @@ async def test_nobody_gives_way_to_one_who_calls_more_often_than_a_person() -> N
             await browser.send()
 
     assert (first_visits.stood_still, refusals.stood_still) == (MANY_CALLS, MANY_CALLS)
+    assert (first_visits.waits, refusals.waits) == (0, 0)
+
+
+async def test_others_give_way_to_a_server_that_waits_for_an_answer_and_not_to_its_batches() -> (
+    None
+):
+    first_visits, refusals = Counted(), Counted()
+    async with server_edge(first_visits=first_visits, refusals=refusals) as edge:
+        shown = telling("view", CRMID="anna")
+        assert (await server_call(edge, shown)).status == 200
+        assert (first_visits.stood_still, refusals.stood_still) == (1, 1)
+
+        assert (await server_call(edge, batch(shown), "collect")).status == 202
+
+    assert (first_visits.stood_still, refusals.stood_still) == (1, 1)
+    assert (first_visits.called, refusals.called) == (1, 1)
     assert (first_visits.waits, refusals.waits) == (0, 0)
 
 
