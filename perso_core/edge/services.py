@@ -12,7 +12,12 @@ from perso_core.edge.abuse import NO_LIMITS, Limits
 from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.graph import Apart, Graph
 from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
-from perso_core.edge.turns import AFTER_FIRST_VISITS, AFTER_REFUSALS, Turns
+from perso_core.edge.turns import (
+    AFTER_FIRST_VISITS,
+    AFTER_REFUSALS,
+    LONGEST_REFUSED_S,
+    Turns,
+)
 from perso_core.edge.version_token import tokens_to_hold
 from perso_core.engine.engine import Answer, Interaction, Seen
 from perso_core.stores.protocol import Whole
@@ -109,7 +114,9 @@ class EdgeServices:
     own_origins: frozenset[str] = frozenset()
     limits: Limits = NO_LIMITS
     first_visits: Turns = field(default_factory=lambda: Turns(AFTER_FIRST_VISITS))
-    refusals: Turns = field(default_factory=lambda: Turns(AFTER_REFUSALS))
+    refusals: Turns = field(
+        default_factory=lambda: Turns(AFTER_REFUSALS, longest_s=LONGEST_REFUSED_S)
+    )
     issuer_key: KeyOf = field(default_factory=IssuerKeys)
     seen: Callable[[str], Seen] | None = None
     privacy: PrivacyServices | None = None

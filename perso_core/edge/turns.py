@@ -15,20 +15,21 @@ from collections.abc import Callable
 
 # So many go on in one round where nobody else calls: each round costs a look at all connections.
 TOGETHER = 8
-# Nobody gives way for longer at once: a call has to be answered in its time (DESIGN.md, P4).
-LONGEST_S = 0.1
+# Nobody gives way for longer at once: a call has to be answered in its time (DESIGN.md, P4). A
+# refusal asks its visitor to wait for a second or more anyway.
+LONGEST_S, LONGEST_REFUSED_S = 0.1, 0.2
 # Others are there where one called so lately.
 LATELY_S = 0.1
 # A pause begins once so much was spent: event loops count in milliseconds.
 SPENT_S = 0.001
-# How long it is, in what was spent after the turns: so what first visits do then takes a sixth of
+# How long it is, in what was spent after the turns: so what first visits do then takes a seventh of
 # the time, and refusals a tenth, of which three quarters go on finding whose call it is.
-AFTER_FIRST_VISITS, AFTER_REFUSALS = 5, 39
+AFTER_FIRST_VISITS, AFTER_REFUSALS = 6, 39
 
 
 class Turns:
     """Of one kind of calls, on one event loop. pause: see AFTER_FIRST_VISITS. elapsed_s: a clock
-    that nobody can set."""
+    that nobody can set. longest_s: how long one of them may wait."""
 
     __slots__ = (
         "_at_disk",
@@ -37,14 +38,22 @@ class Turns:
         "_goes_on",
         "_held",
         "_held_enough",
+        "_longest_s",
         "_others_until_s",
         "_pause",
         "_spent_s",
         "_waiting",
     )
 
-    def __init__(self, pause: int, elapsed_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        pause: int,
+        elapsed_s: Callable[[], float] = time.monotonic,
+        *,
+        longest_s: float = LONGEST_S,
+    ) -> None:
         self._pause = pause
+        self._longest_s = longest_s
         self._elapsed_s = elapsed_s
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._goes_on = (
@@ -77,7 +86,7 @@ class Turns:
     async def turn(self) -> None:
         """Returns at once where no other of these goes on in this round of the loop and nobody
         waits for the disk, else in a later one: while others call, each lets one go on, in their
-        order. After LONGEST_S in any case."""
+        order. After longest_s in any case."""
         loop = asyncio.get_running_loop()
         if not self._goes_on:
             self._goes_on, self._began_s = True, self._elapsed_s()
@@ -85,7 +94,7 @@ class Turns:
             if not self._at_disk:
                 return
         turn = loop.create_future()
-        self._waiting.append((self._elapsed_s() + LONGEST_S, turn))
+        self._waiting.append((self._elapsed_s() + self._longest_s, turn))
         await turn
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
