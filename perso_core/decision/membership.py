@@ -129,6 +129,12 @@ class Memberships(Mapping[str, Membership]):
             of_status[audience_id] = instant >> 1
         return realized, exited
 
+    def exited_by(self, at_ms: int) -> bool:
+        """Whether some audience was left at that instant or before."""
+        return any(
+            not instant & 1 and instant >> 1 <= at_ms for instant in array("q", self._instants)
+        )
+
     def replaced(self, changed: Iterable[Membership]) -> Memberships:
         """With these, which may be new."""
         ids, instants = [*self._ids], array("q", self._instants)

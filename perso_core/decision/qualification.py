@@ -96,6 +96,7 @@ def after_events_elsewhere(
     """
     standing = before.standing
     assert standing is not None, "the rules were run before"
+    members_before = standing.members
     written = profiles[-1]
     if not written.snapshot_id == before.profile.snapshot_id == snapshot.id:
         return None
@@ -108,10 +109,18 @@ def after_events_elsewhere(
             kept=len(profile.events),
             evicted=False,
         )
-    trimmed = _trimmed(written, snapshot, written.evaluated_ms)
-    return (
-        Qualified(trimmed, standing) if standing.members == _realized(trimmed, snapshot) else None
-    )
+    known, at_ms = written.memberships, written.evaluated_ms
+    if (
+        # No others than before, to which these very rules came.
+        known is before.profile.memberships
+        and isinstance(known, Memberships)
+        and not known.exited_by(at_ms - EXITED_KEPT_MS)
+    ):
+        trimmed, members = written, members_before
+    else:
+        trimmed = _trimmed(written, snapshot, at_ms)
+        members = _realized(trimmed, snapshot)
+    return Qualified(trimmed, standing) if standing.members == members else None
 
 
 def advance(before: Qualified, snapshot: Snapshot, *, now_ms: int) -> Qualified:

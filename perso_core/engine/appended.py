@@ -8,11 +8,13 @@ and the events that came since. Whether they are all of it is counted: each even
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from msgspec import structs
 
 from perso_core.decision.event import Event
 from perso_core.decision.kept_events import KeptEvents
+from perso_core.decision.membership import Memberships
 from perso_core.decision.profile import Profile
 from perso_core.decision.qualification import Qualified, after_events_elsewhere
 from perso_core.definitions.snapshot import Snapshot
@@ -22,7 +24,9 @@ from perso_core.engine.state import Appended, State
 from perso_core.errors import UnreadableRecord
 
 # What only an event may change of a profile's record. Anything else is read anew.
-_STAYS = ("attributes", "claims", "brought", "moved", "dropped_events", "dropped_claims")
+_what_stays = attrgetter(
+    "attributes", "claims", "brought", "moved", "dropped_events", "dropped_claims"
+)
 
 
 def put_by(hot: Hot, news: Appended) -> bool:
@@ -82,7 +86,7 @@ def with_appended(
     if held is None or held.standing is None or not state.complete:
         return None
     try:
-        written, first_visit_ms = appended.profile()
+        written, first_visit_ms = appended.profile(Memberships.of(held.profile.memberships))
         events = _new_to(held.profile, appended.events)
     except UnreadableRecord:
         return None  # whoever loads it sets it aside
@@ -106,7 +110,7 @@ def _follows(written: Profile, held: Profile, events: int) -> bool:
         written.version == held.version + events
         and events > 0
         and written.evaluated_ms >= held.evaluated_ms
-        and all(getattr(written, name) == getattr(held, name) for name in _STAYS)
+        and _what_stays(written) == _what_stays(held)
     )
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
+from perso_core.decision.membership import Memberships
 from perso_core.decision.profile import Profile
 from perso_core.decision.qualification import Qualified
 
@@ -40,10 +41,11 @@ MOST_PUT_BY = 4
 class Appended(Struct, frozen=True):
     """Events that other processes added to a profile, as they are stored. version: of the profile
     then. profile, events: unpack it but for its events, with its first_visit_ms, and each event, in
-    order of arrival. They raise UnreadableRecord. Some of the events may be known already."""
+    order of arrival. They raise UnreadableRecord. Some of the events may be known already. The
+    memberships that profile is given are the profile's, where it has no others."""
 
     version: int
-    profile: Callable[[], tuple[Profile, int]]
+    profile: Callable[[Memberships], tuple[Profile, int]]
     events: tuple[Callable[[], Event], ...]
 
     def then(self, later: Appended) -> Appended:

@@ -137,9 +137,14 @@ def profile_from(key: str, version: int, record: bytes, events: Sequence[Event])
 
 
 def profile_and_visit_from(
-    key: str, version: int, record: bytes, events: Sequence[Event]
+    key: str,
+    version: int,
+    record: bytes,
+    events: Sequence[Event],
+    held: Memberships | None = None,
 ) -> tuple[Profile, int]:
-    """The same, and its first_visit_ms. Raises UnreadableRecord, MisplacedRecord."""
+    """The same, and its first_visit_ms. held: are the profile's, where the record has no others.
+    Raises UnreadableRecord, MisplacedRecord."""
     kept = _opened("profile", record, _profile_decoder)
     if key != ANY_KEY and kept.owner not in (ANYBODY, owner_of(key)):
         raise MisplacedRecord(
@@ -151,10 +156,7 @@ def profile_and_visit_from(
         attributes=kept.attributes,
         claims=tuple(Identity(namespace, id) for namespace, id in kept.claims),
         events=events,
-        memberships={
-            **_memberships("realized", kept.realized),
-            **_memberships("exited", kept.exited),
-        },
+        memberships=_memberships(kept, held),
         evaluated_ms=kept.evaluated_ms,
         snapshot_id=kept.snapshot_id,
         datastreams=kept.datastreams,
@@ -174,7 +176,13 @@ def _moved(at_ms: int, to: bytes, version: int, marks: bytes) -> Moved:
     return Moved(at_ms=at_ms, to=to, version=version, marks=each)
 
 
-def _memberships(
+def _memberships(kept: _ProfileRecord, held: Memberships | None) -> Mapping[str, Membership]:
+    if held is not None and held.since() == (kept.realized, kept.exited):
+        return held
+    return {**_since("realized", kept.realized), **_since("exited", kept.exited)}
+
+
+def _since(
     status: Literal["realized", "exited"], since: Mapping[str, int]
 ) -> dict[str, Membership]:
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -13,12 +13,15 @@ from typing import Any
 import apsw
 import pytest
 from hypothesis import given, settings
+from msgspec import structs
 
 from perso_core.decision.consent import Choice
 from perso_core.decision.event import Event, event_from
 from perso_core.decision.identity import Identity
+from perso_core.decision.membership import EXITED_KEPT_MS, Membership, Memberships
+from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
-from perso_core.engine.appended import MOST_PUT_BY
+from perso_core.engine.appended import MOST_PUT_BY, with_appended
 from perso_core.engine.engine import Interaction, NeedProfile
 from perso_core.engine.hot_profiles import Appended, Hot
 from perso_core.engine.journal import (
@@ -40,6 +43,7 @@ from tests.worker.stack import WatchedStore, running
 
 STORIES, STEPS = times(25, 600), times(25, 60)
 WINDOW_MS = 5 * HOUR_MS
+REALIZED = Membership(audience_id="gold", status="realized", since_ms=NOON_MS)
 
 
 @contextmanager
@@ -150,6 +154,36 @@ def test_an_event_that_another_process_added_is_seen_and_nothing_is_read_again(
     assert told(held(ours), 0) == told(held(theirs), 0)
 
 
+def test_an_audience_that_was_left_long_ago_is_forgotten_as_by_whoever_reads_all(
+    ours_and_theirs: Both,
+) -> None:
+    ours, theirs = ours_and_theirs
+    basket = viewed("second", event_type="commerce.productListAdds")
+    theirs.decide(ANNA, basket, now_ms=NOON_MS)
+    ours.hear(now_ms=NOON_MS)
+    theirs.decide(ANNA, viewed("later", at_ms=NOON_MS + DAY_MS), now_ms=NOON_MS + DAY_MS)
+    ours.hear(now_ms=NOON_MS + DAY_MS)
+    ours.decide(ANNA, now_ms=NOON_MS + DAY_MS)
+    forgotten_ms = memberships(ours)["basket"].since_ms + EXITED_KEPT_MS
+    for at_ms in (forgotten_ms - 1, forgotten_ms):
+        theirs.decide(ANNA, viewed(f"e-{at_ms}", at_ms=at_ms), now_ms=at_ms)
+        ours.hear(now_ms=at_ms)
+        assert as_read_anew(ours, snapshot(), now_ms=at_ms)
+        assert ("basket" in memberships(ours)) is (at_ms < forgotten_ms)
+
+    assert ours.loads == 2, "to compare, and for nothing else"
+
+
+def memberships(process: Process) -> Mapping[str, Membership]:
+    return qualified(process).memberships
+
+
+def qualified(process: Process) -> Profile:
+    found = held(process).committed.qualified
+    assert found
+    return found.profile
+
+
 def test_two_processes_take_turns_with_one_visitor_and_none_reads_again(
     ours_and_theirs: Both,
 ) -> None:
@@ -229,6 +263,24 @@ def test_whatever_else_another_process_changed_is_in_force_too(
     ours.hear(now_ms=NOON_MS + 3)
 
     assert as_read_anew(ours, snapshot(), now_ms=NOON_MS + 3)
+
+
+@pytest.mark.parametrize("said", [{}, {"gold": REALIZED}], ids=["as before", "others"])
+def test_audiences_to_which_our_rules_do_not_come_have_the_whole_read(
+    ours_and_theirs: Both, said: Mapping[str, Membership]
+) -> None:
+    """The event leads into `basket`, and the other process says that it does not."""
+    ours, theirs = ours_and_theirs
+    basket = viewed("second", event_type="commerce.productListAdds")
+    theirs.decide(ANNA, basket, now_ms=NOON_MS + 1)
+    written = qualified(theirs)
+
+    def profile(known: Memberships) -> tuple[Profile, int]:
+        return structs.replace(written, events=(), memberships=said or known), 0
+
+    appended = Appended(written.version, profile, (lambda: basket.event,))
+
+    assert with_appended(held(ours).committed, appended, snapshot(), max_events=9) is None
 
 
 def test_events_that_another_process_gave_another_instant_are_seen_there(
@@ -323,7 +375,7 @@ async def test_what_was_put_by_of_a_profile_that_began_anew_since_is_asked_for_o
         stored = await stack.store.load(ANNA)
         profile = stored.profile
         assert profile
-        beyond = Appended(profile.version + 1_000, lambda: (profile, 0), ())
+        beyond = Appended(profile.version + 1_000, lambda _: (profile, 0), ())
         stack.engine.appended(ANNA, beyond)
 
         asked = Interaction(profile_key=ANNA, datastream_id="demo")
