@@ -2,7 +2,8 @@
 
 Whoever presents it gets no older answer (DESIGN.md, P2 and P3). A cookie of the SDK's carries it,
 or two of them. Each is, in base64url: kid (1 byte), version (8), the instant at which consent was
-last said (6, epoch ms), the epoch of the store that has that version (6), MAC (12).
+last said (6, epoch ms), the epoch of the store that has that version (6), MAC (15: keyed BLAKE2b,
+RFC 7693, which costs a fraction of what the cookies' HMAC does).
 
 One of another epoch, or of before tokens had one, is compared with nothing: it has the store asked
 once, and is replaced by one of this epoch.
@@ -15,6 +16,7 @@ import binascii
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 
 from perso_core.edge.cookies import CookieKeys, cookie_names
 from perso_core.engine.engine import NOTHING_SEEN, Seen
@@ -24,13 +26,17 @@ from perso_core.visitor import SetCookie
 MAX_AGE_S = 1_800
 # More values than a browser sends are not looked at.
 MAX_VALUES = 4
-_MAC_BYTES = 12
+_PURPOSE = b"perso version 3"
+_MAC_BYTES = 15
 _BYTES = 1 + 8 + 6 + 6 + _MAC_BYTES
-# Those of before tokens had an epoch. Browsers have forgotten them MAX_AGE_S after the last process
-# that sets them has ended.
-_EARLIER_BYTES = 1 + 8 + 6 + _MAC_BYTES
-_PURPOSES = {_BYTES: b"perso version 2", _EARLIER_BYTES: b"perso version 1"}
-_CHARS = tuple(size // 3 * 4 for size in _PURPOSES)
+# Those of an earlier Perso, with another MAC; the first ones had no epoch. Browsers have forgotten
+# them MAX_AGE_S after the last process that sets them has ended.
+_EARLIER_MAC_BYTES = 12
+_EARLIER = {
+    1 + 8 + 6 + 6 + _EARLIER_MAC_BYTES: b"perso version 2",
+    1 + 8 + 6 + _EARLIER_MAC_BYTES: b"perso version 1",
+}
+_CHARS = tuple(size // 3 * 4 for size in (_BYTES, *_EARLIER))
 # So many tokens in one cookie: of the device and of the person. A dot is in none of them.
 KEPT = 2
 KEPT_READ = 256
@@ -77,12 +83,15 @@ def token_cookies(
     """The cookie to be set once a profile is committed so far, beside the token of another profile
     that the browser has: a device and the person who holds it. (): it says so already. tokens:
     those that the browser sent. beside: the key of the other one; None: whose it was last."""
-    held = seen_in(tokens, profile_key, org=org, keys=keys)
+    held, others = NOTHING_SEEN, list[str]()
+    for one in tokens:
+        seen = _seen(one, profile_key, org, keys)
+        if seen is not None:
+            held = held.joined(seen)
+        elif len(one) in _CHARS:
+            others.append(one)
     if held == now or (held is NOTHING_SEEN and not (now.version or now.consent_ms)):
         return ()
-    others = [
-        one for one in tokens if len(one) in _CHARS and _seen(one, profile_key, org, keys) is None
-    ]
     if beside is not None:
         others = [one for one in others if _seen(one, beside, org, keys) is not None]
     value = _APART.join((_token(profile_key, now, org, keys), *others[-1:]))
@@ -119,42 +128,52 @@ def tokens_to_hold(
 def _token(profile_key: str, seen: Seen, org: str, keys: CookieKeys) -> str:
     head = b"".join(
         (
-            bytes((keys.current,)),
-            min(seen.version, _MAX_VERSION).to_bytes(8, "big"),
-            seen.consent_ms.to_bytes(6, "big"),
-            seen.epoch.to_bytes(6, "big"),
+            keys.current.to_bytes(1),
+            min(seen.version, _MAX_VERSION).to_bytes(8),
+            seen.consent_ms.to_bytes(6),
+            seen.epoch.to_bytes(6),
         )
     )
-    written = head + _mac(keys.keys[keys.current], _PURPOSES[_BYTES], head, org, profile_key)
+    written = head + _mac(keys.keys[keys.current], head, org, profile_key)
     return base64.urlsafe_b64encode(written).decode()
 
 
 # One request asks for the same token three times.
 @lru_cache(maxsize=KEPT_READ)
 def _seen(value: str, profile_key: str, org: str, keys: CookieKeys) -> Seen | None:
+    if len(value) not in _CHARS:
+        return None
     try:
-        written = base64.b64decode(value, altchars=b"-_", validate=True)
+        as_base64 = value.replace("-", "+").replace("_", "/")
+        written = binascii.a2b_base64(as_base64, strict_mode=True)
     except (binascii.Error, ValueError):
         return None
-    purpose = _PURPOSES.get(len(written))
-    if purpose is None:
+    earlier = _EARLIER.get(len(written))
+    if earlier is None and len(written) != _BYTES:
         return None
-    head, tag = written[:-_MAC_BYTES], written[-_MAC_BYTES:]
+    head = written[: -(_MAC_BYTES if earlier is None else _EARLIER_MAC_BYTES)]
     key = keys.keys.get(head[0])
-    if key is None or not hmac.compare_digest(tag, _mac(key, purpose, head, org, profile_key)):
+    if key is None:
         return None
-    # Of an earlier token nothing is left for the epoch: 0.
+    if earlier is None:
+        tag = _mac(key, head, org, profile_key)
+    else:
+        tag = _earlier_mac(key, earlier, head, org, profile_key)
+    if not hmac.compare_digest(written[len(head) :], tag):
+        return None
+    # Of the earliest ones nothing is left for the epoch: 0.
     return Seen(int.from_bytes(head[1:9]), int.from_bytes(head[9:15]), int.from_bytes(head[15:]))
 
 
-def _mac(key: bytes, purpose: bytes, head: bytes, org: str, profile_key: str) -> bytes:
+def _mac(key: bytes, head: bytes, org: str, profile_key: str) -> bytes:
+    """head: always as long."""
+    named = org.encode()
+    message = b"".join((head, len(named).to_bytes(4), named, profile_key.encode()))
+    key = key[: blake2b.MAX_KEY_SIZE]
+    return blake2b(message, key=key, person=_PURPOSE, digest_size=_MAC_BYTES).digest()
+
+
+def _earlier_mac(key: bytes, purpose: bytes, head: bytes, org: str, profile_key: str) -> bytes:
     parts = (purpose, head, org.encode(), profile_key.encode())
-    keyed = _keyed(key).copy()
-    keyed.update(b"".join([len(part).to_bytes(4, "big") + part for part in parts]))
-    return keyed.digest()[:_MAC_BYTES]
-
-
-# Half of what a short MAC costs is to take in its key.
-@lru_cache(maxsize=KEPT_READ)
-def _keyed(key: bytes) -> hmac.HMAC:
-    return hmac.new(key, digestmod="sha256")
+    message = b"".join([len(part).to_bytes(4) + part for part in parts])
+    return hmac.digest(key, message, "sha256")[:_EARLIER_MAC_BYTES]

@@ -218,10 +218,13 @@ def opened(directory: Path) -> AbstractAsyncContextManager[Perso]:
 # ---- the token itself ------------------------------------------------------------
 
 
-def token_of_before(seen: Seen, key: str = KEY) -> str:
-    """As a Perso wrote them that knew no epochs."""
-    head = b"".join((bytes((KEYS.current,)), seen.version.to_bytes(8), seen.consent_ms.to_bytes(6)))
-    parts = (b"perso version 1", head, ORG.encode(), key.encode())
+def token_of_before(seen: Seen, key: str = KEY, *, version: int = 1) -> str:
+    """As a Perso wrote them that had an earlier MAC; the first version knew no epochs."""
+    numbers = [seen.version.to_bytes(8), seen.consent_ms.to_bytes(6)]
+    if version > 1:
+        numbers.append(seen.epoch.to_bytes(6))
+    head = bytes((KEYS.current,)) + b"".join(numbers)
+    parts = (b"perso version %d" % version, head, ORG.encode(), key.encode())
     message = b"".join(len(part).to_bytes(4) + part for part in parts)
     tag = hmac.digest(KEYS.keys[KEYS.current], message, "sha256")[:12]
     return base64.urlsafe_b64encode(head + tag).decode()
@@ -239,6 +242,18 @@ def read(*tokens: str) -> Seen:
 @pytest.mark.parametrize("epoch", [1, ONE, (1 << 48) - 1])
 def test_a_token_names_the_epoch(epoch: int) -> None:
     assert read(token(Seen(41, NOON_MS, epoch))) == Seen(41, NOON_MS, epoch)
+
+
+def test_a_token_of_before_the_mac_became_another_one_counts_as_those_of_now() -> None:
+    """A worker of an earlier Perso runs beside, in a rolling restart."""
+    seen = Seen(41, NOON_MS, ONE)
+    (cookie,) = token_cookies(
+        (token_of_before(seen, version=2),), KEY, Seen(42, NOON_MS, ONE), org=ORG, keys=KEYS
+    )
+
+    assert read(token_of_before(seen, version=2)) == seen
+    assert read(token_of_before(seen, "ECID:other", version=2)) == NOTHING_SEEN
+    assert cookie.value == token(Seen(42, NOON_MS, ONE)), "it is replaced"
 
 
 def test_whatever_another_epoch_told_is_beyond_what_there_is() -> None:

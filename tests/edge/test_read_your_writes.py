@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 from perso_core import PageRequest
 from perso_core.assembly import open_perso
 from perso_core.definitions.document import Definitions
+from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.version_token import presented, seen_in, token_cookies
 from perso_core.engine.engine import NOTHING_SEEN, Interaction, Seen
@@ -353,9 +354,18 @@ def test_no_single_bit_of_a_token_can_change() -> None:
         assert read(base64.urlsafe_b64encode(flipped).decode()) == NOTHING_SEEN
 
 
-@pytest.mark.parametrize("value", ["", "x", "=", "é", "A" * 35, "A" * 36, "A" * 5_000, " "])
+@pytest.mark.parametrize(
+    "value", ["", "x", "=", "é", "é" * 48, "A" * 35, "A" * 36, "A" * 48, "=" * 48, "A" * 5_000, " "]
+)
 def test_what_is_no_token_says_nothing(value: str) -> None:
     assert read(value) == NOTHING_SEEN
+
+
+def test_a_key_may_be_longer_than_a_mac_takes() -> None:
+    keys = CookieKeys(current=7, keys={7: bytes(range(200))})
+    (cookie,) = token_cookies((), KEY, SEEN, org=ORG, keys=keys)
+
+    assert seen_in((cookie.value,), KEY, org=ORG, keys=keys) == SEEN
 
 
 def test_of_several_tokens_the_newest_counts() -> None:
