@@ -30,6 +30,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080  # 0: any free one
     workers: int = 1  # processes that serve the address
+    own_core: int = 1  # 1: each stays on one core, where there are as many as cores
     hot_profiles: int = 50_000  # more than journal_limit
     unparked_profiles: int = 10_000  # of those in memory; the others lie as bytes between visits
     max_events_per_profile: int = 5_000
@@ -67,6 +68,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 RANGES: Mapping[str, tuple[int, int]] = {
     "port": (0, 65_535),
     "workers": (1, 64),
+    "own_core": (0, 1),
     "hot_profiles": (1, 10_000_000),
     "unparked_profiles": (1, 10_000_000),
     "max_events_per_profile": (1, 100_000),

@@ -14,6 +14,7 @@ from perso_core.cli.at_start import at_start, not_taken_up
 from perso_core.cli.definitions import checked, saved
 from perso_core.cli.early_signals import EarlySignals
 from perso_core.cli.files import settings_of
+from perso_core.cli.own_core import stay_on_own_core
 from perso_core.cli.streams import told_if_possible
 from perso_core.cli.supervisor import Supervisor, told
 from perso_core.cli.worker_pipe import LEAVE, Pipe
@@ -95,9 +96,15 @@ def _serve_as_worker(arguments: argparse.Namespace, settings: Settings) -> int:
 
     pipe = Pipe(arguments.pipe)
     sockets = [socket.socket(fileno=int(one)) for one in arguments.sockets.split(",")]
+
+    def ready(_: object) -> None:
+        if settings.own_core:
+            stay_on_own_core(arguments.number, settings.workers)
+        pipe.ready()
+
     serving.serve(
         settings,
-        ready=lambda _: pipe.ready(),
+        ready=ready,
         sockets=sockets,
         alive=pipe.alive,
         leave_on=LEAVE,

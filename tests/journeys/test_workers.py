@@ -250,6 +250,57 @@ async def test_settings_that_cannot_work_leave_the_running_workers_alone(directo
         assert "hot_profiles" in running.told
 
 
+# ---- cores -------------------------------------------------------------------------
+
+ON_TWO_CORES = pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2, reason="two workers on cores of their own need two"
+)
+
+
+@pytest.fixture
+def two_cores() -> Iterator[set[int]]:
+    """On which all runs that the test starts."""
+    before = os.sched_getaffinity(0)
+    cores = set(sorted(before)[:2])
+    os.sched_setaffinity(0, cores)
+    yield cores
+    os.sched_setaffinity(0, before)
+
+
+def cores_of(worker: int) -> list[set[int]]:
+    """Where each thread of a process may run."""
+    return [os.sched_getaffinity(int(one)) for one in os.listdir(f"/proc/{worker}/task")]
+
+
+@ON_TWO_CORES
+def test_as_many_workers_as_cores_stay_on_one_each_and_so_does_whoever_replaces_one(
+    directory: Path, two_cores: set[int]
+) -> None:
+    with supervised(directory) as running:
+        killed, other = running.workers
+        (kept,) = cores_of(other)[0]
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: len(running.workers) == 2 and killed not in running.workers, "another one")
+        until(lambda: "Another one starts" in running.told, "its end")
+        (replacing,) = {*running.workers} - {other}
+        (free,) = two_cores - {kept}
+        until(lambda: cores_of(replacing) == [{free}] * len(cores_of(replacing)), "its core")
+
+        assert cores_of(other) == [{kept}] * len(cores_of(other))
+        assert len(cores_of(other)) > 1, "threads"
+
+
+@ON_TWO_CORES
+@pytest.mark.parametrize(("workers", "settings"), [(2, "own_core = 0"), (3, "")])
+def test_workers_of_another_number_or_told_to_go_where_the_system_has_room(
+    directory: Path, two_cores: set[int], workers: int, settings: str
+) -> None:
+    with supervised(directory, workers=workers, settings=settings) as running:
+        assert {frozenset(one) for pid in running.workers for one in cores_of(pid)} == {
+            frozenset(two_cores)
+        }
+
+
 def test_workers_do_not_outlive_a_supervisor_that_was_killed(directory: Path) -> None:
     with supervised(directory) as running:
         workers = running.workers
