@@ -52,14 +52,16 @@ class Consulted(Struct, frozen=True, kw_only=True):
 async def admit(call: Call, caller: Caller, services: EdgeServices) -> None:
     """Before a call costs much: counts it where its visitor is known, by a proof, and has it give
     way where it is one of many that are nobody's, or a single one's. Raises TooManyRequests."""
-    many = _of_nobody(caller)
+    if _of_nobody(caller):
+        await not_counted(services.first_visits.turn())
+        return
     try:
-        many = many or services.limits.count_visitor(caller.profile_key, call.now_ms)
+        many = services.limits.count_visitor(caller.profile_key, call.now_ms)
     except TooManyRequests:
-        await not_counted(services.refusals.turn())
+        await not_counted(services.excess.turn())
         raise
     if many:
-        await not_counted(services.first_visits.turn())
+        await not_counted(services.excess.turn())
     else:
         another_calls(services)
 

@@ -13,9 +13,9 @@ from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.graph import Apart, Graph
 from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
 from perso_core.edge.turns import (
+    AFTER_EXCESS,
     AFTER_FIRST_VISITS,
-    AFTER_REFUSALS,
-    LONGEST_REFUSED_S,
+    LONGEST_EXCESS_S,
     Turns,
 )
 from perso_core.edge.version_token import tokens_to_hold
@@ -89,7 +89,8 @@ class EdgeServices:
     chose never is. location_hint: the path segment that clients put before /v1.
     region_id: what `getIdentity().edge.regionId` tells a page. own_origins: the edge's own
     origins where a proxy hides them, `https://www.example.com`. limits: how often one visitor,
-    network or datastream may call. first_visits, refusals: whose calls give way to others.
+    network or datastream may call. first_visits, excess: whose calls give way to others:
+    of strangers, and of whoever sends more than a person does.
     issuer_key: finds the keys that servers' tokens are verified
     with. seen: how far a profile is committed here; None: there is no other process, so browsers
     need no version token. graph: which profiles are one person's.
@@ -114,9 +115,7 @@ class EdgeServices:
     own_origins: frozenset[str] = frozenset()
     limits: Limits = NO_LIMITS
     first_visits: Turns = field(default_factory=lambda: Turns(AFTER_FIRST_VISITS))
-    refusals: Turns = field(
-        default_factory=lambda: Turns(AFTER_REFUSALS, longest_s=LONGEST_REFUSED_S)
-    )
+    excess: Turns = field(default_factory=lambda: Turns(AFTER_EXCESS, longest_s=LONGEST_EXCESS_S))
     issuer_key: KeyOf = field(default_factory=IssuerKeys)
     seen: Callable[[str], Seen] | None = None
     privacy: PrivacyServices | None = None

@@ -15,16 +15,17 @@ from collections.abc import Callable
 
 # So many go on in one round where nobody else calls: each round costs a look at all connections.
 TOGETHER = 8
-# Nobody gives way for longer at once: a call has to be answered in its time (DESIGN.md, P4). A
-# refusal asks its visitor to wait for a second or more anyway.
-LONGEST_S, LONGEST_REFUSED_S = 0.1, 0.2
+# Nobody gives way for longer at once: a call has to be answered in its time (DESIGN.md, P4). Who
+# sends more than a person does, and is asked to wait for a second or more once that is too much,
+# may wait as long as others notice nothing of it.
+LONGEST_S, LONGEST_EXCESS_S = 0.1, 0.4
 # Others are there where one called so lately.
 LATELY_S = 0.1
 # A pause begins once so much was spent: event loops count in milliseconds.
 SPENT_S = 0.001
 # How long it is, in what was spent after the turns: so what first visits do then takes a seventh of
-# the time, and refusals a tenth, of which three quarters go on finding whose call it is.
-AFTER_FIRST_VISITS, AFTER_REFUSALS = 6, 39
+# the time, and a single visitor's excess a fortieth. To find whose call it is comes before.
+AFTER_FIRST_VISITS, AFTER_EXCESS = 6, 39
 
 
 class Turns:
