@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import runpy
 import socket
 import sys
@@ -14,7 +15,7 @@ from perso_core.cli.at_start import at_start, not_taken_up
 from perso_core.cli.definitions import checked, saved
 from perso_core.cli.early_signals import EarlySignals
 from perso_core.cli.files import settings_of
-from perso_core.cli.own_core import stay_on_own_core
+from perso_core.cli.own_core import NUMBER, stay_on_own_core
 from perso_core.cli.streams import told_if_possible
 from perso_core.cli.supervisor import Supervisor, told
 from perso_core.cli.worker_pipe import LEAVE, Pipe
@@ -99,7 +100,7 @@ def _serve_as_worker(arguments: argparse.Namespace, settings: Settings) -> int:
 
     def ready(_: object) -> None:
         if settings.own_core:
-            stay_on_own_core(arguments.number, settings.workers)
+            stay_on_own_core(os.environ.get(NUMBER, ""), settings.workers)
         pipe.ready()
 
     serving.serve(

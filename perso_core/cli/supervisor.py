@@ -19,6 +19,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from perso_core.cli.address import Sockets, bound, claimed, close, refuse_taken
+from perso_core.cli.own_core import NUMBER
 from perso_core.cli.worker_pipe import SILENT_AFTER_S
 from perso_core.cli.worker_process import WorkerProcess
 
@@ -55,10 +56,10 @@ class Slot(Struct):
 
 
 class Supervisor:
-    """command: starts a worker; the descriptors of its sockets and its pipe, and its number, are
-    added. host, port: where all listen. count: of workers. stop_within_s: how long one may take to
-    stop. silent_after_s: one that was not heard of for so long hangs, and is killed. tell: hears
-    what happens, a line at a time. not_taken_up: lines about what a restart does not change. Raises
+    """command: starts a worker; the descriptors of its sockets and its pipe are added. host, port:
+    where all listen. count: of workers. stop_within_s: how long one may take to stop.
+    silent_after_s: one that was not heard of for so long hangs, and is killed. tell: hears what
+    happens, a line at a time. not_taken_up: lines about what a restart does not change. Raises
     OSError for an address that is taken.
     """
 
@@ -138,7 +139,8 @@ class Supervisor:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 *("--sockets", ",".join(map(str, sockets)), "--pipe", str(writing)),
-                *("--number", str(slot.number)),
+                # A worker of another Perso, which was installed meanwhile, may not know it.
+                env=os.environ | {NUMBER: str(slot.number)},
                 pass_fds=(*sockets, writing),
                 # Ctrl-C in a terminal is for the supervisor, which stops them in order.
                 start_new_session=True,

@@ -119,7 +119,6 @@ def _add_serve(commands: _Commands[_Parser]) -> None:
     # What a supervisor gives its workers: descriptors that they inherit.
     parser.add_argument("--sockets", help=argparse.SUPPRESS)
     parser.add_argument("--pipe", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--number", type=int, default=0, help=argparse.SUPPRESS)
 
 
 def _add_demo(commands: _Commands[_Parser]) -> None:

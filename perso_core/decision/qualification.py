@@ -96,7 +96,6 @@ def after_events_elsewhere(
     """
     standing = before.standing
     assert standing is not None, "the rules were run before"
-    members_before = standing.members
     written = profiles[-1]
     if not written.snapshot_id == before.profile.snapshot_id == snapshot.id:
         return None
@@ -109,18 +108,24 @@ def after_events_elsewhere(
             kept=len(profile.events),
             evicted=False,
         )
+    trimmed, members = _settled(written, before, snapshot)
+    return Qualified(trimmed, standing) if standing.members == members else None
+
+
+def _settled(written: Profile, before: Qualified, snapshot: Snapshot) -> tuple[Profile, int]:
+    """The profile without memberships that nobody is told of any more, and those that it is in, a
+    bit each. Where it has the very ones that it had before, these rules came to them, and nothing
+    is looked through: 3 µs of an event's 26, and more where there are memberships."""
     known, at_ms = written.memberships, written.evaluated_ms
     if (
-        # No others than before, to which these very rules came.
-        known is before.profile.memberships
+        before.standing is not None
+        and known is before.profile.memberships
         and isinstance(known, Memberships)
         and not known.exited_by(at_ms - EXITED_KEPT_MS)
     ):
-        trimmed, members = written, members_before
-    else:
-        trimmed = _trimmed(written, snapshot, at_ms)
-        members = _realized(trimmed, snapshot)
-    return Qualified(trimmed, standing) if standing.members == members else None
+        return written, before.standing.members
+    trimmed = _trimmed(written, snapshot, at_ms)
+    return trimmed, _realized(trimmed, snapshot)
 
 
 def advance(before: Qualified, snapshot: Snapshot, *, now_ms: int) -> Qualified:

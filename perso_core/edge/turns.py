@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 # So many go on in one round where nobody else calls: each round costs a look at all connections.
 TOGETHER = 8
-# Nobody gives way for longer at once: a call has to be answered in its time (DESIGN.md, P4). Who
-# sends more than a person does, and is asked to wait for a second or more once that is too much,
-# may wait as long as others notice nothing of it.
+# Nobody gives way for longer at once: a call has to be answered in its time (DESIGN.md, P4). To who
+# sends more than a person does that is not promised: they are asked to wait for a second or more
+# once it is too much, and wait for so long before (docs/decisions/0022).
 LONGEST_S, LONGEST_EXCESS_S = 0.1, 0.4
 # Others are there where one called so lately.
 LATELY_S = 0.1

@@ -3,7 +3,7 @@
 Whoever presents it gets no older answer (DESIGN.md, P2 and P3). A cookie of the SDK's carries it,
 or two of them. Each is, in base64url: kid (1 byte), version (8), the instant at which consent was
 last said (6, epoch ms), the epoch of the store that has that version (6), MAC (15: keyed BLAKE2b,
-RFC 7693, which costs a fraction of what the cookies' HMAC does).
+RFC 7693: 0.5 µs, where the cookies' HMAC takes 1.5 and, beside other code, 4 to 7).
 
 One of another epoch, or of before tokens had one, is compared with nothing: it has the store asked
 once, and is replaced by one of this epoch.
@@ -29,8 +29,9 @@ MAX_VALUES = 4
 _PURPOSE = b"perso version 3"
 _MAC_BYTES = 15
 _BYTES = 1 + 8 + 6 + 6 + _MAC_BYTES
-# Those of an earlier Perso, with another MAC; the first ones had no epoch. Browsers have forgotten
-# them MAX_AGE_S after the last process that sets them has ended.
+# Those of an earlier Perso, with another MAC; the first ones had no epoch. A browser that calls at
+# least each MAX_AGE_S keeps the one of a device beside a person's until the device's own profile
+# goes on; others have forgotten theirs that long after the last process that sets them has ended.
 _EARLIER_MAC_BYTES = 12
 _EARLIER = {
     1 + 8 + 6 + 6 + _EARLIER_MAC_BYTES: b"perso version 2",
@@ -148,17 +149,18 @@ def _seen(value: str, profile_key: str, org: str, keys: CookieKeys) -> Seen | No
         written = binascii.a2b_base64(as_base64, strict_mode=True)
     except (binascii.Error, ValueError):
         return None
-    earlier = _EARLIER.get(len(written))
-    if earlier is None and len(written) != _BYTES:
+    size = len(written)
+    if size != _BYTES and size not in _EARLIER:
         return None
-    head = written[: -(_MAC_BYTES if earlier is None else _EARLIER_MAC_BYTES)]
+    head = written[: -(_MAC_BYTES if size == _BYTES else _EARLIER_MAC_BYTES)]
     key = keys.keys.get(head[0])
     if key is None:
         return None
-    if earlier is None:
-        tag = _mac(key, head, org, profile_key)
-    else:
-        tag = _earlier_mac(key, earlier, head, org, profile_key)
+    tag = (
+        _mac(key, head, org, profile_key)
+        if size == _BYTES
+        else _earlier_mac(key, _EARLIER[size], head, org, profile_key)
+    )
     if not hmac.compare_digest(written[len(head) :], tag):
         return None
     # Of the earliest ones nothing is left for the epoch: 0.
@@ -169,7 +171,7 @@ def _mac(key: bytes, head: bytes, org: str, profile_key: str) -> bytes:
     """head: always as long."""
     named = org.encode()
     message = b"".join((head, len(named).to_bytes(4), named, profile_key.encode()))
-    key = key[: blake2b.MAX_KEY_SIZE]
+    key = key[: blake2b.MAX_KEY_SIZE]  # 64 bytes; ours have 32
     return blake2b(message, key=key, person=_PURPOSE, digest_size=_MAC_BYTES).digest()
 
 

@@ -179,10 +179,10 @@ def _moved(at_ms: int, to: bytes, version: int, marks: bytes) -> Moved:
 def _memberships(kept: _ProfileRecord, held: Memberships | None) -> Mapping[str, Membership]:
     if held is not None and held.since() == (kept.realized, kept.exited):
         return held
-    return {**_since("realized", kept.realized), **_since("exited", kept.exited)}
+    return {**_of_status("realized", kept.realized), **_of_status("exited", kept.exited)}
 
 
-def _since(
+def _of_status(
     status: Literal["realized", "exited"], since: Mapping[str, int]
 ) -> dict[str, Membership]:
     return {

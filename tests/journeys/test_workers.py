@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -20,6 +20,7 @@ import pytest
 from msgspec import Struct
 
 from perso_core.cli.address import bound, close
+from perso_core.cli.own_core import stay_on_own_core
 from tests.journeys.server import ROOT, STOP_LIMIT_S, prepare
 
 WAIT_LIMIT_S = 60
@@ -253,7 +254,8 @@ async def test_settings_that_cannot_work_leave_the_running_workers_alone(directo
 # ---- cores -------------------------------------------------------------------------
 
 ON_TWO_CORES = pytest.mark.skipif(
-    len(os.sched_getaffinity(0)) < 2, reason="two workers on cores of their own need two"
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2,
+    reason="two workers on cores of their own need two",
 )
 
 
@@ -267,9 +269,13 @@ def two_cores() -> Iterator[set[int]]:
     os.sched_setaffinity(0, before)
 
 
-def cores_of(worker: int) -> list[set[int]]:
-    """Where each thread of a process may run."""
-    return [os.sched_getaffinity(int(one)) for one in os.listdir(f"/proc/{worker}/task")]
+def cores_of(worker: int) -> set[frozenset[int]]:
+    """Where the threads of a process may run."""
+    cores = set()
+    for thread in os.listdir(f"/proc/{worker}/task"):
+        with suppress(ProcessLookupError):  # it has ended
+            cores.add(frozenset(os.sched_getaffinity(int(thread))))
+    return cores
 
 
 @ON_TWO_CORES
@@ -278,16 +284,35 @@ def test_as_many_workers_as_cores_stay_on_one_each_and_so_does_whoever_replaces_
 ) -> None:
     with supervised(directory) as running:
         killed, other = running.workers
-        (kept,) = cores_of(other)[0]
+        ((kept,),) = cores_of(other)
+        assert len(os.listdir(f"/proc/{other}/task")) > 1, "threads"
         os.kill(killed, signal.SIGKILL)
-        until(lambda: len(running.workers) == 2 and killed not in running.workers, "another one")
-        until(lambda: "Another one starts" in running.told, "its end")
-        (replacing,) = {*running.workers} - {other}
-        (free,) = two_cores - {kept}
-        until(lambda: cores_of(replacing) == [{free}] * len(cores_of(replacing)), "its core")
+        until(lambda: len({*running.workers} - {killed}) == 2, "another one")
+        (replacing,) = {*running.workers} - {other, killed}
+        until(lambda: cores_of(replacing) == {frozenset(two_cores - {kept})}, "its core")
 
-        assert cores_of(other) == [{kept}] * len(cores_of(other))
-        assert len(cores_of(other)) > 1, "threads"
+        assert cores_of(other) == {frozenset({kept})}
+
+
+@ON_TWO_CORES
+def test_a_worker_whom_nobody_told_a_number_stays_on_no_core(two_cores: set[int]) -> None:
+    """It was started by an earlier Perso's supervisor, as this one was installed."""
+    stay_on_own_core("", 2)
+    assert os.sched_getaffinity(0) == two_cores
+    for beyond in ("2", "-1"):
+        stay_on_own_core(beyond, 2)
+    assert os.sched_getaffinity(0) == two_cores
+
+
+@ON_TWO_CORES
+def test_where_the_system_says_nothing_of_cores_a_worker_comes_up_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbidden(_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_getaffinity", forbidden)
+    stay_on_own_core("0", 2)
 
 
 @ON_TWO_CORES
@@ -296,9 +321,8 @@ def test_workers_of_another_number_or_told_to_go_where_the_system_has_room(
     directory: Path, two_cores: set[int], workers: int, settings: str
 ) -> None:
     with supervised(directory, workers=workers, settings=settings) as running:
-        assert {frozenset(one) for pid in running.workers for one in cores_of(pid)} == {
-            frozenset(two_cores)
-        }
+        for worker in running.workers:
+            assert cores_of(worker) == {frozenset(two_cores)}
 
 
 def test_workers_do_not_outlive_a_supervisor_that_was_killed(directory: Path) -> None:
