@@ -1,7 +1,7 @@
-"""`python -m bench.flood_client PORT HITS_PER_S CONNECTIONS`: one visitor who sends 1,000 events a
-second, and hits without cookies, so many a second or as many as are answered, each over so many
-connections. Each line on its input is for how many seconds; for each it says how many calls were
-answered, and how many of them with an event kept."""
+"""`python -m bench.flood_client PORT CONNECTIONS HITS_PER_S HITS_CONNECTIONS`: one visitor who
+sends 1,000 events a second, over so many connections, and hits without cookies, so many a second or
+as many as are answered, over others. Each line on its input is for how many seconds; for each it
+says how many calls were answered, and how many of them with an event kept."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ async def paced(asking: Sequence[Caller], per_s: float, seconds: float) -> list[
     return times_ms
 
 
-async def flood(port: int, hits_per_s: int, connections: int) -> None:
-    noisy, nobody = await callers(port, connections), await callers(port, connections)
+async def flood(port: int, at_once: int, hits_per_s: int, hits_at_once: int) -> None:
+    noisy, nobody = await callers(port, at_once), await callers(port, hits_at_once)
     noisy[0].keep(await noisy[0].call())
     for caller in noisy:
         caller.cookies = noisy[0].cookies
