@@ -60,8 +60,8 @@ def measure() -> None:
             flood_s, peak = time.monotonic() - began_s, _stored_bytes(scratch)
             forgotten_s = _forgotten(scratch)
             after = _stored_bytes(scratch)
-    _record_p50("flood_p50", usual)
-    _record_p50("flood_full_p50", full)
+    _record_p50("flood_p50", usual, HITS_AT_ONCE)
+    _record_p50("flood_full_p50", full, AS_ANSWERED_AT_ONCE)
     record(
         "flood_store_mb",
         (after - before) / 1_000_000,
@@ -74,7 +74,7 @@ def measure() -> None:
     )
 
 
-def _record_p50(name: str, timed: Timed) -> None:
+def _record_p50(name: str, timed: Timed, hits_at_once: int) -> None:
     alone, beside = median(timed.alone_ms), median(timed.beside_ms)
     record(
         name,
@@ -83,8 +83,11 @@ def _record_p50(name: str, timed: Timed) -> None:
         alone_p50_ms=round(alone, 2),
         beside_p50_ms=round(beside, 2),
         visitor_per_s=VISITOR_PER_S,
+        visitor_connections=VISITOR_AT_ONCE,
         hits_per_s=timed.hits_per_s,
+        hits_connections=hits_at_once,
         flood_calls=timed.flood_calls,
+        flood_calls_per_s=round(timed.flood_calls / (TURNS * (LEAD_S + TURN_S + LEAD_S))),
         flood_events_kept=timed.flood_kept,
         calls=len(timed.beside_ms),
     )
