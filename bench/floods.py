@@ -11,6 +11,7 @@ once they are forgotten.
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -100,16 +101,21 @@ async def _prepared(data_dir: str) -> None:
 
 @contextmanager
 def _served(data_dir: str) -> Iterator[int]:
-    """The port of `perso serve`."""
+    """The port of `perso serve`, which has a core of its own from then on: callers on others come
+    as from another machine."""
     settings = Path(data_dir) / "settings.toml"
     settings.write_text(f"first_visit_retention_s = {RETENTION_S}\n")
     words = ["serve", "--data-dir", data_dir, "--port", "0", "--settings", str(settings)]
+    cores = os.sched_getaffinity(0)
+    own = min(cores)
+    os.sched_setaffinity(0, {own})  # the server inherits it
     process = subprocess.Popen(
         [sys.executable, "-m", "perso_core", *words],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     )
+    os.sched_setaffinity(0, cores - {own} or cores)
     try:
         assert process.stdout is not None, "it was asked for"
         said = process.stdout.readline()
@@ -117,6 +123,7 @@ def _served(data_dir: str) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(30)
+        os.sched_setaffinity(0, cores)
 
 
 # ---- callers ---------------------------------------------------------------------

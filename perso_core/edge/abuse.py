@@ -10,6 +10,7 @@ from perso_core.edge.limits import Limiter, Rate
 from perso_core.edge.problem import TooManyRequests
 
 SECOND_MS = 1_000
+VISITOR = "This visitor"  # as an error says it
 # So many calls of a visitor within a moment, on top of what the rate allows, are no person's.
 MANY_CALLS = 50
 # What X-Forwarded-For says of a client is remembered, where it is no longer than a few addresses.
@@ -53,8 +54,13 @@ class Limits:
         does. Raises TooManyRequests."""
         if self._visitor is None:
             return False
-        _count(self._visitor, profile_key, "This visitor", now_ms)
+        _count(self._visitor, profile_key, VISITOR, now_ms)
         return self.are_many(profile_key, now_ms)
+
+    def refuse_visitor(self, profile_key: str, now_ms: int) -> None:
+        """As count_visitor, and nothing is counted. Raises TooManyRequests."""
+        if self._visitor is not None:
+            _refuse(self._visitor.lack_ms(profile_key, now_ms), VISITOR)
 
     def are_many(self, profile_key: str, now_ms: int) -> bool:
         """Whether a visitor's calls, as counted, are more than a person's. Counts nothing."""
@@ -70,12 +76,19 @@ class Limits:
 NO_LIMITS = Limits()
 
 
+def too_often(who: str, wait_ms: int) -> TooManyRequests:
+    seconds = -(-wait_ms // SECOND_MS)
+    return TooManyRequests(
+        f"{who} calls too often.",
+        fix=f"Wait {seconds} s; Retry-After says so too.",
+        retry_after_s=seconds,
+    )
+
+
 def _count(limiter: Limiter, key: str, who: str, now_ms: int) -> None:
-    wait_ms = limiter.wait_ms(key, now_ms)
+    _refuse(limiter.wait_ms(key, now_ms), who)
+
+
+def _refuse(wait_ms: int, who: str) -> None:
     if wait_ms:
-        seconds = -(-wait_ms // SECOND_MS)
-        raise TooManyRequests(
-            f"{who} calls too often.",
-            fix=f"Wait {seconds} s; Retry-After says so too.",
-            retry_after_s=seconds,
-        )
+        raise too_often(who, wait_ms)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from perso_core.edge.admission import admit
 from perso_core.edge.call import Call, Reply, fetch_warnings
-from perso_core.edge.consult import admit, consult
+from perso_core.edge.consult import consult
 from perso_core.edge.cookies import cluster_cookie
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.interact import without_consent

@@ -48,6 +48,11 @@ class Caller(Struct, frozen=True, kw_only=True):
         return self.person or self.device.profile_key
 
     @property
+    def of_nobody(self) -> bool:
+        """Whether nothing proves that anybody was here before."""
+        return self.person is None and self.device.new
+
+    @property
     def beside(self) -> str | None:
         """The key of the device's own profile, where the call is about the person who holds it."""
         return self.device.profile_key if self.person is not None else None

@@ -10,14 +10,12 @@ from perso_core.edge.as_stored import as_stored
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.graph import moved_in
-from perso_core.edge.problem import EdgeError, TooManyRequests
+from perso_core.edge.problem import EdgeError
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import (
     Unread,
-    another_calls,
     failures,
     finished,
-    not_counted,
     on_disk,
     on_disk_first,
 )
@@ -47,33 +45,6 @@ class Consulted(Struct, frozen=True, kw_only=True):
     def errors(self) -> tuple[EdgeError, ...]:
         """What failed, and yet this could be told."""
         return failures(stored=self.stored, set_aside=self.set_aside)
-
-
-async def admit(call: Call, caller: Caller, services: EdgeServices) -> None:
-    """Before a call costs much: counts it where its visitor is known, by a proof, and has it give
-    way where it is one of many that are nobody's, or a single one's. Raises TooManyRequests."""
-    if _of_nobody(caller):
-        await not_counted(services.first_visits.turn())
-        return
-    try:
-        many = services.limits.count_visitor(caller.profile_key, call.now_ms)
-    except TooManyRequests:
-        await not_counted(services.excess.turn())
-        raise
-    if many:
-        await not_counted(services.excess.turn())
-    else:
-        another_calls(services)
-
-
-def _of_nobody(caller: Caller) -> bool:
-    return caller.person is None and caller.device.new
-
-
-async def before_answer(caller: Caller, services: EdgeServices) -> None:
-    """First visits are stored many together: they are not answered together."""
-    if caller.device.new:
-        await not_counted(services.first_visits.turn())
 
 
 async def consult(
@@ -200,7 +171,7 @@ async def _kept(
 
 
 async def _stored(call: Call, caller: Caller, sequence: int, services: EdgeServices) -> bool:
-    gives_way = _of_nobody(caller) or services.limits.are_many(caller.profile_key, call.now_ms)
+    gives_way = caller.of_nobody or services.limits.are_many(caller.profile_key, call.now_ms)
     return await (on_disk if gives_way else on_disk_first)(sequence, services)
 
 

@@ -24,6 +24,9 @@ IDENTITY_MAX_AGE_S = 34_128_000  # 395 days
 CONSENT_MAX_AGE_S = 15_552_000  # 180 days
 CLUSTER_MAX_AGE_S = 1_800
 
+# What the names of all of them begin with (protocol.md, 6).
+PREFIX = "kndctr_"
+
 # The identity is written again at most this often, so that a visitor who returns never loses it.
 REISSUE_AFTER_MS = 24 * 60 * 60 * 1000
 
@@ -108,7 +111,7 @@ class CookieNames(Struct, frozen=True):
 @lru_cache(maxsize=64)
 def cookie_names(org: str) -> CookieNames:
     """alloy replaces the first `@` alone (protocol.md, 6)."""
-    prefix = f"kndctr_{org.replace('@', '_', 1)}_"
+    prefix = f"{PREFIX}{org.replace('@', '_', 1)}_"
     return CookieNames(
         identity=f"{prefix}identity",
         mac=f"{prefix}rs",

@@ -11,10 +11,12 @@ from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.abuse import NO_LIMITS, Limits
 from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.graph import Apart, Graph
+from perso_core.edge.heavy_senders import HeavySenders
 from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
 from perso_core.edge.turns import (
     AFTER_EXCESS,
     AFTER_FIRST_VISITS,
+    AFTER_REFUSALS,
     LONGEST_EXCESS_S,
     Turns,
 )
@@ -89,8 +91,9 @@ class EdgeServices:
     chose never is. location_hint: the path segment that clients put before /v1.
     region_id: what `getIdentity().edge.regionId` tells a page. own_origins: the edge's own
     origins where a proxy hides them, `https://www.example.com`. limits: how often one visitor,
-    network or datastream may call. first_visits, excess: whose calls give way to others:
-    of strangers, and of whoever sends more than a person does.
+    network or datastream may call. first_visits, excess, refusals: whose calls give way to others:
+    of strangers, of whoever sends more than a person does, and what of that is too much.
+    heavy_senders: who those are.
     issuer_key: finds the keys that servers' tokens are verified
     with. seen: how far a profile is committed here; None: there is no other process, so browsers
     need no version token. graph: which profiles are one person's.
@@ -116,12 +119,20 @@ class EdgeServices:
     limits: Limits = NO_LIMITS
     first_visits: Turns = field(default_factory=lambda: Turns(AFTER_FIRST_VISITS))
     excess: Turns = field(default_factory=lambda: Turns(AFTER_EXCESS, longest_s=LONGEST_EXCESS_S))
+    refusals: Turns = field(
+        default_factory=lambda: Turns(AFTER_REFUSALS, longest_s=LONGEST_EXCESS_S)
+    )
+    heavy_senders: HeavySenders = field(default_factory=HeavySenders)
     issuer_key: KeyOf = field(default_factory=IssuerKeys)
     seen: Callable[[str], Seen] | None = None
     privacy: PrivacyServices | None = None
     graph: Graph = field(default_factory=Apart)
     imports: ImportStores | None = None
     import_within_ms: int = 30_000
+
+    @property
+    def giving_way(self) -> tuple[Turns, Turns, Turns]:
+        return self.first_visits, self.excess, self.refusals
 
     def tokens(
         self, sent: Sequence[str], profile_key: str, org: str, *, beside: str | None = None

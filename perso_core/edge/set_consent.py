@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from perso_core.decision.consent import Choice
 from perso_core.definitions.datastream import DefaultConsent
+from perso_core.edge.admission import admit, before_answer
 from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import Said, Spoken, spoken_in, stated, unreadable_string
-from perso_core.edge.consult import admit, all_stored, before_answer, choose, consult
+from perso_core.edge.consult import all_stored, choose, consult
 from perso_core.edge.cookies import consent_cookie
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.overrides import overrides_from

@@ -21,11 +21,13 @@ TOGETHER = 8
 LONGEST_S, LONGEST_EXCESS_S = 0.1, 0.4
 # Others are there where one called so lately.
 LATELY_S = 0.1
-# A pause begins once so much was spent: event loops count in milliseconds.
-SPENT_S = 0.001
-# How long it is, in what was spent after the turns: so what first visits do then takes a seventh of
-# the time, and a single visitor's excess a fortieth. To find whose call it is comes before.
-AFTER_FIRST_VISITS, AFTER_EXCESS = 6, 39
+# A pause begins once so much was spent: then many others' calls have no turn in theirs.
+SPENT_S = 0.003
+# How long it is, in what was spent after the turns: so what first visits do then takes a quarter of
+# the time, a single visitor's excess a fortieth, and to refuse what is too much a seventh. A share
+# below what comes is worse than none: then everybody waits as long as they may, and goes on then,
+# whoever else calls.
+AFTER_FIRST_VISITS, AFTER_EXCESS, AFTER_REFUSALS = 3, 39, 6
 
 
 class Turns:
@@ -35,6 +37,7 @@ class Turns:
     __slots__ = (
         "_at_disk",
         "_began_s",
+        "_begins",
         "_elapsed_s",
         "_goes_on",
         "_held",
@@ -61,6 +64,7 @@ class Turns:
             False  # one of them: in this round of the loop, after a pause, once not held
         )
         self._others_until_s = self._began_s = self._spent_s = 0.0
+        self._begins = False  # whoever goes on now
         self._at_disk = 0  # others whose calls wait for the disk
         self._held: asyncio.TimerHandle | None = None  # until those are through
         self._held_enough = False  # until the next pause nobody who waits for the disk holds them
@@ -86,17 +90,22 @@ class Turns:
 
     async def turn(self) -> None:
         """Returns at once where no other of these goes on in this round of the loop and nobody
-        waits for the disk, else in a later one: while others call, each lets one go on, in their
-        order. After longest_s in any case."""
+        else calls or waits for the disk, else in a later one: while others call, each lets one go
+        on, in their order. After longest_s in any case."""
         loop = asyncio.get_running_loop()
+        now_s = self._elapsed_s()
         if not self._goes_on:
-            self._goes_on, self._began_s = True, self._elapsed_s()
-            loop.call_soon(self._next, loop)
-            if not self._at_disk:
+            self._goes_on, self._began_s = True, now_s
+            if not self._at_disk and now_s >= self._others_until_s:
+                loop.call_soon(self._next, loop)
                 return
+            loop.call_soon(self._go_on_where_not_held, loop)
         turn = loop.create_future()
-        self._waiting.append((self._elapsed_s() + self._longest_s, turn))
+        self._waiting.append((now_s + self._longest_s, turn))
         await turn
+        if self._begins:
+            # What others did in this round of the loop, before, is not these calls'.
+            self._begins, self._began_s = False, self._elapsed_s()
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = self._elapsed_s()
@@ -132,7 +141,7 @@ class Turns:
             if not turn.done():  # cancelled: its call is over
                 turn.set_result(None)
                 left -= 1
-        self._goes_on = left < together
+        self._goes_on = self._begins = left < together
         if self._goes_on:
             loop.call_soon(self._next, loop)
         else:

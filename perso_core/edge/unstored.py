@@ -105,8 +105,8 @@ async def not_counted(waiting: Awaitable[None]) -> None:
 
 def another_calls(services: EdgeServices) -> None:
     """One that gives way to nobody."""
-    services.first_visits.another_calls()
-    services.excess.another_calls()
+    for turns in services.giving_way:
+        turns.another_calls()
 
 
 async def on_disk(sequence: int, services: EdgeServices) -> bool:
@@ -126,7 +126,7 @@ async def on_disk_first(sequence: int, services: EdgeServices) -> bool:
     """As on_disk, of a call that somebody waits for. Those which give way stand still meanwhile."""
     if not sequence:
         return True
-    giving_way = (services.first_visits, services.excess)
+    giving_way = services.giving_way
     for turns in giving_way:
         turns.another_waits_for_disk()
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from perso_core.edge.abuse import MANY_CALLS, Limits
+from perso_core.edge.heavy_senders import MOST_WAITING
 from perso_core.edge.limits import Rate
 from perso_core.edge.turns import (
     AFTER_EXCESS,
@@ -53,16 +54,20 @@ async def pauses(monkeypatch: pytest.MonkeyPatch) -> Alarms:
 
 
 class Callers:
-    """Some who come for the first time together. went: those whose turn it was, in order."""
+    """Some who come for the first time together. taken: what each does in its turn. went: those
+    whose turn it was, in order."""
 
-    def __init__(self, first_visits: Turns, number: int) -> None:
-        self._first_visits = first_visits
+    def __init__(
+        self, first_visits: Turns, number: int, taken: Callable[[], None] = lambda: None
+    ) -> None:
+        self._first_visits, self._taken = first_visits, taken
         self.went: list[int] = []
         self.calls = [asyncio.create_task(self._call(one)) for one in range(number)]
 
     async def _call(self, one: int) -> None:
         await self._first_visits.turn()
         self.went.append(one)
+        self._taken()
 
     async def rounds(self, count: int) -> list[int]:
         """Who has gone on after so many more rounds of the event loop."""
@@ -76,8 +81,7 @@ async def test_while_others_call_one_first_visit_goes_on_in_each_round_in_their_
     first_visits.another_calls()
     came = Callers(first_visits, 5)
 
-    assert await came.rounds(1) == [0]
-    for last in (1, 2, 3, 4):
+    for last in (0, 1, 2, 3, 4):
         went = list(came.went)
         while came.went == went:
             await came.rounds(1)
@@ -104,22 +108,46 @@ async def test_who_has_waited_long_enough_goes_on_together_with_others() -> None
     assert await came.rounds(2) == list(range(100))
 
 
-async def test_while_others_call_first_visits_take_a_seventh_of_the_time(pauses: Alarms) -> None:
+async def test_while_others_call_first_visits_take_a_quarter_of_the_time(pauses: Alarms) -> None:
     now_s = 0.0
+
+    def taken() -> None:
+        nonlocal now_s
+        now_s += SPENT_S / 2
+
     first_visits = Turns(AFTER_FIRST_VISITS, lambda: now_s)
     first_visits.another_calls()
-    came = Callers(first_visits, 6)
-    await came.rounds(3)
-    assert pauses == []
+    came = Callers(first_visits, 6, taken)
 
-    now_s += SPENT_S  # what these took together
-    before = len(await came.rounds(4))
-
+    assert await came.rounds(20) == [0, 1]
     ((pause_s, go_on),) = pauses
-    assert pause_s == 6 * SPENT_S
-    assert len(await came.rounds(10)) == before < 6
+    assert pause_s == 3 * SPENT_S
     go_on()
-    assert await came.rounds(10) == [0, 1, 2, 3, 4, 5]
+    assert await came.rounds(20) == [0, 1, 2, 3]
+
+
+async def test_what_others_do_meanwhile_is_not_what_these_spend(pauses: Alarms) -> None:
+    now_s = 0.0
+
+    def taken() -> None:
+        nonlocal now_s
+        now_s += SPENT_S / 10
+
+    async def others() -> None:
+        nonlocal now_s
+        for _ in range(20):
+            now_s += SPENT_S
+            await asyncio.sleep(0)
+
+    first_visits = Turns(AFTER_FIRST_VISITS, lambda: now_s, longest_s=100)
+    first_visits.another_calls()
+    came = Callers(first_visits, 6, taken)
+    async with asyncio.TaskGroup() as at_once:
+        at_once.create_task(others())
+    await came.rounds(20)
+
+    assert came.went == [0, 1, 2, 3, 4, 5]
+    assert pauses == []
 
 
 async def test_where_nobody_else_calls_first_visits_take_all_of_the_time(
@@ -160,7 +188,8 @@ async def test_first_visits_that_go_on_stop_for_who_waits_for_the_disk() -> None
     first_visits = Turns(AFTER_FIRST_VISITS, lambda: 0.0)
     first_visits.another_calls()
     came = Callers(first_visits, 5)
-    assert await came.rounds(1) == [0]
+    while not came.went:
+        await came.rounds(1)
 
     first_visits.another_waits_for_disk()
     went = list(await came.rounds(1))
@@ -174,27 +203,28 @@ async def test_where_others_wait_for_the_disk_without_end_first_visits_have_thei
     pauses: Alarms,
 ) -> None:
     now_s = 0.0
+
+    def taken() -> None:
+        nonlocal now_s
+        now_s += SPENT_S / 2
+
     first_visits = Turns(AFTER_FIRST_VISITS, lambda: now_s)
     first_visits.another_calls()
     first_visits.another_waits_for_disk()
-    came = Callers(first_visits, 6)
-    assert await came.rounds(10) == []
+    came = Callers(first_visits, 3, taken)
+    assert await came.rounds(20) == []
     held_s, go_on = pauses.pop()
-    assert held_s == 6 * SPENT_S
+    assert held_s == 3 * SPENT_S
 
     go_on()
-    await came.rounds(3)
-    assert 1 < len(came.went) < 6, "one after the other, with nobody to wait for in between"
-    now_s += SPENT_S
-    before = len(await came.rounds(10))
-    assert before < 6
+    assert await came.rounds(20) == [0, 1], "with nobody to wait for in between"
     pause_s, go_on = pauses.pop()
-    assert pause_s == 6 * SPENT_S
+    assert pause_s == 3 * SPENT_S
     go_on()
-    assert len(await came.rounds(10)) == before, "held anew, for whoever waits by now"
+    assert await came.rounds(20) == [0, 1], "held anew, for whoever waits by now"
     held_s, go_on = pauses.pop()
     go_on()
-    assert len(await came.rounds(10)) == 6
+    assert await came.rounds(20) == [0, 1, 2]
     assert not pauses
 
 
@@ -202,19 +232,22 @@ async def test_no_pause_is_longer_than_the_first_of_those_who_wait_may_wait(
     pauses: Alarms,
 ) -> None:
     now_s = 0.0
+
+    def taken() -> None:
+        nonlocal now_s
+        now_s += SPENT_S
+        first_visits.another_waits_for_disk()
+
     first_visits = Turns(AFTER_EXCESS, lambda: now_s)
     first_visits.another_calls()
     first_visits.another_waits_for_disk()
-    came = Callers(first_visits, 2)
+    came = Callers(first_visits, 2, taken)
     await came.rounds(10)
     pauses.clear()
     now_s += LONGEST_S - 3 * SPENT_S
     first_visits.another_waits_no_more()
     first_visits.another_calls()
-    assert await came.rounds(1) == []
-    now_s += SPENT_S
-    first_visits.another_waits_for_disk()
-    assert await came.rounds(3) == [0]
+    assert await came.rounds(10) == [0]
 
     ((pause_s, go_on),) = pauses
 
@@ -416,20 +449,44 @@ async def test_whoever_is_refused_hears_of_it_after_others_are_answered() -> Non
     limits = Limits(visitor=Rate(per_s=1, burst=1))
 
     async with running_edge(
-        ordinary(), services=lambda edge: edge.services(limits=limits, excess=held)
+        ordinary(), services=lambda edge: edge.services(limits=limits, refusals=held)
     ) as edge:
         flooder, other = Browser(edge), Browser(edge)
         await flooder.send()
         await other.send()
         await flooder.send()
 
-        refused = asyncio.create_task(flooder.send())
+        refused = [asyncio.create_task(flooder.send()) for _ in range(2)]
         assert (await other.send()).status == 200
-        assert not refused.done()
+        assert not any(one.done() for one in refused)
 
         held.opened.set()
-        assert (await refused).status == 429
-        assert held.asked == 1
+        assert [(await one).status for one in refused] == [429, 429]
+        assert held.asked == 2
+
+
+async def test_of_a_visitor_who_sends_more_than_a_person_only_so_many_calls_wait() -> None:
+    held = Held()
+    limits = Limits(visitor=Rate(per_s=50, burst=5_000))
+
+    async with running_edge(
+        ordinary(), services=lambda edge: edge.services(limits=limits, excess=held)
+    ) as edge:
+        flooder, other = Browser(edge), Browser(edge)
+        await other.send()
+        for _ in range(1 + MANY_CALLS):
+            await flooder.send()
+
+        async with asyncio.TaskGroup() as at_once:
+            calls = [at_once.create_task(flooder.send()) for _ in range(MOST_WAITING + 2)]
+            told = asyncio.as_completed(calls)
+            assert [(await next(told)).status for _ in range(2)] == [429, 429]
+            assert held.asked == MOST_WAITING
+            assert (await other.send()).status == 200
+            held.opened.set()
+
+        assert sorted(call.result().status for call in calls) == [200] * MOST_WAITING + [429] * 2
+        assert (await flooder.send()).status == 200, "room again"
 
 
 async def test_a_turn_is_waited_for_outside_of_the_time_that_an_answer_may_take(

@@ -1,0 +1,31 @@
+"""Whose call it is, as far as it can be told before its body is decoded. Pure.
+
+To find whose it is takes most of what a flood's call costs. A body that names nobody, and no
+choice, leaves it to the Cookie header.
+"""
+
+from __future__ import annotations
+
+from perso_core.edge.call import Call
+from perso_core.edge.cookies import PREFIX, cookie_names
+
+# With none of these a body holds no cookies of ours (they count where the header has none), no
+# identity map, no consent and no assertion. Any name in it may be spelled with escapes.
+_TELLING = (PREFIX.encode(), b"identityMap", b"onsent", b"__perso", b"\\u")
+
+
+def told_by_header(call: Call) -> bool:
+    """Whether the Cookie header alone says whose call it is."""
+    body = call.body
+    return not any(word in body for word in _TELLING)
+
+
+def of_nobody(call: Call) -> bool:
+    """Whether the call is certain to be of somebody who was never here. False: its body has to
+    tell, or its cookies."""
+    header, fpid = call.cookie_header, call.datastream.fpid_cookie
+    return (
+        cookie_names(call.org).identity not in header
+        and (not fpid or fpid not in header)
+        and told_by_header(call)
+    )
