@@ -18,6 +18,7 @@ from perso_core.edge.turns import (
     AFTER_FIRST_VISITS,
     AFTER_REFUSALS,
     LONGEST_EXCESS_S,
+    REFUSED_AFTER_S,
     Turns,
 )
 from perso_core.edge.version_token import tokens_to_hold
@@ -120,7 +121,7 @@ class EdgeServices:
     first_visits: Turns = field(default_factory=lambda: Turns(AFTER_FIRST_VISITS))
     excess: Turns = field(default_factory=lambda: Turns(AFTER_EXCESS, longest_s=LONGEST_EXCESS_S))
     refusals: Turns = field(
-        default_factory=lambda: Turns(AFTER_REFUSALS, longest_s=LONGEST_EXCESS_S)
+        default_factory=lambda: Turns(AFTER_REFUSALS, after_s=REFUSED_AFTER_S)
     )
     heavy_senders: HeavySenders = field(default_factory=HeavySenders)
     issuer_key: KeyOf = field(default_factory=IssuerKeys)

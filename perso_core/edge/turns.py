@@ -19,6 +19,8 @@ TOGETHER = 8
 # sends more than a person does that is not promised: they are asked to wait for a second or more
 # once it is too much, and wait for so long before (docs/decisions/0022).
 LONGEST_S, LONGEST_EXCESS_S = 0.1, 0.4
+# A refusal is not told before: of a flood that waits for its answers less comes by that.
+REFUSED_AFTER_S = 0.3
 # Others are there where one called so lately.
 LATELY_S = 0.1
 # A pause begins once so much was spent: then many others' calls have no turn in theirs.
@@ -32,9 +34,11 @@ AFTER_FIRST_VISITS, AFTER_EXCESS, AFTER_REFUSALS = 3, 39, 6
 
 class Turns:
     """Of one kind of calls, on one event loop. pause: see AFTER_FIRST_VISITS. elapsed_s: a clock
-    that nobody can set. longest_s: how long one of them may wait."""
+    that nobody can set. longest_s: how long one of them may wait. after_s: how long each stays away
+    before, while others call."""
 
     __slots__ = (
+        "_after_s",
         "_at_disk",
         "_began_s",
         "_begins",
@@ -55,9 +59,11 @@ class Turns:
         elapsed_s: Callable[[], float] = time.monotonic,
         *,
         longest_s: float = LONGEST_S,
+        after_s: float = 0,
     ) -> None:
         self._pause = pause
         self._longest_s = longest_s
+        self._after_s = after_s
         self._elapsed_s = elapsed_s
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._goes_on = (
@@ -94,6 +100,9 @@ class Turns:
         on, in their order. After longest_s in any case."""
         loop = asyncio.get_running_loop()
         now_s = self._elapsed_s()
+        if self._after_s and now_s < self._others_until_s:
+            await asyncio.sleep(self._after_s)
+            now_s = self._elapsed_s()
         if not self._goes_on:
             self._goes_on, self._began_s = True, now_s
             if not self._at_disk and now_s >= self._others_until_s:
