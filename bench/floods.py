@@ -1,11 +1,12 @@
-"""flood_p50, flood_full_p50, flood_store_mb: what other visitors notice of a flood, and what is
-left of it.
+"""flood_p50, flood_all_p50, flood_full_p50, flood_store_mb: what other visitors notice of a flood,
+and what is left of it.
 
-One visitor sends 1,000 events a second (the first 5,000 are kept, then most are refused by the
-limits), and hits without cookies come, 500 a second, each kind over so many connections that they
-do come (flood_client.py); others' calls are timed in turns alone and beside both. Then the same
-with hits that come as fast as they are answered. Then a million come, and the store is looked at
-once they are forgotten.
+One visitor sends 1,000 events a second (5,000 and 50 a second may be kept, the others are refused
+by the limits), and hits without cookies come, 500 a second; others' calls are timed in turns alone
+and beside both. Each connection of the flood (flood_client.py) waits for its answers: of 64 for
+each kind (flood_p50) fewer calls come than they would send, of more (flood_all_p50) all do. Then
+hits come over 64 as fast as they are answered. Then a million come, and the store is looked at once
+they are forgotten.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from statistics import median
 from typing import IO
 
 import apsw
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from bench.audiences import definitions
 from bench.figures import ROOT, record
@@ -32,10 +33,10 @@ from perso_core.assembly import DATABASE, open_perso
 from perso_core.settings import Settings
 
 AT_ONCE = 16  # of the others
-# Over fewer connections, each waiting for its answer (a visitor's excess 0.4 s), fewer calls come.
+FEW = 64
+# So many that all come.
 VISITOR_AT_ONCE = 512
 HITS_AT_ONCE = 256
-AS_ANSWERED_AT_ONCE = 64  # of hits that come as fast as they are answered
 HITS_PER_S = 500
 AS_ANSWERED_PER_S = 1_000_000  # more than can be answered
 HITS = 1_000_000
@@ -53,16 +54,19 @@ def measure() -> None:
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as scratch:
         asyncio.run(_prepared(scratch))
         with _served(scratch) as port:
-            usual = asyncio.run(_timed(port, HITS_PER_S, HITS_AT_ONCE))
-            full = asyncio.run(_timed(port, AS_ANSWERED_PER_S, AS_ANSWERED_AT_ONCE))
+            few = asyncio.run(_timed(Flood(port, FEW, HITS_PER_S, FEW)))
+            everything = Flood(port, VISITOR_AT_ONCE, HITS_PER_S, HITS_AT_ONCE)
+            all_come = asyncio.run(_timed(everything))
+            full = asyncio.run(_timed(Flood(port, FEW, AS_ANSWERED_PER_S, FEW)))
             before = _stored_bytes(scratch)
             began_s = time.monotonic()
             asyncio.run(_flood(port, HITS))
             flood_s, peak = time.monotonic() - began_s, _stored_bytes(scratch)
             forgotten_s = _forgotten(scratch)
             after = _stored_bytes(scratch)
-    _record_p50("flood_p50", usual, HITS_AT_ONCE)
-    _record_p50("flood_full_p50", full, AS_ANSWERED_AT_ONCE)
+    _record_p50("flood_p50", few)
+    _record_p50("flood_all_p50", all_come)
+    _record_p50("flood_full_p50", full)
     record(
         "flood_store_mb",
         (after - before) / 1_000_000,
@@ -75,7 +79,7 @@ def measure() -> None:
     )
 
 
-def _record_p50(name: str, timed: Timed, hits_at_once: int) -> None:
+def _record_p50(name: str, timed: Timed) -> None:
     alone, beside = median(timed.alone_ms), median(timed.beside_ms)
     record(
         name,
@@ -84,9 +88,9 @@ def _record_p50(name: str, timed: Timed, hits_at_once: int) -> None:
         alone_p50_ms=round(alone, 2),
         beside_p50_ms=round(beside, 2),
         visitor_per_s=VISITOR_PER_S,
-        visitor_connections=VISITOR_AT_ONCE,
-        hits_per_s=timed.hits_per_s,
-        hits_connections=hits_at_once,
+        visitor_connections=timed.flood.visitor_at_once,
+        hits_per_s=timed.flood.hits_per_s,
+        hits_connections=timed.flood.hits_at_once,
         flood_calls=timed.flood_calls,
         flood_calls_per_s=round(timed.flood_calls / (TURNS * (LEAD_S + TURN_S + LEAD_S))),
         flood_events_kept=timed.flood_kept,
@@ -129,27 +133,36 @@ def _served(data_dir: str) -> Iterator[int]:
 # ---- callers ---------------------------------------------------------------------
 
 
+class Flood(Struct, frozen=True):
+    """As flood_client.py is told."""
+
+    port: int
+    visitor_at_once: int
+    hits_per_s: int
+    hits_at_once: int
+
+
 class Timed(Struct, frozen=True):
     """Milliseconds of others' calls, alone and beside a flood. flood_calls: those of the flood that
     were answered; flood_kept: with an event kept."""
 
-    hits_per_s: int
+    flood: Flood
     alone_ms: list[float]
     beside_ms: list[float]
     flood_calls: int
     flood_kept: int
 
 
-async def _timed(port: int, hits_per_s: int, hits_at_once: int) -> Timed:
+async def _timed(asked: Flood) -> Timed:
     """In turns. The flood comes from a process of its own: what is timed is the server, not a
     client that has others to care for."""
-    others = await callers(port, AT_ONCE)
+    others = await callers(asked.port, AT_ONCE)
     for caller in others:
         caller.keep(await caller.call())
     alone: list[float] = []
     beside: list[float] = []
     came = [0, 0]
-    with _flooding(port, hits_per_s, hits_at_once) as flood:
+    with _flooding(asked) as flood:
         for _ in range(TURNS):
             alone += await paced(others, OTHERS_PER_S, TURN_S)
             print(LEAD_S + TURN_S + LEAD_S, file=flood.stdin, flush=True)
@@ -159,15 +172,14 @@ async def _timed(port: int, hits_per_s: int, hits_at_once: int) -> Timed:
             came = [before + now for before, now in zip(came, map(int, said.split()), strict=True)]
     for caller in others:
         caller.close()
-    return Timed(hits_per_s, alone, beside, *came)
+    return Timed(asked, alone, beside, *came)
 
 
 @contextmanager
-def _flooding(port: int, hits_per_s: int, hits_at_once: int) -> Iterator[_Pipes]:
+def _flooding(asked: Flood) -> Iterator[_Pipes]:
     """Floods for as many seconds as its input says, and tells what came of it."""
-    asked = (port, VISITOR_AT_ONCE, hits_per_s, hits_at_once)
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.flood_client", *map(str, asked)],
+        [sys.executable, "-m", "bench.flood_client", *map(str, structs.astuple(asked))],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -120,9 +120,7 @@ class EdgeServices:
     limits: Limits = NO_LIMITS
     first_visits: Turns = field(default_factory=lambda: Turns(AFTER_FIRST_VISITS))
     excess: Turns = field(default_factory=lambda: Turns(AFTER_EXCESS, longest_s=LONGEST_EXCESS_S))
-    refusals: Turns = field(
-        default_factory=lambda: Turns(AFTER_REFUSALS, after_s=REFUSED_AFTER_S)
-    )
+    refusals: Turns = field(default_factory=lambda: Turns(AFTER_REFUSALS, after_s=REFUSED_AFTER_S))
     heavy_senders: HeavySenders = field(default_factory=HeavySenders)
     issuer_key: KeyOf = field(default_factory=IssuerKeys)
     seen: Callable[[str], Seen] | None = None

@@ -25,11 +25,11 @@ REFUSED_AFTER_S = 0.3
 LATELY_S = 0.1
 # A pause begins once so much was spent: then many others' calls have no turn in theirs.
 SPENT_S = 0.003
-# How long it is, in what was spent after the turns: so what first visits do then takes a quarter of
+# How long it is, in what was spent after the turns: so what first visits do then takes a seventh of
 # the time, a single visitor's excess a fortieth, and to refuse what is too much a seventh. A share
-# below what comes is worse than none: then everybody waits as long as they may, and goes on then,
-# whoever else calls.
-AFTER_FIRST_VISITS, AFTER_EXCESS, AFTER_REFUSALS = 3, 39, 6
+# below what comes helps as long as those wait for their answers before more come; else everybody
+# waits as long as they may, and goes on then, whoever else calls.
+AFTER_FIRST_VISITS, AFTER_EXCESS, AFTER_REFUSALS = 6, 39, 6
 
 
 class Turns:
