@@ -113,13 +113,15 @@ def _served(data_dir: str) -> Iterator[int]:
     cores = os.sched_getaffinity(0)
     own = min(cores)
     os.sched_setaffinity(0, {own})  # the server inherits it
-    process = subprocess.Popen(
-        [sys.executable, "-m", "perso_core", *words],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    os.sched_setaffinity(0, cores - {own} or cores)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "perso_core", *words],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        os.sched_setaffinity(0, cores - {own} or cores)
     try:
         assert process.stdout is not None, "it was asked for"
         said = process.stdout.readline()

@@ -57,11 +57,6 @@ class Limits:
         _count(self._visitor, profile_key, VISITOR, now_ms)
         return self.are_many(profile_key, now_ms)
 
-    def refuse_visitor(self, profile_key: str, now_ms: int) -> None:
-        """As count_visitor, and nothing is counted. Raises TooManyRequests."""
-        if self._visitor is not None:
-            _refuse(self._visitor.lack_ms(profile_key, now_ms), VISITOR)
-
     def are_many(self, profile_key: str, now_ms: int) -> bool:
         """Whether a visitor's calls, as counted, are more than a person's. Counts nothing."""
         visitor = self._visitor
@@ -86,9 +81,6 @@ def too_often(who: str, wait_ms: int) -> TooManyRequests:
 
 
 def _count(limiter: Limiter, key: str, who: str, now_ms: int) -> None:
-    _refuse(limiter.wait_ms(key, now_ms), who)
-
-
-def _refuse(wait_ms: int, who: str) -> None:
+    wait_ms = limiter.wait_ms(key, now_ms)
     if wait_ms:
         raise too_often(who, wait_ms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perso_core.edge.admission import admit
+from perso_core.edge.admission import admit, admit_at_sight
 from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.consult import consult
 from perso_core.edge.cookies import cluster_cookie
@@ -20,6 +20,7 @@ from perso_core.edge.wire import (
 
 async def acquire(call: Call, services: EdgeServices) -> Reply:
     """Raises EdgeError for a fault in the request, and what consult raises."""
+    call = await admit_at_sight(call, services)
     request = decode_request(call.body, AcquireRequest)
     overrides_from(request.meta.config_overrides)
     named = claimed(request.xdm.identity_map, "xdm.identityMap")

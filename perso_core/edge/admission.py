@@ -13,37 +13,28 @@ from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import another_calls, not_counted
 
 
-async def give_way(call: Call, services: EdgeServices) -> Call:
-    """Waits for the call's turn where it can be told before its body is decoded that it has to,
-    and says so in it. Raises TooManyRequests."""
+async def admit_at_sight(call: Call, services: EdgeServices) -> Call:
+    """As admit, and says so in the call, where it can be told whose it is before its body is
+    decoded, and that it may have to wait. Else the call as it is. Raises TooManyRequests."""
     key = services.heavy_senders.key_of(call)
     if key is not None:
-        waited = await _after_others(call, key, services)
-    elif waited := of_nobody(call):
+        await _counted(call, key, services)
+    elif of_nobody(call):
         await not_counted(services.first_visits.turn())
-    return structs.replace(call, gave_way=True) if waited else call
+    else:
+        return call
+    return structs.replace(call, admitted=True)
 
 
 async def admit(call: Call, caller: Caller, services: EdgeServices) -> None:
-    """Counts the call where its visitor is known, by a proof, and waits for its turn where it has
-    not. Raises TooManyRequests."""
-    if caller.of_nobody:
-        if not call.gave_way:
-            await not_counted(services.first_visits.turn())
+    """Counts a call whose visitor is known, by a proof, and has it wait for its turn where it is to
+    give way. Raises TooManyRequests."""
+    if call.admitted:
         return
-    key = caller.profile_key
-    try:
-        many = services.limits.count_visitor(key, call.now_ms)
-    except TooManyRequests:
-        if not call.gave_way:
-            services.heavy_senders.remember(call, key)
-            await not_counted(services.refusals.turn())
-        raise
-    if not many:
-        another_calls(services)
-    elif not call.gave_way:
-        services.heavy_senders.remember(call, key)
-        await _after_others(call, key, services)
+    if caller.of_nobody:
+        await not_counted(services.first_visits.turn())
+    else:
+        await _counted(call, caller.profile_key, services)
 
 
 async def before_answer(caller: Caller, services: EdgeServices) -> None:
@@ -52,16 +43,18 @@ async def before_answer(caller: Caller, services: EdgeServices) -> None:
         await not_counted(services.first_visits.turn())
 
 
-async def _after_others(call: Call, profile_key: str, services: EdgeServices) -> bool:
-    """Whether the visitor sends more than a person does, once it is the call's turn. Raises
-    TooManyRequests, in its turn."""
+async def _counted(call: Call, profile_key: str, services: EdgeServices) -> None:
+    """Of a visitor who is known. Raises TooManyRequests, in its turn."""
+    senders = services.heavy_senders
     try:
-        services.limits.refuse_visitor(profile_key, call.now_ms)
-        if not services.limits.are_many(profile_key, call.now_ms):
-            return False
-        with services.heavy_senders.waiting(profile_key):
+        senders.refuse_more(profile_key)
+        if not services.limits.count_visitor(profile_key, call.now_ms):
+            another_calls(services)
+            return
+        senders.remember(call, profile_key)
+        with senders.waiting(profile_key):
             await not_counted(services.excess.turn())
     except TooManyRequests:
+        senders.remember(call, profile_key)
         await not_counted(services.refusals.turn())
         raise
-    return True

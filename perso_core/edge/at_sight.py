@@ -7,7 +7,7 @@ choice, leaves it to the Cookie header.
 from __future__ import annotations
 
 from perso_core.edge.call import Call
-from perso_core.edge.cookies import PREFIX, cookie_names
+from perso_core.edge.cookies import PREFIX, cookie_names, cookie_pairs
 
 # With none of these a body holds no cookies of ours (they count where the header has none), no
 # identity map, no consent and no assertion. Any name in it may be spelled with escapes.
@@ -18,6 +18,18 @@ def told_by_header(call: Call) -> bool:
     """Whether the Cookie header alone says whose call it is."""
     body = call.body
     return not any(word in body for word in _TELLING)
+
+
+# Cookies by which a call may show whose it is: name and value.
+Shown = tuple[tuple[str, str], ...]
+
+
+def shown_by(call: Call) -> Shown:
+    """Those of its header. Of two calls whose visitor the header tells, and which show the same to
+    one datastream, it is the same."""
+    names = cookie_names(call.org)
+    proving = (names.identity, names.mac, call.datastream.fpid_cookie)
+    return tuple(pair for pair in cookie_pairs(call.cookie_header) if pair[0] in proving)
 
 
 def of_nobody(call: Call) -> bool:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from perso_core.decision.event import event_from
 from perso_core.decision.identity import Identity
-from perso_core.edge.admission import admit, before_answer, give_way
+from perso_core.edge.admission import admit, admit_at_sight, before_answer
 from perso_core.edge.assertion import PLACE, with_person
 from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
@@ -50,7 +50,7 @@ async def interact(call: Call, services: EdgeServices) -> Reply:
 
     Raises EdgeError for a fault in the request, and what consult raises.
     """
-    call = await give_way(call, services)
+    call = await admit_at_sight(call, services)
     recorded = await record(call, decode_request(call.body, InteractRequest), services)
     return told(call, recorded, services)
 
@@ -83,7 +83,7 @@ async def collect(call: Call, services: EdgeServices) -> Reply:
     """Record the events; nobody may be there to read an answer (a beacon). 204 where there is
     nothing to tell. Raises as interact does.
     """
-    call = await give_way(call, services)
+    call = await admit_at_sight(call, services)
     recorded = await record(call, decode_request(call.body, InteractRequest), services)
     warnings = recorded.warnings
     if not recorded.consulted.permitted:

@@ -36,33 +36,20 @@ class Limiter:
 
     def wait_ms(self, key: str, now_ms: int) -> int:
         """0: it may, and this counts. Else how long it has to wait, at least 1; nothing counts."""
-        full_us = self._full_us(key, now_ms * 1_000)
-        wait_ms = self._lack_ms(full_us, now_ms)
-        if not wait_ms:
-            self._younger[key] = full_us + self._interval_us
-            if len(self._younger) >= self._max_keys:
-                self._older, self._younger = self._younger, {}
-        return wait_ms
-
-    def lack_ms(self, key: str, now_ms: int) -> int:
-        """As wait_ms, and nothing counts."""
-        return self._lack_ms(self._full_us(key, now_ms * 1_000), now_ms)
-
-    def _lack_ms(self, full_us: int, now_ms: int) -> int:
-        ahead_us = full_us - now_ms * 1_000
-        if ahead_us <= self._slack_us:
-            return 0
-        return -((self._slack_us - ahead_us) // 1_000)  # in whole milliseconds, up
-
-    def _full_us(self, key: str, now_us: int) -> int:
-        """When its bucket is full again: not before now."""
+        now_us = now_ms * 1_000
         full_us = self._younger.get(key)
         if full_us is None:
             full_us = self._older.get(key, now_us)
+        ahead_us = full_us - now_us
         # Further ahead than any burst leads: the clock went back.
-        if 0 <= full_us - now_us <= self._slack_us + self._interval_us:
-            return full_us
-        return now_us
+        if ahead_us < 0 or ahead_us > self._slack_us + self._interval_us:
+            full_us, ahead_us = now_us, 0
+        if ahead_us > self._slack_us:
+            return -((self._slack_us - ahead_us) // 1_000)  # in whole milliseconds, up
+        self._younger[key] = full_us + self._interval_us
+        if len(self._younger) >= self._max_keys:
+            self._older, self._younger = self._younger, {}
+        return 0
 
     def taken(self, key: str, now_ms: int) -> int:
         """How many calls of the key's burst are not there again yet; below 0: all are, for long."""

@@ -70,7 +70,7 @@ class Turns:
             False  # one of them: in this round of the loop, after a pause, once not held
         )
         self._others_until_s = self._began_s = self._spent_s = 0.0
-        self._begins = False  # whoever goes on now
+        self._begins = False  # nobody who may go on in this round has yet
         self._at_disk = 0  # others whose calls wait for the disk
         self._held: asyncio.TimerHandle | None = None  # until those are through
         self._held_enough = False  # until the next pause nobody who waits for the disk holds them
@@ -96,15 +96,15 @@ class Turns:
 
     async def turn(self) -> None:
         """Returns at once where no other of these goes on in this round of the loop and nobody
-        else calls or waits for the disk, else in a later one: while others call, each lets one go
-        on, in their order. After longest_s in any case."""
+        else calls or waits for the disk, else in a later one: while others call, after after_s, and
+        each lets one go on, in their order. Within longest_s more in any case."""
         loop = asyncio.get_running_loop()
         now_s = self._elapsed_s()
         if self._after_s and now_s < self._others_until_s:
             await asyncio.sleep(self._after_s)
             now_s = self._elapsed_s()
         if not self._goes_on:
-            self._goes_on, self._began_s = True, now_s
+            self._goes_on = self._begins = True
             if not self._at_disk and now_s >= self._others_until_s:
                 loop.call_soon(self._next, loop)
                 return
@@ -118,7 +118,8 @@ class Turns:
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = self._elapsed_s()
-        self._spent_s += now_s - self._began_s
+        if not self._begins:  # else whoever it was is over, or came while nobody else called
+            self._spent_s += now_s - self._began_s
         if self._waiting and self._spent_s >= SPENT_S and now_s < self._others_until_s:
             pause_s, self._spent_s = self._pause * self._spent_s, 0.0
             self._held_enough = False
@@ -143,7 +144,7 @@ class Turns:
         self._go_on(loop)
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._began_s = now_s = self._elapsed_s()
+        now_s = self._elapsed_s()
         left = together = 1 if now_s < self._others_until_s else TOGETHER
         while self._waiting and (left > 0 or self._waiting[0][0] <= now_s):
             _, turn = self._waiting.popleft()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,14 +17,16 @@ from hypothesis import strategies as st
 from perso_core.decision.identity import Device
 from perso_core.definitions.datastream import Datastream
 from perso_core.edge.abuse import MANY_CALLS, Limits
-from perso_core.edge.at_sight import of_nobody, told_by_header
+from perso_core.edge.assertion import PLACE
+from perso_core.edge.at_sight import of_nobody, shown_by, told_by_header
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.cookies import PREFIX, SOURCE_RANDOM, identity_cookies
+from perso_core.edge.heavy_senders import KEPT_SENDERS, MAX_SHOWN_CHARS, HeavySenders
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.limits import Rate
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.turns import AFTER_FIRST_VISITS, Turns
+from perso_core.edge.turns import AFTER_FIRST_VISITS, AFTER_REFUSALS, Turns
 from perso_core.edge.wire import InteractRequest, decode_request
 from tests.building import NOON_MS, ORG
 from tests.decision.test_tcf import NO_PURPOSE_1
@@ -40,9 +45,14 @@ from tests.edge.test_consent_standards import tc, with_strings
 ECIDS = [f"{number:038d}" for number in (1, 2)]
 
 
+def quick(edge: RunningEdge, *, limits: Limits) -> EdgeServices:
+    """A refusal is told at once."""
+    return edge.services(limits=limits, refusals=Turns(AFTER_REFUSALS))
+
+
 def strict(edge: RunningEdge) -> EdgeServices:
     """A second call within a second is refused."""
-    return edge.services(limits=Limits(visitor=Rate(per_s=1, burst=1)))
+    return quick(edge, limits=Limits(visitor=Rate(per_s=1, burst=1)))
 
 
 def cookies_of(ecid: str) -> dict[str, str]:
@@ -115,13 +125,16 @@ def bodies(draw: st.DrawFn) -> bytes:
     return text
 
 
-@given(headers(), bodies(), bodies())
-def test_whose_call_the_header_tells_is_the_same_by_any_body_that_leaves_it_to_that(
-    header: str, body: bytes, another: bytes
+@given(headers(), headers(), bodies(), bodies())
+def test_calls_that_show_the_same_are_of_the_same_whatever_else_they_carry(
+    header: str, another: str, body: bytes, more: bytes
 ) -> None:
-    one, other = call_with(header, body), call_with(header, another)
-    if told_by_header(one) and told_by_header(other):
-        assert caller_of(one) == caller_of(other)
+    one = call_with(header, body)
+    for other in (call_with(header, more), call_with(another, more)):
+        told = told_by_header(one) and told_by_header(other)
+        if told and shown_by(one) == shown_by(other):
+            assert caller_of(one).proof == caller_of(other).proof
+            assert caller_of(one).device == caller_of(other).device
 
 
 @given(headers(), bodies())
@@ -129,6 +142,15 @@ def test_whoever_is_nobody_at_sight_is_nobody(header: str, body: bytes) -> None:
     call = call_with(header, body)
     if of_nobody(call):
         assert caller_of(call).of_nobody
+
+
+@pytest.mark.parametrize("place", [PLACE, "\\u005f\\u005fperso"], ids=["plain", "escaped"])
+def test_an_assertion_of_who_it_is_is_no_matter_of_the_header(place: str) -> None:
+    event = f'{{"xdm":{{}},"data":{{"{place}":{{"identityAssertion":"x"}}}}}}'
+    text = f'{{"events":[{event}]}}'
+    assert PLACE in decode_request(text.encode(), InteractRequest).events[0].data
+
+    assert not told_by_header(call_with("", text.encode()))
 
 
 def test_a_plain_page_view_is_told_at_sight() -> None:
@@ -158,7 +180,7 @@ async def test_whoever_was_refused_is_refused_again_whatever_the_body_is() -> No
         assert (await flooder.send(body=b"{")).status == 429
         edge.now_ms += 1_000
         assert (await flooder.send(body=b"{")).status == 400
-        assert (await flooder.send()).status == 200
+        assert (await flooder.send()).status == 429, "what cannot be read counts as well"
 
 
 SAID: Mapping[str, Any] = with_strings(tc(NO_PURPOSE_1))
@@ -197,6 +219,7 @@ async def test_two_visitors_whose_cookies_come_in_the_body_are_two() -> None:
 
         assert (await flooder.send()).status == 429
         assert (await other.send()).status == 200
+        assert (await edge.call()).status == 200
 
 
 class Asked(Turns):
@@ -236,12 +259,42 @@ async def test_a_call_waits_for_its_turn_before_it_is_decoded_and_then_no_more()
         assert first_visits.asked == 3, "before it is decided, and before it is answered"
 
 
-async def test_a_header_that_was_sent_by_many_takes_bounded_memory() -> None:
-    async with running_edge(ordinary(), services=strict) as edge:
-        flooder = InHeader(edge)
-        for _ in range(2):
-            await flooder.send()
-        flooder.cookies["shop"] = "x" * 3_000
+async def test_a_burst_is_as_long_as_it_says_whether_the_header_or_the_body_tells_whose_it_is() -> (
+    None
+):
+    burst = 2 * MANY_CALLS
+    for kind in (Browser, InHeader):
+        limits = Limits(visitor=Rate(per_s=1, burst=burst))
+        async with running_edge(ordinary(), services=partial(quick, limits=limits)) as edge:
+            flooder = kind(edge)
+            first = await flooder.send()
+            answers = [(await flooder.send()).status for _ in range(burst + 3)]
+            edge.now_ms += 2_000
+            answers += [(await flooder.send()).status for _ in range(4)]
 
-        assert [(await flooder.send()).status for _ in range(2)] == [429, 429]
-        assert (await flooder.send(body=b"{")).status == 400, "too long to be remembered"
+            assert answers == [200] * burst + [429] * 3 + [200] * 2 + [429] * 2
+            assert first.ecid is not None
+            assert await edge.events(first.ecid) == 1 + burst + 2
+
+
+def test_no_more_senders_are_known_again_than_may_be() -> None:
+    senders = HeavySenders()
+    plain = msgspec.json.encode(page_view())
+    for number in range(KEPT_SENDERS + 10):
+        senders.remember(call_with(f"fpid={number}", plain), f"key-{number}")
+    assert len(senders) == KEPT_SENDERS
+
+    last = call_with(f"fpid={KEPT_SENDERS + 9}; shop=of-this-hit", plain)
+    assert senders.key_of(last) == f"key-{KEPT_SENDERS + 9}"
+    assert senders.key_of(call_with("fpid=0", plain)) is None
+    senders.remember(call_with("fpid=" + (MAX_SHOWN_CHARS + 1) * "x", plain), "long")
+    assert senders.key_of(call_with("fpid=" + (MAX_SHOWN_CHARS + 1) * "x", plain)) is None
+
+
+def test_as_many_wait_as_did_once_one_is_over() -> None:
+    senders = HeavySenders()
+    with suppress(asyncio.CancelledError), senders.waiting("a"):
+        assert len(senders) == 1
+        raise asyncio.CancelledError
+
+    assert len(senders) == 0

@@ -15,8 +15,10 @@ from perso_core.edge.limits import Rate
 from perso_core.edge.turns import (
     AFTER_EXCESS,
     AFTER_FIRST_VISITS,
+    AFTER_REFUSALS,
     LATELY_S,
     LONGEST_S,
+    REFUSED_AFTER_S,
     SPENT_S,
     TOGETHER,
     Turns,
@@ -32,8 +34,8 @@ CONSENTING = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"gen
 class Alarms(list[tuple[float, Callable[[], None]]]):
     """Instead of a loop's call_later: what is to be called, and after how many seconds."""
 
-    def __call__(self, delay_s: float, then: Callable[..., None], of: object) -> Alarm:
-        self.append((delay_s, partial(then, of)))
+    def __call__(self, delay_s: float, then: Callable[..., None], *of: object) -> Alarm:
+        self.append((delay_s, partial(then, *of)))
         return Alarm()
 
 
@@ -124,6 +126,20 @@ async def test_while_others_call_first_visits_take_a_seventh_of_the_time(pauses:
     assert pause_s == 6 * SPENT_S
     go_on()
     assert await came.rounds(20) == [0, 1, 2, 3]
+
+
+async def test_a_refusal_stays_away_before_its_turn_while_others_call(pauses: Alarms) -> None:
+    refusals = Turns(AFTER_REFUSALS, lambda: 0.0, after_s=REFUSED_AFTER_S)
+    assert await Callers(refusals, 1).rounds(1) == [0], "nobody else is there"
+
+    refusals.another_calls()
+    came = Callers(refusals, 2)
+
+    assert await came.rounds(20) == []
+    assert [delay_s for delay_s, _ in pauses] == [REFUSED_AFTER_S] * 2
+    for _, come_back in pauses:
+        come_back()
+    assert await came.rounds(20) == [0, 1]
 
 
 async def test_what_others_do_meanwhile_is_not_what_these_spend(pauses: Alarms) -> None:
