@@ -18,7 +18,7 @@ async def admit_at_sight(call: Call, services: EdgeServices) -> Call:
     decoded, and that it may have to wait. Else the call as it is. Raises TooManyRequests."""
     key = services.heavy_senders.key_of(call)
     if key is not None:
-        await _counted(call, key, services)
+        await _counted(key, services)
     elif of_nobody(call):
         await not_counted(services.first_visits.turn())
     else:
@@ -33,8 +33,14 @@ async def admit(call: Call, caller: Caller, services: EdgeServices) -> None:
         return
     if caller.of_nobody:
         await not_counted(services.first_visits.turn())
-    else:
-        await _counted(call, caller.profile_key, services)
+        return
+    try:
+        many = await _counted(caller.profile_key, services)
+    except TooManyRequests:
+        services.heavy_senders.remember(call, caller)
+        raise
+    if many:
+        services.heavy_senders.remember(call, caller)
 
 
 async def before_answer(caller: Caller, services: EdgeServices) -> None:
@@ -43,18 +49,19 @@ async def before_answer(caller: Caller, services: EdgeServices) -> None:
         await not_counted(services.first_visits.turn())
 
 
-async def _counted(call: Call, profile_key: str, services: EdgeServices) -> None:
-    """Of a visitor who is known. Raises TooManyRequests, in its turn."""
+async def _counted(profile_key: str, services: EdgeServices) -> bool:
+    """Of a visitor who is known: whether they send more than a person does. Raises TooManyRequests,
+    in its turn."""
     senders = services.heavy_senders
     try:
         senders.refuse_more(profile_key)
-        if not services.limits.count_visitor(profile_key, call.now_ms):
+        # Not as the call came: an instant before one that was counted sets the limit back.
+        if not services.limits.count_visitor(profile_key, services.clock_ms()):
             another_calls(services)
-            return
-        senders.remember(call, profile_key)
+            return False
         with senders.waiting(profile_key):
             await not_counted(services.excess.turn())
     except TooManyRequests:
-        senders.remember(call, profile_key)
         await not_counted(services.refusals.turn())
         raise
+    return True

@@ -14,22 +14,22 @@ from perso_core.edge.cookies import PREFIX, cookie_names, cookie_pairs
 _TELLING = (PREFIX.encode(), b"identityMap", b"onsent", b"__perso", b"\\u")
 
 
+# The cookies by which a call may prove whose it is: name and value.
+Shown = tuple[tuple[str, str], ...]
+
+
 def told_by_header(call: Call) -> bool:
     """Whether the Cookie header alone says whose call it is."""
     body = call.body
     return not any(word in body for word in _TELLING)
 
 
-# Cookies by which a call may show whose it is: name and value.
-Shown = tuple[tuple[str, str], ...]
-
-
 def shown_by(call: Call) -> Shown:
-    """Those of its header. Of two calls whose visitor the header tells, and which show the same to
-    one datastream, it is the same."""
+    """What its header shows to prove a device; none: not one identity cookie with one MAC."""
     names = cookie_names(call.org)
-    proving = (names.identity, names.mac, call.datastream.fpid_cookie)
-    return tuple(pair for pair in cookie_pairs(call.cookie_header) if pair[0] in proving)
+    proving = (names.identity, names.mac)
+    pairs = [pair for pair in cookie_pairs(call.cookie_header) if pair[0] in proving]
+    return tuple(pairs) if len(pairs) == len(proving) else ()
 
 
 def of_nobody(call: Call) -> bool:

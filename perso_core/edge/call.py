@@ -29,7 +29,7 @@ class Call(Struct, frozen=True, kw_only=True):
     gpc: the browser sent `Sec-GPC: 1`; its absence says nothing.
     accept_language: the header, "" when absent. first_party: page and edge are of one site; None:
     they are not, or nothing says so. media_type: of the body, in small letters.
-    admitted: it is counted, and has waited for its turn (admission.py).
+    admitted: it was admitted before it was decoded (admission.py).
     """
 
     request_id: str

@@ -118,9 +118,11 @@ class Turns:
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = self._elapsed_s()
-        if not self._begins:  # else whoever it was is over, or came while nobody else called
+        if now_s >= self._others_until_s:
+            self._spent_s = 0.0
+        elif not self._begins:  # else whoever it was is over, or came while nobody else called
             self._spent_s += now_s - self._began_s
-        if self._waiting and self._spent_s >= SPENT_S and now_s < self._others_until_s:
+        if self._waiting and self._spent_s >= SPENT_S:
             pause_s, self._spent_s = self._pause * self._spent_s, 0.0
             self._held_enough = False
             loop.call_later(self._at_most(pause_s), self._go_on_where_not_held, loop)

@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 from perso_core.decision.identity import Device
 from perso_core.definitions.datastream import Datastream
 from perso_core.edge.abuse import MANY_CALLS, Limits
+from perso_core.edge.admission import admit
 from perso_core.edge.assertion import PLACE
 from perso_core.edge.at_sight import of_nobody, shown_by, told_by_header
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.cookies import PREFIX, SOURCE_RANDOM, identity_cookies
-from perso_core.edge.heavy_senders import KEPT_SENDERS, MAX_SHOWN_CHARS, HeavySenders
+from perso_core.edge.heavy_senders import KEPT_SENDERS, HeavySenders
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.limits import Rate
+from perso_core.edge.problem import TooManyRequests
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.turns import AFTER_FIRST_VISITS, AFTER_REFUSALS, Turns
 from perso_core.edge.wire import InteractRequest, decode_request
@@ -126,15 +128,14 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 
 @given(headers(), headers(), bodies(), bodies())
-def test_calls_that_show_the_same_are_of_the_same_whatever_else_they_carry(
+def test_calls_that_show_the_same_proof_are_of_the_same_whatever_else_they_carry(
     header: str, another: str, body: bytes, more: bytes
 ) -> None:
     one = call_with(header, body)
     for other in (call_with(header, more), call_with(another, more)):
         told = told_by_header(one) and told_by_header(other)
-        if told and shown_by(one) == shown_by(other):
+        if told and shown_by(one) and shown_by(one) == shown_by(other):
             assert caller_of(one).proof == caller_of(other).proof
-            assert caller_of(one).device == caller_of(other).device
 
 
 @given(headers(), bodies())
@@ -280,15 +281,41 @@ async def test_a_burst_is_as_long_as_it_says_whether_the_header_or_the_body_tell
 def test_no_more_senders_are_known_again_than_may_be() -> None:
     senders = HeavySenders()
     plain = msgspec.json.encode(page_view())
-    for number in range(KEPT_SENDERS + 10):
-        senders.remember(call_with(f"fpid={number}", plain), f"key-{number}")
-    assert len(senders) == KEPT_SENDERS
+    calls = [
+        call_with(cookie_header({**cookies_of(f"{number:038d}"), "shop": str(number)}), plain)
+        for number in range(KEPT_SENDERS + 10)
+    ]
+    for call in calls:
+        senders.remember(call, caller_of(call))
 
-    last = call_with(f"fpid={KEPT_SENDERS + 9}; shop=of-this-hit", plain)
-    assert senders.key_of(last) == f"key-{KEPT_SENDERS + 9}"
-    assert senders.key_of(call_with("fpid=0", plain)) is None
-    senders.remember(call_with("fpid=" + (MAX_SHOWN_CHARS + 1) * "x", plain), "long")
-    assert senders.key_of(call_with("fpid=" + (MAX_SHOWN_CHARS + 1) * "x", plain)) is None
+    assert len(senders) == KEPT_SENDERS
+    assert senders.key_of(calls[0]) is None
+    assert senders.key_of(calls[-1]) == f"ECID:{KEPT_SENDERS + 9:038d}"
+    other_page = call_with(calls[-1].cookie_header + "; more=1", plain)
+    assert senders.key_of(other_page) == f"ECID:{KEPT_SENDERS + 9:038d}"
+
+
+@pytest.mark.parametrize("header", ["", "fpid=anna", "fpid=anna; kndctr_=", "identity"])
+def test_whom_no_cookie_of_ours_proves_is_not_known_again(header: str) -> None:
+    senders = HeavySenders()
+    call = call_with(header, msgspec.json.encode(page_view()))
+    senders.remember(call, caller_of(call))
+    twice = cookie_header([*cookies_of(ECIDS[0]).items(), *cookies_of(ECIDS[0]).items()])
+    senders.remember(call_with(twice, call.body), caller_of(call_with(twice, call.body)))
+
+    assert len(senders) == 0
+
+
+async def test_a_call_that_waited_before_it_was_counted_sets_no_limit_back() -> None:
+    async with running_edge(ordinary()) as edge:
+        services = quick(edge, limits=Limits(visitor=Rate(per_s=1, burst=2)))
+        waited = call_with(cookie_header(cookies_of(ECIDS[0])), msgspec.json.encode(page_view()))
+        edge.now_ms = waited.now_ms + 100_000
+        for _ in range(2):
+            await admit(waited, caller_of(waited), services)
+
+        with pytest.raises(TooManyRequests):
+            await admit(waited, caller_of(waited), services)
 
 
 def test_as_many_wait_as_did_once_one_is_over() -> None:

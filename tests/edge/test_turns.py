@@ -184,6 +184,26 @@ async def test_where_nobody_else_calls_first_visits_take_all_of_the_time(
     assert came.went == sorted(came.went)
 
 
+async def test_what_was_spent_while_nobody_called_makes_no_pause_longer(pauses: Alarms) -> None:
+    now_s = 0.0
+
+    def taken() -> None:
+        nonlocal now_s
+        now_s += SPENT_S / 10
+
+    first_visits = Turns(AFTER_FIRST_VISITS, lambda: now_s, longest_s=100)
+    came = Callers(first_visits, 20 * TOGETHER, taken)
+    await came.rounds(12)
+    assert now_s > 3 * SPENT_S, "so long they went on, and some still wait"
+    first_visits.another_calls()
+
+    await came.rounds(20)
+
+    assert len(came.went) < 20 * TOGETHER
+    ((pause_s, _),) = pauses
+    assert pause_s < 2 * 6 * SPENT_S
+
+
 @pytest.mark.usefixtures("pauses")
 async def test_while_others_wait_for_the_disk_no_first_visit_goes_on() -> None:
     first_visits = Turns(AFTER_FIRST_VISITS)
