@@ -14,7 +14,7 @@ import uvloop
 from aiohttp import web
 
 from perso_core.assembly import MAX_HEADER_BYTES, open_perso
-from perso_core.edge.app import straight
+from perso_core.edge.app import refused_again, straight
 from perso_core.edge.guard import GuardedRunner
 from perso_core.settings import Settings
 from perso_core.worker.collection import old_left_alone
@@ -54,6 +54,7 @@ async def _serve(
         runner = GuardedRunner(
             app,
             straight=straight(edge, PREFIX),
+            again=refused_again(edge),
             max_connections=_connections(settings.max_connections),
             head_within_s=settings.head_within_s,
             idle_s=settings.idle_within_s,

@@ -57,6 +57,11 @@ class Limits:
         _count(self._visitor, profile_key, VISITOR, now_ms)
         return self.are_many(profile_key, now_ms)
 
+    def refused(self, profile_key: str, now_ms: int) -> TooManyRequests | None:
+        """What count_visitor would raise now. Counts nothing."""
+        wait_ms = 0 if self._visitor is None else self._visitor.ahead_ms(profile_key, now_ms)
+        return too_often(VISITOR, wait_ms) if wait_ms else None
+
     def are_many(self, profile_key: str, now_ms: int) -> bool:
         """Whether a visitor's calls, as counted, are more than a person's. Counts nothing."""
         visitor = self._visitor

@@ -15,10 +15,15 @@ from perso_core.edge.unstored import another_calls, not_counted
 
 async def admit_at_sight(call: Call, services: EdgeServices) -> Call:
     """As admit, and says so in the call, where it can be told whose it is before its body is
-    decoded, and that it may have to wait. Else the call as it is. Raises TooManyRequests."""
+    decoded, and that it may have to wait. Else the call as it is. Raises TooManyRequests,
+    with the visitor's key."""
     key = services.heavy_senders.key_of(call)
     if key is not None:
-        await _counted(key, services)
+        try:
+            await _counted(key, services)
+        except TooManyRequests as refused:
+            refused.known_key = key
+            raise
     elif of_nobody(call):
         await not_counted(services.first_visits.turn())
     else:
@@ -54,7 +59,8 @@ async def _counted(profile_key: str, services: EdgeServices) -> bool:
     in its turn."""
     senders = services.heavy_senders
     try:
-        senders.refuse_more(profile_key)
+        if (refused := senders.refused(profile_key)) is not None:
+            raise refused
         # Not as the call came: an instant before one that was counted sets the limit back.
         if not services.limits.count_visitor(profile_key, services.clock_ms()):
             another_calls(services)

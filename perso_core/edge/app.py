@@ -15,7 +15,7 @@ from perso_core.edge import openapi, privacy
 from perso_core.edge.acquire import acquire
 from perso_core.edge.arrival import Arrival, arrival_of, call_of, unknown_datastream
 from perso_core.edge.call import Call, Reply
-from perso_core.edge.guard import Handler
+from perso_core.edge.guard import Connection, Handler
 from perso_core.edge.import_rows import (
     MAX_BODY_BYTES,
     MEDIA_TYPES,
@@ -33,6 +33,7 @@ from perso_core.edge.problem import (
     Unexpected,
     shown,
 )
+from perso_core.edge.refused_again import Refused, RefusedAgain, head_of
 from perso_core.edge.scripts import Script, script
 from perso_core.edge.server_api import server_collect, server_interact
 from perso_core.edge.services import EdgeServices
@@ -78,12 +79,14 @@ SCRIPTS = ("perso.js", "alloy-destinations-shim.js")
 CALLED, READ = "POST, OPTIONS", "GET, HEAD"
 PREFLIGHT_MAX_AGE_S = 600
 # What answers at a path, for straight.
+_AGAIN = web.AppKey("again", RefusedAgain)
 _BY_PATH = web.AppKey("by_path", dict[str, Handler])
 
 
 def build_edge(services: EdgeServices) -> web.Application:
     """The application, without its prefix: `app.add_subapp("/ee", build_edge(services))`."""
     app = web.Application()
+    app[_AGAIN] = RefusedAgain(services)
     app[_BY_PATH] = {}
     for version, actions in (("v1", ACTIONS), ("v2", SERVER_ACTIONS)):
         for path, action in actions.items():
@@ -111,6 +114,11 @@ def straight(edge: web.Application, prefix: str) -> Mapping[str, Handler]:
     """What answers at the edge's usual paths, by whole path, where it is mounted under prefix: for
     a server that has no middleware and so need not look for routes (guard.py)."""
     return {prefix + path: handler for path, handler in edge[_BY_PATH].items()}
+
+
+def refused_again(edge: web.Application) -> RefusedAgain:
+    """Who is refused as their bytes come, for a server whose connections can do that (guard.py)."""
+    return edge[_AGAIN]
 
 
 async def _openapi(_: web.Request) -> web.Response:
@@ -175,7 +183,10 @@ async def _answer(
         problem = failure.problem(arrival.report)
         reply = Reply(207, encode_answer(arrival.request_id, (), errors=(problem,)))
     except EdgeError as error:
-        return _problem(arrival, error, services)
+        answer = _problem(arrival, error, services)
+        if isinstance(error, TooManyRequests) and error.known_key and not server:
+            _remember_refused(arrival, call, error.known_key, answer)
+        return answer
     headers = _headers(arrival, services)
     for cookie in reply.set_cookies:
         headers.add("Set-Cookie", cookie)
@@ -183,6 +194,22 @@ async def _answer(
         return web.Response(status=204, headers=headers)
     headers["Content-Type"] = "application/json"
     return web.Response(status=reply.status, body=reply.body, headers=headers)
+
+
+def _remember_refused(arrival: Arrival, call: Call, profile_key: str, answer: web.Response) -> None:
+    """Then who sends the same again is answered as their bytes come."""
+    connection = arrival.request.protocol
+    if not isinstance(connection, Connection) or call.datastream.access_type == "authenticated":
+        return
+    refused = Refused(
+        profile_key,
+        call.datastream.id,
+        tuple(arrival.request.headers.getall("X-Forwarded-For", ())),
+        arrival.snapshot,
+        arrival.report,
+        head_of(answer.headers),
+    )
+    connection.remember_refused(refused, arrival.request_id)
 
 
 async def _imported(arrival: Arrival, action: Action, services: EdgeServices) -> Reply:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import uuid
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -29,6 +28,7 @@ from perso_core.edge.problem import (
     Report,
     shown,
 )
+from perso_core.edge.request_id import made_request_id
 from perso_core.edge.services import EdgeServices
 
 MEDIA_TYPES = frozenset({"text/plain", "application/json", "text/javascript"})
@@ -90,7 +90,7 @@ def _request_id(request: web.Request, query: Mapping[str, str], services: EdgeSe
     for stated in (query.get("requestid"), request.headers.get("x-request-id")):
         if stated and _REQUEST_ID.fullmatch(stated):
             return stated
-    return str(uuid.UUID(bytes=services.entropy(16), version=4))
+    return made_request_id(services.entropy)
 
 
 async def call_of(

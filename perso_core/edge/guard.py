@@ -12,6 +12,7 @@ back. There may be a token among them, and whoever can connect could fill the lo
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -23,9 +24,11 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from perso_core.edge.problem import HttpBad, Report
+from perso_core.edge.refused_again import Refused, RefusedAgain, is_all
 from perso_core.edge.wire import encode_problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+TOLD_EACH_S = 0.02  # refusals that are due
 LOOKED_EACH_S = 0.02  # whether the connections are gone of a server that leaves
 
 UNREADABLE = encode_problem(
@@ -38,7 +41,7 @@ UNREADABLE = encode_problem(
 class Connection(RequestHandler):
     """One connection. A head that arrives whole costs no timer."""
 
-    __slots__ = ("_body", "_deadline", "_head_within_s", "_server")
+    __slots__ = ("_alone", "_body", "_deadline", "_head_within_s", "_refusal", "_server")
 
     def __init__(self, server: GuardedServer, *, head_within_s: float, **more: Any) -> None:
         super().__init__(server, **more)
@@ -46,6 +49,10 @@ class Connection(RequestHandler):
         self._head_within_s = head_within_s
         self._deadline: asyncio.TimerHandle | None = None
         self._body: StreamReader = EMPTY_PAYLOAD  # of the request that came last
+        # The bytes of the last request that was read, where it stood in them alone, while somebody
+        # is refused: then the next bytes begin a request.
+        self._alone: bytes | None = None
+        self._refusal: bytes | None = None  # that is to be told
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -58,6 +65,7 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._end()
+        self._refusal = self._alone = None
         super().connection_lost(exc)
 
     def answer_once_more(self) -> None:
@@ -78,14 +86,76 @@ class Connection(RequestHandler):
         return self.transport is not None and asked and not self._body.is_eof()
 
     def data_received(self, data: bytes) -> None:
-        known = self._request_count
+        # Without any aiohttp goes on with what it has.
+        if data and self._refused_again(data):
+            return
+        known, idle = self._request_count, self._idle
         super().data_received(data)
+        if data:
+            self._alone = data if idle and self._came_alone(data, known) else None
         if self._request_count != known:
             self._end()
             self._body = self._messages[-1][1]
-        elif self._deadline is None and self._waiter is not None and not self._messages:
+        elif self._deadline is None and self._idle:
             # Nobody waits for a body, so these bytes are part of a head.
             self._begin()
+
+    @property
+    def _idle(self) -> bool:
+        return self._waiter is not None and not self._messages
+
+    # ---- who is refused as their bytes come ----
+
+    def remember_refused(self, refused: Refused, request_id: str) -> None:
+        """The request under way was."""
+        if self._server.again is not None:
+            self._server.again.remember(self._alone, refused, request_id)
+
+    def _came_alone(self, data: bytes, known: int) -> bool:
+        """Whether the bytes that were read were one request, and nothing else: only then is what
+        comes next known to begin one. known: how many requests had come before."""
+        again = self._server.again
+        if again is None or not again.armed or self._request_count != known + 1:
+            return False
+        message, body = self._messages[-1]
+        return isinstance(message, RawRequestMessage) and body.is_eof() and is_all(data, message)
+
+    def _refused_again(self, data: bytes) -> bool:
+        """Whether a refusal is all that there is to do with these bytes, of which aiohttp hears
+        nothing then."""
+        self.tell_refusal()  # whoever sends more hears of what they sent before
+        server = self._server
+        if (
+            self._alone is None
+            or self._deadline is not None  # a head has begun
+            or not self._idle
+            or self._force_close
+            or self._paused  # answers are not read
+            or self.transport is None
+            or server.again is None
+            or server.leaving
+        ):
+            return False
+        peer = self.transport.get_extra_info("peername")
+        self._refusal = server.again.refusal(data, str(peer[0]) if peer else None)
+        if self._refusal is None:
+            return False
+        wait_s = server.again.waits_s
+        self._next_keepalive_close_time = self._loop.time() + wait_s + self._keepalive_timeout
+        if wait_s:
+            server.tell_later(self, self._refusal, wait_s)
+        else:
+            self.tell_refusal()
+        return True
+
+    def tell_refusal(self, refusal: bytes | None = None) -> None:
+        """The answer that waits to be told, if one does. refusal: if it is this one."""
+        waiting = self._refusal
+        if waiting is None or (refusal is not None and waiting is not refusal):
+            return
+        self._refusal = None
+        if self.transport is not None:
+            self.transport.write(waiting)
 
     # aiohttp's gives nothing, by which the transport closes.
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -139,6 +209,7 @@ class GuardedServer(web.Server):
         max_connections: int,
         head_within_s: float,
         straight: Mapping[str, Handler],
+        again: RefusedAgain | None,
         **more: Any,
     ) -> None:
         # As Application._make_handler does, which makes a Server of no other class.
@@ -147,6 +218,23 @@ class GuardedServer(web.Server):
         self._max_connections = max_connections
         self._head_within_s = head_within_s
         self.leaving = False
+        self.again = again
+        self._told_later: deque[tuple[float, Connection, bytes]] = deque()
+
+    def tell_later(self, connection: Connection, refusal: bytes, wait_s: float) -> None:
+        """After that time, with others that are due by then: a timer of its own for each would cost
+        more than the answer."""
+        if not self._told_later:
+            self._loop.call_later(TOLD_EACH_S, self._tell_due)
+        self._told_later.append((self._loop.time() + wait_s, connection, refusal))
+
+    def _tell_due(self) -> None:
+        waiting, now_s = self._told_later, self._loop.time()
+        while waiting and waiting[0][0] <= now_s:
+            _, connection, refusal = waiting.popleft()
+            connection.tell_refusal(refusal)
+        if waiting:
+            self._loop.call_later(TOLD_EACH_S, self._tell_due)
 
     async def leave(self, within_s: float) -> None:
         """Each connection is answered once more, and closed by that. Returns once none is left, or
@@ -162,6 +250,7 @@ class GuardedServer(web.Server):
     def _answer_once_more(self) -> None:
         self.leaving = True
         for connection in self._guarded():
+            connection.tell_refusal()
             connection.answer_once_more()
 
     def _guarded(self) -> list[Connection]:
@@ -204,7 +293,8 @@ def _handler(app: web.Application, straight: Mapping[str, Handler]) -> Handler:
 class GuardedRunner(web.AppRunner):
     """A runner whose connections are guarded. idle_s: how long one may wait for its next request.
     straight: what answers at some paths, by whole path, as the application's own routes would;
-    middleware and signals of answers are passed by (edge/app.py). It saves 5 µs of a request."""
+    middleware and signals of answers are passed by (edge/app.py). It saves 5 µs of a request.
+    again: who is refused as their bytes come; None: nobody."""
 
     def __init__(
         self,
@@ -214,12 +304,14 @@ class GuardedRunner(web.AppRunner):
         head_within_s: float = 10,
         idle_s: float = 75,
         straight: Mapping[str, Handler] = MappingProxyType({}),
+        again: RefusedAgain | None = None,
         **more: Any,
     ) -> None:
         super().__init__(app, keepalive_timeout=idle_s, auto_decompress=False, **more)
         self._max_connections = max_connections
         self._head_within_s = head_within_s
         self._straight = straight
+        self._again = again
 
     async def leave(self, within_s: float) -> None:
         """Listen no more, and have callers go to whoever listens now, with none of their requests
@@ -248,6 +340,7 @@ class GuardedRunner(web.AppRunner):
             max_connections=self._max_connections,
             head_within_s=self._head_within_s,
             straight=self._straight,
+            again=self._again,
             loop=asyncio.get_running_loop(),
             **self._kwargs,
         )

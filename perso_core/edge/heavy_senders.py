@@ -13,6 +13,7 @@ from perso_core.edge.abuse import SECOND_MS, VISITOR, too_often
 from perso_core.edge.at_sight import Shown, shown_by, told_by_header
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
+from perso_core.edge.problem import TooManyRequests
 
 # So many of one visitor's calls may wait for their turn: a browser has six on their way to a host,
 # or a few dozen on one connection.
@@ -35,20 +36,21 @@ class HeavySenders:
 
     def remember(self, call: Call, caller: Caller) -> None:
         """Whose call it was, where the cookies in its header prove them."""
-        if caller.proof is not None and told_by_header(call) and (shown := shown_by(call)):
+        if caller.proof is not None and told_by_header(call.body) and (shown := shown_by(call)):
             self._keys[shown] = caller.profile_key
 
     def key_of(self, call: Call) -> str | None:
         """The profile of the call's visitor, where it is one of them; None: nobody knows yet."""
-        if not self._keys or not told_by_header(call):
+        if not self._keys or not told_by_header(call.body):
             return None
         key: str | None = self._keys.get(shown_by(call))
         return key
 
-    def refuse_more(self, profile_key: str) -> None:
-        """Raises TooManyRequests where as many of this visitor's calls wait as may."""
-        if self._waiting[profile_key] >= MOST_WAITING:
-            raise too_often(VISITOR, SECOND_MS)
+    def refused(self, profile_key: str) -> TooManyRequests | None:
+        """What to tell this visitor where as many of their calls wait as may."""
+        if self._waiting[profile_key] < MOST_WAITING:
+            return None
+        return too_often(VISITOR, SECOND_MS)
 
     @contextmanager
     def waiting(self, profile_key: str) -> Iterator[None]:

@@ -36,6 +36,20 @@ class Limiter:
 
     def wait_ms(self, key: str, now_ms: int) -> int:
         """0: it may, and this counts. Else how long it has to wait, at least 1; nothing counts."""
+        full_us, wait_ms = self._full_us(key, now_ms)
+        if wait_ms:
+            return wait_ms
+        self._younger[key] = full_us + self._interval_us
+        if len(self._younger) >= self._max_keys:
+            self._older, self._younger = self._younger, {}
+        return 0
+
+    def ahead_ms(self, key: str, now_ms: int) -> int:
+        """As wait_ms. Counts nothing."""
+        return self._full_us(key, now_ms)[1]
+
+    def _full_us(self, key: str, now_ms: int) -> tuple[int, int]:
+        """When its bucket is full again, and how long it has to wait, in ms."""
         now_us = now_ms * 1_000
         full_us = self._younger.get(key)
         if full_us is None:
@@ -45,11 +59,8 @@ class Limiter:
         if ahead_us < 0 or ahead_us > self._slack_us + self._interval_us:
             full_us, ahead_us = now_us, 0
         if ahead_us > self._slack_us:
-            return -((self._slack_us - ahead_us) // 1_000)  # in whole milliseconds, up
-        self._younger[key] = full_us + self._interval_us
-        if len(self._younger) >= self._max_keys:
-            self._older, self._younger = self._younger, {}
-        return 0
+            return full_us, -((self._slack_us - ahead_us) // 1_000)  # in whole milliseconds, up
+        return full_us, 0
 
     def taken(self, key: str, now_ms: int) -> int:
         """How many calls of the key's burst are not there again yet; below 0: all are, for long."""

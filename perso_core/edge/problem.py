@@ -200,7 +200,8 @@ class BodyTooLarge(EdgeError):
 
 
 class TooManyRequests(EdgeError):
-    """retry_after_s: at least 1. A client that is told 0 comes back at once."""
+    """retry_after_s: at least 1. A client that is told 0 comes back at once. known_key: the profile
+    of whoever was known again before the body was decoded."""
 
     code = "edge.too-many-requests"
     title = "Too many requests"
@@ -209,6 +210,7 @@ class TooManyRequests(EdgeError):
     def __init__(self, detail: str, *, fix: str, retry_after_s: int) -> None:
         super().__init__(detail, fix=fix)
         self.retry_after_s = retry_after_s
+        self.known_key: str | None = None
 
 
 # ---- the request as JSON -----------------------------------------------------

@@ -94,15 +94,19 @@ class Turns:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._go_on, loop)
 
+    @property
+    def stays_away_s(self) -> float:
+        """How long one of these would stay away now, before its turn."""
+        return self._after_s if self._elapsed_s() < self._others_until_s else 0.0
+
     async def turn(self) -> None:
         """Returns at once where no other of these goes on in this round of the loop and nobody
         else calls or waits for the disk, else in a later one: while others call, after after_s, and
         each lets one go on, in their order. Within longest_s more in any case."""
         loop = asyncio.get_running_loop()
+        if stays_away_s := self.stays_away_s:
+            await asyncio.sleep(stays_away_s)
         now_s = self._elapsed_s()
-        if self._after_s and now_s < self._others_until_s:
-            await asyncio.sleep(self._after_s)
-            now_s = self._elapsed_s()
         if not self._goes_on:
             self._goes_on = self._begins = True
             if not self._at_disk and now_s >= self._others_until_s:

@@ -1,0 +1,207 @@
+"""Whoever was refused is refused again as their bytes come.
+
+To read a request, to run its handler and to write its answer takes ten times what a refusal is
+worth: a thousand a second of one visitor took a third of the process's time. What is said to a
+request that is the same but for its id and its body is known: the body is only looked through for
+what could make it somebody else's (at_sight.py), and the limits are asked as ever. For one event
+loop.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import SERVER_SOFTWARE
+from aiohttp.http_parser import RawRequestMessage
+from cachetools import LRUCache
+from msgspec import Struct, structs
+
+from perso_core.definitions.snapshot import Snapshot
+from perso_core.edge.at_sight import told_by_header
+from perso_core.edge.problem import Report, TooManyRequests
+from perso_core.edge.request_id import made_request_id
+from perso_core.edge.services import EdgeServices
+from perso_core.edge.wire import encode_problem
+
+# So many requests are known, each of at most so many bytes before its body.
+KEPT_HEADS = 256
+MAX_HEAD_BYTES = 4_096
+# For so long after a refusal connections are looked at for another one.
+ARMED_S = 10.0
+
+_END = b"\r\n\r\n"
+# In any other spelling it is no request that is known.
+_REQUEST_ID = re.compile(rb"(?<=[?&]requestId=)[0-9A-Za-z-]{1,64}(?=[& ])")
+_ANY_ID = re.compile(rb"requestid|x-request-id")
+_LENGTH = re.compile(rb"(?<=\r\nContent-Length: )[0-9]{1,7}(?=\r\n)", re.IGNORECASE)
+# With one of these where a request ends is no matter of its length alone, or its answer is the last
+# one, or there is an interim one.
+_OTHERWISE = re.compile(
+    rb"\r\n(?:[ \t]|transfer-encoding|expect|upgrade|connection:(?! keep-alive\r\n))", re.I
+)
+_NO_LINE_END = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
+
+# A head without what differs from one request of a page to the next: its id, and its length.
+Head = tuple[bytes, bytes, bytes]
+
+
+class Request(Struct, frozen=True):
+    """One that stands in its bytes alone. request_id: None: there is none where we look."""
+
+    head: Head
+    request_id: str | None
+    body: bytes
+
+
+class Refused(Struct, frozen=True):
+    """What was refused. head: of the answer, without what each has of its own."""
+
+    profile_key: str
+    datastream_id: str
+    forwarded_for: tuple[str, ...]
+    snapshot: Snapshot | None
+    report: Report
+    head: bytes
+
+
+def alone_in(data: bytes) -> Request | None:
+    """The request, where the bytes are one from its first to its last; None: they may be not."""
+    end = data.find(_END, 0, MAX_HEAD_BYTES)
+    if end < 0:
+        return None
+    head = data[: end + 2]
+    length = _LENGTH.search(head)
+    if length is None or int(length[0]) != len(data) - end - len(_END):
+        return None
+    named = _REQUEST_ID.search(head, 0, head.index(b"\r\n"))
+    begin, further = named.span() if named else (0, 0)
+    rest = (head[:begin], head[further : length.start()], head[length.end() :])
+    return Request(rest, named[0].decode() if named else None, data[end + len(_END) :])
+
+
+def is_all(data: bytes, read: RawRequestMessage) -> bool:
+    """Whether these bytes are the request that was read of them, and nothing else: none of it came
+    before them, as it does where the bytes stand behind a part of a head."""
+    if alone_in(data) is None:
+        return False
+    line = f"{read.method} {read.path} HTTP/{read.version.major}.{read.version.minor}"
+    lines = [
+        line.encode(errors="surrogateescape"),
+        *[b"%b: %b" % pair for pair in read.raw_headers],
+    ]
+    return data.startswith(b"\r\n".join(lines) + _END)
+
+
+def framed_plainly(data: bytes) -> bool:
+    """Whether where this request ends, and that another may follow, is told by nothing but its one
+    Content-Length."""
+    head = data[: data.find(_END) + 2]
+    line = head[: head.index(b"\r\n")]
+    return (
+        line.startswith(b"POST /")
+        and line.endswith(b" HTTP/1.1")
+        and head.lower().count(b"\r\ncontent-length") == 1
+        and not _OTHERWISE.search(head)
+        and not _NO_LINE_END.search(head)
+    )
+
+
+class RefusedAgain:
+    """elapsed_s: a clock that nobody can set."""
+
+    def __init__(
+        self, services: EdgeServices, elapsed_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._services = services
+        self._elapsed_s = elapsed_s
+        self._armed_until_s = 0.0
+        self._known: LRUCache[Head, Refused] = LRUCache(KEPT_HEADS)
+
+    def __len__(self) -> int:
+        """Requests that are known."""
+        return len(self._known)
+
+    @property
+    def armed(self) -> bool:
+        """Whether somebody was refused so lately that connections are to be looked at."""
+        return self._elapsed_s() < self._armed_until_s
+
+    @property
+    def waits_s(self) -> float:
+        """How long a refusal waits until it is told."""
+        return self._services.refusals.stays_away_s
+
+    def remember(self, data: bytes | None, refused: Refused, request_id: str) -> None:
+        """data: the request that was refused, where it stood in its bytes alone."""
+        self._armed_until_s = self._elapsed_s() + ARMED_S
+        request = alone_in(data) if data is not None and framed_plainly(data) else None
+        if request is not None and (
+            request.request_id == request_id or (request.request_id is None and _has_no_id(request))
+        ):
+            self._known[request.head] = refused
+
+    def refusal(self, data: bytes, peer: str | None) -> bytes | None:
+        """What is answered to these bytes, which begin a request on a connection from peer; None:
+        that is not known. As the edge answers them: see tests/edge/test_refused_again.py."""
+        if not self._known:
+            return None
+        request = alone_in(data)
+        if request is None:
+            return None
+        refused = self._known.get(request.head)
+        services = self._services
+        if (
+            refused is None
+            or refused.snapshot is not services.snapshot()
+            or len(request.body) > services.max_body_bytes
+            or not told_by_header(request.body)
+        ):
+            return None
+        error = self._error(refused, peer)
+        if error is None:
+            return None
+        self._armed_until_s = self._elapsed_s() + ARMED_S
+        return _encoded(refused, request.request_id or made_request_id(services.entropy), error)
+
+    def _error(self, refused: Refused, peer: str | None) -> TooManyRequests | None:
+        """None: this visitor may call again."""
+        services = self._services
+        now_ms = services.clock_ms()
+        error = services.heavy_senders.refused(refused.profile_key) or services.limits.refused(
+            refused.profile_key, now_ms
+        )
+        if error is None:
+            return None
+        try:
+            services.limits.count_call(peer, refused.forwarded_for, refused.datastream_id, now_ms)
+        except TooManyRequests as of_more:
+            return of_more
+        return error
+
+
+def _has_no_id(request: Request) -> bool:
+    """However it might be spelled."""
+    head = b"".join(request.head).lower()
+    return b"%" not in head[: head.index(b"\r\n")] and not _ANY_ID.search(head)
+
+
+def head_of(headers: Mapping[str, str]) -> bytes:
+    """Of a refusal, with those of its headers that are the same in the next one."""
+    own = ("x-request-id", "retry-after")
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in own]
+    return (
+        f"HTTP/1.1 429 Too Many Requests\r\n{''.join(lines)}Server: {SERVER_SOFTWARE}\r\n".encode()
+    )
+
+
+def _encoded(refused: Refused, request_id: str, error: TooManyRequests) -> bytes:
+    report = structs.replace(refused.report, request_id=request_id)
+    body = encode_problem(error.problem(report))
+    more = (
+        f"x-request-id: {request_id}\r\nRetry-After: {error.retry_after_s}\r\n"
+        f"Content-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\n\r\n"
+    )
+    return b"".join((refused.head, more.encode(), body))

@@ -1,0 +1,640 @@
+"""Who was refused is refused again as their bytes come, as the edge itself would, and nobody else
+is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from aiohttp import web
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from perso_core.decision.identity import Device
+from perso_core.definitions.snapshot import compile_snapshot
+from perso_core.edge.abuse import Limits
+from perso_core.edge.app import build_edge, refused_again, straight
+from perso_core.edge.cookies import SOURCE_RANDOM, identity_cookies
+from perso_core.edge.guard import Connection, GuardedRunner, Handler
+from perso_core.edge.limits import Rate
+from perso_core.edge.problem import Report
+from perso_core.edge.refused_again import (
+    ARMED_S,
+    KEPT_HEADS,
+    MAX_HEAD_BYTES,
+    Refused,
+    RefusedAgain,
+    alone_in,
+    framed_plainly,
+)
+from perso_core.edge.services import EdgeServices
+from perso_core.edge.turns import AFTER_REFUSALS, Turns
+from perso_core.engine.engine import Answer as EngineAnswer
+from perso_core.engine.engine import Interaction
+from tests.building import NOON_MS, ORG
+from tests.decision.test_tcf import NO_PURPOSE_1
+from tests.edge.raw import EVENT, Answer, request
+from tests.edge.running import KEYS, RunningEdge, cookie_header, ordinary, running_edge
+from tests.edge.test_consent_standards import tc, with_strings
+
+LINE = "POST /ee/v1/{} HTTP/1.1"
+INTERACT = "interact?configId=demo&requestId={}"
+PLAIN = b"Content-Type: text/plain\r\n"
+ONE_A_SECOND = Rate(per_s=1, burst=1)
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+ECIDS = [f"{number:038d}" for number in (1, 2)]
+
+
+def cookies_of(ecid: str) -> bytes:
+    made = identity_cookies(
+        Device(ecid), org=ORG, keys=KEYS, now_ms=NOON_MS, source=SOURCE_RANDOM, created_ms=NOON_MS
+    )
+    return f"Cookie: {cookie_header({one.name: one.value for one in made})}\r\n".encode()
+
+
+# The first is answered, of the second the body tells whose it is, from the third on it is known by
+# its cookies, and connections are looked at.
+READ = 4
+
+FLOODER, OTHER = map(cookies_of, ECIDS)
+
+
+class Edge:
+    """read: requests that the edge itself was given."""
+
+    def __init__(self, running: RunningEdge, services: EdgeServices) -> None:
+        self.running = running
+        self.services = services
+        self.read = 0
+        self.runner: GuardedRunner
+        self.again: RefusedAgain
+        self.port = 0
+
+    def counted(self, handler: Handler) -> Handler:
+        async def answer(asked: web.Request) -> web.StreamResponse:
+            self.read += 1
+            return await handler(asked)
+
+        return answer
+
+    @property
+    def connections(self) -> list[Connection]:
+        assert self.runner.server is not None
+        return [one for one in self.runner.server.connections if isinstance(one, Connection)]
+
+
+@asynccontextmanager
+async def guarded(*, address: Rate | None = None, **more: Any) -> AsyncIterator[Edge]:
+    """An edge as `perso serve` runs it, that tells a refusal at once."""
+    async with running_edge(ordinary()) as running:
+        limits = Limits(visitor=ONE_A_SECOND, address=address, trusted=LOOPBACK)
+        own = {"limits": limits, "refusals": Turns(AFTER_REFUSALS), **more}
+        edge = Edge(running, running.services(**own))
+        app = web.Application()
+        built = build_edge(edge.services)
+        app.add_subapp("/ee", built)
+        paths = {path: edge.counted(one) for path, one in straight(built, "/ee").items()}
+        edge.again = refused_again(built)
+        edge.runner = GuardedRunner(
+            app, straight=paths, again=edge.again, access_log=None, shutdown_timeout=1
+        )
+        await edge.runner.setup()
+        try:
+            await web.TCPSite(edge.runner, "127.0.0.1", 0).start()
+            edge.port = edge.runner.addresses[0][1]
+            yield edge
+        finally:
+            await edge.runner.cleanup()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Rounds of the loop."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110  # nothing tells it
+            await asyncio.sleep(0)
+
+
+class Caller:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(self, *parts: bytes) -> None:
+        for part in parts:
+            self.writer.write(part)
+            await self.writer.drain()
+
+    async def told(self) -> Answer:
+        async with asyncio.timeout(10):
+            first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+            pairs = [line.partition(": ") for line in lines]
+            headers = tuple((name.lower(), value) for name, _, value in pairs)
+            length = int(dict(headers).get("content-length", "0"))
+            return Answer(int(first.split()[1]), headers, await self.reader.readexactly(length))
+
+    async def ask(self, *parts: bytes) -> Answer:
+        await self.send(*parts)
+        return await self.told()
+
+
+@asynccontextmanager
+async def calling(edge: Edge) -> AsyncIterator[Caller]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    try:
+        yield Caller(reader, writer)
+    finally:
+        writer.close()
+
+
+def event(asked: str = INTERACT.format("r-1"), body: bytes = EVENT, headers: bytes = b"") -> bytes:
+    line = LINE.format(asked).encode()
+    return request(body, line=line, headers=PLAIN + FLOODER + headers)
+
+
+async def refused_by(edge: Edge, caller: Caller, sent: bytes) -> Answer:
+    """The edge's own refusal, after which it knows the request."""
+    told = [await caller.ask(sent) for _ in range(4)]
+    assert [one.status for one in told[1:]] == [429] * 3
+    assert (edge.read, len(edge.again)) == (READ, 1)
+    return told[-1]
+
+
+def comparable(told: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
+    return told.status, sorted(pair for pair in told.headers if pair[0] != "date"), told.body
+
+
+@pytest.mark.parametrize(
+    ("asked", "headers"),
+    [
+        (INTERACT.format("r-1"), b""),
+        ("interact?requestId=r-1&configId=demo", b""),
+        ("collect?configId=demo&requestId=r-1", b""),
+        ("identity/acquire?configId=demo&requestId=r-1", b""),
+        (INTERACT.format("r-1"), b"Origin: https://www.shop.test\r\n"),
+        (INTERACT.format("r-1"), b"Connection: keep-alive\r\nX-Request-Id: other\r\n"),
+        (INTERACT.format("r-1") + "&requestId=r-2", b""),
+        ("interact?configId=demo", b""),
+    ],
+    ids=["plain", "id first", "beacon", "acquire", "page", "id twice", "another id", "no id"],
+)
+async def test_who_is_refused_as_their_bytes_come_is_told_what_the_edge_tells(
+    asked: str, headers: bytes
+) -> None:
+    async with guarded(entropy=bytes) as edge, calling(edge) as caller:
+        sent = event(asked, headers=headers)
+        by_edge = await refused_by(edge, caller, sent)
+
+        by_bytes = await caller.ask(sent)
+
+        assert edge.read == READ
+        assert comparable(by_bytes) == comparable(by_edge)
+
+
+async def test_each_refusal_carries_the_id_of_its_own_request_whatever_its_body() -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+
+        longer = b'{"events":[{"xdm":{"eventType":"another"}}]}'
+        told = await caller.ask(event(INTERACT.format("r-22"), longer))
+
+        assert (edge.read, told.status) == (READ, 429)
+        assert told.header("x-request-id") == told.sent["report"]["requestId"] == "r-22"
+
+
+async def test_on_any_connection_that_had_an_answer() -> None:
+    async with guarded() as edge, calling(edge) as caller, calling(edge) as other:
+        await refused_by(edge, caller, event())
+
+        told = [await other.ask(event()) for _ in range(2)]
+
+        assert (edge.read, [one.status for one in told]) == (READ + 1, [429, 429])
+
+
+async def test_once_they_may_call_again_they_are_answered() -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        assert (await caller.ask(event())).status == 429
+        edge.running.now_ms += 1_000
+
+        told = [await caller.ask(event(INTERACT.format(f"r-{n}"))) for n in range(2, 5)]
+
+        assert [one.status for one in told] == [200, 429, 429]
+
+
+NAMED = b'{"xdm":{"identityMap":{"ECID":[{"id":"%s"}]}},"events":[]}' % ECIDS[1].encode()
+SAID = json.dumps(with_strings(tc(NO_PURPOSE_1))).encode()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        event(body=NAMED),
+        event(body=EVENT.replace(b"eventType", b"\\u0065ventType")),
+        event(body=SAID),
+        event("interact?configId=demo&requestId=r%2D1"),
+        event("interact?configId=demo&requestid=r-1"),
+        event("collect?configId=demo&requestId=r-1"),
+        event(headers=b"Origin: https://evil.test\r\n"),
+        event(headers=b"Sec-GPC: 1\r\n"),
+        event(body=EVENT + b" " * 65_536),
+        event().replace(FLOODER, OTHER),
+        event().replace(FLOODER, b""),
+        event().replace(FLOODER, OTHER + FLOODER),
+        event().replace(b"Host: edge.test", b"Host: other.test"),
+        event().replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+    ids=[
+        "who is named",
+        "a name may be spelled so",
+        "a choice",
+        "another spelling",
+        "another spelling of the name",
+        "another action",
+        "another page",
+        "another header",
+        "too large",
+        "another visitor",
+        "nobody",
+        "two visitors",
+        "another host",
+        "another version",
+    ],
+)
+async def test_whatever_else_comes_is_the_edges_own_to_answer(sent: bytes) -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+
+        await caller.ask(sent)
+
+        assert edge.read == READ + 1
+
+
+async def test_an_answer_waits_while_others_call_and_then_is_told() -> None:
+    refusals = Turns(AFTER_REFUSALS, after_s=0.2)
+    async with guarded(refusals=refusals) as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        refusals.another_calls()
+        began_s = asyncio.get_running_loop().time()
+
+        told = await caller.ask(event())
+
+        assert (edge.read, told.status) == (READ, 429)
+        assert asyncio.get_running_loop().time() - began_s >= 0.2
+
+
+def staying_away(after_s: float) -> Turns:
+    """Others call all the time."""
+    refusals = Turns(AFTER_REFUSALS, after_s=after_s)
+    refusals.another_calls()
+    refusals._others_until_s += 1_000
+    return refusals
+
+
+async def test_answers_come_in_the_order_of_their_requests() -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        object.__setattr__(edge.services, "refusals", staying_away(1_000))
+        await caller.send(event(INTERACT.format("first")))
+        await until(lambda: any(one._refusal for one in edge.connections))
+
+        other = event(INTERACT.format("second")).replace(FLOODER, OTHER)
+        told = [await caller.ask(other), await caller.told()]
+
+        assert [one.status for one in told] == [429, 200]
+        assert [one.header("x-request-id") for one in told] == ["first", "second"]
+
+
+async def test_whoever_waits_to_be_refused_is_told_before_the_server_leaves() -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        object.__setattr__(edge.services, "refusals", staying_away(1_000))
+        await caller.send(event())
+        await until(lambda: any(one._refusal for one in edge.connections))
+
+        leaving = asyncio.create_task(edge.runner.leave(5))
+        assert (await caller.told()).status == 429
+        read = edge.read
+        assert (await caller.ask(event().replace(FLOODER, OTHER))).status == 200
+        assert edge.read == read + 1, "the last answer is the edge's, which says so"
+        await leaving
+
+
+async def test_a_connection_that_is_lost_meanwhile_is_forgotten() -> None:
+    async with guarded(refusals=staying_away(0.05)) as edge:
+        object.__setattr__(edge.services, "refusals", Turns(AFTER_REFUSALS))
+        async with calling(edge) as caller, calling(edge) as other:
+            await refused_by(edge, caller, event())
+            await other.ask(event())
+            object.__setattr__(edge.services, "refusals", staying_away(0.05))
+            await caller.send(event())
+            await until(lambda: any(one._refusal for one in edge.connections))
+            caller.writer.close()
+
+            assert (await other.ask(event())).status == 429
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (event()[:40], event()[40:]),
+        (event()[:-10], event()[-10:]),
+        (event() + event()[:30], event()[30:]),
+        (event() + event(),),
+        (event(body=EVENT + b" ")[:-1], b" "),
+    ],
+    ids=["half a head", "half a body", "one and a half", "two", "all but a byte"],
+)
+async def test_requests_in_other_pieces_are_the_edges_own(parts: tuple[bytes, ...]) -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        read = edge.read
+
+        for part in parts:
+            await caller.send(part)
+            for _ in range(20):
+                await asyncio.sleep(0)
+        assert (await caller.told()).status == 429
+        assert edge.read > read
+
+
+async def test_what_stands_behind_a_partial_head_is_part_of_it() -> None:
+    """Else the bytes of one request could be taken for another's."""
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        partial = b"POST /ee/v1/interact?configId=demo HTTP/1.1\r\nX-Part: "
+        good = event().replace(FLOODER, OTHER)
+
+        await caller.send(good + partial)
+        assert (await caller.told()).status == 200
+        told = await caller.ask(event())
+
+        assert edge.read == READ + 2
+        assert told.header("x-request-id") != "r-1", "its first line is of the other head"
+
+
+async def test_what_was_refused_of_a_partial_head_is_not_what_stood_behind_it() -> None:
+    """Else whoever sends a stranger's bytes behind half a request of their own has the stranger
+    refused."""
+    stranger = event().replace(FLOODER, b"")
+    for line in (
+        b"POST /ee/v1/interact?configId=demo HTTP/1.1\r\n",
+        stranger.partition(b"Host")[0],
+    ):
+        async with guarded() as edge, calling(edge) as caller:
+            await refused_by(edge, caller, event())
+            await caller.send(event().replace(FLOODER, OTHER) + line + FLOODER + b"X-Part: ")
+            assert (await caller.told()).status == 200
+            assert (await caller.ask(stranger)).status == 429
+
+            assert (await caller.ask(stranger)).status == 200
+
+
+async def test_a_refusal_does_not_overtake_the_answer_before_it() -> None:
+    gate = asyncio.Event()
+    gate.set()
+
+    async with guarded() as edge, calling(edge) as caller:
+        decide = edge.services.decide
+
+        async def gated(interaction: Interaction) -> EngineAnswer:
+            await gate.wait()
+            return await decide(interaction)
+
+        object.__setattr__(edge.services, "decide", gated)
+        await refused_by(edge, caller, event())
+        gate.clear()
+        await caller.send(event().replace(FLOODER, OTHER))
+        await until(lambda: edge.read > READ)
+        await caller.send(event())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        gate.set()
+
+        assert [(await caller.told()).status for _ in range(2)] == [200, 429]
+
+
+async def test_a_path_that_is_no_text_is_answered_as_ever() -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+
+        assert (
+            await caller.ask(event().replace(b"&requestId", b"&x=\xff&requestId"))
+        ).status == 400
+
+
+async def test_who_does_not_read_their_answers_gets_no_more_of_them() -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        (connection,) = edge.connections
+        connection.pause_writing()
+        await caller.send(event())
+        await until(lambda: edge.read > READ)
+        connection.resume_writing()
+
+        assert (await caller.told()).status == 429
+
+
+async def test_the_networks_limit_counts_them_too() -> None:
+    async with guarded(address=Rate(per_s=1, burst=5)) as edge, calling(edge) as caller:
+        headers = b"X-Forwarded-For: 192.0.2.7\r\n"
+        await refused_by(edge, caller, event(headers=headers))
+
+        told = [await caller.ask(event(headers=headers)) for _ in range(2)]
+
+        assert edge.read == READ
+        assert [one.sent["detail"].split(" calls")[0] for one in told] == [
+            "This visitor",
+            "The network of this address",
+        ]
+
+
+async def test_what_was_said_before_definitions_changed_is_not_said_again() -> None:
+    in_force = [compile_snapshot(ordinary())]
+    async with guarded(snapshot=lambda: in_force[0]) as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        in_force[0] = compile_snapshot(ordinary())
+
+        await caller.ask(event())
+        assert edge.read == READ + 1
+        await caller.ask(event())
+        assert edge.read == READ + 1
+
+
+ASKED = [
+    event(),
+    event(INTERACT.format("r-22")),
+    event(body=NAMED),
+    event(body=EVENT + b" "),
+    event("collect?configId=demo&requestId=r-1"),
+    event().replace(FLOODER, OTHER),
+    event("interact?configId=demo"),
+    event("interact"),
+    event(headers=b"X-A: a\r\n"),
+]
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[int, list[tuple[bytes, bool]]]:
+    """How many requests, and their bytes in pieces, each with whether all answers that are due are
+    read before more is sent."""
+    asked = draw(st.lists(st.sampled_from(ASKED), min_size=1, max_size=8))
+    pieces: list[bytes] = []
+    for one in asked:
+        cut = draw(st.sampled_from([0, 0, 0, len(one) - 1, 20, one.index(b"\r\n\r\n")]))
+        pieces += [one[:cut], one[cut:]] if cut else [one]
+        if len(pieces) > 1 and draw(st.integers(0, 4)) == 0:
+            last = pieces.pop()
+            pieces[-1] += last
+    return len(asked), [(piece, draw(st.booleans())) for piece in pieces]
+
+
+async def answers(
+    edge: Edge, count: int, pieces: list[tuple[bytes, bool]]
+) -> list[tuple[int, list[tuple[str, str]], bytes]]:
+    told: list[Answer] = []
+    async with calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        came = b""
+        for piece, waits in pieces:
+            came += piece
+            await caller.send(piece)
+            while waits and len(told) < whole(came):
+                told.append(await caller.told())
+            await asyncio.sleep(0)
+        while len(told) < count:
+            told.append(await caller.told())
+    return [comparable(one) for one in told]
+
+
+def whole(came: bytes) -> int:
+    """How many requests are whole in the bytes."""
+    count = 0
+    while (found := came.find(b"\r\n\r\n")) >= 0:
+        length = int(came.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
+        if len(came) < found + 4 + length:
+            break
+        came, count = came[found + 4 + length :], count + 1
+    return count
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams())
+def test_a_connection_is_told_the_same_as_without_in_whatever_pieces_it_sends(
+    stream: tuple[int, list[tuple[bytes, bool]]],
+) -> None:
+    async def both() -> tuple[list[Any], list[Any]]:
+        async with guarded(entropy=bytes) as edge:
+            known = await answers(edge, *stream)
+        async with guarded(entropy=bytes) as edge:
+            edge.again.refusal = lambda data, peer: None  # type: ignore[method-assign]
+            return known, await answers(edge, *stream)
+
+    known, unknown = asyncio.run(both())
+    assert known == unknown
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Connection: close\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Upgrade: websocket\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Content-Length: 1\r\n",
+        b"X-Folded: a\r\n b\r\n",
+        b"X-A: a\nX-B: b\r\n",
+        b"X-A: a\rb\r\n",
+        b"X-A: a\0\r\n",
+    ],
+)
+def test_a_request_whose_end_something_else_could_tell_is_not_known(headers: bytes) -> None:
+    assert framed_plainly(event())
+    assert not framed_plainly(event(headers=headers))
+    assert not framed_plainly(event().replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert not framed_plainly(event().replace(b"POST /", b"POST http://edge.test/"))
+    assert not framed_plainly(event().replace(b"POST", b"PUT"))
+
+
+@given(
+    st.from_regex(rb"[ -~&?]{0,20}", fullmatch=True),
+    st.from_regex(rb"[ -~]{0,20}", fullmatch=True),
+    st.binary(max_size=30),
+    st.integers(-1, 1),
+)
+@example(b"requestId=a?requestId=b ", b"", b"", 0)
+def test_a_request_alone_is_all_of_the_bytes(
+    asked: bytes, header: bytes, body: bytes, more: int
+) -> None:
+    line = b"POST /ee?" + asked + b" HTTP/1.1"
+    sent = request(
+        body, line=line, headers=b"X-A: " + header + b"\r\n", length=b"%d" % (len(body) + more)
+    )
+
+    found = alone_in(sent)
+
+    assert (found is None) == (more != 0)
+    if found is not None:
+        named = (found.request_id or "").encode()
+        before, between, after = found.head
+        whole = before + named + between + b"%d" % len(body) + after + b"\r\n" + found.body
+        assert whole == sent
+
+
+def again_with(now_s: list[float]) -> RefusedAgain:
+    async def nothing(_: Any) -> Any:
+        raise NotImplementedError
+
+    limits = Limits(visitor=ONE_A_SECOND)
+    limits.count_visitor("a", 0)
+    services = EdgeServices(
+        decide=nothing,
+        durable=nothing,
+        snapshot=lambda: None,
+        clock_ms=lambda: 0,
+        entropy=bytes,
+        keys=KEYS,
+        limits=limits,
+    )
+    return RefusedAgain(services, elapsed_s=lambda: now_s[0])
+
+
+REFUSED = Refused("a", "demo", (), None, Report(), b"HTTP/1.1 429 Too Many Requests\r\n")
+
+
+def test_connections_are_looked_at_for_as_long_as_somebody_is_refused() -> None:
+    now_s = [0.0]
+    again = again_with(now_s)
+    assert not again.armed
+
+    again.remember(None, REFUSED, "r-1")
+    assert again.armed
+    assert len(again) == 0, "the next one is looked at"
+    again.remember(event(), REFUSED, "r-1")
+    now_s[0] = ARMED_S - 1
+    assert again.refusal(event(), None) is not None
+    now_s[0] = 2 * ARMED_S - 2
+    assert again.armed
+    now_s[0] = 2 * ARMED_S
+    assert not again.armed
+
+
+def test_no_more_requests_are_known_than_may_be() -> None:
+    again = again_with([0.0])
+    for number in range(KEPT_HEADS + 10):
+        again.remember(event(headers=b"X-A: %d\r\n" % number), REFUSED, "r-1")
+    again.remember(event(headers=b"X-A: %s\r\n" % (b"a" * MAX_HEAD_BYTES)), REFUSED, "r-1")
+
+    assert len(again) == KEPT_HEADS
+
+
+def test_a_request_that_was_told_another_id_than_stands_in_it_is_not_known() -> None:
+    again = again_with([0.0])
+    again.remember(event(), REFUSED, "r-2")
+    again.remember(event("interact?configId=demo&%72equestId=r-3"), REFUSED, "r-3")
+    again.remember(event("interact?configId=demo", headers=b"x-request-id: a\r\n"), REFUSED, "a")
+
+    assert len(again) == 0
