@@ -205,7 +205,6 @@ def _remember_refused(arrival: Arrival, call: Call, profile_key: str, answer: we
         profile_key,
         call.datastream.id,
         tuple(arrival.request.headers.getall("X-Forwarded-For", ())),
-        arrival.snapshot,
         arrival.report,
         head_of(answer.headers),
     )

@@ -41,7 +41,7 @@ UNREADABLE = encode_problem(
 class Connection(RequestHandler):
     """One connection. A head that arrives whole costs no timer."""
 
-    __slots__ = ("_alone", "_body", "_deadline", "_head_within_s", "_refusal", "_server")
+    __slots__ = ("_begins", "_body", "_deadline", "_head_within_s", "_refusal", "_server")
 
     def __init__(self, server: GuardedServer, *, head_within_s: float, **more: Any) -> None:
         super().__init__(server, **more)
@@ -49,9 +49,7 @@ class Connection(RequestHandler):
         self._head_within_s = head_within_s
         self._deadline: asyncio.TimerHandle | None = None
         self._body: StreamReader = EMPTY_PAYLOAD  # of the request that came last
-        # The bytes of the last request that was read, where it stood in them alone, while somebody
-        # is refused: then the next bytes begin a request.
-        self._alone: bytes | None = None
+        self._begins = False  # the next bytes begin a request, and somebody is refused
         self._refusal: bytes | None = None  # that is to be told
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -65,7 +63,7 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._end()
-        self._refusal = self._alone = None
+        self._refusal = None
         super().connection_lost(exc)
 
     def answer_once_more(self) -> None:
@@ -92,7 +90,7 @@ class Connection(RequestHandler):
         known, idle = self._request_count, self._idle
         super().data_received(data)
         if data:
-            self._alone = data if idle and self._came_alone(data, known) else None
+            self._begins = idle and self._came_alone(data, known)
         if self._request_count != known:
             self._end()
             self._body = self._messages[-1][1]
@@ -108,8 +106,9 @@ class Connection(RequestHandler):
 
     def remember_refused(self, refused: Refused, request_id: str) -> None:
         """The request under way was."""
-        if self._server.again is not None:
-            self._server.again.remember(self._alone, refused, request_id)
+        again, request = self._server.again, self._current_request
+        if again is not None and request is not None:
+            again.remember(request._message, refused, request_id)
 
     def _came_alone(self, data: bytes, known: int) -> bool:
         """Whether the bytes that were read were one request, and nothing else: only then is what
@@ -118,15 +117,20 @@ class Connection(RequestHandler):
         if again is None or not again.armed or self._request_count != known + 1:
             return False
         message, body = self._messages[-1]
-        return isinstance(message, RawRequestMessage) and body.is_eof() and is_all(data, message)
+        return (
+            isinstance(message, RawRequestMessage)
+            and body.is_eof()
+            and not self._message_tail
+            and is_all(data, message)
+        )
 
     def _refused_again(self, data: bytes) -> bool:
         """Whether a refusal is all that there is to do with these bytes, of which aiohttp hears
         nothing then."""
-        self.tell_refusal()  # whoever sends more hears of what they sent before
         server = self._server
         if (
-            self._alone is None
+            not self._begins
+            or self._refusal is not None
             or self._deadline is not None  # a head has begun
             or not self._idle
             or self._force_close
@@ -143,6 +147,7 @@ class Connection(RequestHandler):
         wait_s = server.again.waits_s
         self._next_keepalive_close_time = self._loop.time() + wait_s + self._keepalive_timeout
         if wait_s:
+            self._pause_transport_reading()  # as long as it waits there is no more to answer
             server.tell_later(self, self._refusal, wait_s)
         else:
             self.tell_refusal()
@@ -156,6 +161,7 @@ class Connection(RequestHandler):
         self._refusal = None
         if self.transport is not None:
             self.transport.write(waiting)
+            self._resume_transport_reading()
 
     # aiohttp's gives nothing, by which the transport closes.
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -230,11 +236,13 @@ class GuardedServer(web.Server):
 
     def _tell_due(self) -> None:
         waiting, now_s = self._told_later, self._loop.time()
-        while waiting and waiting[0][0] <= now_s:
-            _, connection, refusal = waiting.popleft()
-            connection.tell_refusal(refusal)
-        if waiting:
-            self._loop.call_later(TOLD_EACH_S, self._tell_due)
+        try:
+            while waiting and waiting[0][0] <= now_s:
+                _, connection, refusal = waiting.popleft()
+                connection.tell_refusal(refusal)
+        finally:
+            if waiting:
+                self._loop.call_later(TOLD_EACH_S, self._tell_due)
 
     async def leave(self, within_s: float) -> None:
         """Each connection is answered once more, and closed by that. Returns once none is left, or
@@ -249,9 +257,14 @@ class GuardedServer(web.Server):
 
     def _answer_once_more(self) -> None:
         self.leaving = True
+        self.tell_all()
+        for connection in self._guarded():
+            connection.answer_once_more()
+
+    def tell_all(self) -> None:
+        """Nobody waits any more to be refused."""
         for connection in self._guarded():
             connection.tell_refusal()
-            connection.answer_once_more()
 
     def _guarded(self) -> list[Connection]:
         return [one for one in self._connections if isinstance(one, Connection)]
@@ -323,9 +336,12 @@ class GuardedRunner(web.AppRunner):
     async def cleanup(self) -> None:
         """Stop, within shutdown_timeout, with the requests under way answered: also those of which
         the body is on its way, from which aiohttp takes no byte any more once it stops."""
-        if isinstance(self.server, GuardedServer) and self._shutdown_timeout:
+        server = self.server
+        if isinstance(server, GuardedServer):
+            server.tell_all()
+        if isinstance(server, GuardedServer) and self._shutdown_timeout:
             await self._listen_no_more()
-            left_s = await self.server.receive(self._shutdown_timeout)
+            left_s = await server.receive(self._shutdown_timeout)
             self._shutdown_timeout = max(left_s, LOOKED_EACH_S)  # 0 would be for ever
         await super().cleanup()
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from aiohttp.helpers import rfc822_formatted_time
-from aiohttp.http import SERVER_SOFTWARE
+from aiohttp.http import SERVER_SOFTWARE, HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from cachetools import LRUCache
 from msgspec import Struct, structs
@@ -35,14 +35,15 @@ ARMED_S = 10.0
 _END = b"\r\n\r\n"
 # In any other spelling it is no request that is known.
 _REQUEST_ID = re.compile(rb"(?<=[?&]requestId=)[0-9A-Za-z-]{1,64}(?=[& ])")
-_ANY_ID = re.compile(rb"requestid|x-request-id")
 _LENGTH = re.compile(rb"(?<=\r\nContent-Length: )[0-9]{1,7}(?=\r\n)", re.IGNORECASE)
 # With one of these where a request ends is no matter of its length alone, or its answer is the last
 # one, or there is an interim one.
 _OTHERWISE = re.compile(
-    rb"\r\n(?:[ \t]|transfer-encoding|expect|upgrade|connection:(?! keep-alive\r\n))", re.I
+    rb"\r\n(?:transfer-encoding|expect|upgrade|(?:proxy-)?connection:(?! keep-alive\r\n))",
+    re.IGNORECASE,
 )
-_NO_LINE_END = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
+_ID = b"requestid"
+_FOLDED = (b"\r\n ", b"\r\n\t")
 
 # A head without what differs from one request of a page to the next: its id, and its length.
 Head = tuple[bytes, bytes, bytes]
@@ -62,7 +63,6 @@ class Refused(Struct, frozen=True):
     profile_key: str
     datastream_id: str
     forwarded_for: tuple[str, ...]
-    snapshot: Snapshot | None
     report: Report
     head: bytes
 
@@ -70,43 +70,74 @@ class Refused(Struct, frozen=True):
 def alone_in(data: bytes) -> Request | None:
     """The request, where the bytes are one from its first to its last; None: they may be not."""
     end = data.find(_END, 0, MAX_HEAD_BYTES)
-    if end < 0:
+    found = _parts(data[: end + 2]) if end >= 0 else None
+    if found is None or found[2] != len(data) - end - len(_END):
         return None
-    head = data[: end + 2]
+    return Request(found[0], found[1], data[end + len(_END) :])
+
+
+def _parts(head: bytes) -> tuple[Head, str | None, int] | None:
+    """The head in parts, the id that stands where we look, and the Content-Length."""
     length = _LENGTH.search(head)
-    if length is None or int(length[0]) != len(data) - end - len(_END):
+    if length is None:
         return None
     named = _REQUEST_ID.search(head, 0, head.index(b"\r\n"))
     begin, further = named.span() if named else (0, 0)
     rest = (head[:begin], head[further : length.start()], head[length.end() :])
-    return Request(rest, named[0].decode() if named else None, data[end + len(_END) :])
+    return rest, named[0].decode() if named else None, int(length[0])
 
 
 def is_all(data: bytes, read: RawRequestMessage) -> bool:
-    """Whether these bytes are the request that was read of them, and nothing else: none of it came
-    before them, as it does where the bytes stand behind a part of a head."""
-    if alone_in(data) is None:
+    """Whether these bytes are the request that was read of them, and nothing else. Where they stand
+    behind a part of a head, that has another first line, or headers more."""
+    if read.method != "POST" or read.upgrade or not data.startswith(_line(read)):
         return False
-    line = f"{read.method} {read.path} HTTP/{read.version.major}.{read.version.minor}"
-    lines = [
-        line.encode(errors="surrogateescape"),
-        *[b"%b: %b" % pair for pair in read.raw_headers],
-    ]
-    return data.startswith(b"\r\n".join(lines) + _END)
-
-
-def framed_plainly(data: bytes) -> bool:
-    """Whether where this request ends, and that another may follow, is told by nothing but its one
-    Content-Length."""
-    head = data[: data.find(_END) + 2]
-    line = head[: head.index(b"\r\n")]
+    head = data[: data.find(_END, 0, MAX_HEAD_BYTES) + 2]
     return (
-        line.startswith(b"POST /")
-        and line.endswith(b" HTTP/1.1")
-        and head.lower().count(b"\r\ncontent-length") == 1
-        and not _OTHERWISE.search(head)
-        and not _NO_LINE_END.search(head)
+        head.count(b"\r\n") == 1 + len(read.raw_headers)
+        and not any(folded in head for folded in _FOLDED)
+        and alone_in(data) is not None
     )
+
+
+def _line(read: RawRequestMessage) -> bytes:
+    version = read.version
+    line = f"{read.method} {read.path} HTTP/{version.major}.{version.minor}\r\n"
+    return line.encode(errors="surrogateescape")
+
+
+def _head(read: RawRequestMessage) -> bytes | None:
+    """As most clients write it; None: where its request ends, and that another may follow, is told
+    by something else than its one Content-Length."""
+    lines = b"".join([b"%b: %b\r\n" % pair for pair in read.raw_headers])
+    head = _line(read) + lines
+    plain = (
+        head.startswith(b"POST /")
+        and read.version == HttpVersion11
+        and head.lower().count(b"\r\ncontent-length:") == 1
+        and not _OTHERWISE.search(head)
+    )
+    return head if plain and len(head) <= MAX_HEAD_BYTES else None
+
+
+def _known_by(read: RawRequestMessage, request_id: str) -> Head | None:
+    """By what another request like this one is known, which was told this id; None: by nothing."""
+    head = _head(read)
+    found = _parts(head) if head is not None else None
+    if head is None or found is None:
+        return None
+    rest, named, _ = found
+    lowered = head.lower()
+    path, _, query = lowered[: head.index(b"\r\n")].partition(b"?")
+    first = query.find(_ID)
+    # Where the id might be spelled in another way as well, and that be the one that is told.
+    before = query if named is None else query[:first]
+    if b"#" in path + query or b"?" in query or b"%" in before or _ID in path:
+        return None
+    if named is None:
+        return rest if first < 0 and b"\r\nx-request-id:" not in lowered else None
+    stands = len(path) + 1 + first + len(_ID) + 1
+    return rest if named == request_id and stands == len(rest[0]) else None
 
 
 class RefusedAgain:
@@ -118,7 +149,9 @@ class RefusedAgain:
         self._services = services
         self._elapsed_s = elapsed_s
         self._armed_until_s = 0.0
+        # Of what was in force as they were refused.
         self._known: LRUCache[Head, Refused] = LRUCache(KEPT_HEADS)
+        self._snapshot: Snapshot | None = None
 
     def __len__(self) -> int:
         """Requests that are known."""
@@ -127,35 +160,41 @@ class RefusedAgain:
     @property
     def armed(self) -> bool:
         """Whether somebody was refused so lately that connections are to be looked at."""
-        return self._elapsed_s() < self._armed_until_s
+        if self._armed_until_s and self._elapsed_s() >= self._armed_until_s:
+            self._armed_until_s = 0.0
+            self._forget(None)
+        return self._armed_until_s > 0
 
     @property
     def waits_s(self) -> float:
         """How long a refusal waits until it is told."""
         return self._services.refusals.stays_away_s
 
-    def remember(self, data: bytes | None, refused: Refused, request_id: str) -> None:
-        """data: the request that was refused, where it stood in its bytes alone."""
+    def remember(self, read: RawRequestMessage, refused: Refused, request_id: str) -> None:
+        """read: the request that was refused. request_id: as it was told."""
+        services = self._services
         self._armed_until_s = self._elapsed_s() + ARMED_S
-        request = alone_in(data) if data is not None and framed_plainly(data) else None
-        if request is not None and (
-            request.request_id == request_id or (request.request_id is None and _has_no_id(request))
-        ):
-            self._known[request.head] = refused
+        if services.snapshot() is not self._snapshot:
+            self._forget(services.snapshot())
+        head = _known_by(read, request_id)
+        if head is not None and refused.head.isascii():
+            self._known[head] = refused
+
+    def _forget(self, snapshot: Snapshot | None) -> None:
+        self._known.clear()
+        self._snapshot = snapshot
 
     def refusal(self, data: bytes, peer: str | None) -> bytes | None:
         """What is answered to these bytes, which begin a request on a connection from peer; None:
         that is not known. As the edge answers them: see tests/edge/test_refused_again.py."""
-        if not self._known:
-            return None
-        request = alone_in(data)
+        request = alone_in(data) if self._known else None
         if request is None:
             return None
         refused = self._known.get(request.head)
         services = self._services
         if (
             refused is None
-            or refused.snapshot is not services.snapshot()
+            or self._snapshot is not services.snapshot()
             or len(request.body) > services.max_body_bytes
             or not told_by_header(request.body)
         ):
@@ -182,19 +221,12 @@ class RefusedAgain:
         return error
 
 
-def _has_no_id(request: Request) -> bool:
-    """However it might be spelled."""
-    head = b"".join(request.head).lower()
-    return b"%" not in head[: head.index(b"\r\n")] and not _ANY_ID.search(head)
-
-
 def head_of(headers: Mapping[str, str]) -> bytes:
     """Of a refusal, with those of its headers that are the same in the next one."""
     own = ("x-request-id", "retry-after")
     lines = [f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in own]
-    return (
-        f"HTTP/1.1 429 Too Many Requests\r\n{''.join(lines)}Server: {SERVER_SOFTWARE}\r\n".encode()
-    )
+    head = f"HTTP/1.1 429 Too Many Requests\r\n{''.join(lines)}Server: {SERVER_SOFTWARE}\r\n"
+    return head.encode(errors="surrogateescape")
 
 
 def _encoded(refused: Refused, request_id: str, error: TooManyRequests) -> bytes:

@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.http import HttpVersion10, HttpVersion11
+from aiohttp.http_parser import RawRequestMessage
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from perso_core.decision.identity import Device
 from perso_core.definitions.snapshot import compile_snapshot
@@ -30,7 +34,7 @@ from perso_core.edge.refused_again import (
     Refused,
     RefusedAgain,
     alone_in,
-    framed_plainly,
+    is_all,
 )
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.turns import AFTER_REFUSALS, Turns
@@ -297,7 +301,7 @@ def staying_away(after_s: float) -> Turns:
 async def test_answers_come_in_the_order_of_their_requests() -> None:
     async with guarded() as edge, calling(edge) as caller:
         await refused_by(edge, caller, event())
-        object.__setattr__(edge.services, "refusals", staying_away(1_000))
+        object.__setattr__(edge.services, "refusals", staying_away(0.05))
         await caller.send(event(INTERACT.format("first")))
         await until(lambda: any(one._refusal for one in edge.connections))
 
@@ -545,18 +549,19 @@ def test_a_connection_is_told_the_same_as_without_in_whatever_pieces_it_sends(
         b"Upgrade: websocket\r\n",
         b"Transfer-Encoding: chunked\r\n",
         b"Content-Length: 1\r\n",
-        b"X-Folded: a\r\n b\r\n",
-        b"X-A: a\nX-B: b\r\n",
-        b"X-A: a\rb\r\n",
-        b"X-A: a\0\r\n",
+        b"Proxy-Connection: close\r\n",
     ],
 )
 def test_a_request_whose_end_something_else_could_tell_is_not_known(headers: bytes) -> None:
-    assert framed_plainly(event())
-    assert not framed_plainly(event(headers=headers))
-    assert not framed_plainly(event().replace(b"HTTP/1.1", b"HTTP/1.0"))
-    assert not framed_plainly(event().replace(b"POST /", b"POST http://edge.test/"))
-    assert not framed_plainly(event().replace(b"POST", b"PUT"))
+    for sent in (
+        event(headers=headers),
+        event().replace(b"HTTP/1.1", b"HTTP/1.0"),
+        event().replace(b"POST /", b"POST http://edge.test/"),
+        event().replace(b"POST", b"PUT"),
+    ):
+        again = again_with([0.0])
+        again.remember(as_read(sent), REFUSED, "r-1")
+        assert len(again) == 0
 
 
 @given(
@@ -584,6 +589,18 @@ def test_a_request_alone_is_all_of_the_bytes(
         assert whole == sent
 
 
+def as_read(sent: bytes) -> RawRequestMessage:
+    """As aiohttp reads it."""
+    line, *lines = sent.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    method, path, version = line.decode().split(" ")
+    raw = tuple((name, value) for name, _, value in (one.partition(b": ") for one in lines))
+    number = HttpVersion11 if version == "HTTP/1.1" else HttpVersion10
+    headers = CIMultiDictProxy(CIMultiDict([(a.decode(), b.decode()) for a, b in raw]))
+    return RawRequestMessage(
+        method, path, number, headers, raw, False, None, False, False, URL(path)
+    )
+
+
 def again_with(now_s: list[float]) -> RefusedAgain:
     async def nothing(_: Any) -> Any:
         raise NotImplementedError
@@ -602,7 +619,30 @@ def again_with(now_s: list[float]) -> RefusedAgain:
     return RefusedAgain(services, elapsed_s=lambda: now_s[0])
 
 
-REFUSED = Refused("a", "demo", (), None, Report(), b"HTTP/1.1 429 Too Many Requests\r\n")
+CONNECT = b"CONNECT edge.test:80 HTTP/1.1"
+LONGER = event(headers=b"X-Part: x\r\n")
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (event(), event("collect?configId=demo&requestId=r-1")),
+        (event(), LONGER),
+        (request(line=CONNECT), request(line=CONNECT)),
+        (event(headers=b"X-A: a\r\n b\r\n"), LONGER.replace(PLAIN, PLAIN + b"X-A: a b\r\n")),
+        (event() + b" ", event()),
+    ],
+    ids=["another first line", "a header more", "a tunnel", "a line that is folded", "a byte more"],
+)
+def test_bytes_are_not_all_of_a_request_that_has_more_or_other_of_it(
+    sent: bytes, read: bytes
+) -> None:
+    assert is_all(event(), as_read(event()))
+    assert not is_all(sent, as_read(read))
+    assert not is_all(event(), as_read(event())._replace(upgrade=True))
+
+
+REFUSED = Refused("a", "demo", (), Report(), b"HTTP/1.1 429 Too Many Requests\r\n")
 
 
 def test_connections_are_looked_at_for_as_long_as_somebody_is_refused() -> None:
@@ -610,31 +650,107 @@ def test_connections_are_looked_at_for_as_long_as_somebody_is_refused() -> None:
     again = again_with(now_s)
     assert not again.armed
 
-    again.remember(None, REFUSED, "r-1")
+    again.remember(as_read(event()), REFUSED, "r-1")
     assert again.armed
-    assert len(again) == 0, "the next one is looked at"
-    again.remember(event(), REFUSED, "r-1")
     now_s[0] = ARMED_S - 1
     assert again.refusal(event(), None) is not None
     now_s[0] = 2 * ARMED_S - 2
     assert again.armed
+    assert len(again) == 1
     now_s[0] = 2 * ARMED_S
     assert not again.armed
+    assert len(again) == 0
 
 
 def test_no_more_requests_are_known_than_may_be() -> None:
     again = again_with([0.0])
     for number in range(KEPT_HEADS + 10):
-        again.remember(event(headers=b"X-A: %d\r\n" % number), REFUSED, "r-1")
-    again.remember(event(headers=b"X-A: %s\r\n" % (b"a" * MAX_HEAD_BYTES)), REFUSED, "r-1")
+        again.remember(as_read(event(headers=b"X-A: %d\r\n" % number)), REFUSED, "r-1")
+    again.remember(as_read(event(headers=b"X-A: %s\r\n" % (b"a" * MAX_HEAD_BYTES))), REFUSED, "r-1")
 
     assert len(again) == KEPT_HEADS
 
 
-def test_a_request_that_was_told_another_id_than_stands_in_it_is_not_known() -> None:
+@pytest.mark.parametrize(
+    ("asked", "headers", "told"),
+    [
+        (INTERACT.format("r-1"), b"", "r-2"),
+        ("interact?configId=demo&%72equestId=a&requestId=a", b"", "a"),
+        ("interact?configId=demo&requestid=a&requestId=a", b"", "a"),
+        ("interact?configId=demo&requestId=&requestId=a", b"X-Request-Id: a\r\n", "a"),
+        ("interact?configId=demo&x=?requestId=a", b"X-Request-Id: a\r\n", "a"),
+        ("interact?configId=demo#&requestId=a", b"X-Request-Id: a\r\n", "a"),
+        ("x&requestId=a&/interact?configId=demo", b"X-Request-Id: a\r\n", "a"),
+        ("interact?configId=demo", b"x-request-id: a\r\n", "a"),
+        ("interact?configId=demo&%72equestId=a", b"", "a"),
+        ("interact?configId=demo&requestId=a%41", b"", "aA"),
+    ],
+)
+def test_a_request_whose_id_may_stand_elsewhere_is_not_known(
+    asked: str, headers: bytes, told: str
+) -> None:
     again = again_with([0.0])
-    again.remember(event(), REFUSED, "r-2")
-    again.remember(event("interact?configId=demo&%72equestId=r-3"), REFUSED, "r-3")
-    again.remember(event("interact?configId=demo", headers=b"x-request-id: a\r\n"), REFUSED, "a")
+    again.remember(as_read(event(asked, headers=headers)), REFUSED, told)
 
     assert len(again) == 0
+
+
+async def test_an_answer_that_is_no_ascii_is_not_known() -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        sent = event(headers=b"Origin: http://\xff\r\n").replace(b"Host: edge.test", b"Host: \xff")
+
+        assert [(await caller.ask(sent)).status for _ in range(6)] == [200] + [429] * 5
+        assert len(edge.again) == 0
+
+
+async def test_half_closed_a_connection_is_told_what_it_waits_for() -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        object.__setattr__(edge.services, "refusals", staying_away(0.05))
+        await caller.send(event())
+        caller.writer.write_eof()
+
+        assert (await caller.told()).status == 429
+
+
+async def test_whoever_waits_to_be_refused_is_told_where_the_server_stops_at_once() -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        object.__setattr__(edge.services, "refusals", staying_away(1_000))
+        await caller.send(event())
+        await until(lambda: any(one._refusal for one in edge.connections))
+        edge.runner._shutdown_timeout = 0
+
+        await edge.runner.cleanup()
+
+        assert (await caller.told()).status == 429
+
+
+async def test_what_a_tunnel_is_asked_for_begins_no_request() -> None:
+    """aiohttp reads what stands behind CONNECT after its answer, whatever its length says."""
+    behind = b"POST /ee/v1/interact?configId=demo&requestId=behind HTTP/1.1\r\nX-P: "
+    asked = b"CONNECT edge.test:80 HTTP/1.1\r\nHost: edge.test\r\nContent-Length: %d\r\n\r\n"
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        assert (await caller.ask(asked % len(behind) + behind)).status == 404
+
+        told = await caller.ask(event(INTERACT.format("mine")))
+
+        assert told.header("x-request-id") == "behind"
+
+
+async def test_of_one_connection_one_refusal_waits() -> None:
+    """Else whoever sends more before they were answered would not be held back by that."""
+    async with guarded() as edge, calling(edge) as caller:
+        await refused_by(edge, caller, event())
+        object.__setattr__(edge.services, "refusals", staying_away(0.05))
+        began_s = asyncio.get_running_loop().time()
+        for number in range(3):
+            await caller.send(event(INTERACT.format(f"id-{number}")))
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+        told = [await caller.told() for _ in range(3)]
+
+        assert [one.header("x-request-id") for one in told] == ["id-0", "id-1", "id-2"]
+        assert asyncio.get_running_loop().time() - began_s >= 0.1
