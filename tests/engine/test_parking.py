@@ -202,13 +202,15 @@ def engine_of(*keys: str, unparked: int = 1, **rules: str) -> Engine:
     return engine
 
 
-def added(engine: Engine, key: str) -> Answer:
-    """A product was put into the basket, and that is stored."""
-    change = EventArrived(event=event("commerce.productListAdds", event_id=f"of {key}"))
-    asked = Interaction(profile_key=key, datastream_id="demo", changes=(change,), new=True)
+def added(engine: Engine, key: str, *, proven: bool = False) -> Answer:
+    """A product was put into the basket, and that is stored. proven: by a cookie."""
+    change = EventArrived(event=event("commerce.productListAdds", event_id=f"of {key}, {proven}"))
+    asked = Interaction(
+        profile_key=key, datastream_id="demo", changes=(change,), new=not proven, visits=proven
+    )
     answer = engine.decide(asked, now_ms=NOON_MS)
     assert isinstance(answer, Answer)
-    engine.kept([answer.sequence])
+    engine.kept([entry.sequence for entry in engine.pending(9) if entry.key == key])
     return answer
 
 
@@ -301,6 +303,20 @@ def test_who_cannot_be_parked_is_loaded_at_the_next_request() -> None:
     added(engine, "ECID:2")
     added(engine, "ECID:3")
 
+    assert engine.lookup("ECID:1", "demo", now_ms=NOON_MS) == NeedProfile("ECID:1")
+
+
+def test_who_came_once_is_left_to_the_store_and_takes_nobodys_place() -> None:
+    engine = Engine(
+        snapshot(), hot_profiles=10, journal_limit=5, unparked_profiles=1, first_visit_ms=DAY_MS
+    )
+    added(engine, "ECID:known")
+    added(engine, "ECID:known", proven=True)
+
+    for number in range(50):
+        added(engine, f"ECID:{number}")
+
+    assert audiences(engine, "ECID:known") == ("basket",)
     assert engine.lookup("ECID:1", "demo", now_ms=NOON_MS) == NeedProfile("ECID:1")
 
 
