@@ -16,6 +16,7 @@ from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
 from perso_core.edge.turns import (
     AFTER_EXCESS,
     AFTER_FIRST_VISITS,
+    AFTER_MANY,
     AFTER_REFUSALS,
     LONGEST_EXCESS_S,
     REFUSED_AFTER_S,
@@ -118,7 +119,9 @@ class EdgeServices:
     region_id: int = 9
     own_origins: frozenset[str] = frozenset()
     limits: Limits = NO_LIMITS
-    first_visits: Turns = field(default_factory=lambda: Turns(AFTER_FIRST_VISITS))
+    first_visits: Turns = field(
+        default_factory=lambda: Turns(AFTER_FIRST_VISITS, pause_of_many=AFTER_MANY)
+    )
     excess: Turns = field(default_factory=lambda: Turns(AFTER_EXCESS, longest_s=LONGEST_EXCESS_S))
     refusals: Turns = field(default_factory=lambda: Turns(AFTER_REFUSALS, after_s=REFUSED_AFTER_S))
     heavy_senders: HeavySenders = field(default_factory=HeavySenders)

@@ -30,12 +30,15 @@ SPENT_S = 0.003
 # below what comes helps as long as those wait for their answers before more come; else everybody
 # waits as long as they may, and goes on then, whoever else calls.
 AFTER_FIRST_VISITS, AFTER_EXCESS, AFTER_REFUSALS = 6, 39, 6
+# Where more first visits wait than this their pauses are shorter: so many come whatever they are
+# made to wait, and would have waited as long as they may and gone on together.
+MANY, AFTER_MANY = 64, 2
 
 
 class Turns:
-    """Of one kind of calls, on one event loop. pause: see AFTER_FIRST_VISITS. elapsed_s: a clock
-    that nobody can set. longest_s: how long one of them may wait. after_s: how long each stays away
-    before, while others call."""
+    """Of one kind of calls, on one event loop. pause: see AFTER_FIRST_VISITS. pause_of_many: where
+    more than MANY wait; None: the same. elapsed_s: a clock that nobody can set. longest_s: how long
+    one of them may wait. after_s: how long each stays away before, while others call."""
 
     __slots__ = (
         "_after_s",
@@ -49,6 +52,7 @@ class Turns:
         "_longest_s",
         "_others_until_s",
         "_pause",
+        "_pause_of_many",
         "_spent_s",
         "_waiting",
     )
@@ -58,10 +62,12 @@ class Turns:
         pause: int,
         elapsed_s: Callable[[], float] = time.monotonic,
         *,
+        pause_of_many: int | None = None,
         longest_s: float = LONGEST_S,
         after_s: float = 0,
     ) -> None:
         self._pause = pause
+        self._pause_of_many = pause if pause_of_many is None else pause_of_many
         self._longest_s = longest_s
         self._after_s = after_s
         self._elapsed_s = elapsed_s
@@ -127,7 +133,8 @@ class Turns:
         elif not self._begins:  # else whoever it was is over, or came while nobody else called
             self._spent_s += now_s - self._began_s
         if self._waiting and self._spent_s >= SPENT_S:
-            pause_s, self._spent_s = self._pause * self._spent_s, 0.0
+            pause = self._pause if len(self._waiting) <= MANY else self._pause_of_many
+            pause_s, self._spent_s = pause * self._spent_s, 0.0
             self._held_enough = False
             loop.call_later(self._at_most(pause_s), self._go_on_where_not_held, loop)
         else:

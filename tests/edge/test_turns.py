@@ -15,9 +15,11 @@ from perso_core.edge.limits import Rate
 from perso_core.edge.turns import (
     AFTER_EXCESS,
     AFTER_FIRST_VISITS,
+    AFTER_MANY,
     AFTER_REFUSALS,
     LATELY_S,
     LONGEST_S,
+    MANY,
     REFUSED_AFTER_S,
     SPENT_S,
     TOGETHER,
@@ -126,6 +128,26 @@ async def test_while_others_call_first_visits_take_a_seventh_of_the_time(pauses:
     assert pause_s == 6 * SPENT_S
     go_on()
     assert await came.rounds(20) == [0, 1, 2, 3]
+
+
+async def test_where_more_wait_than_may_their_pauses_are_shorter(pauses: Alarms) -> None:
+    """Else they would have waited as long as they may, and gone on together."""
+    now_s = 0.0
+
+    def taken() -> None:
+        nonlocal now_s
+        now_s += SPENT_S
+
+    first_visits = Turns(AFTER_FIRST_VISITS, lambda: now_s, pause_of_many=AFTER_MANY)
+    first_visits.another_calls()
+    came = Callers(first_visits, MANY + 2, taken)
+
+    assert await came.rounds(20) == [0]
+    ((pause_s, go_on),) = pauses
+    assert pause_s == AFTER_MANY * SPENT_S
+    go_on()
+    assert await came.rounds(20) == [0, 1]
+    assert pauses[-1][0] == AFTER_FIRST_VISITS * SPENT_S
 
 
 async def test_a_refusal_stays_away_before_its_turn_while_others_call(pauses: Alarms) -> None:
