@@ -127,10 +127,10 @@ class Connection(RequestHandler):
     def _refused_again(self, data: bytes) -> bool:
         """Whether a refusal is all that there is to do with these bytes, of which aiohttp hears
         nothing then."""
+        self.tell_refusal()  # where a transport cannot be paused, in the order of requests
         server = self._server
         if (
             not self._begins
-            or self._refusal is not None
             or self._deadline is not None  # a head has begun
             or not self._idle
             or self._force_close
@@ -141,7 +141,7 @@ class Connection(RequestHandler):
         ):
             return False
         peer = self.transport.get_extra_info("peername")
-        self._refusal = server.again.refusal(data, str(peer[0]) if peer else None)
+        self._refusal = server.again.refusal(data, str(peer[0]) if isinstance(peer, tuple) else None)
         if self._refusal is None:
             return False
         wait_s = server.again.waits_s
