@@ -58,7 +58,7 @@ class Limits:
         return self.are_many(profile_key, now_ms)
 
     def refused(self, profile_key: str, now_ms: int) -> TooManyRequests | None:
-        """What count_visitor would raise now. Counts nothing."""
+        """What count_visitor would raise now; None: they may call. Counts nothing."""
         wait_ms = 0 if self._visitor is None else self._visitor.ahead_ms(profile_key, now_ms)
         return too_often(VISITOR, wait_ms) if wait_ms else None
 

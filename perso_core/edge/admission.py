@@ -22,8 +22,7 @@ async def admit_at_sight(call: Call, services: EdgeServices) -> Call:
         try:
             await _counted(key, services)
         except TooManyRequests as refused:
-            refused.known_key = key
-            raise
+            raise refused.of(key) from None
     elif of_nobody(call):
         await not_counted(services.first_visits.turn())
     else:
@@ -59,7 +58,7 @@ async def _counted(profile_key: str, services: EdgeServices) -> bool:
     in its turn."""
     senders = services.heavy_senders
     try:
-        if (refused := senders.refused(profile_key)) is not None:
+        if refused := senders.refused(profile_key):
             raise refused
         # Not as the call came: an instant before one that was counted sets the limit back.
         if not services.limits.count_visitor(profile_key, services.clock_ms()):

@@ -33,7 +33,7 @@ from perso_core.edge.problem import (
     Unexpected,
     shown,
 )
-from perso_core.edge.refused_again import Refused, RefusedAgain, head_of
+from perso_core.edge.refused_again import Refused, RefusedAgain, answer_head_of
 from perso_core.edge.scripts import Script, script
 from perso_core.edge.server_api import server_collect, server_interact
 from perso_core.edge.services import EdgeServices
@@ -78,8 +78,9 @@ OPENAPI_PAGE = files("perso_core").joinpath("edge", "static", "openapi.html").re
 SCRIPTS = ("perso.js", "alloy-destinations-shim.js")
 CALLED, READ = "POST, OPTIONS", "GET, HEAD"
 PREFLIGHT_MAX_AGE_S = 600
-# What answers at a path, for straight.
+# Who is refused as their bytes come, for refused_again.
 _AGAIN = web.AppKey("again", RefusedAgain)
+# What answers at a path, for straight.
 _BY_PATH = web.AppKey("by_path", dict[str, Handler])
 
 
@@ -197,7 +198,8 @@ async def _answer(
 
 
 def _remember_refused(arrival: Arrival, call: Call, profile_key: str, answer: web.Response) -> None:
-    """Then who sends the same again is answered as their bytes come."""
+    """Then who sends the same again is answered as their bytes come. Where a credential is asked
+    for, whether it is good is a matter of each call."""
     connection = arrival.request.protocol
     if not isinstance(connection, Connection) or call.datastream.access_type == "authenticated":
         return
@@ -206,7 +208,7 @@ def _remember_refused(arrival: Arrival, call: Call, profile_key: str, answer: we
         call.datastream.id,
         tuple(arrival.request.headers.getall("X-Forwarded-For", ())),
         arrival.report,
-        head_of(answer.headers),
+        answer_head_of(answer.headers),
     )
     connection.remember_refused(refused, arrival.request_id)
 

@@ -3,7 +3,8 @@
 aiohttp waits an hour for the rest of a request's head. Here a head that has begun, or a
 connection that sends nothing at all, has some seconds, and there are only so many connections.
 Bodies have their own time (arrival.py), and are left as they came: what we refuse compressed is
-not unpacked first.
+not unpacked first. Who was refused, and sends the same again, is refused as their bytes come
+(refused_again.py).
 
 aiohttp also logs each request that it cannot read, with its bytes and a traceback, and tells them
 back. There may be a token among them, and whoever can connect could fill the log: here neither.
@@ -41,7 +42,7 @@ UNREADABLE = encode_problem(
 class Connection(RequestHandler):
     """One connection. A head that arrives whole costs no timer."""
 
-    __slots__ = ("_begins", "_body", "_deadline", "_head_within_s", "_refusal", "_server")
+    __slots__ = ("_at_a_beginning", "_body", "_deadline", "_head_within_s", "_refusal", "_server")
 
     def __init__(self, server: GuardedServer, *, head_within_s: float, **more: Any) -> None:
         super().__init__(server, **more)
@@ -49,7 +50,7 @@ class Connection(RequestHandler):
         self._head_within_s = head_within_s
         self._deadline: asyncio.TimerHandle | None = None
         self._body: StreamReader = EMPTY_PAYLOAD  # of the request that came last
-        self._begins = False  # the next bytes begin a request, and somebody is refused
+        self._at_a_beginning = False  # the next bytes begin a request, and somebody is refused
         self._refusal: bytes | None = None  # that is to be told
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -84,14 +85,14 @@ class Connection(RequestHandler):
         return self.transport is not None and asked and not self._body.is_eof()
 
     def data_received(self, data: bytes) -> None:
-        # Without any aiohttp goes on with what it has.
+        # aiohttp calls this without any to go on with what it has.
         if data and self._refused_again(data):
             return
-        known, idle = self._request_count, self._idle
+        before, idle = self._request_count, self._idle
         super().data_received(data)
         if data:
-            self._begins = idle and self._came_alone(data, known)
-        if self._request_count != known:
+            self._at_a_beginning = idle and self._came_alone(data, before)
+        if self._request_count != before:
             self._end()
             self._body = self._messages[-1][1]
         elif self._deadline is None and self._idle:
@@ -110,11 +111,11 @@ class Connection(RequestHandler):
         if again is not None and request is not None:
             again.remember(request._message, refused, request_id)
 
-    def _came_alone(self, data: bytes, known: int) -> bool:
+    def _came_alone(self, data: bytes, before: int) -> bool:
         """Whether the bytes that were read were one request, and nothing else: only then is what
-        comes next known to begin one. known: how many requests had come before."""
+        comes next known to begin one. before: how many requests had come."""
         again = self._server.again
-        if again is None or not again.armed or self._request_count != known + 1:
+        if again is None or not again.armed or self._request_count != before + 1:
             return False
         message, body = self._messages[-1]
         return (
@@ -130,7 +131,7 @@ class Connection(RequestHandler):
         self.tell_refusal()  # where a transport cannot be paused, in the order of requests
         server = self._server
         if (
-            not self._begins
+            not self._at_a_beginning
             or self._deadline is not None  # a head has begun
             or not self._idle
             or self._force_close
@@ -141,10 +142,12 @@ class Connection(RequestHandler):
         ):
             return False
         peer = self.transport.get_extra_info("peername")
-        self._refusal = server.again.refusal(data, str(peer[0]) if isinstance(peer, tuple) else None)
+        address = str(peer[0]) if isinstance(peer, tuple) else None  # a Unix socket has none
+        self._refusal = server.again.refusal(data, address)
         if self._refusal is None:
             return False
         wait_s = server.again.waits_s
+        # aiohttp heard of no request: else it would close an idle connection before it is told.
         self._next_keepalive_close_time = self._loop.time() + wait_s + self._keepalive_timeout
         if wait_s:
             self._pause_transport_reading()  # as long as it waits there is no more to answer
@@ -167,6 +170,7 @@ class Connection(RequestHandler):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whether the connection stays open for now, whose other side sends no more: until the
         requests that came whole are answered."""
+        self.tell_refusal()
         idle = self._waiter is not None or not self._request_count
         if not self._body.is_eof() or (idle and not self._messages):
             return False
@@ -206,7 +210,7 @@ class Connection(RequestHandler):
 
 class GuardedServer(web.Server):
     """max_connections: more are closed as they come. head_within_s: how long a head may take, and
-    how long a new connection may say nothing. straight: see GuardedRunner."""
+    how long a new connection may say nothing. straight, again: see GuardedRunner."""
 
     def __init__(
         self,

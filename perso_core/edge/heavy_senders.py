@@ -47,7 +47,7 @@ class HeavySenders:
         return key
 
     def refused(self, profile_key: str) -> TooManyRequests | None:
-        """What to tell this visitor where as many of their calls wait as may."""
+        """What to tell this visitor where as many of their calls wait as may; None: fewer do."""
         if self._waiting[profile_key] < MOST_WAITING:
             return None
         return too_often(VISITOR, SECOND_MS)

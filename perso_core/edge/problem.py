@@ -207,10 +207,18 @@ class TooManyRequests(EdgeError):
     title = "Too many requests"
     status = 429
 
-    def __init__(self, detail: str, *, fix: str, retry_after_s: int) -> None:
+    def __init__(
+        self, detail: str, *, fix: str, retry_after_s: int, known_key: str | None = None
+    ) -> None:
         super().__init__(detail, fix=fix)
         self.retry_after_s = retry_after_s
-        self.known_key: str | None = None
+        self.known_key = known_key
+
+    def of(self, known_key: str) -> TooManyRequests:
+        """The same, told to somebody known."""
+        return TooManyRequests(
+            self.detail, fix=self.fix, retry_after_s=self.retry_after_s, known_key=known_key
+        )
 
 
 # ---- the request as JSON -----------------------------------------------------

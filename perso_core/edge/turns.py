@@ -87,8 +87,8 @@ class Turns:
 
     def another_waits_for_disk(self) -> None:
         """One of them does: until none of them waits any more, at most for as long as the shortest
-        pause, none of these goes on. So the thread that writes has Python's lock when it asks for
-        it, and the loop is free when it is done."""
+        pause where no more than MANY wait, none of these goes on. So the thread that writes has
+        Python's lock when it asks for it, and the loop is free when it is done."""
         self._at_disk += 1
 
     def another_waits_no_more(self) -> None:

@@ -21,8 +21,8 @@ LOOKS = 4
 
 class HotProfiles:
     """At most `most` profiles, of which about `unparked` are as they are decided on; the others,
-    which nobody asked for the longest, lie parked until somebody does, or are left to the store
-    where they came once. parking: under the rules in
+    which nobody asked for the longest, lie parked until somebody does; of those who came once the
+    store has all, and they go. parking: under the rules in
     force. Never parks nor evicts one with uncommitted entries: those are fewer than the bound, as
     the journal is (Engine checks it). A read only marks `used`, which spares the profile once:
     reordering on every read would cost more than the read.
@@ -115,9 +115,9 @@ class HotProfiles:
                 hot.used = False
                 self._order.move_to_end(key)
                 continue
-            # Most who came once do not come back: to park them takes a quarter of what their visit
-            # took, and the place of those who do.
-            came_once = hot.committed.first_visit_ms
+            # Most who came once do not come back. To park one takes a quarter of what the visit
+            # took, and a place of somebody who does.
+            came_once = hot.committed.first_visit_ms > 0
             parked = None if came_once else self.parking.parked(hot.committed, hot.appended)
             # Where it has values that no packing takes, too, its next request loads it.
             if parked is not None:

@@ -4,6 +4,7 @@ is."""
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -61,8 +62,8 @@ def cookies_of(ecid: str) -> bytes:
     return f"Cookie: {cookie_header({one.name: one.value for one in made})}\r\n".encode()
 
 
-# The first is answered, of the second the body tells whose it is, from the third on it is known by
-# its cookies, and connections are looked at.
+# So many the edge reads itself: the first is answered, of the second the body tells whose it is,
+# the third is known by its cookies, and from then on connections are looked at.
 READ = 4
 
 FLOODER, OTHER = map(cookies_of, ECIDS)
@@ -85,6 +86,10 @@ class Edge:
             return await handler(asked)
 
         return answer
+
+    async def waits(self) -> None:
+        """Returns once somebody waits to be refused."""
+        await until(lambda: any(one._refusal for one in self.connections))
 
     @property
     def connections(self) -> list[Connection]:
@@ -114,6 +119,12 @@ async def guarded(*, address: Rate | None = None, **more: Any) -> AsyncIterator[
             yield edge
         finally:
             await edge.runner.cleanup()
+
+
+async def rounds() -> None:
+    """Of the loop: what was sent is read."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -161,8 +172,8 @@ def event(asked: str = INTERACT.format("r-1"), body: bytes = EVENT, headers: byt
 
 async def refused_by(edge: Edge, caller: Caller, sent: bytes) -> Answer:
     """The edge's own refusal, after which it knows the request."""
-    told = [await caller.ask(sent) for _ in range(4)]
-    assert [one.status for one in told[1:]] == [429] * 3
+    told = [await caller.ask(sent) for _ in range(READ)]
+    assert {one.status for one in told[1:]} == {429}
     assert (edge.read, len(edge.again)) == (READ, 1)
     return told[-1]
 
@@ -209,7 +220,7 @@ async def test_each_refusal_carries_the_id_of_its_own_request_whatever_its_body(
         assert told.header("x-request-id") == told.sent["report"]["requestId"] == "r-22"
 
 
-async def test_on_any_connection_that_had_an_answer() -> None:
+async def test_who_was_refused_is_refused_on_another_connection_that_had_an_answer() -> None:
     async with guarded() as edge, calling(edge) as caller, calling(edge) as other:
         await refused_by(edge, caller, event())
 
@@ -290,20 +301,20 @@ async def test_an_answer_waits_while_others_call_and_then_is_told() -> None:
         assert asyncio.get_running_loop().time() - began_s >= 0.2
 
 
-def staying_away(after_s: float) -> Turns:
-    """Others call all the time."""
-    refusals = Turns(AFTER_REFUSALS, after_s=after_s)
+def staying_away(edge: Edge, after_s: float) -> None:
+    """From now on others call all the time, and refusals wait for so long."""
+    clock = itertools.count()
+    refusals = Turns(AFTER_REFUSALS, lambda: next(clock) * -1.0, after_s=after_s)
     refusals.another_calls()
-    refusals._others_until_s += 1_000
-    return refusals
+    object.__setattr__(edge.services, "refusals", refusals)
 
 
 async def test_answers_come_in_the_order_of_their_requests() -> None:
     async with guarded() as edge, calling(edge) as caller:
         await refused_by(edge, caller, event())
-        object.__setattr__(edge.services, "refusals", staying_away(0.05))
+        staying_away(edge, 0.05)
         await caller.send(event(INTERACT.format("first")))
-        await until(lambda: any(one._refusal for one in edge.connections))
+        await edge.waits()
 
         other = event(INTERACT.format("second")).replace(FLOODER, OTHER)
         told = [await caller.ask(other), await caller.told()]
@@ -315,9 +326,9 @@ async def test_answers_come_in_the_order_of_their_requests() -> None:
 async def test_whoever_waits_to_be_refused_is_told_before_the_server_leaves() -> None:
     async with guarded() as edge, calling(edge) as caller:
         await refused_by(edge, caller, event())
-        object.__setattr__(edge.services, "refusals", staying_away(1_000))
+        staying_away(edge, 1_000)
         await caller.send(event())
-        await until(lambda: any(one._refusal for one in edge.connections))
+        await edge.waits()
 
         leaving = asyncio.create_task(edge.runner.leave(5))
         assert (await caller.told()).status == 429
@@ -327,18 +338,16 @@ async def test_whoever_waits_to_be_refused_is_told_before_the_server_leaves() ->
         await leaving
 
 
-async def test_a_connection_that_is_lost_meanwhile_is_forgotten() -> None:
-    async with guarded(refusals=staying_away(0.05)) as edge:
-        object.__setattr__(edge.services, "refusals", Turns(AFTER_REFUSALS))
-        async with calling(edge) as caller, calling(edge) as other:
-            await refused_by(edge, caller, event())
-            await other.ask(event())
-            object.__setattr__(edge.services, "refusals", staying_away(0.05))
-            await caller.send(event())
-            await until(lambda: any(one._refusal for one in edge.connections))
-            caller.writer.close()
+async def test_who_hangs_up_keeps_nobody_else_from_being_told() -> None:
+    async with guarded() as edge, calling(edge) as caller, calling(edge) as other:
+        await refused_by(edge, caller, event())
+        await other.ask(event())
+        staying_away(edge, 0.05)
+        await caller.send(event())
+        await edge.waits()
+        caller.writer.close()
 
-            assert (await other.ask(event())).status == 429
+        assert (await other.ask(event())).status == 429
 
 
 @pytest.mark.parametrize(
@@ -359,8 +368,7 @@ async def test_requests_in_other_pieces_are_the_edges_own(parts: tuple[bytes, ..
 
         for part in parts:
             await caller.send(part)
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await rounds()
         assert (await caller.told()).status == 429
         assert edge.read > read
 
@@ -414,8 +422,7 @@ async def test_a_refusal_does_not_overtake_the_answer_before_it() -> None:
         await caller.send(event().replace(FLOODER, OTHER))
         await until(lambda: edge.read > READ)
         await caller.send(event())
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await rounds()
         gate.set()
 
         assert [(await caller.told()).status for _ in range(2)] == [200, 429]
@@ -706,7 +713,7 @@ async def test_an_answer_that_is_no_ascii_is_not_known() -> None:
 async def test_half_closed_a_connection_is_told_what_it_waits_for() -> None:
     async with guarded() as edge, calling(edge) as caller:
         await refused_by(edge, caller, event())
-        object.__setattr__(edge.services, "refusals", staying_away(0.05))
+        staying_away(edge, 0.05)
         await caller.send(event())
         caller.writer.write_eof()
 
@@ -716,9 +723,9 @@ async def test_half_closed_a_connection_is_told_what_it_waits_for() -> None:
 async def test_whoever_waits_to_be_refused_is_told_where_the_server_stops_at_once() -> None:
     async with guarded() as edge, calling(edge) as caller:
         await refused_by(edge, caller, event())
-        object.__setattr__(edge.services, "refusals", staying_away(1_000))
+        staying_away(edge, 1_000)
         await caller.send(event())
-        await until(lambda: any(one._refusal for one in edge.connections))
+        await edge.waits()
         edge.runner._shutdown_timeout = 0
 
         await edge.runner.cleanup()
@@ -743,12 +750,11 @@ async def test_of_one_connection_one_refusal_waits() -> None:
     """Else whoever sends more before they were answered would not be held back by that."""
     async with guarded() as edge, calling(edge) as caller:
         await refused_by(edge, caller, event())
-        object.__setattr__(edge.services, "refusals", staying_away(0.05))
+        staying_away(edge, 0.05)
         began_s = asyncio.get_running_loop().time()
         for number in range(3):
             await caller.send(event(INTERACT.format(f"id-{number}")))
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await rounds()
 
         told = [await caller.told() for _ in range(3)]
 

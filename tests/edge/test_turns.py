@@ -130,7 +130,7 @@ async def test_while_others_call_first_visits_take_a_seventh_of_the_time(pauses:
     assert await came.rounds(20) == [0, 1, 2, 3]
 
 
-async def test_where_more_wait_than_may_their_pauses_are_shorter(pauses: Alarms) -> None:
+async def test_where_many_first_visits_wait_their_pauses_are_shorter(pauses: Alarms) -> None:
     """Else they would have waited as long as they may, and gone on together."""
     now_s = 0.0
 
