@@ -48,6 +48,7 @@ CROWD = 128
 LEAD_S = 0.3  # the flood begins so much before, and ends so much after
 OTHERS_PER_S = 100
 FORGOTTEN_WITHIN_S = 600
+LOOKED_EACH_S, STILL_LOOKS = 5, 12
 
 
 def measure() -> None:
@@ -226,16 +227,18 @@ def _stored_bytes(data_dir: str) -> int:
 
 
 def _forgotten(data_dir: str) -> float:
-    """Seconds until no first visit is left and the file gets no smaller. Raises RuntimeError."""
-    began_s, size = time.monotonic(), 0
+    """Seconds until no first visit is left and the file gets no smaller: it begins to once all
+    profiles were looked at, and not only those. Raises RuntimeError."""
+    began_s, size, still = time.monotonic(), 0, 0
     while (waited_s := time.monotonic() - began_s) < FORGOTTEN_WITHIN_S:
         reading = apsw.Connection(str(Path(data_dir) / DATABASE), flags=apsw.SQLITE_OPEN_READONLY)
         left = reading.execute("SELECT count(*) FROM first_visit").get
         reading.close()
         before, size = size, _stored_bytes(data_dir)
-        if not left and size == before:
-            return waited_s
-        time.sleep(5)
+        still = still + 1 if not left and size == before else 0
+        if still == STILL_LOOKS:
+            return waited_s - (STILL_LOOKS - 1) * LOOKED_EACH_S
+        time.sleep(LOOKED_EACH_S)
     raise RuntimeError(f"after {FORGOTTEN_WITHIN_S} s not everything was forgotten")
 
 
