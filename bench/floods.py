@@ -235,7 +235,7 @@ def _forgotten(data_dir: str) -> float:
         left = reading.execute("SELECT count(*) FROM first_visit").get
         reading.close()
         before, size = size, _stored_bytes(data_dir)
-        still = still + 1 if not left and size == before else 0
+        still = still + 1 if not left and size >= before else 0
         if still == STILL_LOOKS:
             return waited_s - (STILL_LOOKS - 1) * LOOKED_EACH_S
         time.sleep(LOOKED_EACH_S)
