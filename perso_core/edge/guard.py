@@ -343,10 +343,10 @@ class GuardedRunner(web.AppRunner):
         server = self.server
         if isinstance(server, GuardedServer):
             server.tell_all()
-        if isinstance(server, GuardedServer) and self._shutdown_timeout:
-            await self._listen_no_more()
-            left_s = await server.receive(self._shutdown_timeout)
-            self._shutdown_timeout = max(left_s, LOOKED_EACH_S)  # 0 would be for ever
+            if self._shutdown_timeout:
+                await self._listen_no_more()
+                left_s = await server.receive(self._shutdown_timeout)
+                self._shutdown_timeout = max(left_s, LOOKED_EACH_S)  # 0 would be for ever
         await super().cleanup()
 
     async def _listen_no_more(self) -> None:

@@ -309,6 +309,13 @@ def staying_away(edge: Edge, after_s: float) -> None:
     object.__setattr__(edge.services, "refusals", refusals)
 
 
+async def waiting_to_be_refused(edge: Edge, caller: Caller, after_s: float) -> None:
+    await refused_by(edge, caller, event())
+    staying_away(edge, after_s)
+    await caller.send(event())
+    await edge.waits()
+
+
 async def test_answers_come_in_the_order_of_their_requests() -> None:
     async with guarded() as edge, calling(edge) as caller:
         await refused_by(edge, caller, event())
@@ -325,10 +332,7 @@ async def test_answers_come_in_the_order_of_their_requests() -> None:
 
 async def test_whoever_waits_to_be_refused_is_told_before_the_server_leaves() -> None:
     async with guarded() as edge, calling(edge) as caller:
-        await refused_by(edge, caller, event())
-        staying_away(edge, 1_000)
-        await caller.send(event())
-        await edge.waits()
+        await waiting_to_be_refused(edge, caller, 1_000)
 
         leaving = asyncio.create_task(edge.runner.leave(5))
         assert (await caller.told()).status == 429
@@ -722,10 +726,7 @@ async def test_half_closed_a_connection_is_told_what_it_waits_for() -> None:
 
 async def test_whoever_waits_to_be_refused_is_told_where_the_server_stops_at_once() -> None:
     async with guarded() as edge, calling(edge) as caller:
-        await refused_by(edge, caller, event())
-        staying_away(edge, 1_000)
-        await caller.send(event())
-        await edge.waits()
+        await waiting_to_be_refused(edge, caller, 1_000)
         edge.runner._shutdown_timeout = 0
 
         await edge.runner.cleanup()
