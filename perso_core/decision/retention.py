@@ -16,6 +16,8 @@ NEVER_MS = 2**63 - 1
 # Of those who only look a twentieth of the retention is noted anew, a day at most: else every
 # look-up would be a write.
 TOUCHES_PER_RETENTION = 20
+# A record that cannot be read is there for whoever looks into why.
+SET_ASIDE_MS = 30 * DAY_MS
 
 
 class Retention(Struct, frozen=True):
@@ -37,6 +39,14 @@ class Retention(Struct, frozen=True):
         known = profile.datastreams if own is None else (own,)
         limits = [self.by_datastream[one] for one in known if one in self.by_datastream]
         return min(limits, default=None)
+
+    def set_aside_ms(self, profile_key: str) -> int:
+        """How long a record of it is kept that cannot be read: it does not tell whose events it
+        had, so of a device's the shortest retention counts."""
+        own = datastream_of(profile_key, org=self.org)
+        if own is None:
+            return min([SET_ASIDE_MS, *self.by_datastream.values()])
+        return min(SET_ASIDE_MS, self.by_datastream.get(own, SET_ASIDE_MS))
 
 
 def touched_ms(profile: Profile) -> int:

@@ -140,6 +140,14 @@ CREATE INDEX erased_event_by_time ON erased_event (erased_ms);
 """,
         undone="DROP TABLE erased_event;",
     ),
+    # Since when a record that cannot be read is set aside. Who does not know it keeps it for ever,
+    # and sets records aside with 0: as of when somebody who does know looks at it.
+    Step(
+        number=8,
+        oldest=5,
+        made="ALTER TABLE quarantine ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0;",
+        undone="ALTER TABLE quarantine DROP COLUMN since_ms;",
+    ),
 )
 
 # What was taken, and who may use the file since. It is there before any step is.

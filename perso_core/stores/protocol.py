@@ -158,6 +158,13 @@ class Retaining(Protocol):
         None: there are no more."""
         ...
 
+    async def sweep_set_aside(
+        self, retention: Retention, *, now_ms: int, after: int, at_most: int = 64
+    ) -> int:
+        """Remove, of the next at_most records that cannot be read, those that were set aside as
+        long ago as they are kept. Returns where the next step begins; 0: those were the last."""
+        ...
+
     async def shrink(self) -> bool:
         """Give back some of the room that was made. True: there is more."""
         ...

@@ -39,6 +39,7 @@ from perso_core.stores.protocol import (
     held_by_nobody,
 )
 from perso_core.stores.soundness import refuse_damaged
+from perso_core.stores.sqlite_expiry import sweep_set_aside
 from perso_core.stores.sqlite_file import create_file
 from perso_core.stores.sqlite_reader import Reader
 from perso_core.stores.sqlite_writer import Writer
@@ -135,6 +136,14 @@ class SqliteStore:
             return Swept(0, found.after)
         removed = await self._write(lambda: self._writer.remove_aged(found, events_from_ms))
         return Swept(removed, found.after)
+
+    async def sweep_set_aside(
+        self, retention: Retention, *, now_ms: int, after: int, at_most: int = 64
+    ) -> int:
+        def sweep(connection: apsw.Connection) -> int:
+            return sweep_set_aside(connection, retention, now_ms, after, at_most)
+
+        return await self._write(lambda: self._writer.in_transaction(sweep))
 
     async def whole(self, key: str) -> Whole:
         return await self._read(lambda: self._reader.whole(key))

@@ -117,6 +117,29 @@ def remove_first_visits(
     return len(due)
 
 
+def sweep_set_aside(
+    connection: apsw.Connection, retention: Retention, now_ms: int, after: int, at_most: int
+) -> int:
+    """Of the next at_most records that cannot be read, remove those whose time is over. One that
+    nobody dated was set aside now, as was one of a clock that was ahead. See Retaining."""
+    rows = cast(
+        list[tuple[int, str, int]],
+        connection.execute(
+            "SELECT sequence, key, since_ms FROM quarantine WHERE sequence > ? ORDER BY sequence"
+            " LIMIT ?",
+            (after, at_most),
+        ).fetchall(),
+    )
+    for sequence, key, since_ms in rows:
+        if not since_ms or since_ms > now_ms + AHEAD_MS:
+            connection.execute(
+                "UPDATE quarantine SET since_ms = ? WHERE sequence = ?", (now_ms, sequence)
+            )
+        elif now_ms >= since_ms + retention.set_aside_ms(key):
+            connection.execute("DELETE FROM quarantine WHERE sequence = ?", (sequence,))
+    return rows[-1][0] if len(rows) == at_most else 0
+
+
 def note_first_visit(connection: apsw.Connection, key: str, begun_ms: int) -> None:
     """A device came by a request that no cookie proved: look at it when it is due. Appends a row,
     and no index: with one by key a commit of new devices took twice as long, so it costs 4 % more

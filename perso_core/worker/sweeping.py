@@ -166,6 +166,7 @@ class Sweeper:
             await self._step_over_profiles(retention)
         self._swept, self._pass_s = retention, began_s
         await self._sweep_ended()
+        await self._sweep_set_aside()
 
     async def _sweep_ended(self) -> None:
         """Imported memberships that ended so long ago that nobody asks for their exit. Their end is
@@ -176,6 +177,17 @@ class Sweeper:
             began_s = time.monotonic()
             after = await self._store.sweep_ended(after, ended_ms=ended_ms)
             if after is not None:
+                await self._rest(began_s)
+                await self._sweep_first_visits()
+
+    async def _sweep_set_aside(self) -> None:
+        more, after = True, 0
+        while more:
+            began_s = time.monotonic()
+            after = await self._store.sweep_set_aside(
+                self._engine.keeping.retention, now_ms=self._now_ms(), after=after
+            )
+            if more := after > 0:
                 await self._rest(began_s)
                 await self._sweep_first_visits()
 

@@ -15,6 +15,7 @@ from msgspec import structs
 from perso_core.decision.consent import Consent
 from perso_core.decision.identity import identity_of
 from perso_core.decision.profile import mark_of
+from perso_core.decision.retention import Retention
 from perso_core.errors import StoreTooNew, StoreUnavailable, UnreadableRecord
 from perso_core.stores import sqlite_file
 from perso_core.stores.protocol import News, Stored
@@ -237,6 +238,39 @@ async def test_a_forgotten_visitor_leaves_quarantine_too(store: SqliteStore, pat
     await store.load(ANNA)
 
     await store.commit([forgot()])
+
+    assert sql(path, "SELECT count(*) FROM quarantine") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("key", "days"), [(ANNA, 3), (CUSTOMER, 7), (f"{ORG} gone CRMID:4711", 30)]
+)
+async def test_what_was_set_aside_is_kept_for_as_long_as_its_datastream_keeps_a_profile(
+    store: SqliteStore, path: Path, key: str, days: int
+) -> None:
+    """Of a device's record nobody can tell whose events it had."""
+    both = Retention(by_datastream={"demo": 7 * DAY_MS, "short": 3 * DAY_MS}, org=ORG)
+    await store.commit([arrived(event(), key)])
+    damage(path, "profile", key)
+    await store.load(key)
+
+    left = []
+    for since_ms in (0, days * DAY_MS - 1, days * DAY_MS):
+        await store.sweep_set_aside(both, now_ms=NOON_MS + since_ms, after=0)
+        left += sql(path, "SELECT count(*) FROM quarantine")
+
+    assert left == [(2,), (2,), (0,)]
+
+
+async def test_what_a_clock_that_was_ahead_set_aside_is_kept_no_longer(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.commit([arrived(event())])
+    damage(path, "profile")
+    await store.load(ANNA)
+
+    for years in (10, 0, 1):
+        await store.sweep_set_aside(Retention(), now_ms=NOON_MS + 365 * years * DAY_MS, after=0)
 
     assert sql(path, "SELECT count(*) FROM quarantine") == [(0,)]
 

@@ -45,7 +45,7 @@ def engine(days: int | None = 7) -> Engine:
     )
 
 
-def sweeper(store: MemoryStore, one: Engine, now_ms: int) -> Sweeper:
+def sweeper(store: MemoryStore | SqliteStore, one: Engine, now_ms: int) -> Sweeper:
     return Sweeper(one, store, wall_ms=lambda: now_ms, mine=lambda: True, commits=lambda: 0)
 
 
@@ -90,6 +90,24 @@ async def test_the_writer_is_left_to_others_as_long_as_they_write(
 
     assert sweeping_up.removed == 3 * FIRST_VISITS_AT_ONCE
     assert paused.count(5.0) == (4 if others_write else 0)
+
+
+async def test_what_cannot_be_read_goes_after_its_time_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "perso.sqlite"
+    store = await open_sqlite(path)
+    number = 2 * 64 + 3  # more than one step
+    await store.commit([arrived(event(), f"ECID:{n}") for n in range(number)])
+    sql(path, "UPDATE profile SET record = x'00'")
+    for n in range(number):
+        await store.load(f"ECID:{n}")
+
+    left = []
+    for days in (0, 6, 7):
+        await sweeper(store, engine(days=7), NOON_MS + days * DAY_MS).round()
+        left += sql(path, "SELECT count(*) FROM quarantine")
+    await store.close()
+
+    assert left == [(2 * number,), (2 * number,), (0,)]  # each profile and its event
 
 
 async def test_one_round_removes_every_first_visit_that_is_due() -> None:
