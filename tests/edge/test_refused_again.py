@@ -6,180 +6,37 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.http import HttpVersion10, HttpVersion11
-from aiohttp.http_parser import RawRequestMessage
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from multidict import CIMultiDict, CIMultiDictProxy
-from yarl import URL
 
-from perso_core.decision.identity import Device
 from perso_core.definitions.snapshot import compile_snapshot
-from perso_core.edge.abuse import Limits
-from perso_core.edge.app import build_edge, refused_again, straight
-from perso_core.edge.cookies import SOURCE_RANDOM, identity_cookies
-from perso_core.edge.guard import Connection, GuardedRunner, Handler
 from perso_core.edge.limits import Rate
-from perso_core.edge.problem import Report
-from perso_core.edge.refused_again import (
-    ARMED_S,
-    KEPT_HEADS,
-    MAX_HEAD_BYTES,
-    Refused,
-    RefusedAgain,
-    alone_in,
-    is_all,
-)
-from perso_core.edge.services import EdgeServices
 from perso_core.edge.turns import AFTER_REFUSALS, Turns
 from perso_core.engine.engine import Answer as EngineAnswer
 from perso_core.engine.engine import Interaction
-from tests.building import NOON_MS, ORG
 from tests.decision.test_tcf import NO_PURPOSE_1
-from tests.edge.raw import EVENT, Answer, request
-from tests.edge.running import KEYS, RunningEdge, cookie_header, ordinary, running_edge
+from tests.edge.raw import EVENT, Answer
+from tests.edge.refusing import (
+    ECIDS,
+    FLOODER,
+    INTERACT,
+    OTHER,
+    READ,
+    Caller,
+    Edge,
+    calling,
+    comparable,
+    event,
+    guarded,
+    refused_by,
+    rounds,
+    until,
+)
+from tests.edge.running import ordinary
 from tests.edge.test_consent_standards import tc, with_strings
-
-LINE = "POST /ee/v1/{} HTTP/1.1"
-INTERACT = "interact?configId=demo&requestId={}"
-PLAIN = b"Content-Type: text/plain\r\n"
-ONE_A_SECOND = Rate(per_s=1, burst=1)
-LOOPBACK = (ip_network("127.0.0.0/8"),)
-ECIDS = [f"{number:038d}" for number in (1, 2)]
-
-
-def cookies_of(ecid: str) -> bytes:
-    made = identity_cookies(
-        Device(ecid), org=ORG, keys=KEYS, now_ms=NOON_MS, source=SOURCE_RANDOM, created_ms=NOON_MS
-    )
-    return f"Cookie: {cookie_header({one.name: one.value for one in made})}\r\n".encode()
-
-
-# So many the edge reads itself: the first is answered, of the second the body tells whose it is,
-# the third is known by its cookies, and from then on connections are looked at.
-READ = 4
-
-FLOODER, OTHER = map(cookies_of, ECIDS)
-
-
-class Edge:
-    """read: requests that the edge itself was given."""
-
-    def __init__(self, running: RunningEdge, services: EdgeServices) -> None:
-        self.running = running
-        self.services = services
-        self.read = 0
-        self.runner: GuardedRunner
-        self.again: RefusedAgain
-        self.port = 0
-
-    def counted(self, handler: Handler) -> Handler:
-        async def answer(asked: web.Request) -> web.StreamResponse:
-            self.read += 1
-            return await handler(asked)
-
-        return answer
-
-    async def waits(self) -> None:
-        """Returns once somebody waits to be refused."""
-        await until(lambda: any(one._refusal for one in self.connections))
-
-    @property
-    def connections(self) -> list[Connection]:
-        assert self.runner.server is not None
-        return [one for one in self.runner.server.connections if isinstance(one, Connection)]
-
-
-@asynccontextmanager
-async def guarded(*, address: Rate | None = None, **more: Any) -> AsyncIterator[Edge]:
-    """An edge as `perso serve` runs it, that tells a refusal at once."""
-    async with running_edge(ordinary()) as running:
-        limits = Limits(visitor=ONE_A_SECOND, address=address, trusted=LOOPBACK)
-        own = {"limits": limits, "refusals": Turns(AFTER_REFUSALS), **more}
-        edge = Edge(running, running.services(**own))
-        app = web.Application()
-        built = build_edge(edge.services)
-        app.add_subapp("/ee", built)
-        paths = {path: edge.counted(one) for path, one in straight(built, "/ee").items()}
-        edge.again = refused_again(built)
-        edge.runner = GuardedRunner(
-            app, straight=paths, again=edge.again, access_log=None, shutdown_timeout=1
-        )
-        await edge.runner.setup()
-        try:
-            await web.TCPSite(edge.runner, "127.0.0.1", 0).start()
-            edge.port = edge.runner.addresses[0][1]
-            yield edge
-        finally:
-            await edge.runner.cleanup()
-
-
-async def rounds() -> None:
-    """Of the loop: what was sent is read."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Rounds of the loop."""
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110  # nothing tells it
-            await asyncio.sleep(0)
-
-
-class Caller:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def send(self, *parts: bytes) -> None:
-        for part in parts:
-            self.writer.write(part)
-            await self.writer.drain()
-
-    async def told(self) -> Answer:
-        async with asyncio.timeout(10):
-            first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
-            pairs = [line.partition(": ") for line in lines]
-            headers = tuple((name.lower(), value) for name, _, value in pairs)
-            length = int(dict(headers).get("content-length", "0"))
-            return Answer(int(first.split()[1]), headers, await self.reader.readexactly(length))
-
-    async def ask(self, *parts: bytes) -> Answer:
-        await self.send(*parts)
-        return await self.told()
-
-
-@asynccontextmanager
-async def calling(edge: Edge) -> AsyncIterator[Caller]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
-    try:
-        yield Caller(reader, writer)
-    finally:
-        writer.close()
-
-
-def event(asked: str = INTERACT.format("r-1"), body: bytes = EVENT, headers: bytes = b"") -> bytes:
-    line = LINE.format(asked).encode()
-    return request(body, line=line, headers=PLAIN + FLOODER + headers)
-
-
-async def refused_by(edge: Edge, caller: Caller, sent: bytes) -> Answer:
-    """The edge's own refusal, after which it knows the request."""
-    told = [await caller.ask(sent) for _ in range(READ)]
-    assert {one.status for one in told[1:]} == {429}
-    assert (edge.read, len(edge.again)) == (READ, 1)
-    return told[-1]
-
-
-def comparable(told: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
-    return told.status, sorted(pair for pair in told.headers if pair[0] != "date"), told.body
 
 
 @pytest.mark.parametrize(
@@ -550,168 +407,6 @@ def test_a_connection_is_told_the_same_as_without_in_whatever_pieces_it_sends(
 
     known, unknown = asyncio.run(both())
     assert known == unknown
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        b"Connection: close\r\n",
-        b"Expect: 100-continue\r\n",
-        b"Upgrade: websocket\r\n",
-        b"Transfer-Encoding: chunked\r\n",
-        b"Content-Length: 1\r\n",
-        b"Proxy-Connection: close\r\n",
-    ],
-)
-def test_a_request_whose_end_something_else_could_tell_is_not_known(headers: bytes) -> None:
-    for sent in (
-        event(headers=headers),
-        event().replace(b"HTTP/1.1", b"HTTP/1.0"),
-        event().replace(b"POST /", b"POST http://edge.test/"),
-        event().replace(b"POST", b"PUT"),
-    ):
-        again = again_with([0.0])
-        again.remember(as_read(sent), REFUSED, "r-1")
-        assert len(again) == 0
-
-
-@given(
-    st.from_regex(rb"[ -~&?]{0,20}", fullmatch=True),
-    st.from_regex(rb"[ -~]{0,20}", fullmatch=True),
-    st.binary(max_size=30),
-    st.integers(-1, 1),
-)
-@example(b"requestId=a?requestId=b ", b"", b"", 0)
-def test_a_request_alone_is_all_of_the_bytes(
-    asked: bytes, header: bytes, body: bytes, more: int
-) -> None:
-    line = b"POST /ee?" + asked + b" HTTP/1.1"
-    sent = request(
-        body, line=line, headers=b"X-A: " + header + b"\r\n", length=b"%d" % (len(body) + more)
-    )
-
-    found = alone_in(sent)
-
-    assert (found is None) == (more != 0)
-    if found is not None:
-        named = (found.request_id or "").encode()
-        before, between, after = found.head
-        whole = before + named + between + b"%d" % len(body) + after + b"\r\n" + found.body
-        assert whole == sent
-
-
-def as_read(sent: bytes) -> RawRequestMessage:
-    """As aiohttp reads it."""
-    line, *lines = sent.partition(b"\r\n\r\n")[0].split(b"\r\n")
-    method, path, version = line.decode().split(" ")
-    raw = tuple((name, value) for name, _, value in (one.partition(b": ") for one in lines))
-    number = HttpVersion11 if version == "HTTP/1.1" else HttpVersion10
-    headers = CIMultiDictProxy(CIMultiDict([(a.decode(), b.decode()) for a, b in raw]))
-    return RawRequestMessage(
-        method, path, number, headers, raw, False, None, False, False, URL(path)
-    )
-
-
-def again_with(now_s: list[float]) -> RefusedAgain:
-    async def nothing(_: Any) -> Any:
-        raise NotImplementedError
-
-    limits = Limits(visitor=ONE_A_SECOND)
-    limits.count_visitor("a", 0)
-    services = EdgeServices(
-        decide=nothing,
-        durable=nothing,
-        snapshot=lambda: None,
-        clock_ms=lambda: 0,
-        entropy=bytes,
-        keys=KEYS,
-        limits=limits,
-    )
-    return RefusedAgain(services, elapsed_s=lambda: now_s[0])
-
-
-CONNECT = b"CONNECT edge.test:80 HTTP/1.1"
-LONGER = event(headers=b"X-Part: x\r\n")
-
-
-@pytest.mark.parametrize(
-    ("sent", "read"),
-    [
-        (event(), event("collect?configId=demo&requestId=r-1")),
-        (event(), LONGER),
-        (request(line=CONNECT), request(line=CONNECT)),
-        (event(headers=b"X-A: a\r\n b\r\n"), LONGER.replace(PLAIN, PLAIN + b"X-A: a b\r\n")),
-        (event() + b" ", event()),
-    ],
-    ids=["another first line", "a header more", "a tunnel", "a line that is folded", "a byte more"],
-)
-def test_bytes_are_not_all_of_a_request_that_has_more_or_other_of_it(
-    sent: bytes, read: bytes
-) -> None:
-    assert is_all(event(), as_read(event()))
-    assert not is_all(sent, as_read(read))
-    assert not is_all(event(), as_read(event())._replace(upgrade=True))
-
-
-REFUSED = Refused("a", "demo", (), Report(), b"HTTP/1.1 429 Too Many Requests\r\n")
-
-
-def test_connections_are_looked_at_for_as_long_as_somebody_is_refused() -> None:
-    now_s = [0.0]
-    again = again_with(now_s)
-    assert not again.armed
-
-    again.remember(as_read(event()), REFUSED, "r-1")
-    assert again.armed
-    now_s[0] = ARMED_S - 1
-    assert again.refusal(event(), None) is not None
-    now_s[0] = 2 * ARMED_S - 2
-    assert again.armed
-    assert len(again) == 1
-    now_s[0] = 2 * ARMED_S
-    assert not again.armed
-    assert len(again) == 0
-
-
-def test_no_more_requests_are_known_than_may_be() -> None:
-    again = again_with([0.0])
-    for number in range(KEPT_HEADS + 10):
-        again.remember(as_read(event(headers=b"X-A: %d\r\n" % number)), REFUSED, "r-1")
-    again.remember(as_read(event(headers=b"X-A: %s\r\n" % (b"a" * MAX_HEAD_BYTES))), REFUSED, "r-1")
-
-    assert len(again) == KEPT_HEADS
-
-
-@pytest.mark.parametrize(
-    ("asked", "headers", "told"),
-    [
-        (INTERACT.format("r-1"), b"", "r-2"),
-        ("interact?configId=demo&%72equestId=a&requestId=a", b"", "a"),
-        ("interact?configId=demo&requestid=a&requestId=a", b"", "a"),
-        ("interact?configId=demo&requestId=&requestId=a", b"X-Request-Id: a\r\n", "a"),
-        ("interact?configId=demo&x=?requestId=a", b"X-Request-Id: a\r\n", "a"),
-        ("interact?configId=demo#&requestId=a", b"X-Request-Id: a\r\n", "a"),
-        ("x&requestId=a&/interact?configId=demo", b"X-Request-Id: a\r\n", "a"),
-        ("interact?configId=demo", b"x-request-id: a\r\n", "a"),
-        ("interact?configId=demo&%72equestId=a", b"", "a"),
-        ("interact?configId=demo&requestId=a%41", b"", "aA"),
-    ],
-)
-def test_a_request_whose_id_may_stand_elsewhere_is_not_known(
-    asked: str, headers: bytes, told: str
-) -> None:
-    again = again_with([0.0])
-    again.remember(as_read(event(asked, headers=headers)), REFUSED, told)
-
-    assert len(again) == 0
-
-
-async def test_an_answer_that_is_no_ascii_is_not_known() -> None:
-    async with guarded() as edge, calling(edge) as caller:
-        sent = event(headers=b"Origin: http://\xff\r\n").replace(b"Host: edge.test", b"Host: \xff")
-
-        assert [(await caller.ask(sent)).status for _ in range(6)] == [200] + [429] * 5
-        assert len(edge.again) == 0
 
 
 async def test_half_closed_a_connection_is_told_what_it_waits_for() -> None:
