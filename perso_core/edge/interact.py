@@ -138,7 +138,8 @@ async def record(
     )
     caller, ignored = await with_person(call, caller, request, services)
     heard = heard_in([event.xdm for event in request.events], call.datastream)
-    if heard.general != "out":  # a refusal is heard from anybody
+    # A refusal is heard from anybody; a stranger's waits for its turn, as nobody's is refused.
+    if heard.general != "out" or caller.of_nobody:
         await admit(call, caller, services)
     arrived = tuple(
         arrived_event(call, request, index, caller.device.profile_key, claims, overrides)

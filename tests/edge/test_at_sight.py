@@ -200,6 +200,37 @@ async def test_a_refusal_is_heard_from_whoever_was_refused(said: Any) -> None:
         assert (told.status, told.cookies[NAMES.consent]) == (200, "general=out")
 
 
+class Asked(Turns):
+    """Nobody waits. asked: how often somebody asked for a turn."""
+
+    def __init__(self) -> None:
+        super().__init__(AFTER_FIRST_VISITS)
+        self.asked = 0
+
+    async def turn(self) -> None:
+        self.asked += 1
+
+
+CHOSEN = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "out"}}]}
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [("interact", SAID), ("privacy/set-consent", CHOSEN)],
+    ids=["with an event", "alone"],
+)
+async def test_what_a_stranger_chooses_gives_way_as_a_first_visit_does(
+    action: str, said: Mapping[str, Any]
+) -> None:
+    first_visits = Asked()
+    async with running_edge(
+        ordinary(), services=lambda edge: edge.services(first_visits=first_visits)
+    ) as edge:
+        assert (await edge.call(action, said)).status == 200
+
+        assert first_visits.asked == 2
+
+
 async def test_whoever_is_named_in_a_body_is_not_the_one_who_was_refused() -> None:
     async with running_edge(ordinary(), services=strict) as edge:
         flooder = InHeader(edge)
@@ -221,17 +252,6 @@ async def test_two_visitors_whose_cookies_come_in_the_body_are_two() -> None:
         assert (await flooder.send()).status == 429
         assert (await other.send()).status == 200
         assert (await edge.call()).status == 200
-
-
-class Asked(Turns):
-    """Nobody waits. asked: how often somebody asked for a turn."""
-
-    def __init__(self) -> None:
-        super().__init__(AFTER_FIRST_VISITS)
-        self.asked = 0
-
-    async def turn(self) -> None:
-        self.asked += 1
 
 
 async def test_a_call_waits_for_its_turn_before_it_is_decoded_and_then_no_more() -> None:
