@@ -20,6 +20,7 @@ from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.issuer_keys import IssuerKeys
 from perso_core.edge.keys import keys_from
+from perso_core.edge.unstored import note_set_aside
 from perso_core.engine.engine import Engine
 from perso_core.errors import UnreadableRecord
 from perso_core.settings import Settings
@@ -252,6 +253,7 @@ def _loading(
         clock_ms=clock_ms,
         load_timeout_ms=settings.load_timeout_ms,
         hearing=hearing,
+        set_aside=note_set_aside,
     )
     refresh = Refresh(
         engine,

@@ -44,16 +44,11 @@ async def as_stored(answer: Answer, interaction: Interaction, services: Deciding
                 now,
                 lookups=now.lookups * len(answer.lookups),
                 sequence=answer.sequence,
-                set_aside=answer.set_aside or now.set_aside,
                 dropped=answer.dropped,
             )
         before, answer = answer, await services.decide(interaction)
         await services.durable(answer.sequence)
-        answer = structs.replace(
-            answer,
-            set_aside=before.set_aside or answer.set_aside,
-            dropped=before.dropped + answer.dropped,
-        )
+        answer = structs.replace(answer, dropped=before.dropped + answer.dropped)
     raise StoreUnavailable(
         "consent was said at other processes all the while.", fix="Send it again."
     )

@@ -30,8 +30,8 @@ class Consulted(Struct, frozen=True, kw_only=True):
     """permitted: whether a profile may be kept and answered from. chosen: what the visitor chose,
     None: never chose. lookups: the last ones belong to the changes that were asked about, in
     their order; everything they tell is on disk, unless stored is False: then it may be told for
-    this call alone, with the error. set_aside: see Answer. unreadable: why a consent string of this
-    very request cannot be read, and so permits nothing; "": there was none such.
+    this call alone, with the error. unreadable: why a consent string of this very request cannot be
+    read, and so permits nothing; "": there was none such.
     """
 
     permitted: bool
@@ -39,12 +39,11 @@ class Consulted(Struct, frozen=True, kw_only=True):
     lookups: tuple[Lookup, ...] = ()
     unreadable: str = ""
     stored: bool = True
-    set_aside: bool = False
 
     @property
     def errors(self) -> tuple[EdgeError, ...]:
         """What failed, and yet this could be told."""
-        return failures(stored=self.stored, set_aside=self.set_aside)
+        return failures(stored=self.stored)
 
 
 async def consult(
@@ -201,7 +200,6 @@ def all_stored(consulted: Consulted) -> Consulted:
 def _consulted(answer: Answer, *, stored: bool) -> Consulted:
     return Consulted(
         stored=stored,
-        set_aside=answer.set_aside,
         permitted=answer.permitted,
         chosen=answer.consent.general if answer.consent else None,
         lookups=answer.lookups,

@@ -72,7 +72,7 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
         decided = await _decided_of(call, request, 0, further, named, overrides, services)
         stored = await on_disk_first(decided.answer.sequence, services)
     answer = await _as_stored(decided, services) if stored else decided.answer
-    errors = failures(stored=stored, set_aside=answer.set_aside)
+    errors = failures(stored=stored)
     return _told(call, call.context, request, person, answer, overrides, services, errors)
 
 
@@ -87,7 +87,7 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         if recorded.consulted.errors:
             return call.reply([], errors=recorded.consulted.errors, warnings=recorded.warnings)
         unpermitted = 0 if recorded.consulted.permitted else len(request.events)
-        return _accepted(call, unpermitted=unpermitted, warnings=recorded.warnings)
+        return _accepted(call, (*recorded.warnings, *_unpermitted(unpermitted)))
     overrides = overrides_from(request.meta.config_overrides)
     all_named = [
         _said(call, request, at, f"events[{at}]", services) for at in range(len(request.events))
@@ -115,7 +115,10 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
     if not stored:
         failure = NotStored("Not all events were stored.", fix="Send them again later.")
         return call.reply([], errors=(failure,))
-    return _accepted(call, unpermitted=unpermitted, warnings=made_room(dropped))
+    warnings = (*made_room(dropped), *_unpermitted(unpermitted))
+    if errors := failures(stored=True):
+        return call.reply([], errors=errors, warnings=warnings)
+    return _accepted(call, warnings)
 
 
 # ---- who is meant ------------------------------------------------------------
@@ -327,16 +330,18 @@ def _destinations(call: Call, services: EdgeServices) -> Mapping[str, Destinatio
     return {one.definition.id: one.definition for one in connected}
 
 
-def _accepted(call: Call, *, unpermitted: int, warnings: Sequence[EdgeError] = ()) -> Reply:
+def _accepted(call: Call, warnings: Sequence[EdgeError]) -> Reply:
     if call.silent:
         return NOTHING_TO_TELL
-    told = list(warnings)
-    if unpermitted:
-        told.append(
-            NoConsent(
-                f"{unpermitted} of the events were not kept: consent does not permit it.",
-                fix="Send them once the visitors have agreed.",
-            )
-        )
-    problems = [warning.problem(call.report) for warning in told]
+    problems = [warning.problem(call.report) for warning in warnings]
     return Reply(202, encode_accepted(call.request_id, warnings=problems))
+
+
+def _unpermitted(count: int) -> tuple[EdgeError, ...]:
+    if not count:
+        return ()
+    ignored = NoConsent(
+        f"{count} of the events were not kept: consent does not permit it.",
+        fix="Send them once the visitors have agreed.",
+    )
+    return (ignored,)

@@ -47,7 +47,10 @@ async def set_consent(call: Call, services: EdgeServices) -> Reply:
     cookies += services.tokens(caller.tokens, caller.profile_key, call.org)
     stored, set_cookies = call.kept(request.meta, cookies, consent_cookie(call.org, holds))
     return call.reply(
-        [identity_result(caller.device.ecid), *stored], warnings=warnings, set_cookies=set_cookies
+        [identity_result(caller.device.ecid), *stored],
+        errors=consulted.errors,
+        warnings=warnings,
+        set_cookies=set_cookies,
     )
 
 
@@ -84,4 +87,4 @@ async def _not_chosen(
     handles = [state_store((consent_cookie(call.org, holds),), same_site_none=call.same_site_none)]
     if caller.proof is not None:
         handles.insert(0, identity_result(caller.device.ecid))
-    return call.reply(handles, warnings=warnings)
+    return call.reply(handles, errors=consulted.errors, warnings=warnings)

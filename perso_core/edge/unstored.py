@@ -31,8 +31,10 @@ def not_stored() -> NotStored:
     return NotStored("Nothing was stored.", fix="Send it again later.")
 
 
-def failures(*, stored: bool, set_aside: bool) -> tuple[EdgeError, ...]:
+def failures(*, stored: bool) -> tuple[EdgeError, ...]:
     """What goes with an answer that was decided."""
+    deadline = _deadline.get(None)
+    set_aside = deadline is not None and deadline.set_aside
     if stored and not set_aside:
         return ()
     lost = ProfileSetAside(
@@ -42,18 +44,27 @@ def failures(*, stored: bool, set_aside: bool) -> tuple[EdgeError, ...]:
     return (not_stored(),) * (not stored) + (lost,) * set_aside
 
 
+def note_set_aside() -> None:
+    """Something of a profile that this call asked for could not be read, in whichever step: it is
+    told with the answer, for later calls find nothing of it."""
+    deadline = _deadline.get(None)
+    if deadline is not None:
+        deadline.set_aside = True
+
+
 class Deadline:
     """A block of a task that ends in time: then what it waits for is cancelled, and TimeoutError is
-    raised where the block does not catch that. on_disk in it waits no longer.
+    raised where the block does not catch that. on_disk in it waits no longer. set_aside: see
+    note_set_aside.
 
     As asyncio.timeout, for 1 µs instead of 4: each request has one.
     """
 
-    __slots__ = ("_alarm", "_before", "_cancelling", "_task", "_within_s", "expired")
+    __slots__ = ("_alarm", "_before", "_cancelling", "_task", "_within_s", "expired", "set_aside")
 
     def __init__(self, within_ms: int) -> None:
         self._within_s = within_ms / 1_000
-        self.expired = False
+        self.expired = self.set_aside = False
 
     def __enter__(self) -> None:
         task = asyncio.current_task()

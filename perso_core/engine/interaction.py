@@ -86,9 +86,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     sequence: send nothing before durable(sequence); 0: nothing to wait for.
     consent: what the visitor chose, None: never chose. permitted: whether a profile may be kept
     and answered from; where not, lookups hold no destinations. known: there is a profile.
-    datastreams: those that reported an event of it. set_aside: something that was stored of it
-    could not be read: it begins anew. dropped: what gave way at a cap by these changes, where that
-    was to be counted.
+    datastreams: those that reported an event of it. dropped: what gave way at a cap by these
+    changes, where that was to be counted.
     """
 
     lookups: tuple[Lookup, ...]
@@ -97,5 +96,4 @@ class Answer(Struct, frozen=True, kw_only=True):
     permitted: bool
     known: bool
     datastreams: tuple[str, ...] = ()
-    set_aside: bool = False
     dropped: Dropped = NOTHING_DROPPED

@@ -26,9 +26,14 @@ class _Asked(Struct):
     news: int = 0
 
 
+def nobody_asks() -> None:
+    """Nobody is told that something was set aside."""
+
+
 class Admission:
     """load_timeout_ms: how long one decision waits for a load. max_loads: profiles that may be
-    loading at once. hearing: whether others are heard; None: there are none. A failed load is
+    loading at once. hearing: whether others are heard; None: there are none. set_aside: called in
+    the context of whoever asked, where something of the profile could not be read. A failed load is
     never taken for "no profile", nor remembered.
     """
 
@@ -42,6 +47,7 @@ class Admission:
         load_timeout_ms: int,
         max_loads: int = 1_000,
         hearing: Hearing | None = None,
+        set_aside: Callable[[], None] = nobody_asks,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -49,6 +55,7 @@ class Admission:
         self._clock_ms = clock_ms
         self._load_timeout_ms = load_timeout_ms
         self._max_loads = max_loads
+        self._set_aside = set_aside
         self._hearing = hearing or Hearing(lambda: 0.0)
         self._loading: dict[str, asyncio.Task[Stored]] = {}
         self._asked: dict[str, _Asked] = {}
@@ -59,7 +66,6 @@ class Admission:
         self.refuse_another_loop()
         await self.heard_all()
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
-        set_aside = False
         while isinstance(answer, NeedProfile):
             key = answer.profile_key
             if answer.behind:
@@ -68,7 +74,6 @@ class Admission:
                 interaction = structs.replace(interaction, seen=NOTHING_SEEN)
             else:
                 stored = await self._current(key)
-                set_aside |= stored.set_aside
                 now_ms = self._clock_ms()
                 self._engine.following.follow(stored.epoch)
                 self._engine.admit(
@@ -83,7 +88,7 @@ class Admission:
             answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         if answer.sequence or self._engine.waiting:
             self._drain.wake()
-        return structs.replace(answer, set_aside=True) if set_aside else answer
+        return answer
 
     async def heard_all(self) -> None:
         """Returns once what others wrote while this process stood still is taken over. Raises
@@ -151,6 +156,8 @@ class Admission:
             while True:
                 news = asked.news
                 stored = await self._load(key)
+                if stored.set_aside:
+                    self._set_aside()
                 if asked.news == news:
                     return stored
         finally:

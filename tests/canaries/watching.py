@@ -125,7 +125,7 @@ def _proven(request: web.BaseRequest, answer: Any) -> bool:
         "/v2/" in request.path
         and shown
         and isinstance(answer, web.Response)
-        and answer.status == 200
+        and answer.status in (200, 207)
         and isinstance(answer.body, bytes)
     )
 

@@ -24,6 +24,7 @@ from perso_core.edge.app import EdgeServices, build_edge
 from perso_core.edge.cookies import CookieKeys, cookie_names
 from perso_core.edge.services import PrivacyServices
 from perso_core.edge.site import InProcessServices, InProcessSite
+from perso_core.edge.unstored import note_set_aside
 from perso_core.engine.engine import Engine
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import Store
@@ -103,7 +104,12 @@ class RunningEdge:
             self.engine, store, clock_ms=lambda: self.now_ms, on_problem=lambda problem: None
         )
         self.admission = Admission(
-            self.engine, store, self.drain, clock_ms=lambda: self.now_ms, load_timeout_ms=PATIENT_MS
+            self.engine,
+            store,
+            self.drain,
+            clock_ms=lambda: self.now_ms,
+            load_timeout_ms=PATIENT_MS,
+            set_aside=note_set_aside,
         )
         self.graph = IdentityGraph(
             self.engine,
