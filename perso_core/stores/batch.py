@@ -143,10 +143,12 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     @property
     def sweep(self) -> bool:
         """Whether this write is the one that also removes old events."""
-        if self.profile is None or not self.base_version:
+        if self.profile is None:
             return False
-        if self.evicted:
+        if self.evicted:  # also of one that begins: by a batch of more events than a profile has
             return True
+        if not self.base_version:
+            return False
         every = max(SWEPT_EVERY_VERSIONS, 1 << len(self.profile.events).bit_length())
         return self.profile.version // every != self.base_version // every
 

@@ -52,6 +52,9 @@ async def test_so_they_are_of_a_batch_and_once(edge: RunningEdge) -> None:
 
     assert told.status == 202
     assert made_room(told) == ["2 of the profile's oldest"]
+    stored = (await edge.store.load(key("CRMID", "1"))).profile
+    assert stored is not None
+    assert (len(stored.events), stored.dropped_events) == (3, 2)
 
 
 async def test_a_second_report_of_an_event_pushes_none_out(edge: RunningEdge) -> None:

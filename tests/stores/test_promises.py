@@ -212,6 +212,22 @@ async def test_events_that_made_room_are_removed_with_the_write_that_says_so(
     assert stored.events == tuple(events[3:])
 
 
+async def test_a_profile_that_begins_with_more_events_than_may_be_keeps_as_many_as_it_says(
+    open_store: OpenStore,
+) -> None:
+    store = await open_store()
+    events = [event(event_id=f"e{n}", at_ms=NOON_MS + n) for n in range(5)]
+    entries = [arrived(one, base=base) for base, one in enumerate(events)]
+    assert entries[-1].profile is not None
+    kept = structs.replace(entries[-1].profile, events=tuple(events[3:]))
+
+    await store.commit([*entries[:-1], structs.replace(entries[-1], evicted=True, profile=kept)])
+
+    stored = (await store.load(ANNA)).profile
+    assert stored is not None
+    assert stored.events == tuple(events[3:])
+
+
 async def test_the_events_of_another_profile_are_not_removed_with_them(
     open_store: OpenStore,
 ) -> None:
