@@ -6,9 +6,10 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perso_core.cli.definitions import has_store
 from perso_core.cli.files import settings_of
@@ -17,10 +18,13 @@ from perso_core.cli.terminal import shown
 from perso_core.compiled import FORM
 from perso_core.errors import NothingDefined
 
+if TYPE_CHECKING:
+    from perso_core.stores.soundness import Records
+
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Returns 1 where a record cannot be read. Raises UnsafeStore, DamagedStore, StoreTooNew,
-    StoreUnavailable, NothingDefined."""
+    """Returns 1 where a record cannot be read or is another's. Raises UnsafeStore, DamagedStore,
+    StoreTooNew, StoreUnavailable, NothingDefined."""
     import apsw
 
     from perso_core.assembly import DATABASE
@@ -46,12 +50,22 @@ def doctor(arguments: argparse.Namespace) -> int:
             raise soundness.damaged(path, "; ".join(faults))
         print(shown(f"{path} is whole: {connection.pragma('page_count'):,} pages."))
         found = soundness.records(connection, Progress("records read").tell)
-    for table, (rows, unreadable) in found.items():
-        print(f"{table}: {rows:,}, of which {unreadable:,} cannot be read.")
-    if any(unreadable for _, unreadable in found.values()):
+    return _told(found)
+
+
+def _told(found: Mapping[str, Records]) -> int:
+    for table, of_table in found.items():
+        wrong = f" and {of_table.misplaced:,} are another's" if of_table.misplaced else ""
+        unreadable = f"of which {of_table.unreadable:,} cannot be read"
+        print(f"{table}: {of_table.rows:,}, {unreadable}{wrong}.")
+    if any(one.unreadable for one in found.values()):
         print("A record that cannot be read is set aside once its visitor comes, who is then new.")
-        return 1
-    return 0
+    if any(one.misplaced for one in found.values()):
+        print(
+            "Where a record is another's, nothing of its visitor is answered or erased: stop the"
+            " servers, keep the damaged file, and `perso restore` a backup."
+        )
+    return int(any(one.unreadable or one.misplaced for one in found.values()))
 
 
 def _room(path: Path) -> int:

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import cast
 
 import apsw
+from msgspec import Struct
 
 from perso_core.errors import DamagedStore, UnreadableRecord
 from perso_core.stores.compiled_file import NAME as COMPILED
 from perso_core.stores.migrations import at, tables_at
 from perso_core.stores.presence import serving
 from perso_core.stores.record import (
-    ANY_KEY,
     consent_from_record,
     definitions_from_record,
-    event_from_record,
-    profile_from,
 )
+from perso_core.stores.rows import event_of_row, profile_of_row
 from perso_core.stores.same_file import EMPTY_BYTES
 from perso_core.stores.sqlite_file import RESTORE, has_log, reading_connection, unavailable
 
@@ -90,32 +89,43 @@ def looked_through(
     return []
 
 
+class Records(Struct, frozen=True):
+    """Of one table: how many there are, how many cannot be read, and how many are not what leads
+    to them says, so that nobody can tell whose they are."""
+
+    rows: int = 0
+    unreadable: int = 0
+    misplaced: int = 0
+
+
 def records(
     connection: apsw.Connection, progress: Callable[[int, int], None]
-) -> dict[str, tuple[int, int]]:
-    """Table -> how many records it has, and how many of them cannot be read. O(records)."""
+) -> dict[str, Records]:
+    """By table. O(records)."""
     total = sum(_count(connection, table) for table in _READ)
     found, done = {}, 0
-    for table, read in _READ.items():
-        rows = unreadable = 0
-        for (record,) in cast(Iterator[tuple[bytes]], connection.execute(_RECORDS[table])):
+    for table, (columns, read) in _READ.items():
+        rows = unreadable = misplaced = 0
+        for row in connection.execute(f"SELECT {columns} FROM {table}"):
             rows, done = rows + 1, done + 1
             try:
-                read(record)
+                read(*row)
+            except DamagedStore:
+                misplaced += 1
             except UnreadableRecord:
                 unreadable += 1
             progress(done, total)
-        found[table] = (rows, unreadable)
+        found[table] = Records(rows, unreadable, misplaced)
     return found
 
 
-_READ: Mapping[str, Callable[[bytes], object]] = {
-    "profile": lambda record: profile_from(ANY_KEY, 1, record, ()),
-    "event": event_from_record,
-    "consent": consent_from_record,
-    "definitions": definitions_from_record,
+# As whoever loads them reads them.
+_READ: Mapping[str, tuple[str, Callable[..., object]]] = {
+    "profile": ("key, version, record", profile_of_row),
+    "event": ("id, timestamp_ms, record", event_of_row),
+    "consent": ("record", consent_from_record),
+    "definitions": ("record", definitions_from_record),
 }
-_RECORDS = {table: f"SELECT record FROM {table}" for table in _READ}
 
 
 def _count(connection: apsw.Connection, table: str) -> int:

@@ -18,7 +18,6 @@ from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention
 from perso_core.errors import (
     DamagedStore,
-    MisplacedRecord,
     UnreadableRecord,
 )
 from perso_core.stores.batch import erasure_mark, with_imported
@@ -39,9 +38,8 @@ from perso_core.stores.protocol import (
 from perso_core.stores.record import (
     consent_and_visit_from,
     definitions_from_record,
-    event_from_record,
-    profile_and_visit_from,
 )
+from perso_core.stores.rows import another_ones, event_of_row, profile_of_row
 from perso_core.stores.same_file import SameFile
 from perso_core.stores.sqlite_appended import added_alone, appended, last_event
 from perso_core.stores.sqlite_erased import erased_events_of
@@ -371,12 +369,8 @@ def _profile(
     key: str, version: int, record: bytes, events: list[_EventRow], unreadable: list[Unreadable]
 ) -> tuple[Profile | None, int]:
     """The profile, and its first_visit_ms."""
-    if type(version) is not int:
-        raise DamagedStore("what has to be a profile's version is none.", fix=RESTORE)
     try:
-        return profile_and_visit_from(key, version, record, _events(key, events, unreadable))
-    except MisplacedRecord as error:
-        raise _another_ones(error.detail) from None
+        return profile_of_row(key, version, record, _events(key, events, unreadable))
     except UnreadableRecord as error:
         unreadable.append(Unreadable(kind="profile", key=key, record=record, reason=error.detail))
         return None, 0
@@ -386,22 +380,12 @@ def _events(key: str, rows: list[_EventRow], unreadable: list[Unreadable]) -> tu
     events = []
     for owner, event_id, timestamp_ms, record in rows:
         if owner != key:
-            raise _another_ones("an event.")
+            raise another_ones("an event.")
         try:
-            event = event_from_record(record)
-            if event.id != event_id:
-                raise _another_ones("another event.")
-            if event.timestamp_ms != timestamp_ms:
-                raise UnreadableRecord("its instant differs.", fix=RESTORE)
-            events.append(event)
+            events.append(event_of_row(event_id, timestamp_ms, record))
         except UnreadableRecord as error:
             unreadable.append(Unreadable(kind="event", key=key, record=record, reason=error.detail))
     return tuple(events)
-
-
-def _another_ones(which: str) -> DamagedStore:
-    """A record to which the way is damaged is not set aside: it may be another profile's."""
-    return DamagedStore(f"an index leads to a row that is not the one: {which}", fix=RESTORE)
 
 
 def _consent(key: str, record: bytes, unreadable: list[Unreadable]) -> tuple[Consent, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,22 @@ def test_a_record_that_cannot_be_read_is_told(directory: Path) -> None:
 
     assert told.returncode == 1
     assert "definitions: 1, of which 1 cannot be read." in told.stdout
+
+
+def test_a_record_that_is_another_visitors_is_told(directory: Path) -> None:
+    profiles = [
+        {"identity": {"namespace": "CRMID", "id": id}, "attributes": {"a": id}} for id in "ab"
+    ]
+    (directory / "profiles.json").write_text(json.dumps(profiles))
+    assert perso(directory, "profile", "put", "profiles.json").returncode == 0
+    another = "SELECT record FROM profile ORDER BY key LIMIT 1"
+    sql(directory / ".perso" / DATABASE, f"UPDATE profile SET record = ({another})")
+
+    told = perso(directory, "doctor")
+
+    assert told.returncode == 1
+    assert "of which 0 cannot be read and" in told.stdout
+    assert "`perso restore` a backup" in told.stdout
 
 
 def test_definitions_that_cannot_be_read_are_not_served_from_until_they_are_applied_again(

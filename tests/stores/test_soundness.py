@@ -10,6 +10,7 @@ import pytest
 from perso_core.errors import DamagedStore, StoreUnavailable
 from perso_core.stores import soundness
 from perso_core.stores.presence import Presence
+from perso_core.stores.soundness import Records
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.sqlite_file import create_file, reading_connection
 from perso_core.stores.sqlite_reader import Reader
@@ -268,12 +269,31 @@ def test_records_that_cannot_be_read_are_counted(path: Path) -> None:
 
     connection.close()
     assert found == {
-        "profile": (100, 0),
-        "event": (100, 2),
-        "consent": (0, 0),
-        "definitions": (0, 0),
+        "profile": Records(100),
+        "event": Records(100, unreadable=2),
+        "consent": Records(),
+        "definitions": Records(),
     }
     assert told[-1] == (200, 200)
+
+
+@pytest.mark.parametrize(
+    ("table", "damage"),
+    [
+        ("profile", "UPDATE profile SET record = (SELECT record FROM profile WHERE rowid = 2)"),
+        ("profile", "UPDATE profile SET version = 'abc'"),
+        ("event", "UPDATE event SET id = 'another'"),
+    ],
+    ids=["another visitor's", "no version", "another event's"],
+)
+def test_records_whose_row_is_another_ones_are_counted(path: Path, table: str, damage: str) -> None:
+    sql(path, f"{damage} WHERE rowid = 1")
+    connection = reading_connection(path)
+
+    found = soundness.records(connection, lambda done, of: None)
+
+    connection.close()
+    assert found[table] == Records(100, misplaced=1)
 
 
 async def test_damage_that_is_met_later_is_told_as_such(path: Path) -> None:
