@@ -92,15 +92,17 @@ class Merged(Struct, frozen=True):
     evicted: bool = False
 
 
-def merge(profile: Profile, event: Event, *, max_events: int) -> Merged:
+def merge(
+    profile: Profile, event: Event, *, max_events: int, stored: Event | None = None
+) -> Merged:
     """The profile with the event in it. The same id again changes nothing, or fills gaps: ask
-    `lacks_whole` first, as the gaps of a packed event cannot be seen."""
+    `lacks_whole` first, as the gaps of a packed event cannot be seen. stored: what is of it."""
     if profile.moved and was_moved(profile, event.id):
         return Merged(profile, "duplicate", None)
     events = KeptEvents.of(profile.events)
     place = events.place_of(event.id)
     if place is not None:
-        known = events.whole_at(place)
+        known = events.whole_at(place) or stored
         assert known is not None, "a second report was merged with an event that is not whole"
         whole = completed(known, event)
         if whole is known:
@@ -116,11 +118,14 @@ def merge(profile: Profile, event: Event, *, max_events: int) -> Merged:
     return Merged(after, "added", event, evicted=True)
 
 
-def lacks_whole(profile: Profile, event_id: str) -> bool:
-    """Whether the event of this id is known and packed: a second report of it has to wait."""
+def lacks_whole(profile: Profile, event_id: str, stored: Event | None = None) -> bool:
+    """Whether the event of this id is known and packed: a second report of it has to wait. stored:
+    what is of it, which helps where it has the same instant."""
     events = KeptEvents.of(profile.events)
     place = events.place_of(event_id)
-    return place is not None and events.whole_at(place) is None
+    if place is None or events.whole_at(place) is not None:
+        return False
+    return stored is None or stored.timestamp_ms != events.time_at(place)
 
 
 def packed(profile: Profile, projection: Projection) -> Profile:

@@ -37,7 +37,7 @@ from perso_core.decision.qualification import (
 from perso_core.decision.union import MOVED_KNOWN_MS
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.hot_profiles import State
-from perso_core.engine.interaction import Seen
+from perso_core.engine.interaction import NeedProfile, Seen
 from perso_core.engine.journal import (
     AttributesPatched,
     Change,
@@ -139,20 +139,24 @@ def apply(
             return Applied(_expired(before, change, snapshot, now_ms))
 
 
-def lacks_whole_of(state: State, changes: Iterable[Change], now_ms: int, touched_ms: int) -> bool:
-    """Whether one of the changes reports an event again that is there, or gives others another
-    instant, and these are packed. now_ms, touched_ms: as for apply."""
+def lacks_whole_of(
+    state: State, changes: Iterable[Change], now_ms: int, touched_ms: int
+) -> NeedProfile | None:
+    """What has to be loaded where changes report events again that are there, or give others
+    another instant, and these are packed; None: nothing. now_ms, touched_ms: as for apply."""
     if state.qualified is None:
-        return False
+        return None
     profile = state.qualified.profile
     if is_ahead(profile, now_ms=now_ms, machine_ms=touched_ms) and (
         put_right(profile, now_ms=now_ms) is None
     ):
-        return True
-    for change in changes:
-        if isinstance(change, EventArrived) and lacks_whole(profile, change.event.id):
-            return True
-    return False
+        return NeedProfile(profile.key, behind=True, whole=True)
+    again = tuple(
+        change.event.id
+        for change in changes
+        if isinstance(change, EventArrived) and lacks_whole(profile, change.event.id, change.known)
+    )
+    return NeedProfile(profile.key, behind=True, whole=True, again=again) if again else None
 
 
 def entry_of(
@@ -168,6 +172,9 @@ def entry_of(
     """What the store has to keep of a change that was applied to `before` at now_ms. epoch: of the
     store that `before` is from."""
     qualified = applied.state.qualified
+    if isinstance(change, EventArrived) and change.known is not None:
+        # By the time it is decided again there may be more of it.
+        change = structs.replace(change, known=None)
     # Known by an import alone, and nothing came to it after all: there is no profile to be stored.
     profile = qualified.profile if qualified and qualified.profile.version else None
     return Entry(
@@ -237,7 +244,7 @@ def _event_arrived(
     known = seen_on(claimed, change.datastream_id)
     recent = without_events_before(known, events_from_ms)
     recent = without_moves_before(recent, now_ms - MOVED_KNOWN_MS)
-    merged = merge(recent, change.event, max_events=caps.events)
+    merged = merge(recent, change.event, max_events=caps.events, stored=change.known)
     if merged.event is None and known is profile and before.qualified:
         return Applied(before)
     evicted = merged.outcome == "added" and merged.evicted

@@ -404,9 +404,9 @@ class Engine:
             if not hot.pending:
                 self._hot.drop(hot.key)
             return NeedProfile(hot.key, behind=bool(hot.pending))
-        if changes and lacks_whole_of(hot.latest, changes, now_ms, self.keeping.now_ms(now_ms)):
-            return NeedProfile(hot.key, behind=True, whole=True)
-        return None
+        if not changes:
+            return None
+        return lacks_whole_of(hot.latest, changes, now_ms, self.keeping.now_ms(now_ms))
 
     def _pack(self, hot: Hot) -> None:
         """Keep what rules read of the events, and no more, where nothing waits for its commit."""

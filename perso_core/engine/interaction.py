@@ -72,12 +72,14 @@ class Interaction(Struct, frozen=True, kw_only=True):
 class NeedProfile(Struct, frozen=True):
     """The engine holds no profile for this key: load it, admit it, ask again. behind: it holds one
     that is older than what the caller has seen, or lacks what rules in force since then read: load
-    it, renew it, ask again without `seen`. whole: renew it with its events whole: one of them is
-    reported again."""
+    it, renew it, ask again without `seen`. whole: renew it with its events whole. again: or, where
+    there are such, say what is stored of the events of these ids, which are reported again
+    (EventArrived.known)."""
 
     profile_key: str
     behind: bool = False
     whole: bool = False
+    again: tuple[str, ...] = ()
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import structs
 
 from perso_core.decision.consent import refused
+from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import mark_of
@@ -74,6 +75,10 @@ class MemoryStore:
             epoch=self._database.epoch,
             erased_events=marked_under(self._database.erased_events, key),
         )
+
+    async def events_of(self, key: str, ids: Sequence[str]) -> Mapping[str, Event]:
+        kept = self._database.events.get(key, {})
+        return {id: kept[id] for id in ids if id in kept}
 
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
         database = self._database

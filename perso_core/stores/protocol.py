@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent
+from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention
@@ -194,6 +195,10 @@ class Store(Protocol):
 
     async def load(self, key: str) -> Stored:
         """The profile with its events (oldest first) and the consent kept under a key."""
+        ...
+
+    async def events_of(self, key: str, ids: Sequence[str]) -> Mapping[str, Event]:
+        """By id, those of these events of a profile that are kept and can be read. O(ids)."""
         ...
 
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import apsw
 
+from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.decision.retention import Retention
 from perso_core.definitions.document import Definitions
@@ -84,6 +85,9 @@ class SqliteStore:
             # Before anyone decides on what is left: else the row stands in the next write's way.
             await self._write(lambda: self._writer.quarantine(loaded.unreadable))
         return loaded.stored
+
+    async def events_of(self, key: str, ids: Sequence[str]) -> Mapping[str, Event]:
+        return await self._read(lambda: self._reader.events_of(key, ids))
 
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
         return await self._read(lambda: self._reader.keys_of(identity))

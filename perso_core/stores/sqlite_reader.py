@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
 import apsw
+import msgspec
 from msgspec import Struct, structs
 
 from perso_core.decision.consent import Consent
@@ -96,6 +97,21 @@ class Reader:
             self._leave(connection)
         with self._opened() as connection:
             return self._load(connection, key)
+
+    def events_of(self, key: str, ids: Sequence[str]) -> dict[str, Event]:
+        """See Store."""
+        with self._opened() as connection:
+            rows = connection.execute(
+                "SELECT id, timestamp_ms, record FROM event"
+                " WHERE key = ? AND id IN (SELECT value FROM json_each(?))",
+                (key, msgspec.json.encode(ids).decode()),
+            ).fetchall()
+        found: dict[str, Event] = {}
+        for row in cast(list[tuple[str, int, bytes]], rows):
+            # What is wrong with it is found by whoever loads the profile.
+            with suppress(UnreadableRecord, DamagedStore):
+                found[row[0]] = event_of_row(*row)
+        return found
 
     def whole(self, key: str) -> Whole:
         with self._opened() as connection:

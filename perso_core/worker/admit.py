@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from msgspec import Struct, structs
 
-from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, NeedProfile
+from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, NeedProfile, Seen
+from perso_core.engine.journal import EventArrived
 from perso_core.errors import AnotherEventLoop, Overloaded, StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.drain import Drain, renew
@@ -66,8 +68,15 @@ class Admission:
         self.refuse_another_loop()
         await self.heard_all()
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
+        looked = False
         while isinstance(answer, NeedProfile):
             key = answer.profile_key
+            if answer.again and not looked:
+                looked = True
+                with_stored = await self._with_stored(interaction, answer.again)
+                # At once: later there may be more of what is stored.
+                answer = self._engine.decide(with_stored, now_ms=self._clock_ms())
+                continue
             if answer.behind:
                 await self._catch_up(key, whole=answer.whole)
                 # What the store has is all there is: whoever has seen more saw what was undone.
@@ -89,6 +98,28 @@ class Admission:
         if answer.sequence or self._engine.waiting:
             self._drain.wake()
         return answer
+
+    async def _with_stored(self, interaction: Interaction, ids: Sequence[str]) -> Interaction:
+        """With what is stored of the events of these ids, which it reports again, as of the profile
+        that is in memory: to read all of its events takes as long as it has such."""
+        key = interaction.profile_key
+        before = None
+        while before != self._known_of(key):
+            before = self._known_of(key)
+            async with self._in_time():
+                stored = await self._store.events_of(key, ids)
+        changes = tuple(
+            structs.replace(change, known=stored.get(change.event.id))
+            if isinstance(change, EventArrived)
+            else change
+            for change in interaction.changes
+        )
+        return structs.replace(interaction, changes=changes)
+
+    def _known_of(self, key: str) -> tuple[Seen, object]:
+        """How far the profile is known, and what was heard of it that is not in it yet."""
+        hot = self._engine.held(key)
+        return self._engine.seen(key), hot.appended if hot is not None else None
 
     async def heard_all(self) -> None:
         """Returns once what others wrote while this process stood still is taken over. Raises
@@ -167,9 +198,15 @@ class Admission:
 
     async def _load(self, key: str) -> Stored:
         """One load for all who ask meanwhile; one who gives up does not end it for the others."""
+        async with self._in_time():
+            return await asyncio.shield(self._loading.get(key) or self._begin(key))
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Raises StoreUnavailable where the block takes longer than a load may."""
         try:
             async with asyncio.timeout(self._load_timeout_ms / 1_000):
-                return await asyncio.shield(self._loading.get(key) or self._begin(key))
+                yield
         except TimeoutError as error:
             raise StoreUnavailable(
                 f"a profile was not loaded within {self._load_timeout_ms} ms.",

@@ -133,10 +133,36 @@ def test_a_second_report_of_an_older_event_asks_for_it_whole_and_then_completes_
     decided(engine, again)
     (entry,) = engine.pending(10)
 
-    assert asked == NeedProfile("ECID:1", behind=True, whole=True)
+    assert asked == NeedProfile("ECID:1", behind=True, whole=True, again=("e1",))
     assert entry.event is not None
     assert entry.event.xdm["device"] == {"type": "mobile"}
     assert entry.event.xdm["eventType"] == ADDED
+
+
+def test_a_second_report_that_says_what_is_stored_of_its_event_completes_that() -> None:
+    older, newer = event(ADDED), event("x", event_id="e2")
+    engine = engine_with(arrived(older), arrived(newer))
+    report = arrived(event(ADDED, device={"type": "mobile"}))
+
+    same = decided(engine, asking(structs.replace(arrived(older), known=older)))
+    decided(engine, asking(structs.replace(report, known=older)))
+    (entry,) = engine.pending(10)
+
+    assert same.sequence == 0
+    assert entry.change == report, "what is known is of the moment"
+    assert entry.event is not None
+    assert entry.event.xdm["device"] == {"type": "mobile"}
+    assert entry.event.xdm["eventType"] == ADDED
+
+
+def test_what_is_stored_of_an_event_at_another_instant_is_not_what_is_known() -> None:
+    older, newer = event(ADDED), event("x", event_id="e2")
+    engine = engine_with(arrived(older), arrived(newer))
+    moved = event(ADDED, at_ms=NOON_MS - 1)
+
+    asked = engine.decide(asking(structs.replace(arrived(older), known=moved)), now_ms=NOON_MS)
+
+    assert asked == NeedProfile("ECID:1", behind=True, whole=True, again=("e1",))
 
 
 def test_events_that_lack_what_new_rules_read_are_loaded_again() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import Struct
 
+from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.definitions.document import Definitions
 from perso_core.engine.engine import Answer, Engine, Interaction
@@ -45,7 +46,8 @@ class Clock:
 
 
 class WatchedStore:
-    """A real store behind a gate. batches: what was committed. failing: raised instead.
+    """A real store behind a gate. batches: what was committed. looks: a key, and the ids of its
+    events that were asked for. failing: raised instead.
 
     gate: closed, it holds commits that came to it. always_conflicts: keys never kept,
     by the commits up to the number conflicts_through.
@@ -57,6 +59,7 @@ class WatchedStore:
         self.gate.set()
         self.batches: list[list[Entry]] = []
         self.loads: list[str] = []
+        self.looks: list[tuple[str, ...]] = []
         self.failing: Exception | None = None
         self.always_conflicts: frozenset[str] = frozenset()
         self.conflicts_through = sys.maxsize
@@ -67,6 +70,11 @@ class WatchedStore:
         if self.failing:
             raise self.failing
         return await self._store.load(key)
+
+    async def events_of(self, key: str, ids: Sequence[str]) -> Mapping[str, Event]:
+        self.looks.append((key, *ids))
+        await self.gate.wait()
+        return await self._store.events_of(key, ids)
 
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
         return await self._store.keys_of(identity)

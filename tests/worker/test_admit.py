@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from perso_core.decision.event import Event
 from perso_core.engine.engine import Interaction
+from perso_core.engine.journal import EventArrived
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
-from tests.building import NOON_MS
+from tests.building import NOON_MS, event
 from tests.worker.stack import ANNA, BERT, WatchedStore, broken, running, settled
 
 LOOKUP = Interaction(profile_key=ANNA, datastream_id="demo")
 
 
 @pytest.fixture
-async def store() -> WatchedStore:
+async def database() -> MemoryDatabase:
     """Anna has a profile in it."""
     database = MemoryDatabase()
     async with running(MemoryStore(database)) as earlier:
         await earlier.begin_visit(ANNA, event_id="before")
+    return database
+
+
+@pytest.fixture
+def store(database: MemoryDatabase) -> WatchedStore:
     return WatchedStore(MemoryStore(database))
 
 
@@ -46,6 +55,78 @@ async def test_a_hundred_who_ask_at_once_cause_one_load(store: WatchedStore) -> 
         assert store.loads == [ANNA]
         profile = stack.engine.profile(ANNA, now_ms=NOON_MS)
         assert len(profile.events) == 101  # type: ignore[union-attr]  # hot
+
+
+async def test_of_events_that_are_reported_again_these_are_read_and_no_others(
+    store: WatchedStore,
+) -> None:
+    async with running(store) as stack:
+        for number in range(3):
+            await stack.begin_visit(event_id=f"e{number}")
+        batches = len(store.batches)
+
+        answers = [await stack.visit(event_id=one) for one in ("before", "e0", "e1")]
+
+        assert [answer.sequence for answer in answers] == [0, 0, 0]
+        assert (len(store.batches), store.loads) == (batches, [ANNA])
+        assert store.looks == [(ANNA, "before"), (ANNA, "e0"), (ANNA, "e1")]
+
+
+class SlowlyTold(WatchedStore):
+    """What is read of events first is told late."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.told = asyncio.Event()
+
+    async def events_of(self, key: str, ids: Sequence[str]) -> Mapping[str, Event]:
+        first = not self.looks
+        found = await super().events_of(key, ids)
+        if first:
+            await self.told.wait()
+        return found
+
+
+async def test_what_is_committed_of_an_event_after_it_was_read_is_not_lost(
+    database: MemoryDatabase,
+) -> None:
+    store = SlowlyTold(MemoryStore(database))
+    async with running(store) as stack:
+        await stack.begin_visit(event_id="e1")
+
+        def says(name: str) -> Interaction:
+            told: dict[str, Any] = {name: 1}
+            report = EventArrived(event=event(event_id="before", **told))
+            return Interaction(profile_key=ANNA, datastream_id="demo", changes=(report,))
+
+        slow = asyncio.create_task(stack.admission.decide(says("a")))
+        await settled()
+        quick = await stack.admission.decide(says("b"))
+        await stack.drain.durable(quick.sequence)
+        await stack.begin_visit(event_id="e2")  # so that it is not the newest, which is whole
+        store.told.set()
+        await stack.drain.durable((await slow).sequence)
+
+        kept = (await store.load(ANNA)).profile
+        assert kept is not None
+        (before,) = (one for one in kept.events if one.id == "before")
+        assert (before.xdm["a"], before.xdm["b"]) == (1, 1)
+
+
+async def test_an_event_that_is_stored_no_more_has_its_profile_read_anew(
+    store: WatchedStore, database: MemoryDatabase
+) -> None:
+    async with running(store) as stack:
+        await stack.begin_visit(event_id="e1")
+        del database.events[ANNA]["before"]
+        database.profiles[ANNA] = structs.replace(
+            database.profiles[ANNA], version=database.profiles[ANNA].version + 1
+        )
+
+        await stack.begin_visit(event_id="before")
+
+        assert store.loads == [ANNA, ANNA]
+        assert await stack.event_ids() == {"before", "e1"}
 
 
 async def test_a_visitor_without_a_profile_is_looked_for_once(store: WatchedStore) -> None:
