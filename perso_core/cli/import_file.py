@@ -75,13 +75,14 @@ def opened(arguments: argparse.Namespace, said: list[str]) -> Iterator[Opened]:
 
 
 @contextmanager
-def goes_on(file: Opened) -> Iterator[None]:
+def goes_on(arguments: argparse.Namespace, file: Opened) -> Iterator[None]:
     """Whoever stops it hears that it need not begin anew."""
     try:
         yield
     except KeyboardInterrupt:
         if file.name:
-            print("\nThe same command goes on where this one was stopped.", file=sys.stderr)
+            anew = " without --from-start" if arguments.from_start else ""
+            print(f"\nThe same command{anew} goes on where this one was stopped.", file=sys.stderr)
         raise
 
 
@@ -186,6 +187,8 @@ class Import(Struct, Generic[Row], frozen=True):
         """From where it is to the end. Raises BadImportFile, and what keeping raises."""
         at_once = max(1, (self.rows_at_once or ROWS_AT_ONCE) // self.rows_each)
         told = Told(self.words)
+        # Before any row: whoever is erased from here on does not come back by a run that goes on.
+        progress = await self.keep(Part(), progress)
         part = await asyncio.to_thread(self.source.next, at_once)
         while part is not None:
             ended = sum(map(self.ends, part.rows))
@@ -218,6 +221,8 @@ def started(known: Progress | None, source: Source[Any], *, now_ms: int) -> Prog
     """Where this run begins; None: `source` cannot go on from there, open it anew."""
     if known is None:
         return Progress(began_ms=now_ms)
+    if not known.offset:  # it was stopped within its first rows
+        return known
     place = Place(known.offset, known.line, known.checksum)
     return known if source.resume(place) else None
 

@@ -65,7 +65,7 @@ def audience(arguments: argparse.Namespace) -> int:
     definitions = kept(settings).definitions
     datastreams = _datastreams(arguments, definitions)
     said = ["audience", arguments.namespace, arguments.audience, *datastreams]
-    with alone(settings.data_dir), opened(arguments, said) as file, goes_on(file):
+    with alone(settings.data_dir), opened(arguments, said) as file, goes_on(arguments, file):
         return asyncio.run(_memberships(arguments, file, definitions, settings))
 
 
@@ -74,7 +74,7 @@ def attributes(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     definitions = kept(settings).definitions
     said = ["attributes", arguments.namespace, *_datastreams(arguments, definitions)]
-    with alone(settings.data_dir), opened(arguments, said) as file, goes_on(file):
+    with alone(settings.data_dir), opened(arguments, said) as file, goes_on(arguments, file):
         return asyncio.run(_attributes(arguments, file, definitions, settings))
 
 
@@ -107,9 +107,8 @@ async def _memberships(
     try:
         before = await _known(store, file, arguments)
         now_ms = system_clock_ms()
-        began_ms = before.began_ms if before else now_ms
 
-        def source() -> Source[Member]:
+        def source(began_ms: int) -> Source[Member]:
             return _membership_source(arguments, file, definitions, began_ms)
 
         place, reading = await _start(source, file, before, now_ms)
@@ -213,7 +212,7 @@ async def _attributes(
         before = await _known(perso.import_store, file, arguments)
         now_ms = system_clock_ms()
 
-        def source() -> Source[Patch]:
+        def source(_: int) -> Source[Patch]:
             return _patch_source(arguments, file, definitions)
 
         place, reading = await _start(source, file, before, now_ms)
@@ -339,15 +338,16 @@ async def _known(
 
 
 async def _start(
-    source: Callable[[], Source[Any]], file: Opened, before: Progress | None, now_ms: int
+    source: Callable[[int], Source[Any]], file: Opened, before: Progress | None, now_ms: int
 ) -> tuple[Progress, Source[Any]]:
-    """Where to begin, and the file there. What is in already is `done`."""
-    reading = source()
+    """Where to begin, and the file there. What is in already is `done`. source: opens it for an
+    import that began at an instant."""
+    reading = source(before.began_ms if before else now_ms)
     place = started(before, reading, now_ms=now_ms)
     if place is None:
         print("The file was changed since: it is imported from its start.", file=sys.stderr)
         file.file.seek(0)
-        return Progress(began_ms=now_ms), source()
+        return Progress(began_ms=now_ms), source(now_ms)
     if place.line and not place.done:
         print(f"Going on after line {place.line:,}.", file=sys.stderr)
     return place, reading
