@@ -51,7 +51,7 @@ class Memberships:
         self._audiences = _by_word(audiences)
         self._rules = {word for one in audiences for word in _words(one)} - self._audiences.keys()
         self._expiries: dict[str, int] = {}
-        self._good_namespace = ""  # the one found good last: most files have one
+        self._good_namespace: str | None = None  # found good last: most files have one
         if not self._audiences:
             raise BadImportFile(
                 "No audience is external.",
@@ -95,12 +95,17 @@ class Memberships:
         return RowRefused(f"There is no audience {shown(word)}. {fix}")
 
 
-def _checked(namespace: str, identity: str) -> str:
-    """A namespace of which an id need only be plain; "" for ECID. Raises RowRefused."""
+def _checked(namespace: str, identity: str) -> str | None:
+    """A namespace of which an id need only be plain; None for ECID. Raises RowRefused."""
+    if not namespace:
+        raise RowRefused(
+            "The row names no namespace. Write its code, e.g. ECID or CRMID; of a file, --namespace"
+            " stands in for it."
+        )
     problem = row_problem(namespace, identity)
     if problem:
         raise RowRefused(problem)
-    return "" if namespace == "ECID" else namespace
+    return None if namespace == "ECID" else namespace
 
 
 # ---- CSV and NDJSON -----------------------------------------------------------

@@ -129,6 +129,22 @@ async def test_a_row_that_is_refused_is_told_by_line_and_the_others_are_in() -> 
     assert "has a rule" in refusal["reason"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/csv", "namespace,id,audience\n,a,risk\n"),
+        (NDJSON, '{"id":"a","audience":"risk"}'),
+        (NDJSON, '{"identity":{"namespace":"","id":"a"},"audience":"risk"}'),
+    ],
+)
+async def test_a_row_of_nobody_that_an_erasure_could_name_is_refused(kind: str, body: str) -> None:
+    async with importing_edge() as edge:
+        told = await brought(edge, body, kind=kind)
+
+    assert (told.sent["kept"], told.sent["refused"]) == (0, 1)
+    assert "names no namespace" in told.sent["refusals"][0]["reason"]
+
+
 async def test_of_many_refusals_the_first_are_told_and_all_are_counted() -> None:
     async with importing_edge() as edge:
         told = await brought(edge, HEAD + "CRMID,b,gold,,\n" * 1_000)

@@ -13,6 +13,7 @@ from perso_core.definitions.audience import Audience
 from perso_core.definitions.external import with_membership_rule
 from perso_core.errors import BadImportFile
 from perso_core.imports import lines as lines_module
+from perso_core.imports.identity import row_problem
 from perso_core.imports.lines import Lines
 from perso_core.imports.memberships import (
     Defaults,
@@ -81,11 +82,13 @@ def lines_in(content: bytes) -> int:
 @settings(max_examples=times(50, 5_000))
 @given(st.binary(max_size=300) | file_of(ROWS), st.integers(1, 5))
 @example(b'CRMID,"4711,risk,,\nCRMID,4711,risk,,\n', 1)
+@example(b",4711,risk,,\n", 1)
 def test_every_line_of_csv_is_a_row_a_refusal_or_blank(content: bytes, at_once: int) -> None:
     rows, refusals, blank = read(members(HEAD + content, csv=True), at_once)
 
     assert len(rows) + len(refusals) + blank == lines_in(content)
     assert all(2 <= one.line <= lines_in(content) + 1 and one.reason for one in refusals)
+    assert not any(row_problem(namespace, identity) for namespace, identity, _, _ in rows)
 
 
 @settings(max_examples=times(50, 5_000))

@@ -201,6 +201,7 @@ def test_an_expiry_that_may_mean_something_else_is_refused(text: str, why: str) 
         ("CRMID,,risk", "is not 1 to 256 printable"),
         (f'CRMID,"{"1" * 140_000}",risk', "in quotes has more than 131,072 characters"),
         ("CRM ID,4711,risk", "The namespace"),
+        (",4711,risk", "The row names no namespace. Write its code, e.g. ECID or CRMID; "),
         ("ecid,4711,risk", "names devices"),
         ("FPID,4711,risk", "names devices"),
         ("ECID,4711,risk", "is not 38 digits"),
@@ -214,6 +215,21 @@ def test_a_row_that_is_refused_is_told_why_and_what_to_write(line: str, why: str
         csv("namespace,id,audience", line)
 
     assert why in str(refused.value)
+
+
+@pytest.mark.parametrize("before", [{}, {"namespace": "ECID", "id": "1" * 38}])
+@pytest.mark.parametrize("who", [{"id": "1"}, {"identity": {"namespace": "", "id": "1"}}])
+def test_a_row_of_json_without_a_namespace_is_refused_whatever_came_before_it(
+    before: dict[str, str], who: dict[str, object]
+) -> None:
+    """What was kept of it could be neither exported nor erased: no command takes such a name."""
+    checked = Memberships(AUDIENCES, defaults=NOBODY, now_ms=NOON_MS)
+    lines = [json.dumps({**row, "audience": "risk"}).encode() for row in (before, who) if row]
+
+    for line in lines[:-1]:
+        checked.member(stated_in_json(line))
+    with pytest.raises(RowRefused, match="names no namespace"):
+        checked.member(stated_in_json(lines[-1]))
 
 
 @pytest.mark.parametrize(
