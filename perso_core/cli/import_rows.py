@@ -26,7 +26,6 @@ from perso_core.cli.import_file import (
     without,
 )
 from perso_core.cli.patch_groups import GROUP, LOAD_TIMEOUT_MS, patch_groups
-from perso_core.decision.membership import EXITED_KEPT_MS
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import nearest, shown
 from perso_core.definitions.schema import field_types
@@ -132,7 +131,7 @@ async def _memberships(
             report.close()
         heard = await store.last_announced()
         await _live(store, settings)
-        await store.sweep_imported(now_ms - EXITED_KEPT_MS, heard=heard)
+        await store.sweep_imported(await _ended_ms(store, now_ms), heard=heard)
     finally:
         await store.close()
     print(summary(done, "ended"))
@@ -385,6 +384,15 @@ class _Beside:
         if now_s - self._looked_s > LOOKED_EACH_S:
             self._looked_s, self._found = now_s, bool(serving(self._data_dir))
         return self._found
+
+
+async def _ended_ms(store: SqliteStore, wall_ms: int) -> int:
+    """As a server's sweep has it. The clock is noted: there may be no server that does so."""
+    from perso_core.worker.sweeping import ended_ms, retention_clock
+
+    clock = await retention_clock(store, wall_ms)
+    await store.keep_clock_mark(clock.mark())
+    return ended_ms(clock.now_ms(), wall_ms)
 
 
 async def _live(store: SqliteStore, settings: Settings) -> None:

@@ -54,6 +54,13 @@ async def retention_clock(store: Retaining, wall_ms: int) -> RetentionClock:
     return clock
 
 
+def ended_ms(now_ms: int, wall_ms: int) -> int:
+    """Before when an imported membership must have ended to be removed. Its end is a date: of a
+    calendar that jumped ahead none is over before the machine has run so long. now_ms: of the clock
+    that retention goes by."""
+    return min(now_ms, wall_ms) - EXITED_KEPT_MS
+
+
 class Sweeper:
     """wall_ms: the calendar. clock: what retention goes by; None: the calendar, where a test moves
     it. mine: whether this process is the one of its store that sweeps; asked before each round.
@@ -169,13 +176,12 @@ class Sweeper:
         await self._sweep_set_aside()
 
     async def _sweep_ended(self) -> None:
-        """Imported memberships that ended so long ago that nobody asks for their exit. Their end is
-        a date: of a calendar that jumped ahead none is over before the machine has run so long."""
-        ended_ms = min(self._now_ms(), self._wall_ms()) - EXITED_KEPT_MS
+        """Imported memberships that ended so long ago that nobody asks for their exit."""
+        before_ms = ended_ms(self._now_ms(), self._wall_ms())
         after: tuple[str, str] | None = ("", "")
         while after is not None:
             began_s = time.monotonic()
-            after = await self._store.sweep_ended(after, ended_ms=ended_ms)
+            after = await self._store.sweep_ended(after, ended_ms=before_ms)
             if after is not None:
                 await self._rest(began_s)
                 await self._sweep_first_visits()
