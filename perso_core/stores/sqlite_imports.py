@@ -10,7 +10,6 @@ import apsw
 import msgspec
 
 from perso_core.decision.consent import refused
-from perso_core.decision.membership import ImportedMembership
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.batch import erasure_mark
 from perso_core.stores.imports import (
@@ -34,13 +33,23 @@ _KEEP = """
 INSERT INTO imported
 SELECT value ->> 0, value ->> 1, ?2, value ->> 2 FROM json_each(?1) WHERE value ->> 2 > ?2
 ON CONFLICT DO UPDATE SET
-    since_ms = iif(until_ms > excluded.since_ms, since_ms, excluded.since_ms),
+    since_ms = iif(until_ms > excluded.since_ms AND typeof(since_ms) = 'integer',
+        since_ms, excluded.since_ms),
     until_ms = excluded.until_ms
 """
 # What ended stays, so that its end is an exit at its instant.
 _END = """
 UPDATE imported SET until_ms = ?4 WHERE key = ?1 AND audience_id = ?2 AND until_ms > ?4
 """
+# A damaged row may hold what is no instant.
+_UNREADABLE = "(typeof(since_ms) <> 'integer' OR typeof(until_ms) <> 'integer')"
+_SET_ASIDE = f"""
+INSERT INTO quarantine (kind, key, record, reason)
+SELECT 'imported membership', key,
+    CAST(audience_id || ' ' || quote(since_ms) || ' ' || quote(until_ms) AS BLOB), ?
+FROM imported WHERE key = ? AND {_UNREADABLE}
+"""
+NO_INSTANT = "what has to be an instant is none."
 
 
 def keep(connection: apsw.Connection, batch: Batch) -> frozenset[str]:
@@ -166,14 +175,27 @@ def last_announced(connection: apsw.Connection) -> int:
     return last
 
 
-def imported_of(connection: apsw.Connection, key: str) -> dict[str, ImportedMembership]:
+def imported_of(connection: apsw.Connection, key: str) -> list[tuple[str, int, int]]:
+    """Audience id, since when, until when. Of a damaged row the instants may be anything."""
     rows = connection.execute(
         "SELECT audience_id, since_ms, until_ms FROM imported WHERE key = ?", (key,)
     ).fetchall()
-    return {
-        audience_id: ImportedMembership(since_ms, until_ms)
-        for audience_id, since_ms, until_ms in cast(list[tuple[str, int, int]], rows)
-    }
+    return cast(list[tuple[str, int, int]], rows)
+
+
+def set_aside(connection: apsw.Connection, key: str) -> None:
+    """Move what was imported of a profile, and cannot be read, out of the way."""
+    connection.execute(_SET_ASIDE, (NO_INSTANT, key))
+    connection.execute(f"DELETE FROM imported WHERE key = ? AND {_UNREADABLE}", (key,))
+
+
+def readable(connection: apsw.Connection) -> tuple[int, int]:
+    """How many imported memberships there are, and how many of them cannot be read. O(rows)."""
+    if not connection.table_exists(None, "imported"):
+        return 0, 0
+    counts = connection.execute(f"SELECT count(*), total({_UNREADABLE}) FROM imported").get
+    rows, unreadable = cast(tuple[int, float], counts)
+    return rows, int(unreadable)
 
 
 def progress_of(connection: apsw.Connection, name: bytes) -> Progress | None:
@@ -207,15 +229,22 @@ def has_ended(connection: apsw.Connection, ended_ms: int) -> bool:
 def sweep(
     connection: apsw.Connection, after: tuple[str, str], *, ended_ms: int, limit: int
 ) -> tuple[str, str] | None:
-    """Of the next `limit` rows after one (key, audience) remove those that ended before ended_ms.
-    Returns the last row that was looked at; None: there are no more."""
+    """Of the next `limit` rows after one (key, audience) remove those that ended before ended_ms,
+    and set aside those that do not tell. Returns the last row that was looked at; None: there are
+    no more."""
     rows = connection.execute(
-        "SELECT key, audience_id, until_ms FROM imported WHERE (key, audience_id) > (?, ?)"
-        " ORDER BY key, audience_id LIMIT ?",
+        f"SELECT key, audience_id, until_ms, {_UNREADABLE} FROM imported"
+        " WHERE (key, audience_id) > (?, ?) ORDER BY key, audience_id LIMIT ?",
         (*after, limit),
     ).fetchall()
-    found = cast(list[tuple[str, str, int]], rows)
-    gone = [(key, audience_id) for key, audience_id, until_ms in found if until_ms < ended_ms]
+    found = cast(list[tuple[str, str, int, int]], rows)
+    for key in {key for key, _, _, unreadable in found if unreadable}:
+        set_aside(connection, key)
+    gone = [
+        (key, audience_id)
+        for key, audience_id, until_ms, unreadable in found
+        if not unreadable and until_ms < ended_ms
+    ]
     if gone:
         connection.executemany("DELETE FROM imported WHERE key = ? AND audience_id = ?", gone)
     return found[-1][:2] if len(found) == limit else None

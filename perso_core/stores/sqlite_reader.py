@@ -52,6 +52,7 @@ from perso_core.stores.sqlite_file import (
     unavailable,
 )
 from perso_core.stores.sqlite_imports import (
+    NO_INSTANT,
     announced,
     has_ended,
     imported_of,
@@ -364,13 +365,13 @@ def _loaded(
     consent: bytes | None,
     erased_ms: int,
     linked_to: str,
-    imported: Mapping[str, ImportedMembership],
+    imported: list[tuple[str, int, int]],
 ) -> Loaded:
     unreadable: list[Unreadable] = []
     kept, begun_ms = _profile(key, *profile, events, unreadable) if profile else (None, 0)
     said, said_ms = _consent(key, consent, unreadable) if consent is not None else (None, 0)
     stored = Stored(
-        with_imported(key, kept, imported),
+        with_imported(key, kept, _imported(key, imported, unreadable)),
         said,
         erased_ms,
         linked_to=linked_to,
@@ -402,6 +403,21 @@ def _events(key: str, rows: list[_EventRow], unreadable: list[Unreadable]) -> tu
         except UnreadableRecord as error:
             unreadable.append(Unreadable(kind="event", key=key, record=record, reason=error.detail))
     return tuple(events)
+
+
+def _imported(
+    key: str, rows: list[tuple[str, int, int]], unreadable: list[Unreadable]
+) -> dict[str, ImportedMembership]:
+    found = {
+        audience_id: ImportedMembership(since_ms, until_ms)
+        for audience_id, since_ms, until_ms in rows
+        if type(since_ms) is int and type(until_ms) is int
+    }
+    if len(found) < len(rows):
+        unreadable.append(
+            Unreadable(kind="imported membership", key=key, record=b"", reason=NO_INSTANT)
+        )
+    return found
 
 
 def _consent(key: str, record: bytes, unreadable: list[Unreadable]) -> tuple[Consent, int]:

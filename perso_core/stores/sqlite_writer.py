@@ -72,9 +72,10 @@ KEPT_QUARANTINED = 10_000
 
 
 class Unreadable(Struct, frozen=True, kw_only=True):
-    """A row that cannot be read."""
+    """A row that cannot be read. record: of an imported membership, which has none, it is empty,
+    and all of the key's that cannot be read are meant."""
 
-    kind: Literal["profile", "event", "consent"]
+    kind: Literal["profile", "event", "consent", "imported membership"]
     key: str
     record: bytes
     reason: str
@@ -428,6 +429,9 @@ REFUSED = Consent("out", 0)
 
 
 def _quarantine(connection: apsw.Connection, row: Unreadable) -> None:
+    if row.kind == "imported membership":
+        imports.set_aside(connection, row.key)
+        return
     if row.kind == "consent":
         connection.execute(
             "UPDATE consent SET record = ? WHERE key = ? AND record IS ?",

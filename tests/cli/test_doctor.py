@@ -54,6 +54,17 @@ def test_a_record_that_is_another_visitors_is_told(directory: Path) -> None:
     assert "`perso restore` a backup" in told.stdout
 
 
+def test_an_imported_membership_whose_end_is_no_instant_is_told(directory: Path) -> None:
+    database = directory / ".perso" / DATABASE
+    for number, until_ms in enumerate((1, "abc")):
+        sql(database, "INSERT INTO imported VALUES (?, 'risk', 0, ?)", f"CRMID:{number}", until_ms)
+
+    told = perso(directory, "doctor")
+
+    assert told.returncode == 1
+    assert "imported: 2, of which 1 cannot be read." in told.stdout
+
+
 def test_definitions_that_cannot_be_read_are_not_served_from_until_they_are_applied_again(
     directory: Path,
 ) -> None:

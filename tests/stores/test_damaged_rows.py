@@ -10,10 +10,12 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from perso_core.decision.membership import ImportedMembership
 from perso_core.errors import DamagedStore, MisplacedRecord
+from perso_core.stores.imports import Batch
 from perso_core.stores.record import profile_from, profile_record
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
-from tests.building import NOON_MS, event
+from tests.building import DAY_MS, NOON_MS, event
 from tests.stores.building import ANNA, BERT, arrived, profile
 from tests.stores.test_sqlite import sql
 
@@ -110,6 +112,65 @@ async def test_a_record_that_is_no_record_at_all_is_set_aside_as_one_that_cannot
     # An export of the visitor had ended there.
     aside = (await store.whole(ANNA)).quarantined
     assert [one.record for one in aside if one.kind == table] == [str(value).encode()]
+
+
+async def imported(store: SqliteStore, *audience_ids: str) -> None:
+    rows = tuple((ANNA, one, NOON_MS + DAY_MS) for one in audience_ids)
+    await store.import_memberships(Batch(rows=rows, now_ms=NOON_MS, began_ms=NOON_MS))
+
+
+NO_INSTANTS = pytest.mark.parametrize(
+    ("column", "value"), [("until_ms", "abc"), ("until_ms", 1.5), ("since_ms", b"1")]
+)
+
+
+@NO_INSTANTS
+async def test_an_imported_membership_whose_instants_are_none_is_set_aside_and_others_stay(
+    column: str, value: object, store: SqliteStore, path: Path
+) -> None:
+    await imported(store, "risk", "vip")
+    sql(path, f"UPDATE imported SET {column} = ? WHERE audience_id = 'risk'", value)
+
+    found = [await store.load(ANNA) for _ in range(2)]
+
+    assert [one.set_aside for one in found] == [True, False]
+    for one in found:
+        assert one.profile is not None
+        assert [*one.profile.imported] == ["vip"]
+        assert one.profile.events
+    (aside,) = (await store.whole(ANNA)).quarantined
+    assert aside.kind == "imported membership"
+    assert aside.record.startswith(b"risk ")
+
+
+@NO_INSTANTS
+async def test_what_is_imported_anew_over_a_damaged_membership_is_kept(
+    column: str, value: object, store: SqliteStore, path: Path
+) -> None:
+    await imported(store, "risk")
+    sql(path, f"UPDATE imported SET {column} = ?", value)
+
+    await imported(store, "risk")
+
+    profile = (await store.load(ANNA)).profile
+    assert profile is not None
+    assert profile.imported == {"risk": ImportedMembership(NOON_MS, NOON_MS + DAY_MS)}
+
+
+@NO_INSTANTS
+async def test_an_imported_membership_whose_instants_are_none_does_not_keep_others_from_being_swept(
+    column: str, value: object, store: SqliteStore, path: Path
+) -> None:
+    """The sweep began anew, and ended there, each round."""
+    await imported(store, "a", "risk", "vip")
+    sql(path, f"UPDATE imported SET {column} = ? WHERE audience_id = 'risk'", value)
+
+    after: tuple[str, str] | None = ("", "")
+    while after is not None:
+        after = await store.sweep_ended(after, ended_ms=NOON_MS + 2 * DAY_MS, at_most=1)
+
+    assert sql(path, "SELECT * FROM imported") == []
+    assert sql(path, "SELECT kind, key FROM quarantine") == [("imported membership", ANNA)]
 
 
 @pytest.mark.parametrize("value", [b"1", "text"])

@@ -273,6 +273,7 @@ def test_records_that_cannot_be_read_are_counted(path: Path) -> None:
         "event": Records(100, unreadable=2),
         "consent": Records(),
         "definitions": Records(),
+        "imported": Records(),
     }
     assert told[-1] == (200, 200)
 
