@@ -104,17 +104,26 @@ def remove_first_visits(
             "SELECT sequence, key, begun_ms FROM first_visit ORDER BY sequence LIMIT ?", (at_most,)
         ).fetchall(),
     )
-    due = [(sequence, key) for sequence, key, begun_ms in rows if begun_ms <= before_ms]
+    due = [
+        (sequence, key)
+        for sequence, key, begun_ms in rows
+        if not _is_ahead(begun_ms, now_ms) and begun_ms <= before_ms
+    ]
     for _, key in due:
         if first_visit_ms(connection, key):
             _remove(connection, key, first_visit=True)
     connection.executemany(
         "DELETE FROM first_visit WHERE sequence = ?", [(sequence,) for sequence, _ in due]
     )
-    # Those of a clock that was ahead begin now: others wait behind them.
-    ahead = [(now_ms, sequence) for sequence, _, begun_ms in rows if begun_ms > now_ms + AHEAD_MS]
+    # They begin now: others wait behind them.
+    ahead = [(now_ms, sequence) for sequence, _, begun_ms in rows if _is_ahead(begun_ms, now_ms)]
     connection.executemany("UPDATE first_visit SET begun_ms = ? WHERE sequence = ?", ahead)
     return len(due)
+
+
+def _is_ahead(instant_ms: int, now_ms: int) -> bool:
+    """Whether it is of a clock that was ahead, or damaged: no instant at all."""
+    return type(instant_ms) is not int or instant_ms > now_ms + AHEAD_MS
 
 
 def sweep_set_aside(
@@ -131,7 +140,7 @@ def sweep_set_aside(
         ).fetchall(),
     )
     for sequence, key, since_ms in rows:
-        if not since_ms or since_ms > now_ms + AHEAD_MS:
+        if not since_ms or _is_ahead(since_ms, now_ms):
             connection.execute(
                 "UPDATE quarantine SET since_ms = ? WHERE sequence = ?", (now_ms, sequence)
             )

@@ -11,6 +11,7 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.membership import ImportedMembership
+from perso_core.decision.retention import Retention
 from perso_core.errors import DamagedStore, MisplacedRecord
 from perso_core.stores.imports import Batch
 from perso_core.stores.record import profile_from, profile_record
@@ -171,6 +172,36 @@ async def test_an_imported_membership_whose_instants_are_none_does_not_keep_othe
 
     assert sql(path, "SELECT * FROM imported") == []
     assert sql(path, "SELECT kind, key FROM quarantine") == [("imported membership", ANNA)]
+
+
+async def test_a_queue_of_first_visits_goes_on_past_an_instant_that_is_none(
+    store: SqliteStore, path: Path
+) -> None:
+    """It counts as one that begins now, as that of a clock that was ahead does."""
+    for key, begun_ms in ((ANNA, "abc"), (BERT, 1)):
+        sql(path, "INSERT INTO first_visit (key, begun_ms) VALUES (?, ?)", key, begun_ms)
+
+    await store.sweep_first_visits(Retention(first_visit_ms=DAY_MS), now_ms=NOON_MS, at_most=9)
+
+    assert sql(path, "SELECT key, begun_ms FROM first_visit") == [(ANNA, NOON_MS)]
+
+
+async def test_what_is_set_aside_since_no_instant_is_set_aside_since_now(
+    store: SqliteStore, path: Path
+) -> None:
+    """What stands behind it goes when it is due."""
+    for since_ms in ("abc", 1):
+        sql(
+            path,
+            "INSERT INTO quarantine (kind, key, record, reason, since_ms)"
+            " VALUES ('event', ?, x'00', '', ?)",
+            ANNA,
+            since_ms,
+        )
+
+    await store.sweep_set_aside(Retention(), now_ms=NOON_MS, after=0)
+
+    assert sql(path, "SELECT since_ms FROM quarantine") == [(NOON_MS,)]
 
 
 @pytest.mark.parametrize("value", [b"1", "text"])
