@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -17,6 +16,7 @@ from perso_core.edge.consent_objects import unreadable_string
 from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
 from perso_core.edge.consult import Consulted, consult, led_on, refuse
 from perso_core.edge.cookies import cluster_cookie, consent_cookie
+from perso_core.edge.event_id import event_id
 from perso_core.edge.graph import MAX_LEADS
 from perso_core.edge.identity_map import Claimed, claimed, claims_of
 from perso_core.edge.overrides import Overrides, overrides_from
@@ -29,14 +29,11 @@ from perso_core.edge.wire import (
     SentEvent,
     activation_pull,
     decode_request,
-    fingerprint,
     identity_result,
     location_hint,
     state_store,
 )
 from perso_core.engine.journal import Change, ConsentChosen, EventArrived, PrivacySignalled
-
-MAX_EVENT_ID_CHARS = 128
 
 
 def asks_alone(sent: SentEvent) -> bool:
@@ -206,7 +203,7 @@ def arrived_event(
     event = event_from(
         # What a proven server sends in its headers is not its visitor's.
         with_page_facts(sent.xdm, accept_language="" if call.context else call.accept_language),
-        event_id=_event_id(sent, index, sender_key, call.request_id),
+        event_id=event_id(sent, index, sender_key, call.request_id),
         received_ms=call.now_ms,
         queue_ms=int(request.meta.queue_time_millis),
         followers=len(request.events) - 1 - index,
@@ -219,21 +216,6 @@ def arrived_event(
         segmentation=segmentation,
         datastream_id=call.datastream.id,
     )
-
-
-def _event_id(sent: SentEvent, index: int, sender_key: str, request_id: str) -> str:
-    """The event's `_id`, or a hash that a retry of the same request has again: the SDK gives its
-    events no `_id`, and retries with the same requestId and body.
-    """
-    encoded = fingerprint(sent, f"events[{index}]")
-    stated = sent.xdm.get("_id")
-    if isinstance(stated, str) and 0 < len(stated) <= MAX_EVENT_ID_CHARS and stated.isprintable():
-        return stated
-    digest = hashlib.sha256()
-    for part in (sender_key.encode(), request_id.encode(), b"%d" % index, encoded):
-        digest.update(len(part).to_bytes(4, "big"))
-        digest.update(part)
-    return digest.hexdigest()
 
 
 def _activations(consulted: Consulted, events: int) -> Iterator[Handle]:

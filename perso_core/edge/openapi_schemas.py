@@ -21,6 +21,7 @@ from perso_core.edge.consent_objects import (
     OBJECTS,
     TCF_VERSIONS,
 )
+from perso_core.edge.event_id import HASHED_ID, MAX_EVENT_ID_CHARS
 from perso_core.edge.identity_map import (
     MAX_CLAIMS_PER_REQUEST,
     MAX_ID_CHARS,
@@ -37,6 +38,13 @@ _WHEN: Schema = {
         "clocks differ and no older than events are kept. Of anybody else it is not read."
     )
 }
+_ID: Schema = {
+    "description": (
+        "Text by which the event counts once in whatever request it comes. Of more than "
+        f"{MAX_EVENT_ID_CHARS} characters, or with one that cannot be printed, it is kept as a "
+        f"hash (`{HASHED_ID}…`). What is empty or no text is no id."
+    )
+}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _REFUSED_ROW: dict[str, Schema] = {
     "line": {"type": "integer", "minimum": 1},
@@ -51,7 +59,7 @@ _WORDS: Mapping[str, str] = {
     "ServerRequest": "One event of one person.",
     "AcquireRequest": "A page asks who its visitor is.",
     "ConsentRequest": "What the visitor said.",
-    "SentEvent": "One event. Without `_id` in its `xdm`, one is made of its content.",
+    "SentEvent": "One event. Without `_id` in its `xdm`, request and content tell which it is.",
     "RequestXdm": "What holds for the whole request.",
     "RequestQuery": "What the caller wants to be told besides.",
     "IdentityQuery": "The namespaces to tell identities of; `ECID` is the one there is.",
@@ -151,7 +159,7 @@ def _identities() -> dict[str, Schema]:
                 "The event itself, by the schema of the definitions: rules read its fields. No "
                 "integer of more than 64 bits, and no value nested deeper than 32 levels."
             ),
-            "properties": {"identityMap": at("IdentityMap"), "timestamp": _WHEN},
+            "properties": {"_id": _ID, "identityMap": at("IdentityMap"), "timestamp": _WHEN},
             "additionalProperties": True,
         },
         "IdentityMap": {

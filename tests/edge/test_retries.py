@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -137,7 +138,57 @@ async def test_one_request_id_under_two_visitors_is_two_events(edge: RunningEdge
     assert len(ids) == 2
 
 
-@pytest.mark.parametrize("unusable", ["", "x" * 129, "a\x00b", 5, None, {}])
+@pytest.mark.parametrize("unkept", ["x" * 129, "x" * 40_000, "a\x00b", "a\u202eb", "\n", "é\x85"])
+async def test_an_id_that_is_not_kept_as_it_is_counts_once_in_any_request(
+    edge: RunningEdge, unkept: str
+) -> None:
+    browser, ecid = await known(edge)
+    for request_id, stated in (("r-1", unkept), ("r-2", unkept), ("r-3", f"{unkept}y")):
+        await browser.send(body=page_view(_id=stated), request_id=request_id)
+
+    profile = await edge.profile(f"ECID:{ecid}")
+    assert profile is not None
+    of_ours = [event.id for event in profile.events[1:]]
+    assert [bool(re.fullmatch("blake2b:[0-9a-f]{64}", one)) for one in of_ours] == [True, True]
+    assert [event.xdm["_id"] for event in profile.events[1:]] == of_ours
+
+
+async def test_an_event_is_known_by_the_id_that_an_export_shows(edge: RunningEdge) -> None:
+    browser, ecid = await known(edge)
+    await browser.send(body=page_view(_id="x" * 129))
+    profile = await edge.profile(f"ECID:{ecid}")
+    assert profile is not None
+
+    await browser.send(body=page_view(_id=profile.events[-1].id))
+
+    assert await edge.events(ecid) == 2
+
+
+@pytest.mark.parametrize("fine", ["e", "x" * 128, "order 4711/é", "blake2b:1"])
+async def test_an_id_of_up_to_128_characters_that_can_be_seen_is_kept(
+    edge: RunningEdge, fine: str
+) -> None:
+    browser, ecid = await known(edge)
+
+    await browser.send(body=page_view(_id=fine))
+
+    profile = await edge.profile(f"ECID:{ecid}")
+    assert profile is not None
+    assert profile.events[-1].id == fine
+
+
+@pytest.mark.parametrize("no_id", ["", 5, 5.0, True, None, {}, ["e-1"]])
+async def test_what_is_no_text_is_no_id_and_the_event_is_known_by_its_request(
+    edge: RunningEdge, no_id: object
+) -> None:
+    browser, ecid = await known(edge)
+    for request_id in ("r-1", "r-1", "r-2"):
+        await browser.send(body=page_view(_id=no_id), request_id=request_id)
+
+    assert await edge.events(ecid) == 3
+
+
+@pytest.mark.parametrize("unusable", ["", 5, None, {}])
 async def test_an_unusable_id_is_replaced_by_one_of_ours(
     edge: RunningEdge, unusable: object
 ) -> None:

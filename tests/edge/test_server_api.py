@@ -197,6 +197,15 @@ async def test_a_retry_with_the_same_request_id_counts_once(edge: RunningEdge) -
     assert await kept_events(edge, key_of("CRMID", ANNA)) == 1
 
 
+async def test_an_id_of_many_characters_counts_once_in_any_request(edge: RunningEdge) -> None:
+    one = telling(ADDED, CRMID=ANNA)
+    one["event"]["xdm"]["_id"] = "x" * 40_000
+    for request_id, action, body in (("r-1", "interact", one), ("r-2", "collect", batch(one))):
+        await server_call(edge, body, action, request_id=request_id)
+
+    assert await kept_events(edge, key_of("CRMID", ANNA)) == 1
+
+
 async def test_overrides_switch_off_as_for_a_page(edge: RunningEdge) -> None:
     off = {"com_adobe_experience_platform": {"com_adobe_edge_destinations": {"enabled": False}}}
     body = {**telling(ADDED, CRMID=ANNA), "meta": {"configOverrides": off}}
