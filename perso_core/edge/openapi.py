@@ -39,8 +39,8 @@ class Operation(Struct, frozen=True, kw_only=True):
 
 
 _STORED_NOT = (
-    "Nothing was stored, or not all of it: `errors` says what; send it again. `handle` has what "
-    "could be decided all the same."
+    "Not all of it is known to be stored: `errors` says what; send it again under the same "
+    "`requestId`. `handle` has what could be decided all the same."
 )
 
 

@@ -113,7 +113,10 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
     except (StoreUnavailable, Overloaded):
         stored = False
     if not stored:
-        failure = NotStored("Not all events were stored.", fix="Send them again later.")
+        failure = NotStored(
+            "Not all events are known to be stored.",
+            fix="Send them again later under the same requestId.",
+        )
         return call.reply([], errors=(failure,))
     warnings = (*made_room(dropped), *_unpermitted(unpermitted))
     if errors := failures(stored=True):

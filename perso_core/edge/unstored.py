@@ -1,7 +1,8 @@
 """What is answered where the store fails: the event was decided, and is not on disk (P4).
 
 A call has answer_within_ms, of which the decision takes next to nothing. Where the disk does not
-keep up, what was decided from the request is told, with an error that says that it is not stored.
+keep up, what was decided from the request is told, with an error that says that it is not known to
+be stored.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ class Unread(Exception):
 
 
 def not_stored() -> NotStored:
-    # What failed is the worker's to report; what the caller needs to know is in the answer.
-    return NotStored("Nothing was stored.", fix="Send it again later.")
+    # What failed is the worker's to report; what the caller needs to know is in the answer. Where
+    # time was up it may be stored after all, so no more is said where it is known to be not.
+    return NotStored(
+        "It is not known to be stored.", fix="Send it again later under the same requestId."
+    )
 
 
 def failures(*, stored: bool) -> tuple[EdgeError, ...]:

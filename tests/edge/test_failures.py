@@ -131,6 +131,25 @@ async def test_a_stuck_disk_is_not_waited_for() -> None:
         assert_not_stored(told, *DECIDED)
 
 
+async def test_of_what_is_stored_after_its_answer_nobody_was_told_that_it_is_not() -> None:
+    """Time was up before the disk said either."""
+    store = FailingStore()
+
+    def hurried(edge: RunningEdge) -> EdgeServices:
+        return edge.services(answer_within_ms=50)
+
+    async with running_edge(ordinary(), store=store, services=hurried) as edge:
+        store.stuck = asyncio.Event()
+        told = await edge.call()
+        store.stuck.set()
+        await asyncio.wait_for(_waiting(edge, 0), PATIENT_MS / 1_000)
+
+        assert told.ecid is not None
+        assert await edge.events(told.ecid) == 1
+    detail = "It is not known to be stored. Send it again later under the same requestId."
+    assert [error["detail"] for error in told.sent["errors"]] == [detail]
+
+
 def ahead_of_the_disk(edge: RunningEdge) -> EdgeServices:
     return edge.services(ahead=edge.drain.keeps_up)
 
