@@ -124,12 +124,48 @@ class Supervisor:
     async def _first_start(self) -> bool:
         """The first worker alone, which makes what is not there yet; then the others."""
         first, *others = self._slots
-        for slots in ([first], others):
-            for slot in slots:
-                slot.worker = await self._started(slot)
-            for slot in slots:
-                if not await self._up(slot.worker):
+        return await self._all_up([first]) and await self._all_up(others)
+
+    async def _all_up(self, slots: Sequence[Slot]) -> bool:
+        """Whether a first worker of each answers; no as soon as one is given up."""
+        tasks = [asyncio.create_task(self._first_up(slot)) for slot in slots]
+        try:
+            for one in asyncio.as_completed(tasks):
+                if not await one:
                     return False
+            return True
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _first_up(self, slot: Slot) -> bool:
+        """Whether a first worker of the slot answers. Who is ended from outside is replaced."""
+        for left in reversed(range(LOOPING)):
+            try:
+                slot.worker = worker = await self._started(slot)
+            except OSError as error:
+                self._tell(_not_started(slot, error))
+                return False
+            if await self._up(worker):
+                return True
+            if self._stopping.is_set() or self._gives_up(slot, worker, left):
+                return False
+            await asyncio.sleep(self._bury(slot, worker))
+        return False
+
+    def _gives_up(self, slot: Slot, worker: WorkerProcess, left: int) -> bool:
+        """Whether no other one is tried at the first start; told is why. left: of the attempts."""
+        status = worker.process.returncode
+        if status is None:
+            how = f"did not answer within {READY_WITHIN_S:.0f} s"
+        elif status > 0:  # a fault, of which it has told: others would have it as well
+            return True
+        elif left:
+            return False
+        else:
+            how = f"{_how(status)}, as those before it"
+        self._tell(f"{_named(slot, worker)} {how}: nothing is served.")
         return True
 
     async def _started(self, slot: Slot) -> WorkerProcess:
@@ -166,9 +202,8 @@ class Supervisor:
                 )
             await asyncio.sleep(LONGEST_PAUSE_S)
 
-    async def _up(self, worker: WorkerProcess | None) -> bool:
+    async def _up(self, worker: WorkerProcess) -> bool:
         """Whether it answers in time, and nobody stops us meanwhile."""
-        assert worker, "it was started"
         stopping = asyncio.create_task(self._stopping.wait())
         waited: list[asyncio.Future[Any]] = [worker.up, stopping]
         await asyncio.wait(waited, timeout=READY_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)

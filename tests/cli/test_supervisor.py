@@ -231,6 +231,64 @@ async def test_workers_that_never_come_up_end_the_first_start_with_an_error() ->
     assert (told.lines, told.status) == ([], [1])
 
 
+async def test_a_worker_that_is_killed_before_it_answers_is_told_of_and_replaced(
+    held: Held,
+) -> None:
+    held.may("go", holds=False)
+    async with supervising(held.script, up=False) as told:
+        await told.until(lambda _: len(held.started) == 1)
+        os.kill(held.started[0], signal.SIGKILL)
+        await told.until(lambda _: len(held.started) == 2)
+        held.may("go")
+        await told.until(lambda text: "ready" in text)
+    how = f"Worker 0 (process {held.started[0]}) was ended by SIGKILL. Another one starts."
+    assert (told.lines, told.status) == ([how, "ready"], [0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_one_of_several_that_ends_while_they_start_is_replaced_at_once(
+    held: Held, number: signal.Signals
+) -> None:
+    script = held.script.replace(
+        "while not (here", 'while "\\n" in (here / "started").read_text()[:-1] and not (here', 1
+    ).replace("stopping.append(1)", "sys.exit()")
+    held.may("go", holds=False)
+    async with supervising(script, count=4, up=False) as told:
+        await told.until(lambda _: len(held.started) == 4)
+        os.kill(held.started[2], number)
+        await told.until(lambda _: len(held.started) == 5)
+        assert "ready" not in told.lines
+        held.may("go")
+        await told.until(lambda text: "ready" in text)
+        assert len(held.living) == 4
+    assert (len(told.lines), told.status) == (2, [0])
+    assert f"(process {held.started[2]})" in told.lines[0]
+
+
+async def test_workers_that_are_killed_again_and_again_as_they_start_end_it_with_an_error() -> None:
+    killed = NEVER_READY.replace("sys.exit(4)", "os.kill(os.getpid(), 9)")
+    async with supervising(killed, count=2) as told:
+        pass
+    assert told.status == [1]
+    assert [line.split(") ")[1] for line in told.lines] == [
+        "was ended by SIGKILL. Another one starts.",
+        "was ended by SIGKILL. The next one starts in 0.1 s.",
+        "was ended by SIGKILL, as those before it: nothing is served.",
+    ]
+
+
+async def test_a_worker_that_never_answers_ends_the_first_start_with_a_word(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perso_core.cli.supervisor.READY_WITHIN_S", 1)
+    held.may("go", holds=False)
+    async with supervising(held.script) as told:
+        pass
+    [line] = told.lines
+    assert line.endswith("did not answer within 1 s: nothing is served.")
+    assert (held.living, told.status) == ([], [1])
+
+
 async def test_a_worker_that_does_not_stop_is_killed_in_the_end() -> None:
     async with supervising(DEAF, stop_within_s=0.2) as told:
         pass
@@ -386,6 +444,15 @@ async def test_a_worker_for_which_there_was_no_memory_is_started_later(
         os.kill(held.started[0], signal.SIGKILL)
         await told.until(lambda _: len(held.started) == 2)
     assert "Worker 0 cannot be started: no memory. The next attempt" in told.lines[2]
+
+
+async def test_a_first_start_for_which_there_is_no_memory_ends_with_a_word(
+    held: Held, refused: list[OSError]
+) -> None:
+    refused.append(OSError(errno.ENOMEM, "no memory"))
+    async with supervising(held.script) as told:
+        pass
+    assert (told.lines, told.status) == (["Worker 0 cannot be started: no memory."], [1])
 
 
 async def test_a_restart_for_which_there_is_no_memory_leaves_the_workers_alone(

@@ -53,9 +53,13 @@ class Running(Struct):
 
 @contextmanager
 def supervised(
-    directory: Path, *, workers: int | None = 2, settings: str = ""
+    directory: Path,
+    *,
+    workers: int | None = 2,
+    settings: str = "",
+    starting: Callable[[Running], None] | None = None,
 ) -> Iterator[Running]:
-    """workers: None: as the settings say."""
+    """workers: None: as the settings say. starting: what is done while they start."""
     (directory / "settings.toml").write_text(settings, encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PERSO_")}
     words = ["--data-dir", "data", "--port", "0", "--settings", "settings.toml"]
@@ -73,6 +77,8 @@ def supervised(
         )
         try:
             assert process.stdout is not None
+            if starting is not None:
+                starting(Running(process, "", log))
             said = process.stdout.readline()
             assert " answers at " in said, log.read_text(encoding="utf-8")
             yield Running(process, said.split(" answers at ")[1].split(",")[0].split(". ")[0], log)
@@ -196,6 +202,19 @@ async def test_a_killed_worker_is_replaced_and_no_new_connection_is_refused(
         # Those whose request the killed one had begun.
         assert seen["ServerDisconnectedError"] <= 4
         assert "was ended by SIGKILL" in running.told
+
+
+def test_a_worker_killed_while_they_start_is_replaced_and_the_log_says_so(directory: Path) -> None:
+    killed = []
+
+    def out_of_memory(starting: Running) -> None:
+        until(lambda: len(starting.workers) == 4, "the others' start")
+        killed.append(starting.workers[-1])
+        os.kill(killed[0], signal.SIGKILL)
+
+    with supervised(directory, workers=4, starting=out_of_memory) as running:
+        assert f"(process {killed[0]}) was ended by SIGKILL. Another one starts." in running.told
+        assert len({*running.workers} - {*killed}) == 4
 
 
 async def test_a_restart_takes_up_new_settings_and_drops_no_visitor(directory: Path) -> None:
