@@ -19,9 +19,7 @@ def bound(host: str, port: int, *, shared: bool) -> Sockets:
     found: list[socket.socket] = []
     absent = None
     try:
-        for family, _, _, _, address in socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
+        for family, address in _addresses(host, port):
             try:
                 one = _bound(family, (*address[:1], port, *address[2:]), shared=shared)
             except OSError as error:
@@ -37,6 +35,15 @@ def bound(host: str, port: int, *, shared: bool) -> Sockets:
     if absent and not found:
         raise absent
     return tuple(found)
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, tuple[object, ...]]]:
+    """Of each its family. Raises OSError for a name that has none, also one that no name can be."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError:  # a part of it is empty, or longer than 63 characters
+        raise socket.gaierror(socket.EAI_NONAME, "It is no name of a host") from None
+    return [(family, address) for family, _, _, _, address in found]
 
 
 def _bound(family: int, address: tuple[object, ...], *, shared: bool) -> socket.socket:

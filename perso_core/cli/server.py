@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import os
 import runpy
 import socket
 import sys
 from collections.abc import Sequence
 
-from perso_core.cli.address import bound, url
+from perso_core.cli.address import NOT_HERE, bound, url
 from perso_core.cli.at_start import at_start, not_taken_up
 from perso_core.cli.definitions import checked, saved
 from perso_core.cli.early_signals import EarlySignals
@@ -46,9 +47,18 @@ def serve(arguments: argparse.Namespace, early: EarlySignals) -> int:
             raise
         raise BadSettings(
             f"cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}.",
-            fix="Stop what listens there, or choose another --host or --port.",
+            fix=_to_listen(error),
         ) from None
     return 0
+
+
+def _to_listen(error: OSError) -> str:
+    """What to do where an address cannot be listened to."""
+    if isinstance(error, socket.gaierror) or error.errno in NOT_HERE:
+        return "Name an address of this machine with --host; 0.0.0.0 is all of them."
+    if error.errno == errno.EADDRINUSE:
+        return "Stop what listens there, or choose another --host or --port."
+    return "Choose another --host or --port."
 
 
 def _ready(address: str) -> None:

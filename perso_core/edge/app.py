@@ -168,7 +168,8 @@ async def _answer(
     arrival = arrival_of(request, services)
     try:
         if action is None:
-            raise NoSuchPath(f"'{shown(request.path)}'.", fix="Use /v1/interact or /v2/interact.")
+            sent = shown(request.rel_url.raw_path)  # decoded, it may look like what is advised
+            raise NoSuchPath(f"'{sent}'.", fix="Use /v1/interact or /v2/interact.")
         if request.method == "OPTIONS":
             return _preflight(arrival, services)
         if request.method != "POST":

@@ -17,7 +17,14 @@ from msgspec import Struct
 
 from perso_core.definitions.issuer import Issuer
 from perso_core.definitions.jwks import MAX_KID_CHARS, VerifyingKey
-from perso_core.edge.problem import ContextBad, JsonBad, SignatureBad, TokenBad, TokenExpired
+from perso_core.edge.problem import (
+    ContextBad,
+    FieldBad,
+    JsonBad,
+    SignatureBad,
+    TokenBad,
+    TokenExpired,
+)
 from perso_core.edge.strict_json import parsed
 
 LEEWAY_S = 30  # clocks of two servers differ
@@ -156,7 +163,7 @@ def _decoded(part: str) -> bytes:
 def _object(written: bytes, what: str) -> dict[str, Any]:
     try:
         value = parsed(written)
-    except JsonBad:
+    except (JsonBad, FieldBad):
         raise _malformed(f"Its {what} is not JSON, each name once") from None
     if not isinstance(value, dict):
         raise _malformed(f"Its {what} is no object")

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from perso_core.edge.problem import JsonBad, shown
+from perso_core.edge.problem import FieldBad, JsonBad, shown
 
 MAX_DEPTH = 32  # levels of objects and arrays
 
@@ -18,7 +18,8 @@ _BYTE = re.compile(r"\(byte (\d+)\)")
 
 
 def parsed(body: bytes) -> Any:
-    """The value in a body. Raises JsonBad, with the byte where reading stopped."""
+    """The value in a body. Raises JsonBad, with the byte where reading stopped, and FieldBad for an
+    integer of thousands of digits."""
     # There can be no more levels than opening brackets: most bodies need no scan.
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
         raise JsonBad(f"It is nested deeper than {MAX_DEPTH} levels.", fix="Send flatter objects.")
@@ -54,12 +55,19 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> None:
         names.add(name)
 
 
-def _json_fault(body: bytes, fault: Exception) -> JsonBad:
+def _json_fault(body: bytes, fault: Exception) -> JsonBad | FieldBad:
     try:
         body.decode()
     except UnicodeDecodeError as not_text:
         return JsonBad(f"Byte {not_text.start} is not UTF-8.", fix="Send UTF-8.")
+    # More digits than Python reads. Smaller ones are refused where they stand in a field.
+    if str(fault).startswith("Integer value out of range"):
+        return FieldBad("It holds an integer of more than 64 bits.", fix="Send it as a string.")
     place = _BYTE.search(str(fault))
     # Without a place the text ended too soon, or inside a broken character escape.
     at = int(place[1]) if place else len(body)
+    if str(fault).startswith("Number out of range"):
+        return JsonBad(
+            f"It holds a number larger than 1.8e308 before byte {at}.", fix="Send it as a string."
+        )
     return JsonBad(f"It cannot be read at byte {at}.", fix="Send one JSON object.")

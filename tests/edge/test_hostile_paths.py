@@ -31,6 +31,7 @@ PATHS: dict[bytes, tuple[int, str]] = {
     b"/EE/v1/interact": OUTSIDE,
     b"//ee/v1/interact": OUTSIDE,
     b"/ee%2fv1%2finteract": OUTSIDE,
+    b"/ee/v1%2finteract": NO_PATH,
     b"/ee/": NO_PATH,
     b"/ee/v1": NO_PATH,
     b"/ee/v1/interact/": NO_PATH,
@@ -128,6 +129,16 @@ def told_to(served: str, sent: bytes) -> tuple[int, str]:
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_is_answered_as_it_is_spelt(served: str, path: bytes) -> None:
     assert told_to(served, request(line=b"POST %s HTTP/1.1" % (path + QUERY))) == PATHS[path]
+
+
+def test_a_path_that_is_refused_is_told_as_it_was_sent(served: str) -> None:
+    """Decoded it was the very path that is advised."""
+    with connected(served) as connection:
+        connection.send(request(line=b"POST /ee/v1%2finteract?configId=demo HTTP/1.1"))
+        told = connection.answer()
+
+    assert told is not None
+    assert told.sent["detail"].startswith("'/ee/v1%2finteract'. ")
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.decode("latin-1")[:40])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perso_core.edge.problem import JsonBad
+from perso_core.edge.problem import FieldBad, JsonBad
 from perso_core.edge.strict_json import parsed
 
 JSON = st.recursive(
@@ -79,14 +79,19 @@ def test_no_depth_is_a_failure_of_ours(body: bytes) -> None:
         parsed(body)
 
 
-def test_a_number_of_many_digits_is_no_failure_of_ours() -> None:
-    digits = b"9" * 6_000
-
-    with pytest.raises(JsonBad):
+@pytest.mark.parametrize("digits", [b"9" * 6_000, b"-" + b"9" * 6_000, b"1" + b"0" * 60_000])
+def test_an_integer_of_any_length_is_refused_as_one_of_more_than_64_bits(digits: bytes) -> None:
+    with pytest.raises(FieldBad, match=r"an integer of more than 64 bits\. Send it as a string"):
         parsed(b'{"a": ' + digits + b"}")
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 6_000 + b".5", b"1e99999999999"])
+def test_a_number_that_is_too_large_is_told_to_be_that(number: bytes) -> None:
+    with pytest.raises(JsonBad, match=r"a number larger than 1\.8e308 before byte \d+\. Send"):
+        parsed(b'{"a": ' + number + b"}")
 
 
 @given(st.binary(max_size=100))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
-    with contextlib.suppress(JsonBad):
+    with contextlib.suppress(JsonBad, FieldBad):
         parsed(body)

@@ -366,6 +366,22 @@ def test_a_second_server_at_an_address_is_refused_whatever_the_first_would_share
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("host", "workers"), [("300.1.1.1", 1), ("a..b", 1), ("192.0.2.1", 1), ("300.1.1.1", 2)]
+)
+def test_who_names_no_address_of_this_machine_is_told_to_name_one(
+    tmp_path: Path, host: str, workers: int
+) -> None:
+    words = ("--data-dir", "data", "--port", "0", "--host", host, "--workers", str(workers))
+    done = finished(tmp_path, *words)
+
+    assert done.returncode == 1
+    assert f"cannot listen on {host}, port 0: " in done.stderr
+    assert "Name an address of this machine with --host" in done.stderr
+    assert "Stop what listens there" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_address_that_is_told_can_be_called_also_by_ipv6(directory: Path, workers: int) -> None:
     try:
