@@ -7,6 +7,7 @@ from typing import Protocol
 
 from perso_core.decision.consent import Consent, may_collect
 from perso_core.decision.dropped import NOTHING_DROPPED, Dropped, Linked
+from perso_core.decision.event import Event
 from perso_core.definitions.datastream import Datastream
 from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.version_token import of_another
@@ -34,12 +35,22 @@ class Graph(Protocol):
         """How far a profile has to be told to have what was moved into it from `left`."""
         ...
 
-    async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> Dropped:
-        """All that the source holds becomes part of the target, durably. Returns what gave way."""
+    async def move(
+        self,
+        source: str,
+        target: str,
+        priority: Sequence[str] = (),
+        *,
+        by: Event | None = None,
+    ) -> Dropped:
+        """All that the source holds becomes part of the target, durably. by: the event that says
+        so; of one that was erased nothing is kept. Returns what gave way."""
         ...
 
-    async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> Linked:
-        """These are one person's, the canonical one first."""
+    async def link(
+        self, keys: Sequence[str], priority: Sequence[str] = (), *, by: Event | None = None
+    ) -> Linked:
+        """These are one person's, the canonical one first. by: as in move."""
         ...
 
 
@@ -82,11 +93,13 @@ async def moved_in(
     says: tuple[Change, ...],
     of_device: Consent | None,
     services: Moving,
+    *,
+    by: Event | None = None,
 ) -> Dropped:
     """What the device did becomes the person's, durably, where there is something and consent
     permits it; the device begins anew. device, person: keys; the device's profile was just asked
-    for. says: what the call says of the person's consent: it holds for what moves in, too. Returns
-    what gave way in the person's profile.
+    for. says: what the call says of the person's consent: it holds for what moves in, too. by: the
+    event by which a server says whose the device is. Returns what gave way in the person's profile.
     """
     if not services.graph.holds_something(device):
         return NOTHING_DROPPED
@@ -98,7 +111,7 @@ async def moved_in(
         await services.durable(answer.sequence)
     if not answer.permitted:
         return NOTHING_DROPPED
-    return await services.graph.move(device, person, datastream.identity_priority)
+    return await services.graph.move(device, person, datastream.identity_priority, by=by)
 
 
 class Apart:
@@ -113,8 +126,17 @@ class Apart:
     def to_see(self, key: str, *, left: str) -> Seen:
         return NOTHING_SEEN
 
-    async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> Dropped:
+    async def move(
+        self,
+        source: str,
+        target: str,
+        priority: Sequence[str] = (),
+        *,
+        by: Event | None = None,
+    ) -> Dropped:
         return NOTHING_DROPPED
 
-    async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> Linked:
+    async def link(
+        self, keys: Sequence[str], priority: Sequence[str] = (), *, by: Event | None = None
+    ) -> Linked:
         return Linked(keys[0])

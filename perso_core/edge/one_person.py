@@ -8,6 +8,7 @@ from msgspec import structs
 
 from perso_core.decision.consent import Consent, refused
 from perso_core.decision.dropped import Linked
+from perso_core.decision.event import Event
 from perso_core.decision.graph import OF_DEVICES, canonical_first
 from perso_core.decision.identity import Identity
 from perso_core.edge.call import Call
@@ -24,12 +25,12 @@ async def as_one(
     primary: Identity | None,
     authenticated: Sequence[Identity],
     *,
-    keeps: bool,
+    by: Event | None,
     services: EdgeServices,
 ) -> Person:
     """The person, by the profile that all of the identities lead to. authenticated: those that the
-    server's own word says are the person's. keeps: the call tells something that is kept; who only
-    asks changes nothing. Raises what deciding raises.
+    server's own word says are the person's. by: what the call tells with that; None: who only asks
+    changes nothing. Raises what deciding raises.
     """
     if primary is None or primary.namespace == "ECID":
         return person
@@ -48,8 +49,8 @@ async def as_one(
         graph=services.graph,
     )
     linked = Linked(leads)
-    if keeps and keys:
-        linked = await _joined(call, person, keys, consents, services)
+    if by is not None and keys:
+        linked = await _joined(call, person, keys, consents, by, services)
     return structs.replace(person, profile_key=linked.key, dropped=linked.dropped)
 
 
@@ -72,6 +73,7 @@ async def _joined(
     person: Person,
     keys: Sequence[str],
     consents: Sequence[Consent | None],
+    by: Event,
     services: EdgeServices,
 ) -> Linked:
     """The profile that everything of the person is in by now; where consent does not permit that,
@@ -88,10 +90,10 @@ async def _joined(
         await services.durable(answer.sequence)
         if not answer.permitted:
             return Linked(await graph.canonical(person.profile_key))
-        linked = await graph.link(keys, priority)
+        linked = await graph.link(keys, priority, by=by)
     if person.device_key is not None:
         dropped = await moved_in(
-            call.datastream, person.device_key, linked.key, says, person.of_device, services
+            call.datastream, person.device_key, linked.key, says, person.of_device, services, by=by
         )
         return Linked(linked.key, linked.dropped + dropped)
     return linked

@@ -43,7 +43,7 @@ from perso_core.edge.wire import (
     state_store,
 )
 from perso_core.engine.engine import Answer, Interaction, Seen
-from perso_core.engine.journal import Change
+from perso_core.engine.journal import EventArrived
 from perso_core.errors import Overloaded, StoreUnavailable
 
 
@@ -69,7 +69,7 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
         further = await _led_on(call, decided.person, services) if stored else decided.person
         if further is decided.person:
             break
-        decided = await _decided_of(call, request, 0, further, named, overrides, services)
+        decided = await _decided_of(call, further, decided.arrived, services)
         stored = await on_disk_first(decided.answer.sequence, services)
     answer = await _as_stored(decided, services) if stored else decided.answer
     errors = failures(stored=stored)
@@ -195,10 +195,12 @@ def _refuse_writing(context: AuthContext, request: InteractRequest) -> None:
 
 
 class _Decided(Struct, frozen=True):
-    """person: by the profile that she has by then. interaction: None: nothing was asked of it."""
+    """person: by the profile that she has by then. arrived: what is kept of the call; None:
+    nothing. interaction: None: nothing was asked of it."""
 
     person: Person
     answer: Answer
+    arrived: EventArrived | None = None
     interaction: Interaction | None = None
 
 
@@ -213,53 +215,45 @@ async def _decided(
 ) -> _Decided:
     """The answer for one event; nothing of it is on disk yet."""
     keeps = overrides.platform and not asks_alone(request.events[index])
-    if not person.device_out:
-        authenticated = named.authenticated
-        person = await as_one(
-            call, person, named.primary, authenticated, keeps=keeps, services=services
+    if person.device_out or not keeps:
+        arrived = None
+    else:
+        arrived = arrived_event(
+            call,
+            request,
+            index,
+            person.named_key,
+            named.claims,
+            overrides,
+            dated_ms=named.dated_ms,
         )
-    return await _decided_of(call, request, index, person, named, overrides, services)
+    if not person.device_out:
+        by = arrived.event if arrived is not None else None
+        person = await as_one(
+            call, person, named.primary, named.authenticated, by=by, services=services
+        )
+    return await _decided_of(call, person, arrived, services)
 
 
 async def _decided_of(
-    call: Call,
-    request: InteractRequest,
-    index: int,
-    person: Person,
-    named: _Named,
-    overrides: Overrides,
-    services: EdgeServices,
+    call: Call, person: Person, arrived: EventArrived | None, services: EdgeServices
 ) -> _Decided:
     """The same of the very profile that is said to be the person's."""
-    keeps = overrides.platform and not asks_alone(request.events[index])
     if person.device_out:
         nothing = Answer(lookups=(), sequence=0, consent=None, permitted=False, known=False)
         return _Decided(person, nothing)
-    changes: list[Change] = []
-    if keeps:
-        changes += carried(person.of_device, keeps=True)
-        changes.append(
-            arrived_event(
-                call,
-                request,
-                index,
-                person.named_key,
-                named.claims,
-                overrides,
-                dated_ms=named.dated_ms,
-            )
-        )
+    said = () if arrived is None else (*carried(person.of_device, keeps=True), arrived)
     interaction = Interaction(
         profile_key=person.profile_key,
         datastream_id=call.datastream.id,
-        changes=tuple(changes),
+        changes=said,
         visits=True,
         seen=_seen_of(call, person, services),
         counts_dropped=True,
     )
     answer = await services.decide(interaction)
     answer = structs.replace(answer, dropped=answer.dropped + person.dropped)
-    return _Decided(person, answer, interaction)
+    return _Decided(person, answer, arrived, interaction)
 
 
 async def _as_stored(decided: _Decided, services: EdgeServices) -> Answer:

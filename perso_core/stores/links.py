@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from perso_core.decision.event import Event
 from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.profile import Moved, Profile
 from perso_core.decision.union import United
@@ -26,7 +27,8 @@ class Joining(Struct, frozen=True, kw_only=True):
     the source's identity is part of the target's profile from now on, and so is whatever was part
     of the source's. max_identities: of one profile, the target's own with them. epoch: of the store
     that it was decided on; 0: of any. left: what an identity that makes room leaves in the target's
-    profile, and is to know of as it begins anew; None: nothing.
+    profile, and is to know of as it begins anew; None: nothing. by: the event whose server says so;
+    None: it is known from before.
     """
 
     source: str
@@ -39,6 +41,12 @@ class Joining(Struct, frozen=True, kw_only=True):
     max_identities: int = MAX_IDENTITIES
     epoch: int = 0
     left: Moved | None = None
+    by: Event | None = None
+
+    @property
+    def dated_ms(self) -> int:
+        """When it was said: an event may be dated before it was decided."""
+        return min(self.decided_ms, self.by.timestamp_ms) if self.by else self.decided_ms
 
     def begun_anew(self, keys: Sequence[str]) -> tuple[Profile, ...]:
         """The profiles of identities that made room."""
@@ -59,12 +67,15 @@ class Joining(Struct, frozen=True, kw_only=True):
 
 class Joined(Struct, frozen=True):
     """kept: False: nothing was; decide anew. links: keys of other identities whose link changed.
-    dropped: how many of those made room. dropped_events: how many of the target's did."""
+    dropped: how many of those made room. dropped_events: how many of the target's did. barred: it
+    was said before one of the two was erased, and is not kept."""
 
     kept: bool
     links: tuple[str, ...] = ()
     dropped: int = 0
     dropped_events: int = 0
+    barred: bool = False
 
 
 NOT_JOINED = Joined(False)
+BARRED = Joined(False, barred=True)

@@ -83,7 +83,7 @@ class MemoryStore:
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
         database = self._database
         kept = database.profiles.keys() | database.consents.keys() | database.links.keys()
-        kept |= database.imported.keys()
+        kept |= database.imported.keys() | {to for to, _ in database.links.values()}
         return tuple(sorted(key for key in kept if identity_of(key) == identity))
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
@@ -340,18 +340,19 @@ class MemoryStore:
         return True
 
     def _mark_events(self, key: str, erased_ms: int) -> None:
-        """Those under the key, and under those that lead to it, that may be sent again."""
+        """As sqlite_erased.mark_events."""
+        database = self._database
+        person, _ = database.links.get(key, (key, 0))
         lately = (
             mark_of(id)
-            for id, event in self._database.events.get(key, {}).items()
+            for of in {key, person}
+            for id, event in database.events.get(of, {}).items()
             if event.timestamp_ms > erased_ms - SENT_AGAIN_MS
         )
-        profile = self._database.profiles.get(key)
-        moved = (one.marks for one in (profile.moved if profile else ()))
-        marks = frozenset(lately).union(*moved)
-        for of in (key, *(link.key for link in self._database.linked_to(key))):
-            known = self._database.erased_events.get(of, frozenset())
-            self._database.erased_events[of] = known | marks
+        profiles = [database.profiles[of] for of in {key, person} if of in database.profiles]
+        marks = frozenset(lately).union(*(one.marks for of in profiles for one in of.moved))
+        for of in (key, *(link.key for link in database.linked_to(key))):
+            database.erased_events[of] = database.erased_events.get(of, frozenset()) | marks
 
     def _note_visit(self, change: KeyChange, *, said: bool) -> None:
         """said: something of consent."""

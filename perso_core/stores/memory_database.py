@@ -8,12 +8,13 @@ from msgspec import Struct, field, structs
 from perso_core.decision.consent import Consent, refused
 from perso_core.decision.event import Event
 from perso_core.decision.membership import ImportedMembership, imported_of_both
-from perso_core.decision.profile import Profile, with_dropped
+from perso_core.decision.profile import Profile, mark_of, with_dropped
 from perso_core.decision.retention import erased_since
 from perso_core.decision.union import United, event_of_both
+from perso_core.engine.erased import marked_under
 from perso_core.stores.imports import Progress
 from perso_core.stores.incarnation import is_another, new_epoch
-from perso_core.stores.links import NOT_JOINED, Joined, Joining, Link
+from perso_core.stores.links import BARRED, NOT_JOINED, Joined, Joining, Link
 from perso_core.stores.protocol import ClockMark, StoredDefinitions
 
 
@@ -63,6 +64,8 @@ class MemoryDatabase(Struct):
 
 def join(database: MemoryDatabase, joining: Joining, *, now_ms: int, max_events: int) -> Joined:
     """See Store.join."""
+    if joining.by is not None and _said_before(database, joining, joining.by, now_ms):
+        return BARRED
     if not _may_join(database, joining, now_ms):
         return NOT_JOINED
     united = joining.united
@@ -74,6 +77,16 @@ def join(database: MemoryDatabase, joining: Joining, *, now_ms: int, max_events:
     for profile in joining.begun_anew(dropped):
         database.profiles.setdefault(profile.key, profile)
     return Joined(True, (*moved, *dropped), len(dropped), gone)
+
+
+def _said_before(database: MemoryDatabase, joining: Joining, by: Event, now_ms: int) -> bool:
+    """Whether an event that says whose two are was erased with one of them, or is of before."""
+    erased_ms, dated_ms = database.erased_ms, joining.dated_ms
+    return any(
+        mark_of(by.id) in marked_under(database.erased_events, key)
+        or erased_since(erased_ms.get(key, -1), dated_ms=dated_ms, now_ms=now_ms)
+        for key in (joining.source, joining.target)
+    )
 
 
 def _may_join(database: MemoryDatabase, joining: Joining, now_ms: int) -> bool:

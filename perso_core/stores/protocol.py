@@ -59,7 +59,7 @@ class Whole(Struct, frozen=True):
         """Whether there is anything but a mark of an erasure."""
         stored = self.stored
         kept = stored.profile is not None or stored.consent is not None
-        return kept or bool(stored.linked_to or self.quarantined)
+        return kept or bool(stored.linked_to or self.links or self.quarantined)
 
 
 class StoredDefinitions(Struct, frozen=True):
@@ -202,9 +202,9 @@ class Store(Protocol):
         ...
 
     async def keys_of(self, identity: Identity) -> tuple[str, ...]:
-        """Keys with a profile, a consent or a link of an identity, ascending: of every
-        organisation and datastream that there ever was, and of an ECID those of devices that
-        merely named it. O(keys)."""
+        """Keys of an identity with a profile, a consent or a link, also one that leads there,
+        ascending: of every organisation and datastream that there ever was, and of an ECID those of
+        devices that merely named it. O(keys)."""
         ...
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
@@ -231,7 +231,8 @@ class Store(Protocol):
 
         Nothing is kept where a stored version is another one than it was decided on, or the store
         of another incarnation, where either
-        visitor has refused, where the target was erased since or is a link itself. Events go on
+        visitor has refused, where the target was erased since or is a link itself, or what says so
+        is an event that was erased with either, or dated before (barred). Events go on
         with the places in which they arrived; those for which there is no room are counted in the
         target's profile. Of an identity that becomes a link nothing else stays but its consent. No
         link leads to a link. Of more identities of one profile than max_identities the oldest links

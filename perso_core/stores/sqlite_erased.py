@@ -3,16 +3,19 @@ erased. Called by the threads that own the connections."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import apsw
 
+from perso_core.decision.event import Event
 from perso_core.decision.identity import Device
 from perso_core.decision.profile import Profile, mark_of
 from perso_core.engine.erased import SENT_AGAIN_MS, erased_under
 from perso_core.errors import UnreadableRecord
-from perso_core.stores.batch import KeyChange, erasure_mark
+from perso_core.stores.batch import erasure_mark
 from perso_core.stores.record import profile_from
+from perso_core.stores.sqlite_links import led_to
 
 # Of one erasure, for all keys together: the newest events, which are the ones that come again.
 MOST_MARKS = 20_000
@@ -22,15 +25,18 @@ MOST_DEVICES = 100
 
 def mark_events(connection: apsw.Connection, key: str, erased_ms: int) -> None:
     """Before the events of a key are removed: they may also come again under the keys that lead to
-    it."""
-    leading = connection.execute("SELECT key FROM link WHERE canonical = ?", (key,)).fetchall()
-    keys = [key, *(row[0] for row in cast(list[tuple[str]], leading))]
+    it. What came under one of these lies where it leads, and is marked with each."""
+    person = led_to(connection, key) or key
+    leading = connection.execute("SELECT key FROM link WHERE canonical = ?", (person,)).fetchall()
+    every = [person, *(row[0] for row in cast(list[tuple[str]], leading))]
+    keys = every if person == key else [key]
     rows = connection.execute(
-        "SELECT id FROM event WHERE key = ? AND timestamp_ms > ?"
+        "SELECT id FROM event WHERE key IN (?, ?) AND timestamp_ms > ?"
         " ORDER BY timestamp_ms DESC LIMIT ?",
-        (key, erased_ms - SENT_AGAIN_MS, MOST_MARKS // len(keys)),
+        (key, person, erased_ms - SENT_AGAIN_MS, MOST_MARKS // len(every)),
     ).fetchall()
-    marks = {mark_of(row[0]) for row in cast(list[tuple[str]], rows)} | _moved(connection, key)
+    marks = {mark_of(row[0]) for row in cast(list[tuple[str]], rows)}
+    marks |= _moved(connection, key) | _moved(connection, person)
     connection.executemany(
         "REPLACE INTO erased_event VALUES (?, ?, ?)",
         [(erasure_mark(of), mark, erased_ms) for of in keys for mark in marks],
@@ -93,7 +99,7 @@ def _profile(connection: apsw.Connection, key: str) -> Profile | None:
         return None
 
 
-def any_sent_again(connection: apsw.Connection, change: KeyChange) -> bool:
+def any_sent_again(connection: apsw.Connection, key: str, events: Sequence[Event]) -> bool:
     """Whether one of the events is among those that were erased under the key."""
     if not connection.execute("SELECT EXISTS (SELECT 1 FROM erased_event)").get:
         return False
@@ -102,8 +108,8 @@ def any_sent_again(connection: apsw.Connection, change: KeyChange) -> bool:
             "SELECT EXISTS (SELECT 1 FROM erased_event WHERE of = ? AND mark = ?)",
             (erasure_mark(of), mark_of(event.id)),
         ).get
-        for of in erased_under(change.key)
-        for event in change.events
+        for of in erased_under(key)
+        for event in events
     )
 
 

@@ -39,7 +39,7 @@ def join(
     connection: apsw.Connection, joining: Joining, records: Encoded, *, max_events: int
 ) -> Joined:
     """See Store.join; consent and erasure have been looked at."""
-    if leads_elsewhere(connection, joining.target):
+    if led_to(connection, joining.target):
         return NOT_JOINED
     if joining.united is not None:
         for key, version in (
@@ -63,10 +63,12 @@ def join(
     return Joined(True, (*moved, *dropped), len(dropped), gone)
 
 
-def leads_elsewhere(connection: apsw.Connection, key: str) -> bool:
-    """Whether the identity is part of another one's profile."""
-    linked = connection.execute("SELECT canonical FROM link WHERE key = ?", (key,))
-    return linked.get is not None
+def led_to(connection: apsw.Connection, key: str) -> str | None:
+    """The key of the profile that the identity is part of; None: of none."""
+    canonical: str | None = connection.execute(
+        "SELECT canonical FROM link WHERE key = ?", (key,)
+    ).get
+    return canonical
 
 
 def _version(connection: apsw.Connection, key: str) -> int:

@@ -64,6 +64,15 @@ from perso_core.stores.sqlite_imports import (
 )
 from perso_core.stores.sqlite_writer import REFUSED, Unreadable
 
+# Where the key of somebody of whom anything is kept stands.
+_KEYS = (
+    ("profile", "key"),
+    ("consent", "key"),
+    ("link", "key"),
+    ("link", "canonical"),
+    ("imported", "key"),
+    ("quarantine", "key"),
+)
 _EventRow = tuple[str, str, int, bytes]  # key, id, timestamp_ms, record
 
 
@@ -193,12 +202,12 @@ class Reader:
         # A server's key ends so; a device's may go on with a suffix.
         asked = {"own": own, "ending": f" {own}", "first": f"{own}~", "after": f"{own}~\U0010ffff"}
         found = " UNION ".join(
-            f"SELECT key FROM {table} WHERE key = :own OR (key >= :first AND key < :after)"
-            " OR substr(key, -length(:ending)) = :ending"
-            for table in ("profile", "consent", "link", "imported", "quarantine")
+            f"SELECT {key} FROM {table} WHERE {key} = :own OR ({key} >= :first AND {key} < :after)"
+            f" OR substr({key}, -length(:ending)) = :ending"
+            for table, key in _KEYS
         )
         with self._opened() as connection:
-            rows = connection.execute(f"{found} ORDER BY key", asked).fetchall()
+            rows = connection.execute(f"{found} ORDER BY 1", asked).fetchall()
         keys = (row[0] for row in cast(list[tuple[str]], rows))
         return tuple(key for key in keys if identity_of(key) == identity)
 

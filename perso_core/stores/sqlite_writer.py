@@ -10,6 +10,7 @@ import apsw
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent, refused
+from perso_core.decision.event import Event
 from perso_core.decision.retention import Retention, erased_since
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry, Expired
@@ -28,7 +29,7 @@ from perso_core.stores.clock import Clock, system_clock_ms
 from perso_core.stores.consent_kept import NO_WORDS
 from perso_core.stores.forking import never_closed
 from perso_core.stores.incarnation import epoch_of, is_another
-from perso_core.stores.links import NOT_JOINED, Joined, Joining
+from perso_core.stores.links import BARRED, NOT_JOINED, Joined, Joining
 from perso_core.stores.migrations import refuse_newer
 from perso_core.stores.protocol import ClockMark
 from perso_core.stores.record import (
@@ -123,6 +124,8 @@ class Writer:
                 refused(_consent_of(connection, one)[0]) for one in (joining.source, joining.target)
             ):
                 return NOT_JOINED
+            if joining.by is not None and self._said_before(connection, joining, joining.by):
+                return BARRED
             begins = not joining.target_version
             if begins and self._erased_since(connection, joining.target, joining.decided_ms):
                 return NOT_JOINED
@@ -297,12 +300,12 @@ class Writer:
             return False
         if change.may_be_erased and self._erased_since(connection, change.key, change.dated_ms):
             return False
-        if change.may_be_led and sqlite_links.leads_elsewhere(connection, change.key):
+        if change.may_be_led and sqlite_links.led_to(connection, change.key):
             return False
         if change.erased_ms is not None:
             mark_events(connection, change.key, change.erased_ms)
             mark_devices(connection, change.key)
-        if row.events and any_sent_again(connection, change):
+        if row.events and any_sent_again(connection, change.key, change.events):
             return False
         if change.erased_ms is not None:
             _mark_erased(connection, change.key, change.erased_ms)
@@ -332,6 +335,14 @@ class Writer:
         ).get
         return erased_ms is not None and erased_since(
             erased_ms, dated_ms=dated_ms, now_ms=self._clock_ms()
+        )
+
+    def _said_before(self, connection: apsw.Connection, joining: Joining, by: Event) -> bool:
+        """Whether an event that says whose two are was erased with one of them, or is of before."""
+        return any(
+            any_sent_again(connection, key, (by,))
+            or self._erased_since(connection, key, joining.dated_ms)
+            for key in (joining.source, joining.target)
         )
 
     def _sweep(self, connection: apsw.Connection, change: KeyChange) -> None:

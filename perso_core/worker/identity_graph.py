@@ -11,6 +11,7 @@ from msgspec import structs
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.consent import refused
 from perso_core.decision.dropped import NOTHING_DROPPED, Dropped, Linked, dropped_of
+from perso_core.decision.event import Event
 from perso_core.decision.profile import Profile
 from perso_core.decision.union import (
     MAX_MARKS,
@@ -72,7 +73,7 @@ class IdentityGraph:
         self._clock_ms = clock_ms
         self._caps = caps
         self._until_heard = until_heard
-        self._joining: dict[tuple[str, str], asyncio.Task[Dropped]] = {}
+        self._joining: dict[tuple[str, str, str], asyncio.Task[Dropped]] = {}
 
     async def canonical(self, key: str, *, priority: Sequence[str] = (), anew: bool = False) -> str:
         """The key of the profile that an identity is part of; its own where it is of none. Costs no
@@ -120,22 +121,33 @@ class IdentityGraph:
         version = version_to_see(qualified.profile, key) if qualified is not None else 0
         return Seen(version, epoch=self._engine.following.epoch) if version else NOTHING_SEEN
 
-    async def move(self, source: str, target: str, priority: Sequence[str] = ()) -> Dropped:
+    async def move(
+        self,
+        source: str,
+        target: str,
+        priority: Sequence[str] = (),
+        *,
+        by: Event | None = None,
+    ) -> Dropped:
         """All that the source holds becomes part of the target, durably. Nothing does where either
-        visitor has refused. priority: see graph.rank. Returns what gave way in the target."""
-        return await self._once(source, target, self._join(source, target, priority, linked=False))
+        visitor has refused. priority: see graph.rank. by: see Joining; of one that was erased
+        nothing is kept. Returns what gave way in the target."""
+        work = self._join(source, target, priority, linked=False, by=by)
+        return await self._once(source, target, by, work)
 
-    async def link(self, keys: Sequence[str], priority: Sequence[str] = ()) -> Linked:
+    async def link(
+        self, keys: Sequence[str], priority: Sequence[str] = (), *, by: Event | None = None
+    ) -> Linked:
         """Identities of one person, the canonical one first: what the others have becomes part of
         its profile, durably, and they lead there from now on. One that led elsewhere leads here;
-        what it brought there stays there. Those beyond the cap stay as they are."""
+        what it brought there stays there. Those beyond the cap stay as they are. by: as in move."""
         dropped = Dropped(unlinked=max(len(keys) - self._caps.identities, 0))
         for _ in range(MAX_ROUNDS):
             target = await self._leads_to(keys[0])
             for key in keys[1 : self._caps.identities]:
                 if await self._leads_to(key) != target:
-                    work = self._join(key, target, priority, linked=True)
-                    dropped += await self._once(key, target, work)
+                    work = self._join(key, target, priority, linked=True, by=by)
+                    dropped += await self._once(key, target, by, work)
             for key in keys:
                 if key != target == await self._leads_to(key) and self.holds_something(key):
                     # A process kept it before it heard of the link.
@@ -147,28 +159,38 @@ class IdentityGraph:
 
     # ---- inside -----------------------------------------------------------------
 
-    async def _once(self, source: str, target: str, work: Coroutine[Any, Any, Dropped]) -> Dropped:
-        """One at a time for the same two; whoever gives up does not end it for the others."""
-        task = self._joining.get((source, target))
+    async def _once(
+        self,
+        source: str,
+        target: str,
+        by: Event | None,
+        work: Coroutine[Any, Any, Dropped],
+    ) -> Dropped:
+        """One at a time for the same two by one event's word; whoever gives up does not end it for
+        the others."""
+        of = (source, target, by.id if by is not None else "")
+        task = self._joining.get(of)
         if task is None:
-            task = self._joining[source, target] = asyncio.create_task(work)
-            task.add_done_callback(lambda done: self._end(source, target, done))
+            task = self._joining[of] = asyncio.create_task(work)
+            task.add_done_callback(lambda done: self._end(of, done))
         else:
             work.close()
         return await asyncio.shield(task)
 
-    def _end(self, source: str, target: str, task: asyncio.Task[Dropped]) -> None:
-        del self._joining[source, target]
+    def _end(self, of: tuple[str, str, str], task: asyncio.Task[Dropped]) -> None:
+        del self._joining[of]
         # Read it, so that asyncio does not complain where everyone has given up waiting.
         if not task.cancelled():
             task.exception()
 
     async def _join(
-        self, source: str, target: str, priority: Sequence[str], *, linked: bool
+        self, source: str, target: str, priority: Sequence[str], *, linked: bool, by: Event | None
     ) -> Dropped:
         """Returns what gave way in the target."""
         for _ in range(MAX_ROUNDS):
             led_to = await self._leads_to(source)
+            if linked and led_to == target:
+                return NOTHING_DROPPED  # by what another call said meanwhile
             for key in (source, target, led_to):
                 await self._settled(key)
             if linked and led_to not in (source, target):
@@ -186,7 +208,7 @@ class IdentityGraph:
                 continue  # evicted meanwhile
             if self._refused(source) or self._refused(target):
                 return NOTHING_DROPPED
-            joining = self._decided(source, target, other, into, priority, linked=linked)
+            joining = self._decided(source, target, other, into, priority, linked=linked, by=by)
             if joining is None:
                 return NOTHING_DROPPED
             if linked and led_to != source and led is not None:
@@ -200,6 +222,8 @@ class IdentityGraph:
             joined = await self._store.join(joining)
             for key in (source, target, *joined.links):
                 await self._admission.take_over(key)
+            if joined.barred:
+                return NOTHING_DROPPED
             if joined.kept:
                 made = joining.united.profile if joining.united is not None else into
                 lost = dropped_of(made).since(dropped_of(into), dropped_of(other))
@@ -257,6 +281,7 @@ class IdentityGraph:
         priority: Sequence[str],
         *,
         linked: bool,
+        by: Event | None,
     ) -> Joining | None:
         """What the store is asked for; None: there is nothing to be done. other, into: as they are
         committed."""
@@ -287,6 +312,7 @@ class IdentityGraph:
             linked=linked,
             max_identities=self._caps.identities,
             epoch=self._engine.following.epoch,
+            by=by,
         )
 
     def _knowing(self, joining: Joining, into: Profile | None, led: Profile) -> Joining:

@@ -25,6 +25,7 @@ from tests.edge.servers import (
     with_attributes,
     written_key,
 )
+from tests.edge.test_one_person import event
 
 ANNA = {"identity": {"namespace": "CRMID", "id": "anna"}}
 
@@ -136,6 +137,50 @@ async def test_what_a_server_says_again_of_a_device_does_not_bring_back_what_was
     await server_call(edge, order, headers=shown_key(), request_id="order-2")
     kept = (await asked(edge, "export", ecid(visitor))).sent["profiles"]
     assert len(kept) == (0 if event_id else 1)
+
+
+def signed_in(*identities: str) -> dict[str, Any]:
+    """By the word of the server all are one person's, the first one flagged as primary."""
+    return event(*identities, event_type="login", _id="L1")
+
+
+@pytest.mark.parametrize("by", ["Email", "CRMID", "Phone"])
+@pytest.mark.parametrize(
+    "login",
+    [
+        signed_in("CRMID:anna", "Email:a@e", "Phone:17"),
+        signed_in("Email:a@e", "CRMID:anna", "Phone:17"),
+        signed_in("Phone:17", "Email:a@e", "CRMID:anna"),
+    ],
+    ids=["by the customer's id", "by the address", "by the telephone"],
+)
+async def test_nothing_that_is_sent_again_brings_back_a_person_of_several_identities(
+    edge: RunningEdge, login: Any, by: str
+) -> None:
+    names = {"CRMID": "anna", "Email": "a@e", "Phone": "17"}
+    sent = [event(f"{space}:{name}", _id=space) for space, name in names.items()]
+    for body in (*sent, login):
+        await server_call(edge, body, headers=shown_key())
+    await asked(edge, "erase", {"identity": {"namespace": by, "id": names[by]}})
+    edge.now_ms += 2_000
+
+    for body in (login, *sent, login):
+        assert (await server_call(edge, body, headers=shown_key())).status == 200
+
+    for space, name in names.items():
+        identity = {"identity": {"namespace": space, "id": name}}
+        assert (await asked(edge, "export", identity)).sent["profiles"] == []
+    await server_call(edge, {**login, **event("CRMID:anna", "Email:a@e")}, headers=shown_key())
+    assert len((await asked(edge, "export")).sent["profiles"]) == 2, "what is new is kept"
+
+
+async def test_an_export_tells_of_links_to_an_identity_of_which_nothing_else_is_kept(
+    edge: RunningEdge,
+) -> None:
+    await edge.graph.link([own_key("anna"), own_key("anna").replace("CRMID", "Email")])
+
+    keys = [one["key"] for one in (await asked(edge, "export")).sent["profiles"]]
+    assert keys == [own_key("anna").replace("CRMID", "Email"), own_key("anna")]
 
 
 async def test_the_visitor_of_a_device_is_found_by_its_ecid(edge: RunningEdge) -> None:

@@ -15,7 +15,7 @@ from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile, mark_of, was_moved
 from perso_core.decision.union import left_in, united
-from perso_core.stores.links import Joined, Joining, Link
+from perso_core.stores.links import BARRED, Joined, Joining, Link
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import News, Store
 from perso_core.stores.sqlite import open_sqlite
@@ -52,6 +52,7 @@ async def joining(
     linked: bool = False,
     max_events: int = 100,
     max_identities: int = MAX_IDENTITIES,
+    by: Event | None = None,
 ) -> Joining:
     """As it is decided on what the store has."""
     other = (await store.load(source)).profile
@@ -67,6 +68,7 @@ async def joining(
         linked=linked,
         max_identities=max_identities,
         left=left_in(into, now_ms=NOON_MS),
+        by=by,
     )
 
 
@@ -77,8 +79,11 @@ async def join(
     *,
     linked: bool = False,
     max_identities: int = MAX_IDENTITIES,
+    by: Event | None = None,
 ) -> Joined:
-    decided = await joining(store, source, target, linked=linked, max_identities=max_identities)
+    decided = await joining(
+        store, source, target, linked=linked, max_identities=max_identities, by=by
+    )
     return await store.join(decided)
 
 
@@ -351,6 +356,50 @@ async def test_what_is_erased_is_known_again_under_each_identity_and_on_the_devi
     assert (await store.load(PHONE)).erased_events == {mark_of("of the phone")}
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_is_erased_is_known_again_under_an_identity_that_was_erased_first(
+    store: Store, at_once: bool
+) -> None:
+    await reported(store, MAIL, page("of the address"))
+    await join(store, MAIL, ANNA, linked=True)
+    await join(store, TELEPHONE, ANNA, linked=True)
+    await reported(store, ANNA, page("of the customer"))
+
+    erasures = [forgot(MAIL), forgot(TELEPHONE), forgot(ANNA)]
+    for batch in [erasures] if at_once else [[one] for one in erasures]:
+        await store.commit(batch)
+
+    both = {mark_of("of the address"), mark_of("of the customer")}
+    for key in (MAIL, TELEPHONE, ANNA):
+        assert (await store.load(key)).erased_events == both
+        again = arrived(page("of the address", NOON_MS + 1), key, now_ms=NOON_MS + 1)
+        assert (await store.commit([again])).conflicts == {key}
+
+
+@pytest.mark.parametrize("erased", [MAIL, ANNA])
+@pytest.mark.parametrize("login", [page("login", NOON_MS + 9), page("another", NOON_MS - 1)])
+async def test_an_erased_event_that_is_sent_again_links_nobody_nor_one_dated_before_the_erasure(
+    store: Store, login: Event, erased: str
+) -> None:
+    await join(store, MAIL, ANNA, linked=True)
+    await reported(store, ANNA, page("login"))
+    await store.commit([forgot(erased)])
+    await store.commit([forgot(ANNA)])
+
+    assert await join(store, MAIL, ANNA, linked=True, by=login) == BARRED
+    assert (await store.load(MAIL)).linked_to == ""
+    assert await join(store, MAIL, ANNA, linked=True, by=page("new", NOON_MS + 9)) == Joined(True)
+
+
+async def test_nor_does_it_bring_what_a_device_did_since(store: Store) -> None:
+    await reported(store, ANNA, page("login"))
+    await store.commit([forgot(ANNA)])
+    await reported(store, PHONE, page("since", NOON_MS + 1))
+
+    assert await join(store, PHONE, ANNA, by=page("login", NOON_MS + 9)) == BARRED
+    assert await ids(store, PHONE) == ["since"]
+
+
 async def test_who_refuses_keeps_the_links_that_lead_there(store: Store) -> None:
     await join(store, MAIL, ANNA, linked=True)
 
@@ -377,6 +426,15 @@ async def test_a_linked_identity_is_found_though_it_never_had_a_profile(store: S
     await join(store, TELEPHONE, ANNA, linked=True)
 
     assert await store.keys_of(Identity("Phone", "17")) == (TELEPHONE,)
+
+
+async def test_so_is_one_of_which_nothing_is_kept_but_that_another_is_part_of_it(
+    store: Store,
+) -> None:
+    await join(store, TELEPHONE, ANNA, linked=True)
+
+    assert await store.keys_of(Identity("CRMID", "4711")) == (ANNA,)
+    assert await store.keys_of(Identity("CRMID", "711")) == ()
 
 
 async def test_the_newest_events_stay_where_both_have_too_many(open_store: OpenStore) -> None:
