@@ -27,7 +27,7 @@ from perso_core.settings import Settings
 from perso_core.stores.clock import system_clock_ms
 from perso_core.stores.compiled_file import CompiledFile
 from perso_core.stores.presence import Presence
-from perso_core.stores.protocol import Retaining, Store
+from perso_core.stores.protocol import Store
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_backup import remove_unfinished
 from perso_core.stores.turn import OnlyOne
@@ -275,7 +275,7 @@ def _loading(
 
 async def _sweep(
     engine: Engine,
-    store: Retaining,
+    store: SqliteStore,
     drain: Drain,
     clock_ms: Callable[[], int],
     data_dir: Path,
@@ -286,6 +286,8 @@ async def _sweep(
     """Start what removes profiles past their retention. Where time is moved, that time is
     believed."""
     clock = await retention_clock(store, clock_ms()) if clock_ms is system_clock_ms else None
+    if clock is not None:
+        store.age_by(clock.now_ms)
     only = OnlyOne(data_dir)
     opened.callback(only.close)
     mine = only.mine if sweeps else lambda: False

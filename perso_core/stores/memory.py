@@ -14,7 +14,7 @@ from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import mark_of
 from perso_core.decision.retention import Retention, erased_since, expires_ms, outlives, returned
 from perso_core.definitions.document import Definitions
-from perso_core.engine.erased import SENT_AGAIN_MS, marked_under
+from perso_core.engine.erased import marked_under
 from perso_core.engine.journal import Entry, Expired
 from perso_core.stores.batch import (
     AHEAD_MS,
@@ -306,7 +306,7 @@ class MemoryStore:
         if change.may_be_led and change.key in database.links:
             return False
         if change.erased_ms is not None:
-            self._mark_events(change.key, change.erased_ms)
+            self._mark_events(change.key)
         marks = marked_under(database.erased_events, change.key)
         if any(mark_of(event.id) in marks for event in change.events):
             return False
@@ -339,18 +339,13 @@ class MemoryStore:
         self._note_visit(change, said=said)
         return True
 
-    def _mark_events(self, key: str, erased_ms: int) -> None:
+    def _mark_events(self, key: str) -> None:
         """As sqlite_erased.mark_events."""
         database = self._database
         person, _ = database.links.get(key, (key, 0))
-        lately = (
-            mark_of(id)
-            for of in {key, person}
-            for id, event in database.events.get(of, {}).items()
-            if event.timestamp_ms > erased_ms - SENT_AGAIN_MS
-        )
+        lying = {mark_of(id) for of in {key, person} for id in database.events.get(of, {})}
         profiles = [database.profiles[of] for of in {key, person} if of in database.profiles]
-        marks = frozenset(lately).union(*(one.marks for of in profiles for one in of.moved))
+        marks = frozenset(lying).union(*(one.marks for of in profiles for one in of.moved))
         for of in (key, *(link.key for link in database.linked_to(key))):
             database.erased_events[of] = database.erased_events.get(of, frozenset()) | marks
 

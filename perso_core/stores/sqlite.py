@@ -76,6 +76,11 @@ class SqliteStore:
         )
         self._reader = await self._read(lambda: Reader(self._path, origin=origin))
 
+    def age_by(self, clock_ms: Clock) -> None:
+        """What is known of the erased gets old by this clock, too: nobody can set it (epoch
+        milliseconds)."""
+        self._writer.aging_ms = clock_ms
+
     async def load(self, key: str) -> Stored:
         loaded = await self._read(lambda: self._reader.load(key))
         if loaded.unreadable:

@@ -23,23 +23,23 @@ MOST_MARKS = 20_000
 MOST_DEVICES = 100
 
 
-def mark_events(connection: apsw.Connection, key: str, erased_ms: int) -> None:
+def mark_events(connection: apsw.Connection, key: str, aging_ms: int) -> None:
     """Before the events of a key are removed: they may also come again under the keys that lead to
-    it. What came under one of these lies where it leads, and is marked with each."""
+    it. What came under one of these lies where it leads, and is marked with each. Their dates do
+    not tell how long ago they were sent: a calendar gave them. aging_ms: now, see Writer."""
     person = led_to(connection, key) or key
     leading = connection.execute("SELECT key FROM link WHERE canonical = ?", (person,)).fetchall()
     every = [person, *(row[0] for row in cast(list[tuple[str]], leading))]
     keys = every if person == key else [key]
     rows = connection.execute(
-        "SELECT id FROM event WHERE key IN (?, ?) AND timestamp_ms > ?"
-        " ORDER BY timestamp_ms DESC LIMIT ?",
-        (key, person, erased_ms - SENT_AGAIN_MS, MOST_MARKS // len(every)),
+        "SELECT id FROM event WHERE key IN (?, ?) ORDER BY timestamp_ms DESC LIMIT ?",
+        (key, person, MOST_MARKS // len(every)),
     ).fetchall()
     marks = {mark_of(row[0]) for row in cast(list[tuple[str]], rows)}
     marks |= _moved(connection, key) | _moved(connection, person)
     connection.executemany(
         "REPLACE INTO erased_event VALUES (?, ?, ?)",
-        [(erasure_mark(of), mark, erased_ms) for of in keys for mark in marks],
+        [(erasure_mark(of), mark, aging_ms) for of in keys for mark in marks],
     )
 
 

@@ -94,8 +94,9 @@ class Writer:
     """Commits to one file.
 
     origin: what its announcements carry: positive, and below 0 where events were all that came to a
-    profile. clock_ms: epoch milliseconds. After a failed transaction
-    the next one opens the connection anew.
+    profile. clock_ms: epoch milliseconds. aging_ms: now, by a clock that nobody can set; what is
+    known of the erased is forgotten once both say that it is old. After a failed transaction the
+    next one opens the connection anew.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class Writer:
         self._path = path
         self._origin = origin
         self._max_events = max_events
-        self._clock_ms = clock_ms
+        self._clock_ms = self.aging_ms = clock_ms
         self._imports_announced = 0  # as sweep_notices was called last
         self._connection: apsw.Connection | None = self._opened()
 
@@ -194,7 +195,7 @@ class Writer:
                 # One has to follow, or nobody would see that those before it are missing.
                 self._announce(connection, [None])
             connection.execute("DELETE FROM notice WHERE sequence <= ?", (through,))
-            forget_marks(connection, self._clock_ms())
+            forget_marks(connection, min(self._clock_ms(), self.aging_ms()))
             imports.forget_announcements(connection, self._imports_announced)
             self._imports_announced = imports.last_announced(connection)
             return newest
@@ -303,12 +304,14 @@ class Writer:
         if change.may_be_led and sqlite_links.led_to(connection, change.key):
             return False
         if change.erased_ms is not None:
-            mark_events(connection, change.key, change.erased_ms)
+            mark_events(connection, change.key, self.aging_ms())
             mark_devices(connection, change.key)
         if row.events and any_sent_again(connection, change.key, change.events):
             return False
         if change.erased_ms is not None:
             _mark_erased(connection, change.key, change.erased_ms)
+            old_ms = min(change.erased_ms, self.aging_ms()) - ERASED_KNOWN_MS
+            connection.execute("DELETE FROM erased WHERE erased_ms < ?", (old_ms,))
             self._unlink(connection, change.key, change.erased_ms)
         if change.forgotten:
             for table in TABLES_BY_KEY:
@@ -414,7 +417,6 @@ def _swapped(connection: apsw.Connection, change: KeyChange, record: bytes) -> b
 
 def _mark_erased(connection: apsw.Connection, key: str, erased_ms: int) -> None:
     connection.execute("REPLACE INTO erased VALUES (?, ?)", (erasure_mark(key), erased_ms))
-    connection.execute("DELETE FROM erased WHERE erased_ms < ?", (erased_ms - ERASED_KNOWN_MS,))
 
 
 def _stored_consent(connection: apsw.Connection, change: KeyChange) -> tuple[Consent | None, int]:

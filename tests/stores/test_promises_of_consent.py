@@ -11,7 +11,7 @@ from perso_core.decision.identity import Identity
 from perso_core.decision.profile import mark_of
 from perso_core.engine.journal import AttributesPatched, ConsentChosen, Entry
 from perso_core.stores.protocol import Store, Stored
-from tests.building import NOON_MS, event
+from tests.building import DAY_MS, NOON_MS, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, profile, signalled
 from tests.stores.conftest import OpenStore
 
@@ -185,6 +185,16 @@ async def test_an_event_that_was_erased_does_not_come_back_by_being_sent_again(
     assert again.conflicts == {ANNA}
     of_another = await store.commit([arrived(later("e1"), BERT)])
     assert not of_another.conflicts
+
+
+async def test_nor_does_one_of_a_clock_that_was_days_behind_the_erasure(store: Store) -> None:
+    """Or the erasure's was days ahead: an event is not as old as its date says."""
+    await store.commit([arrived(event(event_id="e1", at_ms=NOON_MS))])
+    await store.commit([forgot(base=1, now_ms=NOON_MS + 3 * DAY_MS)])
+
+    again = await store.commit([arrived(event(event_id="e1", at_ms=NOON_MS + 9))])
+    assert again.conflicts == {ANNA}
+    assert (await store.load(ANNA)).erased_events == {mark_of("e1")}
 
 
 async def test_an_event_that_is_erased_and_sent_again_at_once_is_gone(store: Store) -> None:
