@@ -80,6 +80,12 @@ def erased_since(erased_ms: int, *, dated_ms: int, now_ms: int) -> bool:
     return dated_ms < erased_ms <= now_ms
 
 
+def erased_from_ms(began_ms: int, *, now_ms: int) -> int:
+    """From when on, and up to now, an erasure was since something began that goes on. What is yet
+    to begin was dated by a clock that has stepped back since: it began nobody knows when."""
+    return began_ms if began_ms <= now_ms else 0
+
+
 def what_stays(profile: Profile | None) -> Profile | None:
     """Of a profile past its retention what was imported, which goes by its own end; None: there is
     nothing."""

@@ -12,7 +12,14 @@ from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import mark_of
-from perso_core.decision.retention import Retention, erased_since, expires_ms, outlives, returned
+from perso_core.decision.retention import (
+    Retention,
+    erased_from_ms,
+    erased_since,
+    expires_ms,
+    outlives,
+    returned,
+)
 from perso_core.definitions.document import Definitions
 from perso_core.engine.erased import marked_under
 from perso_core.engine.journal import Entry, Expired
@@ -227,11 +234,13 @@ class MemoryStore:
             kept[audience_id] = ImportedMembership(since_ms, now_ms)
 
     async def withheld(self, keys: Sequence[str], *, since_ms: int) -> frozenset[str]:
-        database = self._database
+        database, now_ms = self._database, self._clock_ms()
+        from_ms = erased_from_ms(since_ms, now_ms=now_ms)
         return frozenset(
             key
             for key in keys
-            if refused(database.consents.get(key)) or database.erased_ms.get(key, -1) >= since_ms
+            if refused(database.consents.get(key))
+            or from_ms <= database.erased_ms.get(key, -1) <= now_ms
         )
 
     async def leading(self, keys: Sequence[str]) -> Mapping[str, str]:

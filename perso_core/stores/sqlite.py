@@ -69,6 +69,7 @@ class SqliteStore:
 
     async def open(self, *, max_events: int, clock_ms: Clock) -> None:
         """Raises UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable."""
+        self._clock_ms = clock_ms
         origin = secrets.randbits(62)
         await self._write(lambda: _looked_after(self._path))
         self._writer = await self._write(
@@ -175,11 +176,13 @@ class SqliteStore:
 
     async def import_memberships(self, batch: Batch) -> frozenset[str]:
         return await self._write(
-            lambda: self._writer.in_transaction(lambda connection: imports.keep(connection, batch))
+            lambda: self._writer.in_transaction(
+                lambda connection: imports.keep(connection, batch, at_ms=self._clock_ms())
+            )
         )
 
     async def withheld(self, keys: Sequence[str], *, since_ms: int) -> frozenset[str]:
-        return await self._read(lambda: self._reader.withheld(keys, since_ms))
+        return await self._read(lambda: self._reader.withheld(keys, since_ms, self._clock_ms()))
 
     async def leading(self, keys: Sequence[str]) -> Mapping[str, str]:
         return await self._read(lambda: self._reader.leading(keys))

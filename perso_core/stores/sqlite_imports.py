@@ -10,6 +10,7 @@ import apsw
 import msgspec
 
 from perso_core.decision.consent import refused
+from perso_core.decision.retention import erased_from_ms
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.batch import erasure_mark
 from perso_core.stores.imports import (
@@ -52,12 +53,13 @@ FROM imported WHERE key = ? AND {_UNREADABLE}
 NO_INSTANT = "what has to be an instant is none."
 
 
-def keep(connection: apsw.Connection, batch: Batch) -> frozenset[str]:
-    """Keep a batch, in the caller's transaction. Returns the keys that were passed over, of
-    visitors who refused or were erased meanwhile."""
+def keep(connection: apsw.Connection, batch: Batch, *, at_ms: int) -> frozenset[str]:
+    """Keep a batch, in the caller's transaction. at_ms: what the clock of erasures shows in it.
+    Returns the keys that were passed over, of visitors who refused or were erased meanwhile."""
     keys = list(dict.fromkeys(row[0] for row in batch.rows))
     links = leading(connection, keys)
-    barred = withheld_of(connection, [*keys, *links.values()], since_ms=batch.began_ms)
+    every = [*keys, *links.values()]
+    barred = withheld_of(connection, every, since_ms=batch.began_ms, now_ms=at_ms)
     withheld = frozenset(
         key for key in keys if barred and (key in barred or links.get(key) in barred)
     )
@@ -88,11 +90,15 @@ def leading(connection: apsw.Connection, keys: Sequence[str]) -> dict[str, str]:
 
 
 def withheld_of(
-    connection: apsw.Connection, keys: Sequence[str], *, since_ms: int
+    connection: apsw.Connection, keys: Sequence[str], *, since_ms: int, now_ms: int
 ) -> frozenset[str]:
-    """Of these keys those whose visitors refused to be kept, or were erased since then."""
+    """Of these keys those whose visitors refused to be kept, or were erased since then (see
+    retention.erased_from_ms)."""
     found = {key for key, record in _consents(connection, keys) if _refuses(record)}
-    marks = connection.execute("SELECT mark FROM erased WHERE erased_ms >= ?", (since_ms,))
+    from_ms = erased_from_ms(since_ms, now_ms=now_ms)
+    marks = connection.execute(
+        "SELECT mark FROM erased WHERE erased_ms BETWEEN ? AND ?", (from_ms, now_ms)
+    )
     erased = {bytes(row[0]) for row in cast(list[tuple[bytes]], marks.fetchall())}
     if erased:
         found.update(key for key in keys if erasure_mark(key) in erased)

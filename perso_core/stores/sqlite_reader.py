@@ -280,10 +280,10 @@ class Reader:
             imported_any=imported_any,
         )
 
-    def withheld(self, keys: Sequence[str], since_ms: int) -> frozenset[str]:
+    def withheld(self, keys: Sequence[str], since_ms: int, now_ms: int) -> frozenset[str]:
         """See Store."""
         with self._opened() as connection:
-            return withheld_of(connection, keys, since_ms=since_ms)
+            return withheld_of(connection, keys, since_ms=since_ms, now_ms=now_ms)
 
     def leading(self, keys: Sequence[str]) -> Mapping[str, str]:
         """See Store."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 import pytest
 
@@ -172,6 +172,31 @@ async def test_an_import_that_begins_after_an_erasure_is_a_new_word(
     )
 
     assert await imported(importing) == {"risk": (NOON_MS + 9, LATER_MS)}
+
+
+async def test_so_is_one_that_begins_once_the_clock_that_dated_the_erasure_is_put_right(
+    open_store: OpenStore,
+) -> None:
+    store = cast(ImportingStore, await open_store(clock_ms=lambda: NOON_MS + 9))
+    await store.commit([forgot(now_ms=NOON_MS + 3 * DAY_MS)])
+
+    row = (ANNA, "risk", LATER_MS)
+    withheld = await store.import_memberships(batch(row, now_ms=NOON_MS + 9, began_ms=NOON_MS + 9))
+    assert withheld == await store.withheld([ANNA], since_ms=NOON_MS + 9) == frozenset()
+    assert await imported(store) == {"risk": (NOON_MS + 9, LATER_MS)}
+
+
+async def test_nobody_erased_comes_back_by_an_import_that_a_clock_ahead_says_is_yet_to_begin(
+    open_store: OpenStore,
+) -> None:
+    """The clock was put right since, and the visitor may have been erased after that."""
+    store = cast(ImportingStore, await open_store(clock_ms=lambda: NOON_MS + 9))
+    await store.commit([forgot(now_ms=NOON_MS + 5)])
+
+    began_ms = NOON_MS + 3 * DAY_MS
+    row = (ANNA, "risk", LATER_MS)
+    withheld = await store.import_memberships(batch(row, now_ms=NOON_MS + 9, began_ms=began_ms))
+    assert withheld == await store.withheld([ANNA], since_ms=began_ms) == {ANNA}
 
 
 async def test_how_far_a_file_is_is_kept_with_its_rows(importing: ImportingStore) -> None:
