@@ -45,6 +45,12 @@ def erasure_mark(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()[:16]
 
 
+def aging_mark(key: str) -> bytes:
+    """What is kept beside it of an erasure at which the calendar was wrong: the instant is of the
+    clock that nobody can set then."""
+    return erasure_mark(f"{key}\0erased")
+
+
 def with_imported(
     key: str, profile: Profile | None, imported: Mapping[str, ImportedMembership]
 ) -> Profile | None:

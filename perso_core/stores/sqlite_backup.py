@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from perso_core.errors import StoreTooNew, StoreUnavailable
-from perso_core.stores.batch import erasure_mark
+from perso_core.stores.batch import aging_mark, erasure_mark
 from perso_core.stores.incarnation import mark_copied
 from perso_core.stores.sqlite_erased import has_what_moved, moved_mark
 from perso_core.stores.sqlite_file import (
@@ -185,7 +185,7 @@ def _barred(connection: apsw.Connection, erased: Erasures) -> tuple[list[str], l
     tables = " UNION ".join(f"SELECT key FROM {table}" for table in TABLES_BY_KEY)
     keys = [str(key) for (key,) in connection.execute(tables)]
     moved = {key: ms for key in keys if (ms := _moved_ms(key, erased, marks)) is not None}
-    gone = [key for key in keys if erasure_mark(key) in marks]
+    gone = [key for key in keys if marks & {erasure_mark(key), aging_mark(key)}]
     return gone, [key for key, ms in moved.items() if has_what_moved(connection, key, ms)]
 
 

@@ -13,10 +13,12 @@ from perso_core.decision.identity import Device
 from perso_core.decision.profile import Profile, mark_of
 from perso_core.engine.erased import SENT_AGAIN_MS, erased_under
 from perso_core.errors import UnreadableRecord
-from perso_core.stores.batch import erasure_mark
+from perso_core.stores.batch import ERASED_KNOWN_MS, erasure_mark
 from perso_core.stores.record import profile_from
 from perso_core.stores.sqlite_links import led_to
 
+# So far the calendar may be from the clock that nobody can set before it is the one that is wrong.
+APART_MS = 60 * 60 * 1000
 # Of one erasure, for all keys together: the newest events, which are the ones that come again.
 MOST_MARKS = 20_000
 # Of one ECID, that of its owner first: whoever names it has a device of their own, and a flood may.
@@ -124,6 +126,11 @@ def erased_events_of(connection: apsw.Connection, key: str) -> frozenset[bytes]:
     return frozenset(found)
 
 
-def forget_marks(connection: apsw.Connection, now_ms: int) -> None:
+def forget_marks(connection: apsw.Connection, aging_ms: int) -> None:
     """Those of events that nobody sends again."""
-    connection.execute("DELETE FROM erased_event WHERE erased_ms < ?", (now_ms - SENT_AGAIN_MS,))
+    connection.execute("DELETE FROM erased_event WHERE erased_ms < ?", (aging_ms - SENT_AGAIN_MS,))
+
+
+def forget_erased(connection: apsw.Connection, now_ms: int) -> None:
+    """Whose backups nobody restores any more. now_ms: what the earlier one of both clocks shows."""
+    connection.execute("DELETE FROM erased WHERE erased_ms < ?", (now_ms - ERASED_KNOWN_MS,))

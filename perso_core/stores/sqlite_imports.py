@@ -12,7 +12,7 @@ import msgspec
 from perso_core.decision.consent import refused
 from perso_core.decision.retention import erased_from_ms
 from perso_core.errors import UnreadableRecord
-from perso_core.stores.batch import erasure_mark
+from perso_core.stores.batch import aging_mark, erasure_mark
 from perso_core.stores.imports import (
     Batch,
     Progress,
@@ -101,7 +101,7 @@ def withheld_of(
     )
     erased = {bytes(row[0]) for row in cast(list[tuple[bytes]], marks.fetchall())}
     if erased:
-        found.update(key for key in keys if erasure_mark(key) in erased)
+        found.update(key for key in keys if erased & {erasure_mark(key), aging_mark(key)})
     return frozenset(found)
 
 

@@ -18,9 +18,9 @@ from perso_core.errors import StoreUnavailable, UnreadableRecord
 from perso_core.stores import sqlite_imports as imports
 from perso_core.stores import sqlite_links
 from perso_core.stores.batch import (
-    ERASED_KNOWN_MS,
     KEPT_NOTICES,
     KeyChange,
+    aging_mark,
     changes_by_key,
     consent_after,
     erasure_mark,
@@ -40,7 +40,14 @@ from perso_core.stores.record import (
     profile_record,
 )
 from perso_core.stores.same_file import SameFile, refuse_emptied
-from perso_core.stores.sqlite_erased import any_sent_again, forget_marks, mark_devices, mark_events
+from perso_core.stores.sqlite_erased import (
+    APART_MS,
+    any_sent_again,
+    forget_erased,
+    forget_marks,
+    mark_devices,
+    mark_events,
+)
 from perso_core.stores.sqlite_expiry import (
     Aged,
     expire,
@@ -95,8 +102,8 @@ class Writer:
 
     origin: what its announcements carry: positive, and below 0 where events were all that came to a
     profile. clock_ms: epoch milliseconds. aging_ms: now, by a clock that nobody can set; what is
-    known of the erased is forgotten once both say that it is old. After a failed transaction the
-    next one opens the connection anew.
+    known of the erased gets old by it. After a failed transaction the next one opens the connection
+    anew.
     """
 
     def __init__(
@@ -195,7 +202,7 @@ class Writer:
                 # One has to follow, or nobody would see that those before it are missing.
                 self._announce(connection, [None])
             connection.execute("DELETE FROM notice WHERE sequence <= ?", (through,))
-            forget_marks(connection, min(self._clock_ms(), self.aging_ms()))
+            forget_marks(connection, self.aging_ms())
             imports.forget_announcements(connection, self._imports_announced)
             self._imports_announced = imports.last_announced(connection)
             return newest
@@ -309,9 +316,8 @@ class Writer:
         if row.events and any_sent_again(connection, change.key, change.events):
             return False
         if change.erased_ms is not None:
-            _mark_erased(connection, change.key, change.erased_ms)
-            old_ms = min(change.erased_ms, self.aging_ms()) - ERASED_KNOWN_MS
-            connection.execute("DELETE FROM erased WHERE erased_ms < ?", (old_ms,))
+            self._mark_erased(connection, change.key, change.erased_ms)
+            forget_erased(connection, min(change.erased_ms, self.aging_ms()))
             self._unlink(connection, change.key, change.erased_ms)
         if change.forgotten:
             for table in TABLES_BY_KEY:
@@ -361,13 +367,20 @@ class Writer:
             ),
         )
 
+    def _mark_erased(self, connection: apsw.Connection, key: str, erased_ms: int) -> None:
+        rows = [(erasure_mark(key), erased_ms)]
+        aging_ms = self.aging_ms()
+        if abs(self._clock_ms() - aging_ms) > APART_MS:
+            rows.append((aging_mark(key), aging_ms))
+        connection.executemany("REPLACE INTO erased VALUES (?, ?)", rows)
+
     def _unlink(self, connection: apsw.Connection, key: str, erased_ms: int) -> None:
         """Whose profile this was begins anew under its own key; what is under way of it does not
         come back under that, either."""
         rows = connection.execute("DELETE FROM link WHERE canonical = ? RETURNING key", (key,))
         if unlinked := [row[0] for row in cast(list[tuple[str]], rows.fetchall())]:
             for one in unlinked:
-                _mark_erased(connection, one, erased_ms)
+                self._mark_erased(connection, one, erased_ms)
             self._announce(connection, unlinked)
 
     def _announce(
@@ -413,10 +426,6 @@ def _swapped(connection: apsw.Connection, change: KeyChange, record: bytes) -> b
             (version, record, change.key, change.base_version),
         )
     return connection.changes() == 1
-
-
-def _mark_erased(connection: apsw.Connection, key: str, erased_ms: int) -> None:
-    connection.execute("REPLACE INTO erased VALUES (?, ?)", (erasure_mark(key), erased_ms))
 
 
 def _stored_consent(connection: apsw.Connection, change: KeyChange) -> tuple[Consent | None, int]:

@@ -518,48 +518,6 @@ async def test_what_was_erased_is_known_again_for_a_day(path: Path) -> None:
     await store.close()
 
 
-@pytest.mark.parametrize("erased_days", [-500, -3, 0, 3, 500])
-@pytest.mark.parametrize("swept_days", [-500, 0, 500])
-async def test_whatever_a_calendar_shows_what_was_erased_is_known_again_for_a_day(
-    path: Path, erased_days: int, swept_days: int
-) -> None:
-    """By a clock that nobody can set."""
-    calendar_ms = running_ms = NOON_MS
-    store = await open_sqlite(path, clock_ms=lambda: calendar_ms)
-    store.age_by(lambda: running_ms)
-    await store.commit([arrived(event(event_id="e1"))])
-    calendar_ms = NOON_MS + erased_days * DAY_MS
-    await store.commit([forgot(base=1, now_ms=calendar_ms)])
-    calendar_ms = NOON_MS + swept_days * DAY_MS
-    await store.sweep_notices(0)
-    assert (await store.load(ANNA)).erased_events == {mark_of("e1")}
-
-    calendar_ms = running_ms = NOON_MS + DAY_MS + 1
-    await store.sweep_notices(0)
-    assert (await store.load(ANNA)).erased_events == frozenset()
-    await store.close()
-
-
-async def test_who_was_erased_is_known_for_400_days_whatever_a_calendar_shows(path: Path) -> None:
-    calendar_ms = running_ms = NOON_MS
-    store = await open_sqlite(path, clock_ms=lambda: calendar_ms)
-    store.age_by(lambda: running_ms)
-    await store.commit([forgot(ANNA)])
-    calendar_ms += 500 * DAY_MS
-    await store.commit([forgot(BERT, now_ms=calendar_ms)])
-    assert (await store.load(ANNA)).erased_ms == NOON_MS
-
-    running_ms += 400 * DAY_MS
-    calendar_ms = running_ms
-    await store.commit([forgot(BERT, now_ms=calendar_ms)])
-    assert (await store.load(ANNA)).erased_ms == NOON_MS
-
-    running_ms += 1
-    await store.commit([forgot(BERT, now_ms=running_ms)])
-    assert (await store.load(ANNA)).erased_ms == 0
-    await store.close()
-
-
 async def test_a_log_that_somebody_keeps_from_being_emptied_is_told_once_it_is_large(
     store: SqliteStore,
     path: Path,
