@@ -31,7 +31,7 @@ from perso_core.edge.limits import Rate
 from perso_core.edge.services import PrivacyServices, never
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Interaction, NeedProfile
-from perso_core.errors import NothingDefined, UnreadableRecord
+from perso_core.errors import NothingDefined, PersoError, UnreadableRecord
 from perso_core.opening import NOTHING, Parts, caps_of, running
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings, refuse_bad
@@ -42,6 +42,7 @@ from perso_core.worker.everywhere import Everywhere
 from perso_core.worker.importing import Imports
 from perso_core.worker.patching import Patching
 from perso_core.worker.people import People
+from perso_core.worker.room import refusals
 
 # A bearer token of 8 KiB, the most that is read, with the word before it.
 MAX_HEADER_BYTES = 9 * 1024
@@ -210,6 +211,18 @@ class Perso(InProcessSite):
         StoreUnavailable."""
         check_attributes(attributes, max_bytes=self.settings.max_record_bytes)
         return await self.patch(self._keys_of(identity), attributes, said_ms=said_ms)
+
+    async def refusals(
+        self, said: Sequence[tuple[Identity, Mapping[str, Any]]]
+    ) -> dict[int, PersoError]:
+        """Which of these put_profile would refuse for want of room, by their place, see
+        worker/room.py; of checked attributes, in the order in which they would be put."""
+        return await refusals(
+            [(self._keys_of(identity), attributes) for identity, attributes in said],
+            self._store,
+            caps=caps_of(self.settings),
+            journal_limit=self.settings.journal_limit,
+        )
 
     async def patch(
         self, keys: Sequence[str], attributes: Mapping[str, Any], *, said_ms: int = 0

@@ -25,7 +25,12 @@ from perso_core.cli.import_file import (
     summary,
     without,
 )
-from perso_core.cli.patch_groups import GROUP, LOAD_TIMEOUT_MS, patch_groups
+from perso_core.cli.patch_groups import (
+    GROUP,
+    LOAD_TIMEOUT_MS,
+    at_most_together,
+    patch_groups,
+)
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import nearest, shown
 from perso_core.definitions.schema import field_types
@@ -222,7 +227,7 @@ async def _attributes(
         report = Report(file.path, arguments.report, place.line)
 
         async def keep(part: Part[Patch], progress: Progress) -> Progress:
-            at_most = min(GROUP, settings.journal_limit)
+            at_most = at_most_together(settings.journal_limit, 1 + len(definitions.datastreams))
             withheld, over, late = await _all_patched(perso, part, at_most, keys, place.began_ms)
             report.add(sorted([*part.refusals, *late], key=lambda one: one.line))
             found = structs.replace(

@@ -28,3 +28,9 @@ def patch_groups(
         seen.add(whose(patch))
     if group:
         yield group
+
+
+def at_most_together(journal_limit: int, keys: int) -> int:
+    """How many patches may share a commit, each of so many keys: with what may be noted before
+    each, they wait for the store together."""
+    return max(1, min(GROUP, journal_limit // (2 * keys)))

@@ -15,7 +15,7 @@ from msgspec import structs
 from perso_core.cli.definitions import everywhere, has_store, heard
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.nothing_kept import nothing_kept
-from perso_core.cli.patch_groups import GROUP, LOAD_TIMEOUT_MS, patch_groups
+from perso_core.cli.patch_groups import LOAD_TIMEOUT_MS, at_most_together, patch_groups
 from perso_core.cli.profile_file import ProfilePatch, patches_from_json
 from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 
 # The whole file is checked before anything is written, so it is held in memory.
 MAX_FILE_BYTES = 256 * 1024 * 1024
+WRITTEN = "records are written. Put the file again once this is mended: it changes those no more."
 
 
 def put(arguments: argparse.Namespace) -> int:
-    """Write every record of the file, or none where one has a fault. Raises PersoErrors."""
+    """Write every record of the file, or none where one has a fault or no room. Raises
+    PersoErrors."""
     settings = settings_of(arguments)
     text = text_of(arguments.file, max_bytes=MAX_FILE_BYTES, problem=_unreadable, stdin=True)
     name = "stdin" if arguments.file == "-" else arguments.file
@@ -46,7 +48,7 @@ def put(arguments: argparse.Namespace) -> int:
     if faults:
         count = f"{len(faults):,} fault{'s' * (len(faults) != 1)}"
         raise BadProfileFile(f"{name}: {count}; nothing was written.", fix="Mend the file.")
-    refused = asyncio.run(_put_all(patches, settings))
+    refused = asyncio.run(put_all(patches, settings, name=name))
     for patch in refused:
         print(f"{name}:{patch.line}: not kept: this visitor has refused.", file=sys.stderr)
     profiles = {one.identity for one in patches} - {one.identity for one in refused}
@@ -54,35 +56,69 @@ def put(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _put_all(patches: Sequence[ProfilePatch], settings: Settings) -> list[ProfilePatch]:
-    """Write all; returns those whose visitors said no to being kept."""
+async def put_all(
+    patches: Sequence[ProfilePatch], settings: Settings, *, name: str
+) -> list[ProfilePatch]:
+    """Write all; returns those whose visitors said no to being kept. Raises with nothing written
+    where one has no room; where the store fails on the way, once it told what is written. name: of
+    the file."""
     from perso_core.assembly import open_perso
 
     refused: list[ProfilePatch] = []
     progress, written, began_ms = Progress("written"), 0, system_clock_ms()
     patient = structs.replace(settings, load_timeout_ms=LOAD_TIMEOUT_MS)
     async with open_perso(patient, announce=True) as perso:
-        at_most = min(GROUP, settings.journal_limit)
+        await _refuse_without_room(patches, perso, name)
+        defined = perso.definitions()
+        keys = 1 + len(defined.datastreams if defined else ())
+        at_most = at_most_together(settings.journal_limit, keys)
         for batch in patch_groups(patches, at_most, whose=lambda one: one.identity):
-            try:
-                refused += await _put_batch(batch, perso, began_ms)
-            except PersoError:
-                print(f"At least {written:,} of {len(patches):,} are written.", file=sys.stderr)
-                raise
-            written += len(batch)
+            not_kept, failed = await _put_batch(batch, perso, began_ms)
+            written += len(batch) - len(failed)
+            for patch, error in failed[:1]:
+                _tell_failed(patch, error, name)
+                print(f"At least {written:,} of {len(patches):,} {WRITTEN}", file=sys.stderr)
+                raise error
+            refused += not_kept
             progress.tell(written, len(patches))
     await heard(settings)
     return refused
 
 
+async def _refuse_without_room(patches: Sequence[ProfilePatch], perso: Perso, name: str) -> None:
+    refusals = await perso.refusals([(one.identity, one.attributes) for one in patches])
+    for place, why in refusals.items():
+        patch = patches[place]
+        whose = shown(_written(patch.identity))
+        print(f"{name}:{patch.line}: {whose}: {why.detail} {why.fix}", file=sys.stderr)
+    for why in refusals.values():
+        count = f"{len(refusals):,} record{'s' * (len(refusals) != 1)}"
+        raise type(why)(f"{count} of {name}; nothing was written.", fix=why.fix)
+
+
+def _tell_failed(patch: ProfilePatch, error: PersoError, name: str) -> None:
+    whose = shown(_written(patch.identity))
+    print(f"{name}:{patch.line}: {whose}: not written: {error.detail}", file=sys.stderr)
+
+
 async def _put_batch(
     batch: Sequence[ProfilePatch], perso: Perso, began_ms: int
-) -> list[ProfilePatch]:
-    """Together, so that they share a commit. began_ms: whoever was erased since gets nothing."""
-    kept = await asyncio.gather(
-        *(perso.put_profile(one.identity, one.attributes, said_ms=began_ms) for one in batch)
+) -> tuple[list[ProfilePatch], list[tuple[ProfilePatch, PersoError]]]:
+    """Together, so that they share a commit. Returns those whose visitors said no, and those that
+    are not written for another cause. began_ms: whoever was erased since gets nothing."""
+    outcomes = await asyncio.gather(
+        *(perso.put_profile(one.identity, one.attributes, said_ms=began_ms) for one in batch),
+        return_exceptions=True,
     )
-    return [one for one, was_kept in zip(batch, kept, strict=True) if not was_kept]
+    not_kept, failed = [], []
+    for patch, outcome in zip(batch, outcomes, strict=True):
+        if isinstance(outcome, PersoError):
+            failed.append((patch, outcome))
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        elif not outcome:
+            not_kept.append(patch)
+    return not_kept, failed
 
 
 def get(arguments: argparse.Namespace) -> int:

@@ -169,7 +169,8 @@ def _add_profile(commands: _Commands[_Parser]) -> None:
         verbs,
         "put",
         running.profile_put,
-        does="Patch profiles' attributes from JSON (RFC 7396): all of them, or none on a fault. "
+        does="Patch profiles' attributes from JSON (RFC 7396): all of them, or none where one has "
+        "a fault or no room. Only a store that fails on the way keeps what came before. "
         'Each record is {"identity": {"namespace": "ECID", "id": "…"}, "attributes": {…}}; the '
         "file is one record, a list of records, or one record per line. Your own word on somebody "
         "is under no datastream's retention: it is kept until you erase it.",

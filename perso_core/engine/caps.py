@@ -3,6 +3,9 @@ is what would make the journal larger; what gives way is counted."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 from msgspec import structs
 
@@ -34,10 +37,18 @@ def with_dropped(answer: Answer, before: State, after: State) -> Answer:
 
 
 def refuse_too_large(state: State, change: AttributesPatched, caps: Caps) -> None:
-    """Raises RecordTooLarge for a patch that makes the attributes larger than they may be; one that
-    makes them smaller is taken in any case. Cost: O(size)."""
+    """Raises RecordTooLarge as patched_within does."""
     before = state.qualified.profile.attributes if state.qualified else {}
-    size = len(msgspec.json.encode(patched(before, change.patch)))
+    patched_within(before, change.patch, caps)
+
+
+def patched_within(
+    before: Mapping[str, Any], patch: Mapping[str, Any], caps: Caps
+) -> Mapping[str, Any]:
+    """The attributes after a patch. Raises RecordTooLarge for one that makes them larger than they
+    may be; one that makes them smaller is taken in any case. Cost: O(size)."""
+    after = patched(before, patch)
+    size = len(msgspec.json.encode(after))
     if size > caps.record_bytes and size > len(msgspec.json.encode(before)):
         raise RecordTooLarge(
             f"with this the profile's attributes would take {size:,} bytes as JSON;"
@@ -45,3 +56,4 @@ def refuse_too_large(state: State, change: AttributesPatched, caps: Caps) -> Non
             fix="Remove what no rule and no mapping reads (null removes), or raise"
             " max_record_bytes.",
         )
+    return after

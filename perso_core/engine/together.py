@@ -28,15 +28,21 @@ def decide_together(
         for change in one.changes:
             if isinstance(change, AttributesPatched):
                 refuse_too_large(hot.latest, change, caps)
-    # With the return or the end of a first visit that is noted before.
-    if sum(len(one.changes) + 1 for one in asked) > engine.room:
-        raise Overloaded(
-            f"{len(asked):,} changes belong together, and fewer may wait for the store.",
-            fix="Find what slows the disk, or raise journal_limit.",
-        )
+    refuse_no_room(sum(len(one.changes) for one in asked), len(asked), engine.room)
     answers = []
     for one in asked:
         answer = engine.decide(one, now_ms=now_ms)
         assert isinstance(answer, Answer), "all is at hand, as was seen just now"
         answers.append(answer)
     return answers
+
+
+def refuse_no_room(changes: int, profiles: int, room: int) -> None:
+    """Raises Overloaded where so many changes of so many profiles cannot wait for the store
+    together. room: for how many entries there is."""
+    # With the return or the end of a first visit that is noted before.
+    if changes + profiles > room:
+        raise Overloaded(
+            f"{profiles:,} changes belong together, and fewer may wait for the store.",
+            fix="Find what slows the disk, or raise journal_limit.",
+        )

@@ -239,9 +239,7 @@ def test_whoever_is_erased_while_a_file_is_put_does_not_come_back_by_it(
     write(tmp_path, lines(customer("4711", a=1)), "customers.jsonl")
     put = profiles._put_batch
 
-    async def erased_meanwhile(
-        batch: Sequence[ProfilePatch], store: Perso, began_ms: int
-    ) -> list[ProfilePatch]:
+    async def erased_meanwhile(batch: Sequence[ProfilePatch], store: Perso, began_ms: int) -> Any:
         await store.erase(batch[0].identity)
         return await put(batch, store, began_ms - 1)  # it may be within one millisecond
 
