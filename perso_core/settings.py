@@ -99,7 +99,8 @@ RANGES: Mapping[str, tuple[int, int]] = {
 _HOST_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
 # What text may look like, and how that is told.
 FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
-    "data_dir": (re.compile(r"[^\x00]+"), "a directory"),
+    # SQLite opens it, which takes no other bytes.
+    "data_dir": (re.compile(r"[^\x00\ud800-\udfff]+"), "a directory, in UTF-8"),
     "host": (re.compile(rf"{_HOST_NAME}|[0-9A-Fa-f:.]+(?:%\w+)?"), "a host name or an IP address"),
     "location_hint": (re.compile(r"[a-z0-9]{1,32}"), "1 to 32 small letters and digits"),
 }

@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from perso_core.cli.streams import open_closed_streams, print_nowhere
+from perso_core.cli.streams import open_closed_streams, print_nowhere, writes_to_stdout
 from perso_core.cli.terminal import shown
-from perso_core.cli.words import Command, parsed
+from perso_core.cli.words import parsed
+from perso_core.cli.words_parser import Command
 from perso_core.errors import PersoError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -26,12 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     _speak_any_language()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        open_closed_streams()
+        closed = open_closed_streams()
         arguments = parsed(words)
+        if closed and writes_to_stdout(arguments):
+            return _failed("standard output is closed. Open it, or send it somewhere: > FILE.")
         run: Command = arguments.run
         code = run(arguments)
-        if sys.stdout is not None:  # closed by whoever started us
-            sys.stdout.flush()
+        sys.stdout.flush()
     except SystemExit as leaving:  # argparse after help or a usage error, and the demo
         if leaving.code is None or isinstance(leaving.code, int):
             return leaving.code or 0

@@ -3,32 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Sequence
 
 from perso_core.cli import running, words_rows
-from perso_core.compiled import FORM
-
-Command = Callable[[argparse.Namespace], int]
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"error: {message}. See `{self.prog} --help`.", file=sys.stderr)
-        raise SystemExit(2)
-
-
-class _Version(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            number = version("perso")
-        except PackageNotFoundError:  # run from its sources
-            number = "(not installed)"
-        print(f"Perso {number}. Its rules run {FORM}.")
-        parser.exit()
+from perso_core.cli.words_parser import Commands, Parser, Version, command, takes_settings
 
 
 def parsed(words: Sequence[str]) -> argparse.Namespace:
@@ -44,8 +22,8 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="perso",
         description="Custom personalization on your own machines.",
         epilog="Example: perso apply perso.toml && perso serve",
@@ -53,7 +31,7 @@ def _parser() -> _Parser:
     )
     parser.add_argument(
         "--version",
-        action=_Version,
+        action=Version,
         nargs=0,
         help="this Perso's version, and in which form it runs the rules (docs/operating.md)",
     )
@@ -71,35 +49,8 @@ def _parser() -> _Parser:
     return parser
 
 
-_Commands = argparse._SubParsersAction  # argparse gives this type no public name
-
-
-def _command(
-    commands: _Commands[_Parser],
-    name: str,
-    run: Command,
-    *,
-    does: str,
-    example: str,
-) -> _Parser:
-    parser = commands.add_parser(
-        name, help=does, description=does, epilog=f"Example: {example}", allow_abbrev=False
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _takes_settings(parser: _Parser) -> None:
-    parser.add_argument(
-        "--data-dir", metavar="DIR", help="where the database is kept (default: .perso)"
-    )
-    parser.add_argument(
-        "--settings", metavar="FILE", help="a TOML file of settings; PERSO_* variables win over it"
-    )
-
-
-def _add_serve(commands: _Commands[_Parser]) -> None:
-    parser = _command(
+def _add_serve(commands: Commands[Parser]) -> None:
+    parser = command(
         commands,
         "serve",
         running.serve,
@@ -107,7 +58,7 @@ def _add_serve(commands: _Commands[_Parser]) -> None:
         "one after the other, and no connection is refused.",
         example="perso serve --port 8080 --definitions perso.toml",
     )
-    _takes_settings(parser)
+    takes_settings(parser)
     parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="the port to listen on (default: 8080; 0: any free one)")
     parser.add_argument(
@@ -121,8 +72,8 @@ def _add_serve(commands: _Commands[_Parser]) -> None:
     parser.add_argument("--pipe", type=int, help=argparse.SUPPRESS)
 
 
-def _add_demo(commands: _Commands[_Parser]) -> None:
-    _command(
+def _add_demo(commands: Commands[Parser]) -> None:
+    command(
         commands,
         "demo",
         running.demo,
@@ -131,8 +82,8 @@ def _add_demo(commands: _Commands[_Parser]) -> None:
     )
 
 
-def _add_apply(commands: _Commands[_Parser]) -> None:
-    parser = _command(
+def _add_apply(commands: Commands[Parser]) -> None:
+    parser = command(
         commands,
         "apply",
         running.apply,
@@ -141,22 +92,23 @@ def _add_apply(commands: _Commands[_Parser]) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="the definitions (docs/definitions.md)")
     parser.add_argument("--dry-run", action="store_true", help="check only; change nothing")
-    _takes_settings(parser)
+    takes_settings(parser)
 
 
-def _add_export(commands: _Commands[_Parser]) -> None:
-    parser = _command(
+def _add_export(commands: Commands[Parser]) -> None:
+    parser = command(
         commands,
         "export",
         running.export,
+        prints=True,
         does="Write the definitions in force as a file that `perso apply` takes.",
         example="perso export -o perso.toml",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="the file to write; else stdout")
-    _takes_settings(parser)
+    takes_settings(parser)
 
 
-def _add_profile(commands: _Commands[_Parser]) -> None:
+def _add_profile(commands: Commands[Parser]) -> None:
     group = commands.add_parser(
         "profile",
         help="Read, export or erase a profile, or write attributes of profiles.",
@@ -165,7 +117,7 @@ def _add_profile(commands: _Commands[_Parser]) -> None:
         allow_abbrev=False,
     )
     verbs = group.add_subparsers(metavar="VERB", required=True)
-    put = _command(
+    put = command(
         verbs,
         "put",
         running.profile_put,
@@ -177,12 +129,13 @@ def _add_profile(commands: _Commands[_Parser]) -> None:
         example="perso profile put customers.jsonl",
     )
     put.add_argument("file", metavar="FILE", help="a JSON file, or - for stdin")
-    _takes_settings(put)
+    takes_settings(put)
     for name, says in (("show", ""), ("get", " The same as show.")):
-        get = _command(
+        get = command(
             verbs,
             name,
             running.profile_get,
+            prints=True,
             does=f"Print what is kept of one profile, as of now, as JSON.{says}",
             example=f"perso profile {name} ECID 38407190248302938471029384710293847102",
         )
@@ -191,23 +144,24 @@ def _add_profile(commands: _Commands[_Parser]) -> None:
         get.add_argument(
             "--datastream", metavar="ID", help="as the servers of this datastream know the identity"
         )
-        _takes_settings(get)
+        takes_settings(get)
     _add_profile_rights(verbs)
 
 
-def _add_profile_rights(verbs: _Commands[_Parser]) -> None:
+def _add_profile_rights(verbs: Commands[Parser]) -> None:
     """What a visitor may ask for."""
-    export = _command(
+    export = command(
         verbs,
         "export",
         running.profile_export,
+        prints=True,
         does="Print all that is kept of an identity as JSON: attributes, claims, events, "
         "memberships, consent, and which identities are one person's; on every datastream, of an "
         "ECID also what devices have that merely named it. What a browser merely claimed, as an "
         "e-mail, lies with its device: ask by the device's ECID.",
         example="perso profile export CRMID 4711 > 4711.json",
     )
-    erase = _command(
+    erase = command(
         verbs,
         "erase",
         running.profile_erase,
@@ -219,10 +173,10 @@ def _add_profile_rights(verbs: _Commands[_Parser]) -> None:
     for verb in (export, erase):
         verb.add_argument("namespace", metavar="NAMESPACE", help="of the identity, e.g. ECID")
         verb.add_argument("id", metavar="ID", help="the id in that namespace")
-        _takes_settings(verb)
+        takes_settings(verb)
 
 
-def _add_key(commands: _Commands[_Parser]) -> None:
+def _add_key(commands: Commands[Parser]) -> None:
     does = "Make, list, rotate and revoke the API keys of servers that call /v2."
     group = commands.add_parser(
         "key",
@@ -234,15 +188,16 @@ def _add_key(commands: _Commands[_Parser]) -> None:
     verbs = group.add_subparsers(metavar="VERB", required=True)
     _add_key_create(verbs)
     _add_key_rotate(verbs)
-    listing = _command(
+    listing = command(
         verbs,
         "list",
         running.key_list,
+        prints=True,
         does="Print the keys: id, name, datastreams, what they may do, until when.",
         example="perso key list",
     )
-    _takes_settings(listing)
-    revoke = _command(
+    takes_settings(listing)
+    revoke = command(
         verbs,
         "revoke",
         running.key_revoke,
@@ -250,14 +205,15 @@ def _add_key(commands: _Commands[_Parser]) -> None:
         example="perso key revoke 5f0c2a9be714",
     )
     revoke.add_argument("id", metavar="ID", help="the key, as `perso key list` names it")
-    _takes_settings(revoke)
+    takes_settings(revoke)
 
 
-def _add_key_create(verbs: _Commands[_Parser]) -> None:
-    parser = _command(
+def _add_key_create(verbs: Commands[Parser]) -> None:
+    parser = command(
         verbs,
         "create",
         running.key_create,
+        prints=True,
         does="Make a key and print it, this once: only its hash is kept (docs/server-api.md).",
         example="perso key create --name 'Shop backend' --datastream shop",
     )
@@ -277,14 +233,15 @@ def _add_key_create(verbs: _Commands[_Parser]) -> None:
         "attributes, privacy, import (default: events,attributes)",
     )
     _takes_key_days(parser)
-    _takes_settings(parser)
+    takes_settings(parser)
 
 
-def _add_key_rotate(verbs: _Commands[_Parser]) -> None:
-    parser = _command(
+def _add_key_rotate(verbs: Commands[Parser]) -> None:
+    parser = command(
         verbs,
         "rotate",
         running.key_rotate,
+        prints=True,
         does="Give a key a new secret and print it, this once; the old one is taken for a while.",
         example="perso key rotate 5f0c2a9be714 --overlap-hours 24",
     )
@@ -297,10 +254,10 @@ def _add_key_rotate(verbs: _Commands[_Parser]) -> None:
         help="how long the old secret is taken (default: 24)",
     )
     _takes_key_days(parser)
-    _takes_settings(parser)
+    takes_settings(parser)
 
 
-def _takes_key_days(parser: _Parser) -> None:
+def _takes_key_days(parser: Parser) -> None:
     parser.add_argument(
         "--days",
         metavar="DAYS",
@@ -310,7 +267,7 @@ def _takes_key_days(parser: _Parser) -> None:
     )
 
 
-def _add_audience(commands: _Commands[_Parser]) -> None:
+def _add_audience(commands: Commands[Parser]) -> None:
     does = "Check a rule, run its cases, or tell why a profile is in an audience."
     group = commands.add_parser(
         "audience",
@@ -325,8 +282,8 @@ def _add_audience(commands: _Commands[_Parser]) -> None:
     _add_audience_explain(verbs)
 
 
-def _add_audience_check(verbs: _Commands[_Parser]) -> None:
-    parser = _command(
+def _add_audience_check(verbs: Commands[Parser]) -> None:
+    parser = command(
         verbs,
         "check",
         running.audience_check,
@@ -352,8 +309,8 @@ def _add_audience_check(verbs: _Commands[_Parser]) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _add_audience_test(verbs: _Commands[_Parser]) -> None:
-    parser = _command(
+def _add_audience_test(verbs: Commands[Parser]) -> None:
+    parser = command(
         verbs,
         "test",
         running.audience_test,
@@ -365,11 +322,12 @@ def _add_audience_test(verbs: _Commands[_Parser]) -> None:
     parser.add_argument("--definitions", metavar="FILE", help="whose audiences the cases may name")
 
 
-def _add_audience_explain(verbs: _Commands[_Parser]) -> None:
-    parser = _command(
+def _add_audience_explain(verbs: Commands[Parser]) -> None:
+    parser = command(
         verbs,
         "explain",
         running.audience_explain,
+        prints=True,
         does="Tell why a profile is in an audience or not, since when, and until when. Reads the "
         "store, also beside a running server, or a profile from a file.",
         example="perso audience explain gold --identity CRMID:4711",
@@ -390,11 +348,11 @@ def _add_audience_explain(verbs: _Commands[_Parser]) -> None:
         "--now", metavar="INSTANT", help="ask as of this instant, e.g. 2026-03-15T12:30:00Z"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    _takes_settings(parser)
+    takes_settings(parser)
 
 
-def _add_backup(commands: _Commands[_Parser]) -> None:
-    backup = _command(
+def _add_backup(commands: Commands[Parser]) -> None:
+    backup = command(
         commands,
         "backup",
         running.backup,
@@ -402,7 +360,7 @@ def _add_backup(commands: _Commands[_Parser]) -> None:
         "running servers.",
         example="perso backup /backups/monday",
     )
-    restore = _command(
+    restore = command(
         commands,
         "restore",
         running.restore,
@@ -410,8 +368,8 @@ def _add_backup(commands: _Commands[_Parser]) -> None:
         "erased since the backup was made, in the last 400 days, stays erased.",
         example="perso restore /backups/monday",
     )
-    _takes_settings(
-        _command(
+    takes_settings(
+        command(
             commands,
             "compact",
             running.compact,
@@ -423,11 +381,11 @@ def _add_backup(commands: _Commands[_Parser]) -> None:
     )
     for verb in (backup, restore):
         verb.add_argument("directory", metavar="DIRECTORY", help="where the backup is kept")
-        _takes_settings(verb)
+        takes_settings(verb)
 
 
-def _add_doctor(commands: _Commands[_Parser]) -> None:
-    doctor = _command(
+def _add_doctor(commands: Commands[Parser]) -> None:
+    doctor = command(
         commands,
         "doctor",
         running.doctor,
@@ -435,10 +393,10 @@ def _add_doctor(commands: _Commands[_Parser]) -> None:
         "running servers, and nothing is written.",
         example="perso doctor --data-dir /var/lib/perso",
     )
-    _takes_settings(doctor)
+    takes_settings(doctor)
 
 
-def _add_import(commands: _Commands[_Parser]) -> None:
+def _add_import(commands: Commands[Parser]) -> None:
     group = commands.add_parser(
         "import",
         help="Bring definitions, memberships or attributes from elsewhere.",
@@ -448,14 +406,14 @@ def _add_import(commands: _Commands[_Parser]) -> None:
     )
     verbs = group.add_subparsers(metavar="VERB", required=True)
     _add_import_segments(verbs)
-    members = _command(
+    members = command(
         verbs,
         "audience",
         running.import_audience,
         does=words_rows.AUDIENCE,
         example="perso import audience members.csv --namespace CRMID --audience churn-risk",
     )
-    attributes = _command(
+    attributes = command(
         verbs,
         "attributes",
         running.import_attributes,
@@ -464,11 +422,11 @@ def _add_import(commands: _Commands[_Parser]) -> None:
     )
     for rows in (members, attributes):
         words_rows.takes_rows(rows, memberships=rows is members)
-        _takes_settings(rows)
+        takes_settings(rows)
 
 
-def _add_import_segments(verbs: _Commands[_Parser]) -> None:
-    parser = _command(
+def _add_import_segments(verbs: Commands[Parser]) -> None:
+    parser = command(
         verbs,
         "segments",
         running.import_segments,
@@ -494,4 +452,4 @@ def _add_import_segments(verbs: _Commands[_Parser]) -> None:
         "--strict", action="store_true", help="write nothing where a definition is refused"
     )
     parser.add_argument("--json", action="store_true", help="report as JSON")
-    _takes_settings(parser)
+    takes_settings(parser)
