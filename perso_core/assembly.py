@@ -254,7 +254,7 @@ class Perso(InProcessSite):
 
     async def forget_everywhere(self, keys: Sequence[str]) -> None:
         """Erase what is kept under keys, durably; returns once every server knows. Raises
-        StoreUnavailable, NotInForceEverywhere."""
+        StoreUnavailable, NotHeardEverywhere."""
         await self.people.forget(keys)
         await self._everywhere.heard()
 

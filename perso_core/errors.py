@@ -275,6 +275,13 @@ class MisplacedRecord(UnreadableRecord):
     title = "A stored record is another one's"
 
 
+class NotHeardEverywhere(PersoError):
+    """It is stored, and a running server still answers by what was there before."""
+
+    code = "store.not-heard"
+    title = "Not every server has heard of it"
+
+
 class Overloaded(PersoError):
     """The journal is full: writes wait for the disk."""
 

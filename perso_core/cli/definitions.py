@@ -17,6 +17,7 @@ from perso_core.definitions.toml_file import MAX_FILE_BYTES, definitions_from_to
 from perso_core.errors import (
     DefinitionFault,
     DefinitionFaults,
+    NotHeardEverywhere,
     NothingDefined,
     NotInForceEverywhere,
 )
@@ -72,11 +73,13 @@ async def saved(definitions: Definitions, settings: Settings) -> int:
         return await perso.apply(definitions)
 
 
-async def everywhere(version: int, settings: Settings) -> None:
+async def everywhere(version: int, settings: Settings, *, done: str | None = None) -> None:
     """Wait until each server that runs on the data directory has a version, or a later one, in
-    force: the next event sent to it is answered by that.
+    force: the next event sent to it is answered by that. done: what a version was saved for that
+    has the definitions of the one before, e.g. "CRMID 4711 is erased".
 
-    A server that ended, however it ended, is not waited for. Raises NotInForceEverywhere.
+    A server that ended, however it ended, is not waited for. Raises NotInForceEverywhere; where
+    something else was done, NotHeardEverywhere.
     """
     from perso_core.stores.presence import serving
 
@@ -85,10 +88,11 @@ async def everywhere(version: int, settings: Settings) -> None:
     while late := [one for one in serving(Path(settings.data_dir)) if one.version < version]:
         waited_s = time.monotonic() - began_s
         if waited_s > IN_FORCE_LIMIT_S:
-            raise _late(version, late)
+            raise _unheard(done, late) if done else _late(version, late)
         if waited_s > QUIET_S and not told and sys.stderr.isatty():
             told = True
-            print(f"Saved as version {version}; waiting for {_named(late)} …", file=sys.stderr)
+            saved = f"{done} in the store" if done else f"Saved as version {version}"
+            print(f"{saved}; waiting for {_named(late)} …", file=sys.stderr)
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
@@ -96,6 +100,14 @@ def _late(version: int, late: Sequence[Serving]) -> NotInForceEverywhere:
     return NotInForceEverywhere(
         f"version {version} is not in force after {IN_FORCE_LIMIT_S} s in {_named(late)}.",
         fix="Look why in its log, and restart it: it begins with what is saved.",
+    )
+
+
+def _unheard(done: str, late: Sequence[Serving]) -> NotHeardEverywhere:
+    processes = ", ".join(f"process {one.pid}" for one in late)
+    return NotHeardEverywhere(
+        f"{done} in the store, but not heard of after {IN_FORCE_LIMIT_S} s in {processes}.",
+        fix="Look why in its log, and restart it: it begins with what is stored.",
     )
 
 

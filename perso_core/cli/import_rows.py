@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 # Whether a server is there is looked up so often.
 LOOKED_EACH_S = 0.25
+IMPORTED = "what was imported is kept"
 
 
 def audience(arguments: argparse.Namespace) -> int:
@@ -250,7 +251,7 @@ async def _attributes(
             report.close()
         version = await perso.announce_again()
     if version is not None:
-        await everywhere(version, settings)
+        await everywhere(version, settings, done=IMPORTED)
     print(summary(done, ""))
     return 1 if done.refused else 0
 
@@ -402,7 +403,7 @@ async def _ended_ms(store: SqliteStore, wall_ms: int) -> int:
 
 async def _live(store: SqliteStore, settings: Settings) -> None:
     """Wait until every running server has taken over what was imported.
-    Raises NotInForceEverywhere."""
+    Raises NotHeardEverywhere."""
     from perso_core.stores.presence import serving
     from perso_core.stores.turn import turn
 
@@ -414,4 +415,4 @@ async def _live(store: SqliteStore, settings: Settings) -> None:
         if stored is None:
             raise nothing_defined(settings)
         version = await store.save_definitions(stored.definitions, saved_ms=stored.saved_ms)
-    await everywhere(version, settings)
+    await everywhere(version, settings, done=IMPORTED)

@@ -46,8 +46,15 @@ def create(arguments: argparse.Namespace) -> int:
         secrets=(KeySecret(digest(written), now_ms + _days(arguments) * MS_PER_DAY),),
         may=_may(arguments.may),
     )
-    asyncio.run(_change(lambda definitions: with_key(definitions, key), settings))
-    _tell(written, f"Key {key.id} may be used until {_day(key.secrets[0].until_ms)}.")
+    saving = _change(
+        lambda definitions: with_key(definitions, key),
+        settings,
+        done=f"key {key.id} is made",
+        tell=lambda: _tell(
+            written, f"Key {key.id} may be used until {_day(key.secrets[0].until_ms)}."
+        ),
+    )
+    asyncio.run(saving)
     return 0
 
 
@@ -72,8 +79,15 @@ def rotate(arguments: argparse.Namespace) -> int:
             )
         return tuple(after if one is before else one for one in definitions.api_keys)
 
-    asyncio.run(_change(change, settings))
-    _tell(written, f"The secret before it is taken until {_day(old_until_ms)} at the latest.")
+    saving = _change(
+        change,
+        settings,
+        done=f"the new secret of key {shown(arguments.id)} is kept",
+        tell=lambda: _tell(
+            written, f"The secret before it is taken until {_day(old_until_ms)} at the latest."
+        ),
+    )
+    asyncio.run(saving)
     return 0
 
 
@@ -85,7 +99,8 @@ def revoke(arguments: argparse.Namespace) -> int:
         gone = key_of(definitions, arguments.id)
         return tuple(one for one in definitions.api_keys if one is not gone)
 
-    asyncio.run(_change(change, settings_of(arguments)))
+    done = f"key {shown(arguments.id)} is revoked"
+    asyncio.run(_change(change, settings_of(arguments), done=done))
     print(f"Key {shown(arguments.id)} is revoked on every running server.")
     return 0
 
@@ -102,15 +117,25 @@ def list_keys(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _change(change: Callable[[Definitions], Keys], settings: Settings) -> None:
-    """Save changed keys; returns once every running server answers by them."""
+async def _change(
+    change: Callable[[Definitions], Keys],
+    settings: Settings,
+    *,
+    done: str,
+    tell: Callable[[], None] = lambda: None,
+) -> None:
+    """Save changed keys; returns once every running server answers by them. done: what that is, for
+    the error where one does not. tell: what is to be told once they are saved, also then."""
     from perso_core.assembly import open_perso
 
     if not has_store(settings):
         raise nothing_defined(settings)
     async with open_perso(settings, announce=True) as perso:
         version = await perso.change_api_keys(change)
-    await everywhere(version, settings)
+    try:
+        await everywhere(version, settings, done=done)
+    finally:
+        tell()
 
 
 def _may(words: str) -> tuple[Permission, ...]:

@@ -154,7 +154,7 @@ async def _where_kept(
     erases: bool = False,
 ) -> int:
     """The exit code. act: tells whether something was kept of the identity. erases: every running
-    server has to have heard of it. Raises NotInForceEverywhere."""
+    server has to have heard of it. Raises NotHeardEverywhere."""
     from perso_core.assembly import open_perso
 
     settings = settings_of(arguments)
@@ -169,7 +169,8 @@ async def _where_kept(
             version = await perso.announce_again() if erases else None
         _tell_elsewhere(more, "erase" if erases else "export")
         if version is not None:
-            await everywhere(version, settings)
+            done = f"{shown(_written(identity))} is erased"
+            await everywhere(version, settings, done=done)
     return 0 if found else nothing_kept(_written(identity), settings)
 
 

@@ -15,7 +15,7 @@ from perso_core.edge.named_person import person_key
 from perso_core.edge.problem import NoSuchPath, NotHeard, PrivacyRefused, TokenBad
 from perso_core.edge.services import EdgeServices, PrivacyServices
 from perso_core.edge.wire import PrivacyRequest, decode_request
-from perso_core.errors import NotInForceEverywhere
+from perso_core.errors import NotHeardEverywhere
 from perso_core.stores.protocol import Whole
 from perso_core.stores.telling import counted, exported, told
 
@@ -47,7 +47,7 @@ async def erase(call: Call, services: EdgeServices) -> Reply:
     erased = {"identity": msgspec.to_builtins(identity), "erased": counted(found)}
     try:
         await privacy.forget(tuple(dict.fromkeys((*found, person_key(identity, call)))))
-    except NotInForceEverywhere as late:
+    except NotHeardEverywhere as late:
         problem = NotHeard(f"It is erased, but {late.detail}", fix=late.fix)
         errors = [problem.problem(call.report)]
         return _reply(call, {**erased, "handle": [], "errors": errors}, status=207)

@@ -68,7 +68,7 @@ class PrivacyServices:
     """What stands behind show, export and erase. whole: all that is kept under keys and those that
     are one person with them, by key. devices: keys of an ECID's devices, by the key of its own.
     current: a profile as of now; None: there is none. forget: erase keys, durably and in every
-    process. All raise StoreUnavailable, forget also NotInForceEverywhere."""
+    process. All raise StoreUnavailable, forget also NotHeardEverywhere."""
 
     whole: Callable[[Iterable[str]], Awaitable[Mapping[str, Whole]]]
     devices: Callable[[str], Awaitable[tuple[str, ...]]]

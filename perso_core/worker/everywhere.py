@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from perso_core.errors import NotInForceEverywhere
+from perso_core.errors import NotHeardEverywhere
 from perso_core.stores.presence import Serving, serving
 
 HEARD_LIMIT_S = 30.0
@@ -27,7 +27,7 @@ class Everywhere:
 
     async def heard(self) -> None:
         """Returns once all that is written by now is known everywhere. Raises
-        NotInForceEverywhere, StoreUnavailable."""
+        NotHeardEverywhere, StoreUnavailable."""
         if self._next is None:
             self._next = asyncio.create_task(self._told())
         await asyncio.shield(self._next)
@@ -43,7 +43,7 @@ class Everywhere:
         give_up_s = time.monotonic() + HEARD_LIMIT_S
         while late := [one for one in serving(self._data_dir) if one.version < version]:
             if time.monotonic() > give_up_s:
-                raise NotInForceEverywhere(
+                raise NotHeardEverywhere(
                     f"not heard of after {HEARD_LIMIT_S:g} s by {_named(late)}.",
                     fix="Look why in its log, and restart it.",
                 )

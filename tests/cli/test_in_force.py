@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from perso_core.assembly import open_perso
 from perso_core.cli import definitions as command
+from perso_core.cli import main
 from perso_core.cli.definitions import everywhere
 from perso_core.errors import NotInForceEverywhere
 from perso_core.settings import Settings
@@ -20,6 +22,7 @@ from perso_core.stores.presence import DIRECTORY, Presence, Serving, serving
 from tests.building import definitions
 from tests.cli import test_commands as processes
 from tests.cli.test_commands import free_port, perso, write
+from tests.cli.test_import_rows import EXTERNAL
 
 HERE = os.getpid()
 
@@ -89,6 +92,65 @@ async def test_a_server_that_does_not_come_round_is_named(
         await everywhere(5, settings)
 
     assert told.value.code == "definitions.not-in-force"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("profile", "erase", "CRMID", "4711"), "CRMID 4711 is erased in the store, but"),
+        (("key", "revoke", "KEY"), "key KEY is revoked in the store, but"),
+        (("import", "attributes", "rows.ndjson"), "what was imported is kept in the store, but"),
+        (("import", "audience", "rows.csv"), "what was imported is kept in the store, but"),
+    ],
+)
+def test_what_is_done_and_not_heard_of_everywhere_is_named_as_what_it_is(
+    words: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It had been said that definitions are saved, also of a visitor who is erased."""
+    write(tmp_path, EXTERNAL)
+    row = {"identity": {"namespace": "CRMID", "id": "4711"}, "attributes": {"a": 1}}
+    write(tmp_path, json.dumps(row), "rows.ndjson")
+    write(tmp_path, "namespace,id,audience\nCRMID,4711,risk\n", "rows.csv")
+    monkeypatch.chdir(tmp_path)
+    here = ("--data-dir", str(tmp_path))
+    assert main(["apply", "perso.toml", *here]) == 0
+    assert main(["profile", "put", "rows.ndjson", *here]) == 0
+    assert main(["key", "create", "--name", "a", "--datastream", "demo", *here]) == 0
+    key = capsys.readouterr().out.split("perso_")[1].split("_")[0]
+    monkeypatch.setattr(command, "IN_FORCE_LIMIT_S", 0)
+    server = Presence(tmp_path)
+
+    code = main([key if word == "KEY" else word for word in (*words, *here)])
+
+    server.close()
+    told = capsys.readouterr().err
+    assert code == 1
+    assert f"error: Not every server has heard of it: {said.replace('KEY', key)} " in told
+    assert f"not heard of after 0 s in process {HERE}" in told
+
+
+def test_a_key_that_is_made_is_told_also_where_a_server_has_not_heard_of_it(
+    tmp_path: Path,
+    server: Presence,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is shown this once."""
+    write(tmp_path)
+    monkeypatch.setattr(command, "IN_FORCE_LIMIT_S", 0)
+    monkeypatch.chdir(tmp_path)
+    here = ("--data-dir", str(tmp_path))
+    assert main(["apply", "perso.toml", *here]) == 1
+
+    assert main(["key", "create", "--name", "a", "--datastream", "demo", *here]) == 1
+
+    told = capsys.readouterr()
+    assert told.out.startswith("perso_")
+    assert "is made in the store, but" in told.err
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -19,7 +19,7 @@ from perso_core.cli import main, profiles
 from perso_core.cli.profile_file import ProfilePatch
 from perso_core.client import Client
 from perso_core.decision.identity import Identity
-from perso_core.errors import DamagedStore, NotInForceEverywhere
+from perso_core.errors import DamagedStore, NotHeardEverywhere
 from perso_core.stores.links import Joining
 from perso_core.stores.presence import Presence
 from perso_core.stores.sqlite import open_sqlite
@@ -149,7 +149,7 @@ def test_erasing_waits_for_a_server_that_is_late_and_names_it(
     presence = Presence(tmp_path)
     arguments = Namespace(settings=None, data_dir=str(tmp_path), namespace="ECID", id=ECID)
 
-    with pytest.raises(NotInForceEverywhere, match=str(os.getpid())):
+    with pytest.raises(NotHeardEverywhere, match=str(os.getpid())):
         profiles.erase(arguments)
     presence.close()
 

@@ -16,7 +16,7 @@ from perso_core.edge.issuer_keys import IssuerKeys
 from perso_core.edge.limits import Rate
 from perso_core.edge.problem import EdgeError, HttpBad
 from perso_core.edge.services import PrivacyServices
-from perso_core.errors import NotInForceEverywhere, StoreUnavailable
+from perso_core.errors import NotHeardEverywhere, StoreUnavailable
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import Stored, Whole
 from tests.edge.raw import connected, request
@@ -178,7 +178,7 @@ async def with_a_server_that_is_late() -> Told:
         return {}
 
     async def late(_: object) -> None:
-        raise NotInForceEverywhere("process 7 has not heard.", fix="Restart it.")
+        raise NotHeardEverywhere("process 7 has not heard.", fix="Restart it.")
 
     privacy = PrivacyServices(whole=nothing_whole, devices=none, current=nothing, forget=late)
     keys = (api_key(may=("privacy",)),)
