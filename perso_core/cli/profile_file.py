@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from perso_core.decision.attributes import check_attributes
+from perso_core.decision.attributes import check_attributes, whole_number
 from perso_core.decision.identity import Identity
 from perso_core.definitions.finding import nearest, shown
 from perso_core.errors import BadAttributes
@@ -71,7 +71,7 @@ def _records(text: str) -> Iterator[tuple[int, Any]]:
 
 def _is_one_value(text: str) -> bool:
     try:
-        json.loads(text)
+        json.loads(text, parse_int=whole_number)
     except (ValueError, RecursionError):
         return False
     return True
@@ -124,9 +124,8 @@ def _one(text: str, start: int, line: int, first_line: int) -> tuple[int | None,
         place = first_line + error.lineno - 1
         detail = f"This is not JSON: {error.msg[:1].lower()}{error.msg[1:]} (column {error.colno})."
         return None, [RecordFault(place, detail, "Mend the JSON there.")]
-    except (RecursionError, ValueError) as error:  # ValueError: a number of thousands of digits
-        cause = "it nests too deeply" if isinstance(error, RecursionError) else str(error)
-        return None, [RecordFault(line, f"This cannot be read: {cause}.", "Shorten it.")]
+    except RecursionError:
+        return None, [RecordFault(line, "This cannot be read: it nests too deeply.", "Shorten it.")]
     return end, [*faults] or [record]
 
 
@@ -145,7 +144,9 @@ def _decoder(line: int, faults: list[RecordFault]) -> json.JSONDecoder:
         fix = "Write a number, or null to remove the field."
         faults.append(RecordFault(line, f"{word} is no JSON value.", fix))
 
-    return json.JSONDecoder(object_pairs_hook=unrepeated, parse_constant=no_constant)
+    return json.JSONDecoder(
+        object_pairs_hook=unrepeated, parse_constant=no_constant, parse_int=whole_number
+    )
 
 
 def _faults(line: int, record: Any, max_bytes: int) -> Iterator[RecordFault]:

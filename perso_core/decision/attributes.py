@@ -17,6 +17,7 @@ MAX_REPORTED = 20
 # Parts of the rules' view that we write ourselves; an attribute of that name would hide them.
 RESERVED = ("xEvent", "segmentMembership", "externalAudience")
 _INTEGERS = range(-(2**63), 2**64)
+_MOST_DIGITS = 20  # of these, with a sign
 
 _Problem = tuple[str, str]  # what is wrong, how to mend it
 
@@ -41,6 +42,12 @@ def check_attributes(attributes: Mapping[str, Any], *, max_bytes: int | None = N
         named.append(f"and {len(problems) - MAX_REPORTED} more")
     fixes = dict.fromkeys(fix for _, fix in problems[:MAX_REPORTED])
     raise BadAttributes("; ".join(named) + ".", fix=" ".join(fixes))
+
+
+def whole_number(digits: str) -> int:
+    """An integer out of JSON, for its reader's parse_int: for one that is longer than any within 64
+    bits, and that Python may not read, another one that check_attributes refuses as such."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else _INTEGERS.stop
 
 
 def _reserved(attributes: Mapping[str, Any]) -> Iterator[_Problem]:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from perso_core.definitions.finding import shown
 from perso_core.errors import BadImport
+from perso_core.pql.sound import MAX_DIGITS
 
 # What Adobe allows in one sandbox; no export of one is larger.
 MAX_ENTRIES = 4_000
@@ -130,10 +131,19 @@ def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON value")
 
 
+def _integer(digits: str) -> int:
+    # Python reads no longer ones.
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"it has a number of {len(digits):,} digits")
+    return int(digits)
+
+
 def _parsed(text: str, name: str) -> Any:
     """The JSON value. Raises BadImport, with the line where reading stopped."""
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        return json.loads(
+            text, object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_integer
+        )
     except json.JSONDecodeError as error:
         more = error.msg == "Extra data"
         detail = "more follows the first value" if more else error.msg[:1].lower() + error.msg[1:]

@@ -15,6 +15,7 @@ from perso_core.definitions.finding import nearest
 from perso_core.errors import BadImportFile
 from perso_core.imports.expiry import expiry_ms
 from perso_core.imports.identity import is_plain, row_problem
+from perso_core.imports.json_fault import json_fault
 from perso_core.imports.refusal import RowRefused, shown
 from perso_core.imports.table import Header, refuse_missing, refuse_twice, refuse_unknown
 from perso_core.imports.twice import refuse_named_twice
@@ -162,7 +163,7 @@ def stated_in_json(line: bytes) -> Stated:
     try:
         row = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RowRefused(f"The line is no row in JSON: {str(error).rstrip('.')}.") from None
+        raise RowRefused(json_fault(line, error)) from None
     # Most rows have each name once, and none in another spelling: that is seen at once.
     if b"\\" in line or any(line.count(name) > 1 for name in _NAMES):
         refuse_named_twice(line)

@@ -12,6 +12,7 @@ from msgspec import Struct
 from perso_core.decision.attributes import RESERVED, check_attributes
 from perso_core.errors import BadAttributes, BadImportFile
 from perso_core.imports.identity import row_problem
+from perso_core.imports.json_fault import json_fault
 from perso_core.imports.refusal import RowRefused, shown
 from perso_core.imports.table import Header, refuse_missing, refuse_twice
 from perso_core.imports.twice import refuse_named_twice
@@ -161,7 +162,7 @@ def _decoded(name: str, cell: str) -> Any:
     try:
         value = msgspec.json.decode(cell)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        raise RowRefused(f"{name} is no JSON: {str(error).rstrip('.')}.") from None
+        raise RowRefused(json_fault(cell, error, cell=name)) from None
     if isinstance(value, (dict, list)):
         refuse_named_twice(cell)
     return value
@@ -193,6 +194,6 @@ def patch_in_json(line: bytes) -> Patch:
     try:
         row = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RowRefused(f"The line is no row in JSON: {str(error).rstrip('.')}.") from None
+        raise RowRefused(json_fault(line, error)) from None
     refuse_named_twice(line)
     return patch_of(row.identity.namespace, row.identity.id, row.attributes)

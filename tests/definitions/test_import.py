@@ -142,7 +142,7 @@ def test_pages_that_lack_definitions_are_told() -> None:
         ("[NaN]", "NaN is no JSON value"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
-        ("[" + "9" * 5_000 + "]", "4300 digits"),
+        ("[" + "9" * 5_000 + "]", "a number of 5,000 digits"),
     ],
 )
 def test_what_is_no_export_is_one_clear_error(text: str, words: str) -> None:

@@ -117,3 +117,29 @@ def test_a_patch_that_says_a_name_twice_is_refused_as_profile_put_does() -> None
         patch_in_json(row)
     with pytest.raises(RowRefused, match='The name "b" stands twice in one object'):
         value_of(Column(("a",), "json"), '{"b":1,"b":2}')
+
+
+HALVES = (r'"\ud800"', r'"\udc00"', r'"a\ud83d b"', r'{"b":["\ud800"]}')
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_half_a_character_is_told_as_profile_put_tells_it(half: str) -> None:
+    """It had been said that the file is cut off there."""
+    row = '{"identity":{"namespace":"CRMID","id":"1"},"attributes":{"a":' + half + "}}"
+
+    for read in (
+        lambda: patch_in_json(row.encode()),
+        lambda: value_of(Column(("a",), "json"), half),
+    ):
+        with pytest.raises(RowRefused, match=r"a.* has half a character in it\. Write text as"):
+            read()
+
+
+def test_a_name_with_half_a_character_is_told_too() -> None:
+    with pytest.raises(RowRefused, match="a name with half a character in it"):
+        patch_in_json(rb'{"identity":{"namespace":"CRMID","id":"1"},"attributes":{"\ud800":1}}')
+
+
+def test_a_line_that_is_cut_off_is_still_said_to_be() -> None:
+    with pytest.raises(RowRefused, match="no row in JSON: Input data was truncated"):
+        patch_in_json(rb'{"identity":{"namespace":"CRMID","id":"\ud800')

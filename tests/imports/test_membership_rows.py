@@ -321,6 +321,11 @@ def test_a_row_that_says_a_name_twice_is_refused(line: str, name: str) -> None:
         stated_in_json(line.encode())
 
 
+def test_half_a_character_in_a_row_is_told_with_where_it_stands() -> None:
+    with pytest.raises(RowRefused, match=r"^id has half a character in it"):
+        stated_in_json(rb'{"namespace":"CRMID","id":"\ud800","audience":"risk"}')
+
+
 def test_a_row_may_have_a_name_as_its_value_and_signs_in_any_spelling() -> None:
     row = r'{"namespace":"id","id":"\u00fc","audience":"id"}'
 
