@@ -37,6 +37,9 @@ _PIECE = re.compile(r"\\[ \t]*\n[ \t\n]*|\\u.{4}|\\U.{8}|\\.|.", re.DOTALL)
 # a text with so many words and dots would be refused with it.
 MAX_KEY_PARTS = 64
 _LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){{{MAX_KEY_PARTS}}}""")
+# What Python reads of one number; beyond that it says how to change that, and no place.
+MAX_DIGITS = 4_300
+_LONG_NUMBER = re.compile(rf"{_STRING}|#[^\n]*+|(\d(?:_?\d){{{MAX_DIGITS}}})", re.DOTALL)
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -50,6 +53,15 @@ def parsed(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise ValueError("it nests lists or tables too deeply") from None
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:
+        for found in _LONG_NUMBER.finditer(text):
+            if found[1]:
+                line = text.count("\n", 0, found.start()) + 1
+                many = f"line {line} has a number of more than {MAX_DIGITS} digits"
+                raise ValueError(many) from None
+        raise
 
 
 class Place(NamedTuple):

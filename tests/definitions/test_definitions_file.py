@@ -203,7 +203,11 @@ def test_nothing_at_all_lacks_its_org() -> None:
     ("text", "words"),
     [
         ("a = " + "[" * 100_000, "too deeply"),
-        ("a = " + "9" * 5_000, "4300 digits"),
+        ("a = " + "9" * 5_000, "line 1 has a number of more than 4300 digits."),
+        (
+            f"a = '{'9' * 5_000}'\nb = {'9' * 5_000}",
+            "line 2 has a number of more than 4300 digits.",
+        ),
         ("\na" + ".a" * 500_000 + " = 1", "line 2 has a key of more than 64 parts"),
         ("'a' . b\t." * 40 + "c = 1", "more than 64 parts"),
         ("[[audience]]\n" * 20_000, "no org"),
