@@ -58,8 +58,8 @@ from perso_core.pql.windows import (
 
 # A truth table has two to the power of this many entries.
 MAX_LITERALS = 6
-# How many times of one condition are kept for counts, eight bytes each. For more, all events are
-# gone through for each one: 4 ms of a visitor who has 1,200.
+# How many times of one condition are kept for counts, which is some 40 kB of a visitor who has so
+# many. For more, all events are gone through for each one: 4 ms of a visitor who has 1,200.
 MAX_LEAST = 1_000
 
 

@@ -22,6 +22,7 @@ from perso_core.rules.standing import (
     reached,
     run_up_to,
     time_at,
+    with_earlier,
     without_newest,
 )
 
@@ -64,16 +65,22 @@ def counted_of(
         conditions |= rules.chain_bits[chain]
     wanted = conditions << rules.shift
     happenings = [one for one in newest_first(log) if one[1] & wanted]
-    times = dict.fromkeys(bits_of(conditions), NEVER_HAPPENED)
+    last = dict.fromkeys(bits_of(conditions), NEVER_HAPPENED)
+    every: dict[int, list[int]] = {condition: [] for condition in last}
     runs = {chain: nowhere(len(rules.chains[chain][0])) for chain in chains}
     for at, matched in reversed(happenings):
         found = bits_of(matched >> rules.shift & conditions)
         for condition in found:
-            times[condition] = happened(times[condition], at, rules.effects[condition].kept)
+            last[condition] = happened(last[condition], at, 1)
+            every[condition].append(at)
         for condition in found:
             for step, chain, first in rules.effects[condition].steps:
                 if chain in chains:
-                    runs[chain] = extended(runs[chain], step, times[first], at)
+                    runs[chain] = extended(runs[chain], step, last[first], at)
+    times = {
+        condition: with_earlier(known, every[condition], rules.effects[condition].kept)
+        for condition, known in last.items()
+    }
     return times, runs
 
 
@@ -84,16 +91,20 @@ def nowhere(steps: int) -> tuple[Reached, ...]:
 
 def counted(rules: Program, log: Log | None) -> tuple[Layered[Times], Layered[tuple[Reached, ...]]]:
     """When each condition was satisfied, and how far each chain came."""
-    times = [NEVER_HAPPENED] * len(rules.effects)
+    last = [NEVER_HAPPENED] * len(rules.effects)
+    every: dict[int, list[int]] = {}
     runs = [nowhere(len(steps)) for steps, _ in rules.chains]
     for at, matched in [*newest_first(log)][::-1]:
         conditions = bits_of(matched >> rules.shift)
         for condition in conditions:
-            times[condition] = happened(times[condition], at, rules.effects[condition].kept)
+            last[condition] = happened(last[condition], at, 1)
+            every.setdefault(condition, []).append(at)
         for condition in conditions:
             for step, chain, first in rules.effects[condition].steps:
-                runs[chain] = extended(runs[chain], step, times[first], at)
-    return layered(times), layered(runs)
+                runs[chain] = extended(runs[chain], step, last[first], at)
+    for condition, known in every.items():
+        last[condition] = with_earlier(last[condition], known, rules.effects[condition].kept)
+    return layered(last), layered(runs)
 
 
 def extended(runs: tuple[Reached, ...], step: int, first: Times, at_ms: int) -> tuple[Reached, ...]:

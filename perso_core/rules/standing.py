@@ -196,6 +196,11 @@ def happened(times: Times, at_ms: int, kept: int) -> Times:
     return (earlier, *last, at_ms)
 
 
+def with_earlier(times: Times, every: Sequence[int], kept: int) -> Times:
+    """The same as `happened` of every time, ascending, one after the other. times: that for one."""
+    return (*times[:1], *every[-kept:]) if kept > 1 else times
+
+
 def latest_before(times: Times, at_ms: int) -> int:
     """The latest of the times strictly before at_ms, which is not before the last of them;
     NEVER_MS: there is none."""

@@ -210,6 +210,32 @@ def test_a_count_ends_when_the_oldest_event_it_needs_leaves_the_window() -> None
     assert standing.until_ms == 1_000 + HOUR_MS + 1
 
 
+def test_a_large_count_is_carried_on_by_events_as_it_is_counted_anew() -> None:
+    """Up to 1,000 its times are kept; the last of the counts is beyond that."""
+    texts = [
+        f'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "buy") WHEN(<= 1 hour before now)'
+        f" COUNT({op} {count})])"
+        for op in (">=", "=")
+        for count in (101, 400, 1_000, 1_001)
+    ]
+    compiled = [(text, compile_rule(text)) for text in texts]
+    rules = RuleSet(compiled)
+    events: list[dict[str, Any]] = []
+    standing = rules.standing(lambda: {"xEvent": events}, now_ms=0)
+    kept = [formula_of(rule.node, event_window_ms=DAY_MS) is not None for _, rule in compiled]
+    assert kept == [True, True, True, False] * 2
+
+    for number in range(1, 1_004):
+        now_ms = number // 2 * 1_000
+        one = {"eventType": "buy", "timestamp": now_ms}
+        events.append(one)
+        standing = rules.after_event(standing, one, lambda: {"xEvent": events}, now_ms=now_ms)
+        if number in (100, 101, 102, 399, 400, 401, 999, 1_000, 1_001, 1_002):
+            anew = rules.standing(lambda: {"xEvent": events}, now_ms=now_ms)
+            assert standing.members == run_all(compiled, {"xEvent": events}, now_ms)[0]
+            assert (anew.members, anew.until_ms) == (standing.members, standing.until_ms)
+
+
 def test_the_second_step_has_to_be_strictly_later() -> None:
     text = 'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "buy"), B: WHAT(eventType = "buy")])'
 
