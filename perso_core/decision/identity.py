@@ -51,12 +51,10 @@ def identity_of(profile_key: str) -> Identity:
 
 def datastream_of(profile_key: str, *, org: str) -> str | None:
     """The datastream whose servers alone name this profile; None: a device's, the operator's, or
-    another organisation's."""
+    another organisation's. So of a key that is none, as of a damaged row."""
     head, _, _ = profile_key.partition(":")
-    if " " not in head:
-        return None
-    of_org, datastream_id, _ = profile_key.split(" ", 2)
-    return datastream_id if of_org == org else None
+    parts = profile_key.split(" ", 2) if " " in head else []
+    return parts[1] if len(parts) == 3 and parts[0] == org else None
 
 
 class Device(Struct, frozen=True):

@@ -38,7 +38,7 @@ from perso_core.edge.scripts import Script, script
 from perso_core.edge.server_api import server_collect, server_interact
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.set_consent import set_consent
-from perso_core.edge.unstored import Deadline, Unread, not_stored
+from perso_core.edge.unstored import Deadline, Unread, not_stored, set_aside_in
 from perso_core.edge.wire import encode_answer, encode_problem, identity_result, location_hint
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
 
@@ -228,8 +228,9 @@ async def _imported(arrival: Arrival, action: Action, services: EdgeServices) ->
 
 async def _reply(call: Call, action: Action, services: EdgeServices, within_ms: int) -> Reply:
     """Raises EdgeError for what the caller did wrong, and nothing for what we did (P4)."""
+    deadline = Deadline(within_ms)
     try:
-        with Deadline(within_ms):
+        with deadline:
             return await action(call, services)
     except EdgeError:
         raise
@@ -239,7 +240,7 @@ async def _reply(call: Call, action: Action, services: EdgeServices, within_ms: 
         handles = [location_hint(services.location_hint)] if action in TELLING else []
         if unread.ecid and action in TELLING:
             handles.insert(0, identity_result(unread.ecid))
-        return call.reply(handles, errors=(not_stored(),))
+        return call.reply(handles, errors=(not_stored(), *set_aside_in(deadline)))
     except (StoreUnavailable, Overloaded, TimeoutError):
         failure: EdgeError = not_stored()
     except Exception:
@@ -247,7 +248,7 @@ async def _reply(call: Call, action: Action, services: EdgeServices, within_ms: 
         # logged once, here.
         log.exception("request %s failed", call.request_id)
         failure = Unexpected("It was logged.", fix="Send it again later.")
-    return call.reply([], errors=(failure,))
+    return call.reply([], errors=(failure, *set_aside_in(deadline)))
 
 
 def _problem(arrival: Arrival, error: EdgeError, services: EdgeServices) -> web.Response:

@@ -29,9 +29,15 @@ from perso_core.edge.made_room import made_room
 from perso_core.edge.named_person import Person, no_primary, person_of
 from perso_core.edge.one_person import as_one
 from perso_core.edge.overrides import Overrides, overrides_from
-from perso_core.edge.problem import EdgeError, NoConsent, NotStored, WriteRefused
+from perso_core.edge.problem import EdgeError, NoConsent, WriteRefused
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.unstored import another_calls, failures, on_disk, on_disk_first
+from perso_core.edge.unstored import (
+    another_calls,
+    failures,
+    not_stored,
+    on_disk,
+    on_disk_first,
+)
 from perso_core.edge.version_token import seen_in
 from perso_core.edge.wire import (
     InteractRequest,
@@ -112,14 +118,11 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
             await _led_on(call, one.person, services)
     except (StoreUnavailable, Overloaded):
         stored = False
+    warnings = (*made_room(dropped), *_unpermitted(unpermitted)) if stored else ()
+    errors = failures(stored=True)
     if not stored:
-        failure = NotStored(
-            "Not all events are known to be stored.",
-            fix="Send them again later under the same requestId.",
-        )
-        return call.reply([], errors=(failure,))
-    warnings = (*made_room(dropped), *_unpermitted(unpermitted))
-    if errors := failures(stored=True):
+        errors = (not_stored("Not all events are known to be stored."), *errors)
+    if errors:
         return call.reply([], errors=errors, warnings=warnings)
     return _accepted(call, warnings)
 

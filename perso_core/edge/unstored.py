@@ -27,25 +27,26 @@ class Unread(Exception):
         self.ecid = ecid
 
 
-def not_stored() -> NotStored:
+def not_stored(detail: str = "It is not known to be stored.") -> NotStored:
     # What failed is the worker's to report; what the caller needs to know is in the answer. Where
     # time was up it may be stored after all, so no more is said where it is known to be not.
-    return NotStored(
-        "It is not known to be stored.", fix="Send it again later under the same requestId."
-    )
+    return NotStored(detail, fix="Send the same request again later.")
 
 
 def failures(*, stored: bool) -> tuple[EdgeError, ...]:
     """What goes with an answer that was decided."""
-    deadline = _deadline.get(None)
-    set_aside = deadline is not None and deadline.set_aside
-    if stored and not set_aside:
+    return (*(() if stored else (not_stored(),)), *set_aside_in(_deadline.get(None)))
+
+
+def set_aside_in(deadline: Deadline | None) -> tuple[EdgeError, ...]:
+    """What is told where something was set aside before it was over."""
+    if deadline is None or not deadline.set_aside:
         return ()
     lost = ProfileSetAside(
         "What was stored of the visitor before could not be read: they begin anew.",
         fix="Nothing is to be sent again. Look for a failing disk.",
     )
-    return (not_stored(),) * (not stored) + (lost,) * set_aside
+    return (lost,)
 
 
 def note_set_aside() -> None:

@@ -151,7 +151,9 @@ class SqliteStore:
         self, retention: Retention, *, now_ms: int, after: int, at_most: int = 64
     ) -> int:
         def sweep(connection: apsw.Connection) -> int:
-            return sweep_set_aside(connection, retention, now_ms, after, at_most)
+            return sweep_set_aside(
+                connection, retention, now_ms=now_ms, after=after, at_most=at_most
+            )
 
         return await self._write(lambda: self._writer.in_transaction(sweep))
 

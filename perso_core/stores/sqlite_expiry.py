@@ -121,13 +121,13 @@ def remove_first_visits(
     return len(due)
 
 
-def _is_ahead(instant_ms: int, now_ms: int) -> bool:
+def _is_ahead(instant_ms: object, now_ms: int) -> bool:
     """Whether it is of a clock that was ahead, or damaged: no instant at all."""
     return type(instant_ms) is not int or instant_ms > now_ms + AHEAD_MS
 
 
 def sweep_set_aside(
-    connection: apsw.Connection, retention: Retention, now_ms: int, after: int, at_most: int
+    connection: apsw.Connection, retention: Retention, *, now_ms: int, after: int, at_most: int
 ) -> int:
     """Of the next at_most records that cannot be read, remove those whose time is over. One that
     nobody dated was set aside now, as was one of a clock that was ahead. See Retaining."""
@@ -144,7 +144,7 @@ def sweep_set_aside(
             connection.execute(
                 "UPDATE quarantine SET since_ms = ? WHERE sequence = ?", (now_ms, sequence)
             )
-        elif now_ms >= since_ms + retention.set_aside_ms(key):
+        elif now_ms >= since_ms + retention.set_aside_ms(str(key)):  # a damaged one may be no text
             connection.execute("DELETE FROM quarantine WHERE sequence = ?", (sequence,))
     return rows[-1][0] if len(rows) == at_most else 0
 

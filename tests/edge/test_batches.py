@@ -38,5 +38,5 @@ async def test_a_batch_is_not_accepted_while_an_event_of_one_of_its_people_is_no
         assert told.status == 207
         assert told.errors == ["EXEG-0201-503"]
         assert told.sent["errors"][0]["detail"] == (
-            "Not all events are known to be stored. Send them again later under the same requestId."
+            "Not all events are known to be stored. Send the same request again later."
         )

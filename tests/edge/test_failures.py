@@ -146,7 +146,7 @@ async def test_of_what_is_stored_after_its_answer_nobody_was_told_that_it_is_not
 
         assert told.ecid is not None
         assert await edge.events(told.ecid) == 1
-    detail = "It is not known to be stored. Send it again later under the same requestId."
+    detail = "It is not known to be stored. Send the same request again later."
     assert [error["detail"] for error in told.sent["errors"]] == [detail]
 
 

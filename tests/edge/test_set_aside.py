@@ -3,16 +3,20 @@ in whichever step of it the record was read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from perso_core.engine.journal import Entry
+from perso_core.errors import StoreUnavailable
 from perso_core.stores.memory import MemoryStore
-from perso_core.stores.protocol import Stored
+from perso_core.stores.protocol import Committed, Stored
 from tests.edge.running import Browser, ordinary, page_view, running_edge
 from tests.edge.servers import asking, batch, server_call, telling, with_attributes
 from tests.edge.test_one_person import event
 
+NOT_STORED = "https://ns.adobe.com/aep/errors/EXEG-0201-503"
 SET_ASIDE = ["urn:perso:edge.profile-set-aside"]
 IN = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]}
 PENDING = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "pending"}}]}
@@ -30,6 +34,11 @@ class DamagedStore(MemoryStore):
             return await super().load(key)
         self._set_aside.add(key)
         return Stored(set_aside=True)
+
+
+class BrokenStore(DamagedStore):
+    async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
+        raise StoreUnavailable("the disk is full.", fix="Make room.")
 
 
 @pytest.mark.parametrize(
@@ -72,3 +81,31 @@ async def test_a_page_is_told(action: str, body: Any, well: int) -> None:
 
         assert [one.status for one in told] == [207, well]
         assert [one["type"] for one in told[0].sent["errors"]] == SET_ASIDE
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("interact", telling(CRMID="4711")),
+        ("collect", batch(telling(CRMID="4711"), telling(CRMID="4712"))),
+    ],
+    ids=["an event", "a batch"],
+)
+async def test_it_is_told_beside_a_failure_to_store(action: str, body: Any) -> None:
+    """Whoever sends it again hears nothing of it any more."""
+    async with running_edge(with_attributes(), store=BrokenStore()) as edge:
+        told = await server_call(edge, body, action)
+
+        assert [one["type"] for one in told.sent["errors"]] == [NOT_STORED, *SET_ASIDE]
+
+
+async def test_it_is_told_beside_a_choice_that_is_not_stored() -> None:
+    async with running_edge(ordinary()) as before_the_damage:
+        known = await before_the_damage.call()
+    async with running_edge(ordinary(), store=BrokenStore()) as edge:
+        browser = Browser(edge)
+        browser.cookies.update(known.cookies)
+
+        told = await browser.send("privacy/set-consent", IN)
+
+        assert [one["type"] for one in told.sent["errors"]] == [NOT_STORED, *SET_ASIDE]

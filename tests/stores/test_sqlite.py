@@ -262,6 +262,18 @@ async def test_what_was_set_aside_is_kept_for_as_long_as_its_datastream_keeps_a_
     assert left == [(2,), (2,), (0,)]
 
 
+@pytest.mark.parametrize("key", ["a b:c", "", b"\x01"])
+async def test_what_was_set_aside_under_no_key_at_all_goes_as_well(
+    store: SqliteStore, path: Path, key: str | bytes
+) -> None:
+    row = "INSERT INTO quarantine VALUES (NULL, 'event', ?, x'00', 'damaged', 1)"
+    sql(path, row, key)
+
+    await store.sweep_set_aside(Retention(), now_ms=NOON_MS, after=0)
+
+    assert sql(path, "SELECT count(*) FROM quarantine") == [(0,)]
+
+
 async def test_what_a_clock_that_was_ahead_set_aside_is_kept_no_longer(
     store: SqliteStore, path: Path
 ) -> None:
