@@ -96,7 +96,8 @@ def merge(
     profile: Profile, event: Event, *, max_events: int, stored: Event | None = None
 ) -> Merged:
     """The profile with the event in it. The same id again changes nothing, or fills gaps: ask
-    `lacks_whole` first, as the gaps of a packed event cannot be seen. stored: what is of it."""
+    `lacks_whole` first, as the gaps of a packed event cannot be seen. stored: that event as the
+    store has it, where it is packed here."""
     if profile.moved and was_moved(profile, event.id):
         return Merged(profile, "duplicate", None)
     events = KeptEvents.of(profile.events)
@@ -120,7 +121,7 @@ def merge(
 
 def lacks_whole(profile: Profile, event_id: str, stored: Event | None = None) -> bool:
     """Whether the event of this id is known and packed: a second report of it has to wait. stored:
-    what is of it, which helps where it has the same instant."""
+    that event as the store has it, which helps where it has the same instant."""
     events = KeptEvents.of(profile.events)
     place = events.place_of(event_id)
     if place is None or events.whole_at(place) is not None:

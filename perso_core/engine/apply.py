@@ -139,7 +139,7 @@ def apply(
             return Applied(_expired(before, change, snapshot, now_ms))
 
 
-def lacks_whole_of(
+def whole_needed(
     state: State, changes: Iterable[Change], now_ms: int, touched_ms: int
 ) -> NeedProfile | None:
     """What has to be loaded where changes report events again that are there, or give others
@@ -197,7 +197,7 @@ def entry_of(
 
 def _put_right(before: State, now_ms: int, touched_ms: int) -> tuple[State, tuple[Event, ...]]:
     """The state as of now, where a clock dated it ahead, and the events that got another instant.
-    `before` itself: none did, or they are not at hand (see lacks_whole_of)."""
+    `before` itself: none did, or they are not at hand (see whole_needed)."""
     profile = before.qualified.profile if before.qualified else None
     if profile is None or not is_ahead(profile, now_ms=now_ms, machine_ms=touched_ms):
         return before, ()

@@ -19,7 +19,7 @@ from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import resumed
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.appended import added, forget_appended, put_by, take_over
-from perso_core.engine.apply import Applied, apply, barred, current, entry_of, lacks_whole_of
+from perso_core.engine.apply import Applied, apply, barred, current, entry_of, whole_needed
 from perso_core.engine.caps import refuse_full, refuse_too_large, with_dropped
 from perso_core.engine.erased import NEVER_ERASED, Erased
 from perso_core.engine.explaining import explained
@@ -247,7 +247,7 @@ class Engine:
             return False
         state = added(hot, self._snapshot, self._caps.events)
         waiting = (entry.change for entry, owner, _ in self._journal.values() if owner is hot)
-        if state is None or lacks_whole_of(state, waiting, now_ms, self.keeping.now_ms(now_ms)):
+        if state is None or whole_needed(state, waiting, now_ms, self.keeping.now_ms(now_ms)):
             return False
         self._decide_again(hot, state, now_ms)
         return True
@@ -406,7 +406,7 @@ class Engine:
             return NeedProfile(hot.key, behind=bool(hot.pending))
         if not changes:
             return None
-        return lacks_whole_of(hot.latest, changes, now_ms, self.keeping.now_ms(now_ms))
+        return whole_needed(hot.latest, changes, now_ms, self.keeping.now_ms(now_ms))
 
     def _pack(self, hot: Hot) -> None:
         """Keep what rules read of the events, and no more, where nothing waits for its commit."""

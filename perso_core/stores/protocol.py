@@ -230,13 +230,13 @@ class Store(Protocol):
         other processes of all keys that it changes.
 
         Nothing is kept where a stored version is another one than it was decided on, or the store
-        of another incarnation, where either
-        visitor has refused, where the target was erased since or is a link itself, or what says so
-        is an event that was erased with either, or dated before (barred). Events go on
-        with the places in which they arrived; those for which there is no room are counted in the
-        target's profile. Of an identity that becomes a link nothing else stays but its consent. No
-        link leads to a link. Of more identities of one profile than max_identities the oldest links
-        go, are counted in the target's profile, where there is one, and begin anew.
+        of another incarnation, where either visitor has refused, where the target was erased since
+        or is a link itself, or what says so is an event that was erased with either, or dated
+        before (barred). Events go on with the places in which they arrived; those for which there
+        is no room are counted in the target's profile. Of an identity that becomes a link nothing
+        else stays but its consent. No link leads to a link. Of more identities of one profile than
+        max_identities the oldest links go, are counted in the target's profile, where there is one,
+        and begin anew.
         """
         ...
 

@@ -22,7 +22,7 @@ from perso_core.stores.record import (
 from perso_core.stores.rows import event_of_row, profile_of_row
 from perso_core.stores.same_file import EMPTY_BYTES
 from perso_core.stores.sqlite_file import RESTORE, has_log, reading_connection, unavailable
-from perso_core.stores.sqlite_imports import readable
+from perso_core.stores.sqlite_imports import counted
 
 # After an unclean end the whole file is looked through, for at most so long. A log that is cut off
 # is no damage, and a store that is large must not keep its visitors waiting.
@@ -117,7 +117,7 @@ def records(
                 unreadable += 1
             progress(done, total)
         found[table] = Records(rows, unreadable, misplaced)
-    found["imported"] = Records(*readable(connection))
+    found["imported"] = Records(*counted(connection))
     return found
 
 

@@ -17,8 +17,6 @@ from perso_core.stores.batch import ERASED_KNOWN_MS, erasure_mark
 from perso_core.stores.record import profile_from
 from perso_core.stores.sqlite_links import led_to
 
-# So far the calendar may be from the clock that nobody can set before it is the one that is wrong.
-APART_MS = 60 * 60 * 1000
 # Of one erasure, for all keys together: the newest events, which are the ones that come again.
 MOST_MARKS = 20_000
 # Of one ECID, that of its owner first: whoever names it has a device of their own, and a flood may.

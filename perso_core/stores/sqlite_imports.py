@@ -195,7 +195,7 @@ def set_aside(connection: apsw.Connection, key: str) -> None:
     connection.execute(f"DELETE FROM imported WHERE key = ? AND {_UNREADABLE}", (key,))
 
 
-def readable(connection: apsw.Connection) -> tuple[int, int]:
+def counted(connection: apsw.Connection) -> tuple[int, int]:
     """How many imported memberships there are, and how many of them cannot be read. O(rows)."""
     if not connection.table_exists(None, "imported"):
         return 0, 0

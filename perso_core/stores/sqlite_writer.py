@@ -25,7 +25,7 @@ from perso_core.stores.batch import (
     consent_after,
     erasure_mark,
 )
-from perso_core.stores.clock import Clock, system_clock_ms
+from perso_core.stores.clock import APART_MS, Clock, system_clock_ms
 from perso_core.stores.consent_kept import NO_WORDS
 from perso_core.stores.forking import never_closed
 from perso_core.stores.incarnation import epoch_of, is_another
@@ -41,7 +41,6 @@ from perso_core.stores.record import (
 )
 from perso_core.stores.same_file import SameFile, refuse_emptied
 from perso_core.stores.sqlite_erased import (
-    APART_MS,
     any_sent_again,
     forget_erased,
     forget_marks,

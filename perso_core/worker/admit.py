@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from msgspec import Struct, structs
 
+from perso_core.decision.event import Event
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, NeedProfile, Seen
 from perso_core.engine.journal import EventArrived
 from perso_core.errors import AnotherEventLoop, Overloaded, StoreUnavailable
@@ -59,6 +60,7 @@ class Admission:
         self._max_loads = max_loads
         self._set_aside = set_aside
         self._hearing = hearing or Hearing(lambda: 0.0)
+        self._looking = 0  # who has events of a profile read that is in memory
         self._loading: dict[str, asyncio.Task[Stored]] = {}
         self._asked: dict[str, _Asked] = {}
         self._asked_elsewhere = False
@@ -101,13 +103,12 @@ class Admission:
 
     async def _with_stored(self, interaction: Interaction, ids: Sequence[str]) -> Interaction:
         """With what is stored of the events of these ids, which it reports again, as of the profile
-        that is in memory: to read all of its events takes as long as it has such."""
+        that is in memory. To read all of its events would take longer the more it has."""
         key = interaction.profile_key
         before = None
         while before != self._known_of(key):
             before = self._known_of(key)
-            async with self._in_time():
-                stored = await self._store.events_of(key, ids)
+            stored = await self._events_of(key, ids)
         changes = tuple(
             structs.replace(change, known=stored.get(change.event.id))
             if isinstance(change, EventArrived)
@@ -115,6 +116,15 @@ class Admission:
             for change in interaction.changes
         )
         return structs.replace(interaction, changes=changes)
+
+    async def _events_of(self, key: str, ids: Sequence[str]) -> Mapping[str, Event]:
+        self._refuse_too_many()
+        self._looking += 1
+        try:
+            async with self._in_time():
+                return await self._store.events_of(key, ids)
+        finally:
+            self._looking -= 1
 
     def _known_of(self, key: str) -> tuple[Seen, object]:
         """How far the profile is known, and what was heard of it that is not in it yet."""
@@ -214,14 +224,16 @@ class Admission:
             ) from error
 
     def _begin(self, key: str) -> asyncio.Task[Stored]:
-        if len(self._loading) >= self._max_loads:
-            raise Overloaded(
-                f"{len(self._loading):,} profiles are loading.", fix="Find what slows the disk."
-            )
+        self._refuse_too_many()
         task = asyncio.create_task(self._stored(key))
         self._loading[key] = task
         task.add_done_callback(lambda done: self._end(key, done))
         return task
+
+    def _refuse_too_many(self) -> None:
+        loading = len(self._loading) + self._looking
+        if loading >= self._max_loads:
+            raise Overloaded(f"{loading:,} profiles are loading.", fix="Find what slows the disk.")
 
     async def _stored(self, key: str) -> Stored:
         return await self._store.load(key)

@@ -11,6 +11,7 @@ from perso_core.decision.membership import EXITED_KEPT_MS
 from perso_core.decision.retention import Retention
 from perso_core.engine.engine import Engine
 from perso_core.errors import StoreUnavailable
+from perso_core.stores.clock import APART_MS
 from perso_core.stores.protocol import Retaining
 from perso_core.worker.running import RetentionClock, machine_boot, machine_running_ms, resumed
 
@@ -29,8 +30,6 @@ MARK_EACH_S = 60.0
 # An announcement is kept for so long, and as much again at most. Whoever does not hear for far less
 # answers nothing any more (hearing.py).
 NOTICES_KEPT_S = 300.0
-# So far the calendar and the machine's own clock may differ before it is worth a word.
-APART_MS = 60 * 60 * 1000
 
 _log = logging.getLogger("perso.worker")
 

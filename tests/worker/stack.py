@@ -161,6 +161,7 @@ async def running(store: Store | None = None, **options: Any) -> AsyncIterator[S
     problems: list[Exception] = []
     load_timeout_ms = options.pop("load_timeout_ms", 2_000)
     hearing = options.pop("hearing", None)
+    max_loads = options.pop("max_loads", 1_000)
     drain = Drain(engine, store, clock_ms=lambda: NOON_MS, on_problem=problems.append, **options)
     admission = Admission(
         engine,
@@ -168,6 +169,7 @@ async def running(store: Store | None = None, **options: Any) -> AsyncIterator[S
         drain,
         clock_ms=lambda: NOON_MS,
         load_timeout_ms=load_timeout_ms,
+        max_loads=max_loads,
         hearing=hearing,
     )
     drain.start()

@@ -113,6 +113,23 @@ async def test_what_is_committed_of_an_event_after_it_was_read_is_not_lost(
         assert (before.xdm["a"], before.xdm["b"]) == (1, 1)
 
 
+async def test_no_more_of_them_are_read_at_once_than_profiles_may_be(
+    database: MemoryDatabase,
+) -> None:
+    store = WatchedStore(MemoryStore(database))
+    async with running(store, max_loads=1) as stack:
+        await stack.begin_visit(event_id="e1")
+        store.gate.clear()
+        first = asyncio.create_task(stack.visit(event_id="before"))
+        await settled()
+
+        with pytest.raises(Overloaded, match="1 profiles are loading"):
+            await stack.visit(event_id="before")
+        store.gate.set()
+
+        assert (await first).sequence == 0
+
+
 async def test_an_event_that_is_stored_no_more_has_its_profile_read_anew(
     store: WatchedStore, database: MemoryDatabase
 ) -> None:
