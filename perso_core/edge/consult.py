@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, structs
 
 from perso_core.decision.consent import Choice, Consent, may_collect, sharing_refused
+from perso_core.decision.event import Event
 from perso_core.decision.lookup import Lookup
 from perso_core.edge.as_stored import as_stored
 from perso_core.edge.call import Call
@@ -88,26 +89,33 @@ async def _consult_of_person(
         return Consulted(permitted=False, chosen="out")
     says = carried(of_device, keeps=bool(changes))
     moved = True
-    if any(isinstance(change, EventArrived) for change in changes):
+    events = [change.event for change in changes if isinstance(change, EventArrived)]
+    if events:
         said = (*says, *(one for one in changes if not isinstance(one, EventArrived)))
         device = caller.device.profile_key
         moved = await finished(moved_in(call.datastream, device, person, said, of_device, services))
+        # What moves is the person's by more than this word; what is sent again alone says nothing.
+        says = carried(of_device, keeps=True, by=events[-1])
     consulted = await _kept(call, caller, person, (*says, *changes), services)
     return consulted if moved else structs.replace(consulted, stored=False)
 
 
-def carried(of_device: Consent | None, *, keeps: bool) -> tuple[Change, ...]:
+def carried(
+    of_device: Consent | None, *, keeps: bool, by: Event | None = None
+) -> tuple[Change, ...]:
     """What a device's consent, which is not `out`, says of the person who holds it: its `in` where
-    the person has not chosen and the call keeps something, its refusal of sharing in any case."""
+    the person has not chosen and the call keeps something, its refusal of sharing in any case. by:
+    the event without which it is not said, as where that was erased; None: it is said in any case.
+    """
     if of_device is None:
         return ()
     says: list[Change] = []
     if keeps and of_device.general == "in":
-        says.append(ConsentChosen("in", unless_chosen=True))
+        says.append(ConsentChosen("in", unless_chosen=True, by=by))
     against = sharing_refused(of_device)
     if against is not None:
-        no = ConsentChosen(None, "n", stated=of_device.stated)
-        says.append(PrivacySignalled() if against.reason == "gpc" else no)
+        no = ConsentChosen(None, "n", stated=of_device.stated, by=by)
+        says.append(PrivacySignalled(by=by) if against.reason == "gpc" else no)
     return tuple(says)
 
 

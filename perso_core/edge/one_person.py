@@ -81,7 +81,9 @@ async def _joined(
     graph, priority = services.graph, call.datastream.identity_priority
     linked = Linked(await graph.canonical(keys[0], priority=priority))
     says = tuple(
-        change for one in (person.of_device, *consents) for change in carried(one, keeps=True)
+        change
+        for one in (person.of_device, *consents)
+        for change in carried(one, keeps=True, by=by)
     )
     if not await _linked_already(keys, linked.key, services):
         answer = await services.decide(

@@ -49,7 +49,7 @@ from perso_core.edge.wire import (
     state_store,
 )
 from perso_core.engine.engine import Answer, Interaction, Seen
-from perso_core.engine.journal import EventArrived
+from perso_core.engine.journal import Change, EventArrived
 from perso_core.errors import Overloaded, StoreUnavailable
 
 
@@ -245,7 +245,9 @@ async def _decided_of(
     if person.device_out:
         nothing = Answer(lookups=(), sequence=0, consent=None, permitted=False, known=False)
         return _Decided(person, nothing)
-    said = () if arrived is None else (*carried(person.of_device, keeps=True), arrived)
+    said: tuple[Change, ...] = ()
+    if arrived is not None:
+        said = (*carried(person.of_device, keeps=True, by=arrived.event), arrived)
     interaction = Interaction(
         profile_key=person.profile_key,
         datastream_id=call.datastream.id,

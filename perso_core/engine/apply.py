@@ -49,6 +49,7 @@ from perso_core.engine.journal import (
     Nothing,
     PrivacySignalled,
     Visited,
+    brought_by,
 )
 from perso_core.engine.keeping import past_retention
 
@@ -175,6 +176,8 @@ def entry_of(
     if isinstance(change, EventArrived) and change.known is not None:
         # By the time it is decided again there may be more of it.
         change = structs.replace(change, known=None)
+    if applied.state is before and (isinstance(change, Expired) or brought_by(change)):
+        change = Nothing()
     # Known by an import alone, and nothing came to it after all: there is no profile to be stored.
     profile = qualified.profile if qualified and qualified.profile.version else None
     return Entry(

@@ -37,9 +37,7 @@ from perso_core.engine.journal import (
     Change,
     ConsentChosen,
     Entry,
-    Expired,
     Forgotten,
-    Nothing,
     Visited,
 )
 from perso_core.engine.keeping import Keeping, before_again
@@ -266,10 +264,10 @@ class Engine:
             else:
                 applied = self._apply(hot.key, before, entry.change, entry.now_ms)
             hot.latest = applied.state
-            stands = not isinstance(entry.change, Expired) or applied.state is not before
-            change = entry.change if stands else Nothing()
             at_ms, from_ms, epoch = entry.now_ms, entry.events_from_ms, self.following.epoch
-            again = entry_of(applied, change, hot.key, before, at_ms, sequence, from_ms, epoch)
+            again = entry_of(
+                applied, entry.change, hot.key, before, at_ms, sequence, from_ms, epoch
+            )
             self.following.decided_again.note(sequence)
             self._journal[sequence] = (again, hot, applied.state)
 

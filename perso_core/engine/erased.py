@@ -9,7 +9,7 @@ from msgspec import Struct
 from perso_core.decision.identity import device_named_by
 from perso_core.decision.profile import mark_of
 from perso_core.decision.retention import erased_since
-from perso_core.engine.journal import Entry, EventArrived
+from perso_core.engine.journal import Entry, EventArrived, brought_by
 
 # For so long what was sent before may be sent again: so long an event takes effect once (P5).
 SENT_AGAIN_MS = 24 * 60 * 60 * 1000
@@ -24,7 +24,8 @@ class Erased(Struct, frozen=True):
     def bars(self, entry: Entry, now_ms: int) -> bool:
         """Whether an entry that waits for its commit is of before."""
         change = entry.change
-        if isinstance(change, EventArrived) and mark_of(change.event.id) in self.events:
+        event = change.event if isinstance(change, EventArrived) else brought_by(change)
+        if event is not None and mark_of(event.id) in self.events:
             return True
         return erased_since(self.at_ms, dated_ms=entry.dated_ms, now_ms=now_ms)
 

@@ -35,11 +35,16 @@ class AttributesPatched(Struct, frozen=True):
 
 
 class ConsentChosen(Statement, frozen=True):
-    """The visitor said what may be done. `out` also removes profile and events."""
+    """The visitor said what may be done. `out` also removes profile and events. by: the event that
+    brings along what was said of another profile, and without which it is not said; None: none."""
+
+    by: Event | None = None
 
 
 class PrivacySignalled(Struct, frozen=True):
-    """The visitor's browser sent `Sec-GPC: 1`."""
+    """The visitor's browser sent `Sec-GPC: 1`. by: as in ConsentChosen."""
+
+    by: Event | None = None
 
 
 class Forgotten(Struct, frozen=True):
@@ -72,6 +77,11 @@ Change = (
     | Expired
     | Nothing
 )
+
+
+def brought_by(change: Change) -> Event | None:
+    """The event that brings along what is said of consent; None: it is said by itself."""
+    return change.by if isinstance(change, (ConsentChosen, PrivacySignalled)) else None
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -109,8 +119,9 @@ class Entry(Struct, frozen=True, kw_only=True):
         """When what it tells was: an event may be dated, and a patch have been said, before it was
         decided."""
         change = self.change
-        if isinstance(change, EventArrived):
-            return min(self.now_ms, change.event.timestamp_ms)
+        event = change.event if isinstance(change, EventArrived) else brought_by(change)
+        if event is not None:
+            return min(self.now_ms, event.timestamp_ms)
         if isinstance(change, AttributesPatched) and change.said_ms:
             return min(self.now_ms, change.said_ms)
         return self.now_ms

@@ -20,6 +20,7 @@ from perso_core.engine.journal import (
     Expired,
     Forgotten,
     Visited,
+    brought_by,
 )
 from perso_core.stores.consent_kept import NO_WORDS, ConsentWords, after_words, words_of
 
@@ -75,6 +76,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     this very version. first_visit_ms: when a device came that no later request has proved; 0: one
     has. returned: this is the one. arrivals_alone: nothing but events came. epoch: of
     the store that it was decided on; 0: of any. linked: it was known to be part of another profile.
+    bringing: events that bring along what is said of consent.
     """
 
     key: str
@@ -95,6 +97,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     arrivals_alone: bool = False
     epoch: int = 0
     linked: bool = False
+    bringing: tuple[Event, ...] = ()
 
     @property
     def appends(self) -> bool:
@@ -130,8 +133,15 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     @property
     def may_be_erased(self) -> bool:
         """Whether an erasure may have been after what this keeps: it makes a profile where none is,
-        or something of it was before it was decided, such as what a server sends again later."""
-        return not self.forgotten and (self.begins or self.dated_ms < self.decided_ms)
+        or something of it was before it was decided, such as what a server sends again later, or
+        was said of another profile."""
+        dated = self.dated_ms < self.decided_ms
+        return not self.forgotten and (self.begins or dated or bool(self.bringing))
+
+    @property
+    def told_by(self) -> tuple[Event, ...]:
+        """The events that it is of: where one of them was erased, nothing of it is kept."""
+        return (*self.events, *self.bringing) if self.bringing else self.events
 
     def meets_return(self, consent: Consent | None, visit_ms: int) -> bool:
         """Whether the stored consent, with its first_visit_ms, tells that the device came back of
@@ -184,6 +194,10 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
     anew = _erases(entries[0])
     expired = entries[0].change if isinstance(entries[0].change, Expired) and anew else None
     writes = [entry for entry in entries if entry.profile is not None]
+    brought = [entry for entry in entries if brought_by(entry.change) is not None]
+    reported = [entry for entry in writes if entry.event is not None]
+    first = next(iter(writes or brought), None)
+    decided_ms = first.now_ms if first is not None else 0
     return KeyChange(
         key=key,
         events_from_ms=entries[-1].events_from_ms,
@@ -193,10 +207,10 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         events=_arrived(writes),
         evicted=any(entry.evicted for entry in writes),
         words=words,
-        decided_ms=writes[0].now_ms if writes else 0,
+        decided_ms=decided_ms,
         reported_ms=min(
-            (entry.dated_ms for entry in writes if entry.event is not None),
-            default=writes[0].now_ms if writes else 0,
+            (entry.dated_ms for entry in (*reported, *brought)),
+            default=decided_ms,
         ),
         said_ms=min((entry.dated_ms for entry in writes if _patches(entry)), default=None),
         erased_ms=entries[0].now_ms if isinstance(entries[0].change, Forgotten) else None,
@@ -208,6 +222,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         ),
         epoch=entries[0].epoch,
         linked=entries[0].linked,
+        bringing=tuple(event for entry in brought if (event := brought_by(entry.change))),
     )
 
 

@@ -317,7 +317,7 @@ class MemoryStore:
         if change.erased_ms is not None:
             self._mark_events(change.key)
         marks = marked_under(database.erased_events, change.key)
-        if any(mark_of(event.id) in marks for event in change.events):
+        if any(mark_of(event.id) in marks for event in change.told_by):
             return False
         if change.erased_ms is not None:
             database.erased_ms[change.key] = change.erased_ms

@@ -312,7 +312,7 @@ class Writer:
         if change.erased_ms is not None:
             mark_events(connection, change.key, self.aging_ms())
             mark_devices(connection, change.key)
-        if row.events and any_sent_again(connection, change.key, change.events):
+        if change.told_by and any_sent_again(connection, change.key, change.told_by):
             return False
         if change.erased_ms is not None:
             self._mark_erased(connection, change.key, change.erased_ms)

@@ -14,7 +14,7 @@ from perso_core.definitions.permission import Permission
 from perso_core.worker.everywhere import Everywhere
 from tests.building import NOON_MS, ORG
 from tests.canaries.planting import without_canaries
-from tests.edge.running import Browser, RunningEdge, Told, page_view
+from tests.edge.running import Browser, RunningEdge, Told, page_view, running_edge
 from tests.edge.servers import (
     api_key,
     asking,
@@ -25,6 +25,7 @@ from tests.edge.servers import (
     with_attributes,
     written_key,
 )
+from tests.edge.test_identity_assertions import assertion, defined, known, saying
 from tests.edge.test_one_person import event
 
 ANNA = {"identity": {"namespace": "CRMID", "id": "anna"}}
@@ -172,6 +173,64 @@ async def test_nothing_that_is_sent_again_brings_back_a_person_of_several_identi
         assert (await asked(edge, "export", identity)).sent["profiles"] == []
     await server_call(edge, {**login, **event("CRMID:anna", "Email:a@e")}, headers=shown_key())
     assert len((await asked(edge, "export")).sent["profiles"]) == 2, "what is new is kept"
+
+
+AGREED = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]}
+NOT_SHARED = {
+    "consent": [{"standard": "Adobe", "version": "2.0", "value": {"share": {"val": "n"}}}]
+}
+
+
+@pytest.mark.parametrize("chosen", [AGREED, NOT_SHARED], ids=["agreed", "refused to share"])
+@pytest.mark.parametrize("dated", [False, True], ids=["known again", "dated before"])
+@pytest.mark.parametrize(
+    "identities", [("CRMID:anna",), ("CRMID:anna", "Email:a@e")], ids=["alone", "of two"]
+)
+async def test_what_a_device_chose_does_not_come_back_by_an_erased_login(
+    edge: RunningEdge, identities: tuple[str, ...], dated: bool, chosen: Any
+) -> None:
+    browser = Browser(edge)
+    await browser.send("privacy/set-consent", chosen)
+    device = (await browser.send()).ecid
+    more = {"timestamp": "2026-03-15T11:59:59Z"} if dated else {}
+    login = event(*identities, _id="L1", **more)
+    login["event"]["xdm"]["identityMap"]["ECID"] = [{"id": device}]
+    await server_call(edge, login, headers=shown_key())
+    (told,) = [one for one in (await asked(edge, "export")).sent["profiles"] if one["consent"]]
+    assert told["key"] == own_key("anna"), "as long as nobody was erased it holds for the person"
+    await asked(edge, "erase")
+    edge.now_ms += 2_000
+    await browser.send()
+    if dated:
+        login["event"]["xdm"]["_id"] = "L1 under another id"
+
+    for _ in range(2):
+        assert (await server_call(edge, login, headers=shown_key())).status == 200
+
+    assert (await asked(edge, "export")).sent["profiles"] == []
+    assert (await edge.store.load(own_key("anna"))).consent is None
+    new = event(*identities, _id="L2")
+    new["event"]["xdm"]["identityMap"]["ECID"] = [{"id": device}]
+    await server_call(edge, new, headers=shown_key())
+    assert (await edge.store.load(own_key("anna"))).consent is not None, "a new login says it"
+
+
+async def test_nor_by_an_erased_page_that_says_who_is_signed_in() -> None:
+    async with running_edge(defined(api_keys=(api_key(may=("events", "privacy")),))) as edge:
+        browser, device = await known(edge)
+        await browser.send("privacy/set-consent", AGREED)
+        page = saying(assertion(device, "anna"))
+        page["events"][0]["xdm"]["_id"] = "page-1"
+        await browser.send(body=page)
+        assert (await edge.store.load(own_key("anna"))).consent is not None
+        await asked(edge, "erase")
+        edge.now_ms += 2_000
+
+        assert (await browser.send(body=page)).status == 200
+
+        assert (await edge.store.load(own_key("anna"))).consent is None
+        await browser.send(body=saying(assertion(device, "anna")))
+        assert (await edge.store.load(own_key("anna"))).consent is not None, "a new page says it"
 
 
 async def test_an_export_tells_of_links_to_an_identity_of_which_nothing_else_is_kept(

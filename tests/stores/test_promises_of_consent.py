@@ -9,7 +9,7 @@ from perso_core.decision.consent import Choice, Consent, Sharing, sharing_refuse
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import mark_of
-from perso_core.engine.journal import AttributesPatched, ConsentChosen, Entry
+from perso_core.engine.journal import AttributesPatched, ConsentChosen, Entry, PrivacySignalled
 from perso_core.stores.protocol import Store, Stored
 from tests.building import DAY_MS, NOON_MS, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, held, profile, signalled
@@ -204,6 +204,34 @@ async def test_an_event_that_is_erased_and_sent_again_at_once_is_gone(store: Sto
 
     assert both.conflicts == {ANNA}, "decided again, without the event"
     assert (await store.load(ANNA)).erased_events == {mark_of("e1")}
+
+
+@pytest.mark.parametrize("change", [ConsentChosen("in", unless_chosen=True), PrivacySignalled()])
+@pytest.mark.parametrize(
+    ("event_id", "at_ms", "barred"),
+    [
+        ("e1", NOON_MS + 20, True),
+        ("dated before", NOON_MS + 9, True),
+        ("new", NOON_MS + 20, False),
+    ],
+)
+async def test_what_an_event_of_before_an_erasure_brings_along_is_not_said(
+    event_id: str,
+    at_ms: int,
+    barred: bool,
+    change: ConsentChosen | PrivacySignalled,
+    store: Store,
+) -> None:
+    await store.commit([arrived(event(event_id="e1"))])
+    await store.commit([forgot(base=1, now_ms=NOON_MS + 10)])
+    by = event(event_id=event_id, at_ms=at_ms)
+    said = chose("in") if isinstance(change, ConsentChosen) else signalled()
+    said = structs.replace(said, change=structs.replace(change, by=by), now_ms=NOON_MS + 20)
+
+    alone = await store.commit([said])
+
+    assert alone.conflicts == ({ANNA} if barred else set())
+    assert ((await store.load(ANNA)).consent is None) == barred
 
 
 @pytest.mark.parametrize(
