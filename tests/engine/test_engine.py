@@ -16,6 +16,7 @@ from perso_core.engine.journal import (
     ConsentChosen,
     EventArrived,
     Forgotten,
+    Nothing,
     PrivacySignalled,
 )
 from perso_core.errors import Overloaded, UnknownDatastream
@@ -259,6 +260,26 @@ def test_an_event_that_was_erased_is_dropped_where_it_is_sent_again() -> None:
 
     assert (dropped.sequence, dropped.event) == (again.sequence, None)
     assert (kept.sequence, kept.event) == (other.sequence, event(ADDED, event_id="e2"))
+
+
+@pytest.mark.parametrize(
+    "said", [ConsentChosen("in"), ConsentChosen(None, "n"), PrivacySignalled()]
+)
+@pytest.mark.parametrize(
+    "erased",
+    [Erased(NOON_MS - 5, frozenset({mark_of("e1")})), Erased(NOON_MS + 1)],
+    ids=["known again", "erased since"],
+)
+def test_what_an_erased_event_brings_along_is_dropped_with_it(
+    said: ConsentChosen | PrivacySignalled, erased: Erased
+) -> None:
+    engine = engine_with()
+    decided(engine, asking(structs.replace(said, by=event(ADDED, event_id="e1"))))
+
+    engine.renew("ECID:1", None, None, now_ms=NOON_MS + 3, erased=erased)
+    (dropped,) = engine.pending(10)
+
+    assert (dropped.change, dropped.consent, dropped.profile) == (Nothing(), None, None)
 
 
 def test_a_profile_that_begins_anew_has_none_of_the_versions_before() -> None:
