@@ -145,8 +145,37 @@ def resumed(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
     """A profile as of now_ms, evaluated in full: first as of the instant from which these
     definitions have the say over it, so that what happened meanwhile gets its own instant. Until
     it is written again, every call gives the same instants (docs/decisions/0004)."""
-    then = qualify_all(profile, snapshot, now_ms=_governed_from(profile, snapshot, now_ms))
+    from_ms = _governed_from(profile, snapshot, now_ms)
+    then = qualify_all(profile, snapshot, now_ms=from_ms)
+    if 0 < profile.evaluated_ms < from_ms and _left_then(profile, then):
+        ended = _ended_by_time(profile, snapshot, from_ms)
+        then = qualify_all(ended, snapshot, now_ms=from_ms)
     return advance(then, snapshot, now_ms=now_ms)
+
+
+def _left_then(before: Profile, after: Qualified) -> bool:
+    """Whether an audience that the profile was in was left at the very instant of `after`."""
+    _, exited = Memberships.of(after.profile.memberships).since()
+    return any(
+        exited.get(one.audience_id) == after.profile.evaluated_ms
+        for one in Memberships.of(before.memberships).each()
+        if one.status == "realized"
+    )
+
+
+def _ended_by_time(profile: Profile, snapshot: Snapshot, until_ms: int) -> Profile:
+    """The profile with the exits that time alone brought since it was stored, under definitions
+    that are in force since: those rules that had it in an audience for the instant for which it was
+    stored, as the ones before them had, say when that was over."""
+    then = qualify_all(profile, snapshot, now_ms=profile.evaluated_ms)
+    _, exited = Memberships.of(advance(then, snapshot, now_ms=until_ms).profile.memberships).since()
+    known = Memberships.of(profile.memberships)
+    ended = [
+        Membership(audience_id=one.audience_id, status="exited", since_ms=exited[one.audience_id])
+        for one in known.each()
+        if one.status == "realized" and exited.get(one.audience_id, 0) > profile.evaluated_ms
+    ]
+    return structs.replace(profile, memberships=known.replaced(ended))
 
 
 def _governed_from(profile: Profile, snapshot: Snapshot, now_ms: int) -> int:

@@ -60,6 +60,17 @@ def test_who_no_longer_fits_a_changed_rule_left_when_the_rule_changed() -> None:
     assert left == APPLIED_MS
 
 
+def test_who_had_left_by_time_alone_before_other_rules_came_left_when_that_was() -> None:
+    view = event_from({"eventType": "view"}, event_id="1", received_ms=NOON_MS)
+    member = Membership(audience_id="new", status="realized", since_ms=NOON_MS)
+    rule = 'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "view") WHEN(<= 3 seconds before now)])'
+    visitor = stored(events=(view,), memberships={"new": member})
+
+    left = [since(visitor, newer(rule), APPLIED_MS + hours * HOUR_MS) for hours in (0, 9)]
+
+    assert left == [NOON_MS + 3_001] * 2
+
+
 def test_definitions_of_a_clock_that_is_ahead_date_nothing_in_the_future() -> None:
     assert since(stored(attributes=GOLD), newer(), APPLIED_MS - HOUR_MS) == APPLIED_MS - HOUR_MS
 
