@@ -215,6 +215,7 @@ def arrived_event(
         claims=claims,
         segmentation=segmentation,
         datastream_id=call.datastream.id,
+        sender=sender_key,
     )
 
 

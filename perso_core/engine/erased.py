@@ -40,6 +40,7 @@ def erased_under(key: str) -> tuple[str, ...]:
     return (key,) if device is None else (key, device)
 
 
-def marked_under(marks: Mapping[str, frozenset[bytes]], key: str) -> frozenset[bytes]:
-    """The marks of what was erased and may come again under a key. marks: by the key erased."""
-    return frozenset[bytes]().union(*(marks.get(of, ()) for of in erased_under(key)))
+def marked_under(marks: Mapping[str, frozenset[bytes]], *keys: str) -> frozenset[bytes]:
+    """The marks of what was erased and may come again under the keys. marks: by the key erased."""
+    every = (of for key in keys for of in erased_under(key))
+    return frozenset[bytes]().union(*(marks.get(of, ()) for of in every))

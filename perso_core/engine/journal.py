@@ -15,14 +15,16 @@ from perso_core.decision.profile import Profile
 
 class EventArrived(Struct, frozen=True, kw_only=True):
     """A browser or server reported an event. segmentation: run the rules it can touch.
-    datastream_id: over which; "": over none. known: what is stored of it, where it is a second
-    report and somebody looked; no entry has it.
+    datastream_id: over which; "": over none. sender: the profile key of whom it was said to be of,
+    whatever profile that is part of by now; "": of the profile's own. known: what is stored of it,
+    where it is a second report and somebody looked; no entry has it.
     """
 
     event: Event
     claims: tuple[Identity, ...] = ()
     segmentation: bool = True
     datastream_id: str = ""
+    sender: str = ""
     known: Event | None = None
 
 

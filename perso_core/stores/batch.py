@@ -76,7 +76,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     this very version. first_visit_ms: when a device came that no later request has proved; 0: one
     has. returned: this is the one. arrivals_alone: nothing but events came. epoch: of
     the store that it was decided on; 0: of any. linked: it was known to be part of another profile.
-    bringing: events that bring along what is said of consent.
+    bringing: events that bring along what is said of consent. senders: other keys under which its
+    events came.
     """
 
     key: str
@@ -98,6 +99,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     epoch: int = 0
     linked: bool = False
     bringing: tuple[Event, ...] = ()
+    senders: frozenset[str] = frozenset()
 
     @property
     def appends(self) -> bool:
@@ -223,6 +225,17 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         epoch=entries[0].epoch,
         linked=entries[0].linked,
         bringing=tuple(event for entry in brought if (event := brought_by(entry.change))),
+        senders=senders_of(entries),
+    )
+
+
+def senders_of(entries: Iterable[Entry]) -> frozenset[str]:
+    """The other keys under which the events of entries of one profile came. What was erased under
+    one of them is known again by it."""
+    return frozenset(
+        entry.change.sender
+        for entry in entries
+        if isinstance(entry.change, EventArrived) and entry.change.sender not in ("", entry.key)
     )
 
 

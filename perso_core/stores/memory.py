@@ -316,7 +316,7 @@ class MemoryStore:
             return False
         if change.erased_ms is not None:
             self._mark_events(change.key)
-        marks = marked_under(database.erased_events, change.key)
+        marks = marked_under(database.erased_events, change.key, *change.senders)
         if any(mark_of(event.id) in marks for event in change.told_by):
             return False
         if change.erased_ms is not None:

@@ -99,8 +99,10 @@ def _profile(connection: apsw.Connection, key: str) -> Profile | None:
         return None
 
 
-def any_sent_again(connection: apsw.Connection, key: str, events: Sequence[Event]) -> bool:
-    """Whether one of the events is among those that were erased under the key."""
+def any_sent_again(
+    connection: apsw.Connection, keys: Sequence[str], events: Sequence[Event]
+) -> bool:
+    """Whether one of the events is among those that were erased under one of the keys."""
     if not connection.execute("SELECT EXISTS (SELECT 1 FROM erased_event)").get:
         return False
     return any(
@@ -108,6 +110,7 @@ def any_sent_again(connection: apsw.Connection, key: str, events: Sequence[Event
             "SELECT EXISTS (SELECT 1 FROM erased_event WHERE of = ? AND mark = ?)",
             (erasure_mark(of), mark_of(event.id)),
         ).get
+        for key in keys
         for of in erased_under(key)
         for event in events
     )

@@ -312,7 +312,8 @@ class Writer:
         if change.erased_ms is not None:
             mark_events(connection, change.key, self.aging_ms())
             mark_devices(connection, change.key)
-        if change.told_by and any_sent_again(connection, change.key, change.told_by):
+        under = (change.key, *change.senders)
+        if change.told_by and any_sent_again(connection, under, change.told_by):
             return False
         if change.erased_ms is not None:
             self._mark_erased(connection, change.key, change.erased_ms)
@@ -348,7 +349,7 @@ class Writer:
     def _said_before(self, connection: apsw.Connection, joining: Joining, by: Event) -> bool:
         """Whether an event that says whose two are was erased with one of them, or is of before."""
         return any(
-            any_sent_again(connection, key, (by,))
+            any_sent_again(connection, (key,), (by,))
             or self._erased_since(connection, key, joining.dated_ms)
             for key in (joining.source, joining.target)
         )

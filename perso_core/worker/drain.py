@@ -14,10 +14,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
+from msgspec import structs
+
 from perso_core.engine.engine import Engine
 from perso_core.engine.erased import Erased
 from perso_core.engine.journal import Entry
 from perso_core.errors import DamagedStore, StoreUnavailable
+from perso_core.stores.batch import senders_of
 from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.precedence import Precedence
 from perso_core.worker.problems import Logged
@@ -212,11 +215,15 @@ class Drain:
                 await self._hear()
         for key in committed.conflicts:
             if not self._engine.overtaken(key, now_ms=self._clock_ms()):
-                await self._renew(key)
+                await self._renew(key, [entry for entry in batch if entry.key == key])
 
-    async def _renew(self, key: str) -> None:
+    async def _renew(self, key: str, waiting: Sequence[Entry]) -> None:
         try:
             stored = await self._store.load(key)
+            erased = stored.erased_events
+            for sender in senders_of(waiting):
+                erased |= (await self._store.load(sender)).erased_events
+            stored = structs.replace(stored, erased_events=erased)
         except DamagedStore:
             # Else each further event of theirs would be overtaken as well, and all that waits with
             # it given up.

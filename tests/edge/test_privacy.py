@@ -175,6 +175,26 @@ async def test_nothing_that_is_sent_again_brings_back_a_person_of_several_identi
     assert len((await asked(edge, "export")).sent["profiles"]) == 2, "what is new is kept"
 
 
+@pytest.mark.parametrize("dated", [False, True], ids=["as it comes", "dated before"])
+async def test_nor_does_it_once_the_identity_is_part_of_another_profile(
+    edge: RunningEdge, dated: bool
+) -> None:
+    more = {"timestamp": "2026-03-15T11:59:59Z"} if dated else {}
+    erased = event("Loyalty:17", _id="before", **more)
+    await server_call(edge, erased, headers=shown_key())
+    await asked(edge, "erase", {"identity": {"namespace": "Loyalty", "id": "17"}})
+    edge.now_ms += 2_000
+    new = event("CRMID:anna", "Loyalty:17", _id="new")
+    await server_call(edge, new, headers=shown_key())
+
+    for _ in range(2):
+        assert (await server_call(edge, erased, headers=shown_key())).status == 200
+
+    kept = (await edge.store.load(own_key("anna"))).profile
+    assert kept is not None
+    assert [one.id for one in kept.events] == ["new"]
+
+
 AGREED = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]}
 NOT_SHARED = {
     "consent": [{"standard": "Adobe", "version": "2.0", "value": {"share": {"val": "n"}}}]

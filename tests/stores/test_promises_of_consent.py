@@ -187,6 +187,22 @@ async def test_an_event_that_was_erased_does_not_come_back_by_being_sent_again(
     assert not of_another.conflicts
 
 
+async def test_nor_as_part_of_another_profile_where_it_comes_under_the_key_that_was_erased(
+    store: Store,
+) -> None:
+    """A device that signs in, or an identity that became somebody else's."""
+    await store.commit([arrived(event(event_id="e1"))])
+    await store.commit([forgot(base=1, now_ms=NOON_MS + 10)])
+
+    def under(sender: str, event_id: str, base: int) -> Entry:
+        entry = arrived(event(event_id=event_id, at_ms=NOON_MS + 20), BERT, base=base)
+        return structs.replace(entry, change=structs.replace(entry.change, sender=sender))
+
+    assert (await store.commit([under(ANNA, "e1", 0)])).conflicts == {BERT}
+    assert not (await store.commit([under(ANNA, "e2", 0)])).conflicts
+    assert not (await store.commit([under(BERT, "e1", 1)])).conflicts
+
+
 async def test_nor_does_one_of_a_clock_that_was_days_behind_the_erasure(store: Store) -> None:
     """Or the erasure's was days ahead: an event is not as old as its date says."""
     await store.commit([arrived(event(event_id="e1", at_ms=NOON_MS))])
