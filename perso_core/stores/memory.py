@@ -355,7 +355,12 @@ class MemoryStore:
         lying = {mark_of(id) for of in {key, person} for id in database.events.get(of, {})}
         profiles = [database.profiles[of] for of in {key, person} if of in database.profiles]
         marks = frozenset(lying).union(*(one.marks for of in profiles for one in of.moved))
-        for of in (key, *(link.key for link in database.linked_to(key))):
+        devices = (
+            of
+            for of, profile in database.profiles.items()
+            if any(one.to == mark_of(key) for one in profile.moved)
+        )
+        for of in (key, *(link.key for link in database.linked_to(key)), *devices):
             database.erased_events[of] = database.erased_events.get(of, frozenset()) | marks
 
     def _note_visit(self, change: KeyChange, *, said: bool) -> None:

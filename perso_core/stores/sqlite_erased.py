@@ -25,11 +25,13 @@ MOST_DEVICES = 100
 
 def mark_events(connection: apsw.Connection, key: str, aging_ms: int) -> None:
     """Before the events of a key are removed: they may also come again under the keys that lead to
-    it. What came under one of these lies where it leads, and is marked with each. Their dates do
-    not tell how long ago they were sent: a calendar gave them. aging_ms: now, see Writer."""
+    it. What came under one of these lies where it leads, and is marked with each; so is what came
+    under a device and moved here. Their dates do not tell how long ago they were sent: a calendar
+    gave them. aging_ms: now, see Writer."""
     person = led_to(connection, key) or key
     leading = connection.execute("SELECT key FROM link WHERE canonical = ?", (person,)).fetchall()
     every = [person, *(row[0] for row in cast(list[tuple[str]], leading))]
+    every += _moved_from(connection, person)
     keys = every if person == key else [key]
     rows = connection.execute(
         "SELECT id FROM event WHERE key IN (?, ?) ORDER BY timestamp_ms DESC LIMIT ?",
@@ -46,12 +48,8 @@ def mark_events(connection: apsw.Connection, key: str, aging_ms: int) -> None:
 def mark_devices(connection: apsw.Connection, key: str) -> None:
     """Before a profile is erased: of the devices whose events became its own a backup may be older
     than that, and must not bring them back under the device. The mark is of when they moved."""
-    for device in _devices_of(connection, key):
-        profile = _profile(connection, device)
-        moved = [one.at_ms for one in profile.moved if one.to == mark_of(key)] if profile else []
-        if moved:
-            row = (moved_mark(device), max(moved))
-            connection.execute("REPLACE INTO erased VALUES (?, ?)", row)
+    for device, moved_ms in _moved_from(connection, key).items():
+        connection.execute("REPLACE INTO erased VALUES (?, ?)", (moved_mark(device), moved_ms))
 
 
 def moved_mark(device_key: str) -> bytes:
@@ -64,6 +62,17 @@ def has_what_moved(connection: apsw.Connection, device_key: str, moved_ms: int) 
     read it may."""
     profile = _profile(connection, device_key)
     return profile is None or all(one.at_ms < moved_ms for one in profile.moved)
+
+
+def _moved_from(connection: apsw.Connection, key: str) -> dict[str, int]:
+    """The keys of devices whose events became the profile's, and when the last did."""
+    found: dict[str, int] = {}
+    for device in _devices_of(connection, key):
+        profile = _profile(connection, device)
+        moved = [one.at_ms for one in profile.moved if one.to == mark_of(key)] if profile else []
+        if moved:
+            found[device] = max(moved)
+    return found
 
 
 def _devices_of(connection: apsw.Connection, key: str) -> list[str]:
