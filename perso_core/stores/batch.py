@@ -67,7 +67,8 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     forgotten: first remove profile, events and consent, whatever their version: the visitor asked
     for that, or refused to be kept. base_version: the version that must be stored for the rest to
     be kept (0: no row; None: no matter). profile None: the profile stays as it is. words: of
-    consent. evicted: older events made room for these.
+    consent. cuts: where older events made room: after so many of these events as many stay, the
+    newest; one that comes later and is older than those comes in again.
     events_from_ms: older events need not be kept.
     decided_ms: when the first of it was decided. reported_ms: the earliest date of what was
     reported in it; an event that is told more of may be older. said_ms: when the first of the
@@ -86,7 +87,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     base_version: int | None = None
     profile: Profile | None = None
     events: tuple[Event, ...] = ()  # in order of arrival
-    evicted: bool = False
+    cuts: tuple[tuple[int, int], ...] = ()
     words: ConsentWords = NO_WORDS
     decided_ms: int = 0
     reported_ms: int = 0
@@ -105,7 +106,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     def appends(self) -> bool:
         """Whether events come to a profile that is there, and there is no more to it. One of them
         may be a second report, which makes a version and no row."""
-        return self.arrivals_alone and bool(self.base_version) and not self.evicted
+        return self.arrivals_alone and bool(self.base_version) and not self.cuts
 
     @property
     def told_at_once(self) -> bool:
@@ -160,22 +161,11 @@ class KeyChange(Struct, frozen=True, kw_only=True):
 
     @property
     def sweep(self) -> bool:
-        """Whether this write is the one that also removes old events."""
-        if self.profile is None:
-            return False
-        if self.evicted:  # also of one that begins: by a batch of more events than a profile has
-            return True
-        if not self.base_version:
+        """Whether this write is the one that also removes old events. Cuts do so as well."""
+        if self.profile is None or not self.base_version or self.cuts:
             return False
         every = max(SWEPT_EVERY_VERSIONS, 1 << len(self.profile.events).bit_length())
         return self.profile.version // every != self.base_version // every
-
-    @property
-    def events_kept(self) -> int:
-        """How many events stay, the newest: all of them, where none made room."""
-        if self.profile is None or not self.evicted:
-            return MOST_EVENTS
-        return len(self.profile.events)
 
 
 def changes_by_key(entries: Iterable[Entry]) -> list[KeyChange]:
@@ -207,7 +197,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         base_version=writes[0].base_version if writes and not anew else None,
         profile=writes[-1].profile if writes else None,
         events=_arrived(writes),
-        evicted=any(entry.evicted for entry in writes),
+        cuts=_cuts(writes) if any(entry.evicted for entry in writes) else (),
         words=words,
         decided_ms=decided_ms,
         reported_ms=min(
@@ -258,6 +248,14 @@ def _patches(entry: Entry) -> bool:
     """Whether a patch changed something: one that was barred leaves the profile as it is."""
     changed = entry.profile is not None and entry.profile.version != entry.base_version
     return changed and isinstance(entry.change, AttributesPatched)
+
+
+def _cuts(writes: list[Entry]) -> tuple[tuple[int, int], ...]:
+    cuts: list[tuple[int, int]] = []
+    for number, entry in enumerate(writes, start=1):
+        if entry.evicted and entry.profile is not None:
+            cuts.append((len(_arrived(writes[:number])), len(entry.profile.events)))
+    return tuple(cuts)
 
 
 def _arrived(writes: list[Entry]) -> tuple[Event, ...]:

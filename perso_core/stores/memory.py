@@ -26,6 +26,7 @@ from perso_core.engine.journal import Entry, Expired
 from perso_core.stores.batch import (
     AHEAD_MS,
     KEPT_NOTICES,
+    MOST_EVENTS,
     NOBODY,
     KeyChange,
     changes_by_key,
@@ -377,21 +378,30 @@ class MemoryStore:
             visits.pop(key, None)
 
     def _keep_events(self, change: KeyChange) -> None:
-        kept = self._database.events.setdefault(change.key, {})
-        arrivals = self._database.arrivals.setdefault(change.key, {})
-        for event in change.events:
+        done = 0
+        for arrived, stay in change.cuts:
+            self._add_events(change.key, change.events[done:arrived])
+            self._sweep(change, stay)
+            done = arrived
+        self._add_events(change.key, change.events[done:])
+        if change.sweep:
+            self._sweep(change, MOST_EVENTS)
+
+    def _add_events(self, key: str, events: Sequence[Event]) -> None:
+        kept = self._database.events.setdefault(key, {})
+        arrivals = self._database.arrivals.setdefault(key, {})
+        for event in events:
             before = kept.get(event.id)
             if before is None or before.timestamp_ms != event.timestamp_ms:
                 self._database.arrived += 1
                 arrivals[event.id] = self._database.arrived
             kept[event.id] = event
-        if change.sweep:
-            newest = self._database.ordered(change.key)[-change.events_kept :]
-            from_ms = change.events_from_ms
-            stay = {event.id for event in newest if event.timestamp_ms >= from_ms}
-            self._database.events[change.key] = {
-                id: event for id, event in kept.items() if id in stay
-            }
+
+    def _sweep(self, change: KeyChange, kept: int) -> None:
+        newest = self._database.ordered(change.key)[-kept:]
+        self._database.events[change.key] = {
+            event.id: event for event in newest if event.timestamp_ms >= change.events_from_ms
+        }
 
     def _announce(
         self, key: str | None, *, origin: int | None = None, imported: bool = False

@@ -19,6 +19,7 @@ from perso_core.stores import sqlite_imports as imports
 from perso_core.stores import sqlite_links
 from perso_core.stores.batch import (
     KEPT_NOTICES,
+    MOST_EVENTS,
     KeyChange,
     aging_mark,
     changes_by_key,
@@ -324,10 +325,7 @@ class Writer:
                 connection.execute(f"DELETE FROM {table} WHERE key = ?", (change.key,))
         if row.profile is not None and not _swapped(connection, change, row.profile):
             return False
-        if row.events:
-            connection.executemany(_KEPT_EVENT, row.events)
-        if change.sweep:
-            self._sweep(connection, change)
+        self._keep_events(connection, row)
         if consent is not None and (consent is not before or change.forgotten or change.returned):
             record = consent_record(consent, change.first_visit_ms)
             connection.execute("REPLACE INTO consent VALUES (?, ?)", (change.key, record))
@@ -354,7 +352,18 @@ class Writer:
             for key in (joining.source, joining.target)
         )
 
-    def _sweep(self, connection: apsw.Connection, change: KeyChange) -> None:
+    def _keep_events(self, connection: apsw.Connection, row: _Rows) -> None:
+        done = 0
+        for arrived, kept in row.change.cuts:
+            connection.executemany(_KEPT_EVENT, row.events[done:arrived])
+            self._sweep(connection, row.change, kept)
+            done = arrived
+        if row.events[done:]:
+            connection.executemany(_KEPT_EVENT, row.events[done:])
+        if row.change.sweep:
+            self._sweep(connection, row.change, MOST_EVENTS)
+
+    def _sweep(self, connection: apsw.Connection, change: KeyChange, kept: int) -> None:
         connection.execute(
             "DELETE FROM event WHERE key = ? AND (timestamp_ms < ? OR sequence IN"
             " (SELECT sequence FROM event WHERE key = ?"
@@ -363,7 +372,7 @@ class Writer:
                 change.key,
                 change.events_from_ms,
                 change.key,
-                change.events_kept,
+                kept,
             ),
         )
 

@@ -228,6 +228,31 @@ async def test_a_profile_that_begins_with_more_events_than_may_be_keeps_as_many_
     assert stored.events == tuple(events[3:])
 
 
+async def test_what_comes_late_after_others_made_room_in_the_same_write_stays(
+    open_store: OpenStore,
+) -> None:
+    store = await open_store()
+    events = [event(event_id=f"e{n}", at_ms=NOON_MS + n) for n in range(5)]
+    await store.commit([arrived(one, base=base) for base, one in enumerate(events[:4])])
+    late = event(event_id="late", at_ms=NOON_MS - 1)
+    entries = [arrived(events[4], base=4), arrived(late, base=5)]
+    first, last = (entry.profile for entry in entries)
+    assert first is not None
+    assert last is not None
+    kept = tuple(events[2:])
+
+    await store.commit(
+        [
+            structs.replace(entries[0], evicted=True, profile=structs.replace(first, events=kept)),
+            structs.replace(entries[1], profile=structs.replace(last, events=(late, *kept))),
+        ]
+    )
+
+    stored = (await store.load(ANNA)).profile
+    assert stored is not None
+    assert stored.events == (late, *kept)
+
+
 async def test_the_events_of_another_profile_are_not_removed_with_them(
     open_store: OpenStore,
 ) -> None:
