@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec import UNSET, Struct, structs
 
@@ -69,14 +69,7 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
     _refuse_writing(call.context, request)
     person = await person_of(call, named.primary, named.ecid, request.meta, services)
     decided = await _decided(call, request, 0, person, named, overrides, services)
-    stored = await on_disk_first(decided.answer.sequence, services)
-    for _ in range(MAX_LEADS):
-        # Where the disk does not keep up, nothing more is waited for.
-        further = await _led_on(call, decided.person, services) if stored else decided.person
-        if further is decided.person:
-            break
-        decided = await _decided_of(call, further, decided.arrived, services)
-        stored = await on_disk_first(decided.answer.sequence, services)
+    decided, stored = await _kept(call, decided, on_disk_first, services)
     answer = await _as_stored(decided, services) if stored else decided.answer
     errors = failures(stored=stored)
     return _told(call, call.context, request, person, answer, overrides, services, errors)
@@ -110,12 +103,12 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         for at, (named, person) in enumerate(zip(all_named, people, strict=True)):
             decided.append(await _decided(call, request, at, person, named, overrides, services))
         # Of several people: what was decided later may be on disk earlier.
-        stored = all([await on_disk(one.answer.sequence, services) for one in decided])
-        for one in decided if stored else ():
+        kept = [await _kept(call, one, on_disk, services) for one in decided]
+        stored = all(is_stored for _, is_stored in kept)
+        for one, _ in kept if stored else ():
             answer = await _as_stored(one, services)
             unpermitted += not answer.permitted
             dropped += answer.dropped
-            await _led_on(call, one.person, services)
     except (StoreUnavailable, Overloaded):
         stored = False
     warnings = (*made_room(dropped), *_unpermitted(unpermitted)) if stored else ()
@@ -259,6 +252,25 @@ async def _decided_of(
     answer = await services.decide(interaction)
     answer = structs.replace(answer, dropped=answer.dropped + person.dropped)
     return _Decided(person, answer, arrived, interaction)
+
+
+async def _kept(
+    call: Call,
+    decided: _Decided,
+    waiting: Callable[[int, EdgeServices], Awaitable[bool]],
+    services: EdgeServices,
+) -> tuple[_Decided, bool]:
+    """What was decided once it is on disk, of the profile that the person's is part of by then; and
+    whether it is."""
+    stored = await waiting(decided.answer.sequence, services)
+    for _ in range(MAX_LEADS):
+        # Where the disk does not keep up, nothing more is waited for.
+        further = await _led_on(call, decided.person, services) if stored else decided.person
+        if further is decided.person:
+            break
+        decided = await _decided_of(call, further, decided.arrived, services)
+        stored = await waiting(decided.answer.sequence, services)
+    return decided, stored
 
 
 async def _as_stored(decided: _Decided, services: EdgeServices) -> Answer:

@@ -46,6 +46,35 @@ async def test_what_comes_is_the_persons_where_the_profile_it_led_to_became_part
         assert await told_of(other, "Phone:1") == ["basket"]
 
 
+@pytest.mark.parametrize("action", ["interact", "collect"])
+async def test_a_second_report_of_what_became_part_of_another_completes_it_there(
+    action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_processes(defined()) as (one, other):
+        await server_call(other, event("Email:a", _id="e1", sku="x"), request_id="r1")
+        commit, decided, linked = other.store.commit, asyncio.Event(), asyncio.Event()
+
+        async def late(entries: Sequence[Entry], *, announce: bool = False) -> Committed:
+            decided.set()
+            await linked.wait()
+            return await commit(entries, announce=announce)
+
+        monkeypatch.setattr(other.store, "commit", late)
+        more = event("Email:a", _id="e1", price=3)
+        body = more if action == "interact" else batch(more)
+        report = asyncio.create_task(server_call(other, body, action, request_id="r3"))
+        async with asyncio.timeout(10):
+            await decided.wait()
+            await server_call(one, event("CRMID:1", "Email:a"), request_id="r2")
+            linked.set()
+            await report
+
+        profile = (await one.store.load(key("CRMID", "1"))).profile
+        assert profile is not None
+        (completed,) = (one.xdm for one in profile.events if one.id == "e1")
+        assert (completed["sku"], completed["price"]) == ("x", 3)
+
+
 @pytest.mark.parametrize("by", ["a page", "a server"])
 async def test_a_stuck_disk_is_not_waited_for_because_of_a_link(
     by: str, monkeypatch: pytest.MonkeyPatch
