@@ -3,7 +3,8 @@ in whichever step of it the record was read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -41,6 +42,17 @@ class BrokenStore(DamagedStore):
         raise StoreUnavailable("the disk is full.", fix="Make room.")
 
 
+@asynccontextmanager
+async def whoever_returns(store: MemoryStore) -> AsyncIterator[Browser]:
+    """A browser that is known from before the damage."""
+    async with running_edge(ordinary()) as before_the_damage:
+        known = await before_the_damage.call()
+    async with running_edge(ordinary(), store=store) as edge:
+        browser = Browser(edge)
+        browser.cookies.update(known.cookies)
+        yield browser
+
+
 @pytest.mark.parametrize(
     ("action", "body", "well"),
     [
@@ -71,12 +83,7 @@ async def test_a_server_is_told(action: str, body: Any, well: int) -> None:
     ids=["an event", "a beacon", "who it is", "a choice", "none yet"],
 )
 async def test_a_page_is_told(action: str, body: Any, well: int) -> None:
-    async with running_edge(ordinary()) as before_the_damage:
-        known = await before_the_damage.call()
-    async with running_edge(ordinary(), store=DamagedStore()) as edge:
-        browser = Browser(edge)
-        browser.cookies.update(known.cookies)
-
+    async with whoever_returns(DamagedStore()) as browser:
         told = [await browser.send(action, body) for _ in range(2)]
 
         assert [one.status for one in told] == [207, well]
@@ -100,12 +107,7 @@ async def test_it_is_told_beside_a_failure_to_store(action: str, body: Any) -> N
 
 
 async def test_it_is_told_beside_a_choice_that_is_not_stored() -> None:
-    async with running_edge(ordinary()) as before_the_damage:
-        known = await before_the_damage.call()
-    async with running_edge(ordinary(), store=BrokenStore()) as edge:
-        browser = Browser(edge)
-        browser.cookies.update(known.cookies)
-
+    async with whoever_returns(BrokenStore()) as browser:
         told = await browser.send("privacy/set-consent", IN)
 
         assert [one["type"] for one in told.sent["errors"]] == [NOT_STORED, *SET_ASIDE]
