@@ -8,10 +8,12 @@ from functools import lru_cache, partial
 from perso_core.edge.addresses import Network, client_prefix
 from perso_core.edge.limits import Limiter, Rate
 from perso_core.edge.problem import TooManyRequests
+from perso_core.edge.wire import MAX_EVENTS
 
 SECOND_MS = 1_000
 VISITOR = "This visitor"  # as an error says it
-# So many calls of a visitor within a moment, on top of what the rate allows, are no person's.
+# So many calls of a visitor within a moment, on top of what the rate allows, are no person's; one
+# of several events counts as so many.
 MANY_CALLS = 50
 # What X-Forwarded-For says of a client is remembered, where it is no longer than a few addresses.
 KEPT_CLIENTS = 16_384
@@ -31,8 +33,9 @@ class Limits:
         datastream: Rate | None = None,
         trusted: tuple[Network, ...] = (),
     ) -> None:
-        self._visitor, self._address, self._datastream = (
-            Limiter(rate) if rate else None for rate in (visitor, address, datastream)
+        self._visitor = Limiter(visitor, at_once=MAX_EVENTS) if visitor else None
+        self._address, self._datastream = (
+            Limiter(rate) if rate else None for rate in (address, datastream)
         )
         self._trusted = trusted
         # 0.5 µs of a call behind a proxy instead of 7.
@@ -56,6 +59,12 @@ class Limits:
             return False
         _count(self._visitor, profile_key, VISITOR, now_ms)
         return self.are_many(profile_key, now_ms)
+
+    def count_events(self, profile_key: str, events: int, now_ms: int) -> None:
+        """For a visitor whose call was counted, once it is known to bring so many: each of them
+        costs what a call of one does."""
+        if self._visitor is not None and events > 1:
+            self._visitor.count(profile_key, events - 1, now_ms)
 
     def refused(self, profile_key: str, now_ms: int) -> TooManyRequests | None:
         """What count_visitor would raise now; None: they may call. Counts nothing."""

@@ -1,4 +1,4 @@
-"""Visitors who send more than a person does: known again by their cookies, and held to a few calls
+"""Visitors who send more than a person does: known again by their cookies, and held to a few events
 that wait. For one event loop."""
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.problem import TooManyRequests
 
-# So many of one visitor's calls may wait for their turn: a browser has six on their way to a host,
-# or a few dozen on one connection.
+# So many of one visitor's events may wait for their turn: a browser has six calls on their way to a
+# host, or a few dozen on one connection, with an event each. Of more in one call it may wait alone.
 MOST_WAITING = 32
 # So many of them are known again.
 KEPT_SENDERS = 1_000
@@ -46,19 +46,21 @@ class HeavySenders:
         key: str | None = self._keys.get(shown_by(call))
         return key
 
-    def refused(self, profile_key: str) -> TooManyRequests | None:
-        """What to tell this visitor where as many of their calls wait as may; None: fewer do."""
-        if self._waiting[profile_key] < MOST_WAITING:
+    def refused(self, profile_key: str, events: int) -> TooManyRequests | None:
+        """What to tell this visitor, who sends so many events, where as many of theirs wait as may;
+        None: they may wait as well."""
+        waiting = self._waiting[profile_key]
+        if not waiting or waiting + events <= MOST_WAITING:
             return None
         return too_often(VISITOR, SECOND_MS)
 
     @contextmanager
-    def waiting(self, profile_key: str) -> Iterator[None]:
-        """While one of this visitor's calls waits."""
-        self._waiting[profile_key] += 1
+    def waiting(self, profile_key: str, events: int) -> Iterator[None]:
+        """While so many of this visitor's events wait."""
+        self._waiting[profile_key] += events
         try:
             yield
         finally:
-            self._waiting[profile_key] -= 1
+            self._waiting[profile_key] -= events
             if not self._waiting[profile_key]:
                 del self._waiting[profile_key]

@@ -137,7 +137,7 @@ async def record(
     heard = heard_in([event.xdm for event in request.events], call.datastream)
     # A refusal is heard from anybody; a stranger's waits for its turn, as nobody's is refused.
     if heard.general != "out" or caller.of_nobody:
-        await admit(call, caller, services)
+        await admit(call, caller, services, events=len(request.events))
     arrived = tuple(
         arrived_event(call, request, index, caller.device.profile_key, claims, overrides)
         for index in range(len(request.events))

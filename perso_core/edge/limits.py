@@ -20,14 +20,15 @@ class Rate(Struct, frozen=True):
 
 class Limiter:
     """max_keys: keys remembered at least; at most twice as many. Beyond that the ones longest
-    unseen are forgotten, and may come again."""
+    unseen are forgotten, and may come again. at_once: as how many one call may count."""
 
-    __slots__ = ("_interval_us", "_max_keys", "_older", "_slack_us", "_younger")
+    __slots__ = ("_furthest_us", "_interval_us", "_max_keys", "_older", "_slack_us", "_younger")
 
-    def __init__(self, rate: Rate, *, max_keys: int = 100_000) -> None:
+    def __init__(self, rate: Rate, *, max_keys: int = 100_000, at_once: int = 1) -> None:
         # Whole numbers: a fraction that is rounded looks like a clock that went back.
         self._interval_us = ceil(1_000_000 / rate.per_s)
         self._slack_us = self._interval_us * (rate.burst - 1)
+        self._furthest_us = self._slack_us + self._interval_us * at_once
         self._max_keys = max_keys
         # By key: when its bucket is full again. Two generations instead of an order of use: the
         # oldest goes as a whole.
@@ -44,6 +45,12 @@ class Limiter:
             self._older, self._younger = self._younger, {}
         return 0
 
+    def count(self, key: str, more: int, now_ms: int) -> None:
+        """For a call that came just now: it counts as so many more, whether they may come or not.
+        more: below at_once."""
+        full_us, _ = self._full_us(key, now_ms)
+        self._younger[key] = full_us + more * self._interval_us
+
     def ahead_ms(self, key: str, now_ms: int) -> int:
         """As wait_ms. Counts nothing."""
         return self._full_us(key, now_ms)[1]
@@ -56,7 +63,7 @@ class Limiter:
             full_us = self._older.get(key, now_us)
         ahead_us = full_us - now_us
         # Further ahead than any burst leads: the clock went back.
-        if ahead_us < 0 or ahead_us > self._slack_us + self._interval_us:
+        if ahead_us < 0 or ahead_us > self._furthest_us:
             full_us, ahead_us = now_us, 0
         if ahead_us > self._slack_us:
             return full_us, -((self._slack_us - ahead_us) // 1_000)  # in whole milliseconds, up

@@ -20,7 +20,7 @@ from cachetools import LRUCache
 from msgspec import Struct, structs
 
 from perso_core.definitions.snapshot import Snapshot
-from perso_core.edge.at_sight import told_by_header
+from perso_core.edge.at_sight import events_in, told_by_header
 from perso_core.edge.problem import Report, TooManyRequests
 from perso_core.edge.request_id import made_request_id
 from perso_core.edge.services import EdgeServices
@@ -208,19 +208,18 @@ class RefusedAgain:
             or not told_by_header(request.body)
         ):
             return None
-        error = self._error(refused, peer)
+        error = self._error(refused, events_in(request.body), peer)
         if error is None:
             return None
         self._armed_until_s = self._elapsed_s() + ARMED_S
         return _encoded(refused, request.request_id or made_request_id(services.entropy), error)
 
-    def _error(self, refused: Refused, peer: str | None) -> TooManyRequests | None:
+    def _error(self, refused: Refused, events: int, peer: str | None) -> TooManyRequests | None:
         """None: this visitor may call again."""
         services = self._services
         now_ms = services.clock_ms()
-        error = services.heavy_senders.refused(refused.profile_key) or services.limits.refused(
-            refused.profile_key, now_ms
-        )
+        key = refused.profile_key
+        error = services.heavy_senders.refused(key, events) or services.limits.refused(key, now_ms)
         if error is None:
             return None
         try:

@@ -340,7 +340,7 @@ async def test_a_call_that_waited_before_it_was_counted_sets_no_limit_back() -> 
 
 def test_as_many_wait_as_did_once_one_is_over() -> None:
     senders = HeavySenders()
-    with suppress(asyncio.CancelledError), senders.waiting("a"):
+    with suppress(asyncio.CancelledError), senders.waiting("a", 2):
         assert len(senders) == 1
         raise asyncio.CancelledError
 

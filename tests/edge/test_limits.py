@@ -14,7 +14,7 @@ from perso_core.edge.limits import Limiter, Rate
 from perso_core.edge.problem import TooManyRequests
 from tests.building import NOON_MS
 from tests.decision.test_tcf import NO_PURPOSE_1
-from tests.edge.running import NAMES, Browser, ordinary, running_edge
+from tests.edge.running import NAMES, Browser, ordinary, page_view, running_edge
 from tests.edge.test_consent_standards import tc, with_strings
 
 # ---- a rate with a burst -----------------------------------------------------
@@ -76,6 +76,18 @@ def test_a_rate_that_leaves_no_whole_milliseconds_holds_at_every_instant() -> No
         limiter.wait_ms("a", now_ms)
 
         assert limiter.wait_ms("a", now_ms) == 334
+
+
+def test_what_counts_as_several_is_waited_for_as_long_as_so_many() -> None:
+    limiter = Limiter(Rate(per_s=2, burst=10), at_once=100)
+    limiter.wait_ms("a", 0)
+    limiter.count("a", 5, 0)
+
+    assert [limiter.wait_ms("a", 0) for _ in range(5)] == [0, 0, 0, 0, 500]
+    limiter.wait_ms("a", 500)
+    limiter.count("a", 99, 500)
+    assert limiter.wait_ms("a", 500) == 50_000
+    assert limiter.wait_ms("a", 50_500) == 0
 
 
 @given(
@@ -180,6 +192,24 @@ async def test_a_visitor_who_floods_is_told_when_to_come_back_and_others_are_ser
 
         edge.now_ms = NOON_MS + 1_000
         assert (await flooder.send()).status == 200
+
+
+@pytest.mark.parametrize("action", ["interact", "collect"])
+async def test_a_visitor_s_batch_counts_as_many_as_it_brings_events(action: str) -> None:
+    limits = Limits(visitor=Rate(per_s=1, burst=6))
+    batch = {"events": page_view()["events"] * 5}
+    async with running_edge(ordinary(), services=lambda edge: edge.services(limits=limits)) as edge:
+        browser = Browser(edge)
+        await browser.send()
+
+        statuses = [(await browser.send(action, batch)).status for _ in range(3)]
+
+        assert statuses[1:] == [statuses[0], 429], "5, and more than the 1 that was left"
+        assert statuses[0] in (200, 204)
+        edge.now_ms += 4_000
+        assert (await browser.send(action, batch)).status == 429
+        edge.now_ms += 1_000
+        assert (await browser.send(action, batch)).status == statuses[0]
 
 
 async def test_what_is_refused_is_not_recorded_and_may_be_sent_again() -> None:

@@ -27,7 +27,7 @@ from perso_core.edge.turns import (
 )
 from perso_core.edge.unstored import Deadline, not_counted
 from perso_core.errors import StoreUnavailable
-from tests.edge.running import Browser, ordinary, running_edge
+from tests.edge.running import Browser, ordinary, page_view, running_edge
 from tests.edge.servers import batch, server_call, server_edge, telling
 
 CONSENTING = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"general": "in"}}]}
@@ -502,6 +502,23 @@ async def test_whoever_calls_more_often_than_a_person_gives_way() -> None:
         assert held.asked == 1
 
 
+async def test_whoever_sends_more_events_than_a_person_in_a_few_calls_gives_way() -> None:
+    held = Held()
+    held.opened.set()
+    limits = Limits(visitor=Rate(per_s=50, burst=5_000))
+    batch = {"events": page_view()["events"] * MANY_CALLS}
+
+    async with running_edge(
+        ordinary(), services=lambda edge: edge.services(limits=limits, excess=held)
+    ) as edge:
+        browser = Browser(edge)
+        await browser.send()
+        await browser.send(body=batch)
+        assert held.asked == 0
+        await browser.send(body=batch)
+        assert held.asked == 1
+
+
 async def test_whoever_is_refused_hears_of_it_after_others_are_answered() -> None:
     held = Held()
     limits = Limits(visitor=Rate(per_s=1, burst=1))
@@ -545,6 +562,29 @@ async def test_of_a_visitor_who_sends_more_than_a_person_only_so_many_calls_wait
 
         assert sorted(call.result().status for call in calls) == [200] * MOST_WAITING + [429] * 2
         assert (await flooder.send()).status == 200, "room again"
+
+
+async def test_of_a_visitor_s_batches_as_few_wait_as_bring_no_more_events() -> None:
+    held = Held()
+    limits = Limits(visitor=Rate(per_s=50, burst=5_000))
+    batch = {"events": page_view()["events"] * (MOST_WAITING // 2)}
+
+    async with running_edge(
+        ordinary(), services=lambda edge: edge.services(limits=limits, excess=held)
+    ) as edge:
+        flooder = Browser(edge)
+        for _ in range(1 + MANY_CALLS):
+            await flooder.send()
+
+        async with asyncio.TaskGroup() as at_once:
+            calls = [at_once.create_task(flooder.send(body=batch)) for _ in range(3)]
+            assert (await next(asyncio.as_completed(calls))).status == 429
+            assert held.asked == 2
+            held.opened.set()
+
+        assert sorted(call.result().status for call in calls) == [200, 200, 429]
+        more = {"events": batch["events"] * 3}
+        assert (await flooder.send(body=more)).status == 200, "alone, where none of theirs waits"
 
 
 async def test_a_turn_is_waited_for_outside_of_the_time_that_an_answer_may_take(
