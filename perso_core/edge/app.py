@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 from perso_core.edge import openapi, privacy
 from perso_core.edge.acquire import acquire
 from perso_core.edge.arrival import Arrival, arrival_of, call_of, unknown_datastream
+from perso_core.edge.at_sight import shown_in
 from perso_core.edge.call import Call, Reply
 from perso_core.edge.guard import Connection, Handler
 from perso_core.edge.import_rows import (
@@ -201,11 +202,13 @@ async def _answer(
 def _remember_refused(arrival: Arrival, call: Call, profile_key: str, answer: web.Response) -> None:
     """Then who sends the same again is answered as their bytes come. Where a credential is asked
     for, whether it is good is a matter of each call."""
-    connection = arrival.request.protocol
-    if not isinstance(connection, Connection) or call.datastream.access_type == "authenticated":
+    connection, part = arrival.request.protocol, shown_in(call.body)
+    asked = call.datastream.access_type == "authenticated"
+    if not isinstance(connection, Connection) or asked or part is None:
         return
     refused = Refused(
         profile_key,
+        part,
         call.datastream.id,
         tuple(arrival.request.headers.getall("X-Forwarded-For", ())),
         arrival.report,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from cachetools import LRUCache
 
 from perso_core.edge.abuse import SECOND_MS, VISITOR, too_often
-from perso_core.edge.at_sight import Shown, shown_by, told_by_header
+from perso_core.edge.at_sight import Shown, shown_by
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.problem import TooManyRequests
@@ -26,7 +26,7 @@ class HeavySenders:
     __slots__ = ("_keys", "_waiting")
 
     def __init__(self) -> None:
-        # By the cookies that prove the device (600 bytes): the profile.
+        # By the cookies that prove the device (600 bytes, in a body 5,000 at most): the profile.
         self._keys: LRUCache[Shown, str] = LRUCache(KEPT_SENDERS)
         self._waiting: Counter[str] = Counter()  # by profile
 
@@ -35,15 +35,14 @@ class HeavySenders:
         return len(self._keys) + len(self._waiting)
 
     def remember(self, call: Call, caller: Caller) -> None:
-        """Whose call it was, where the cookies in its header prove them."""
-        if caller.proof is not None and told_by_header(call.body) and (shown := shown_by(call)):
+        """Whose call it was, where its cookies prove them."""
+        if caller.proof is not None and (shown := shown_by(call)) is not None:
             self._keys[shown] = caller.profile_key
 
     def key_of(self, call: Call) -> str | None:
         """The profile of the call's visitor, where it is one of them; None: nobody knows yet."""
-        if not self._keys or not told_by_header(call.body):
-            return None
-        key: str | None = self._keys.get(shown_by(call))
+        shown = shown_by(call) if self._keys else None
+        key: str | None = self._keys.get(shown) if shown is not None else None
         return key
 
     def refused(self, profile_key: str, events: int) -> TooManyRequests | None:

@@ -20,7 +20,7 @@ from cachetools import LRUCache
 from msgspec import Struct, structs
 
 from perso_core.definitions.snapshot import Snapshot
-from perso_core.edge.at_sight import events_in, told_by_header
+from perso_core.edge.at_sight import events_in, shown_in
 from perso_core.edge.problem import Report, TooManyRequests
 from perso_core.edge.request_id import made_request_id
 from perso_core.edge.services import EdgeServices
@@ -66,9 +66,11 @@ class _Parts(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """What was refused. answer_head: without what each answer has of its own."""
+    """What was refused. shown: see at_sight.shown_in. answer_head: without what each answer has of
+    its own."""
 
     profile_key: str
+    shown: bytes
     datastream_id: str
     forwarded_for: tuple[str, ...]
     report: Report
@@ -159,7 +161,7 @@ class RefusedAgain:
         self._elapsed_s = elapsed_s
         self._armed_until_s = 0.0
         # Of what was in force as they were refused.
-        self._known: LRUCache[Head, Refused] = LRUCache(KEPT_HEADS)
+        self._known: LRUCache[tuple[Head, bytes], Refused] = LRUCache(KEPT_HEADS)
         self._snapshot: Snapshot | None = None
 
     def __len__(self) -> int:
@@ -187,7 +189,7 @@ class RefusedAgain:
             self._forget(services.snapshot())
         head = _known_by(read, request_id)
         if head is not None and refused.answer_head.isascii():
-            self._known[head] = refused
+            self._known[head, refused.shown] = refused
 
     def _forget(self, snapshot: Snapshot | None) -> None:
         self._known.clear()
@@ -199,13 +201,13 @@ class RefusedAgain:
         request = alone_in(data) if self._known else None
         if request is None:
             return None
-        refused = self._known.get(request.head)
         services = self._services
+        shown = shown_in(request.body)
+        refused = self._known.get((request.head, shown)) if shown is not None else None
         if (
             refused is None
             or self._snapshot is not services.snapshot()
             or len(request.body) > services.max_body_bytes
-            or not told_by_header(request.body)
         ):
             return None
         error = self._error(refused, events_in(request.body), peer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perso_core.decision.identity import Device
@@ -19,14 +20,14 @@ from perso_core.definitions.datastream import Datastream
 from perso_core.edge.abuse import MANY_CALLS, Limits
 from perso_core.edge.admission import admit
 from perso_core.edge.assertion import PLACE
-from perso_core.edge.at_sight import of_nobody, shown_by, told_by_header
+from perso_core.edge.at_sight import MAX_SHOWN_BYTES, of_nobody, shown_by, told_by_header
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.cookies import PREFIX, SOURCE_RANDOM, identity_cookies
 from perso_core.edge.heavy_senders import KEPT_SENDERS, HeavySenders
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.limits import Rate
-from perso_core.edge.problem import TooManyRequests
+from perso_core.edge.problem import EdgeError, TooManyRequests
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.turns import AFTER_FIRST_VISITS, AFTER_REFUSALS, Turns
 from perso_core.edge.wire import InteractRequest, decode_request
@@ -110,35 +111,122 @@ def headers(draw: st.DrawFn) -> str:
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """With cookies, an identity map or neither, and its names spelled in some way."""
-    more: dict[str, Any] = {}
+    """With cookies, in their place or in another one, with an identity map or neither, its members
+    in some order and its names spelled in some way."""
+    members: dict[str, Any] = dict(page_view(place=draw(st.sampled_from(["", "meta", "x]"]))))
     if draw(st.booleans()):
         entries = cookies_of(draw(st.sampled_from(ECIDS))).items()
         kept = [{"key": key, "value": value} for key, value in entries]
-        more["meta"] = {"state": {"entries": kept}}
+        state: dict[str, Any] = {"state": {"entries": kept}}
+        if draw(st.booleans()):
+            state = {"queueTimeMillis": draw(st.integers(0, 9)), **state}
+        holder = draw(st.sampled_from(["meta", "query", 'a,{"meta']))
+        members[holder] = draw(st.sampled_from([state, {"meta": state}, [state]]))
+        if holder == "query":
+            members["meta"] = {}
     if draw(st.booleans()):
         namespace = draw(st.sampled_from(["ECID", "FPID"]))
-        more["xdm"] = {"identityMap": {namespace: [{"id": draw(st.sampled_from(ECIDS))}]}}
-    text = msgspec.json.encode(page_view(more=more))
+        members["xdm"] = {"identityMap": {namespace: [{"id": draw(st.sampled_from(ECIDS))}]}}
+    ordered = draw(st.permutations(list(members.items())))
+    text = msgspec.json.encode(dict(ordered))
     if draw(st.booleans()):
-        for word in (PREFIX, "identityMap"):
+        for word in (PREFIX, "identityMap", "meta", "state"):
             escaped = "".join(f"\\u{ord(letter):04x}" for letter in word)
             text = text.replace(word.encode(), escaped.encode())
     return text
 
 
-@given(headers(), headers(), bodies(), bodies())
+@given(st.lists(headers(), min_size=1, max_size=2), st.lists(bodies(), min_size=2, max_size=6))
 def test_calls_that_show_the_same_proof_are_of_the_same_whatever_else_they_carry(
-    header: str, another: str, body: bytes, more: bytes
+    senders: list[str], sent: list[bytes]
 ) -> None:
-    one = call_with(header, body)
-    for other in (call_with(header, more), call_with(another, more)):
-        told = told_by_header(one.body) and told_by_header(other.body)
-        if told and shown_by(one) and shown_by(one) == shown_by(other):
-            assert caller_of(one).proof == caller_of(other).proof
+    proofs: dict[object, object] = {}
+    for header, body in itertools.product(senders, sent):
+        call = call_with(header, body)
+        shown = shown_by(call)
+        if shown is not None:
+            with suppress(EdgeError):  # what cannot be read is told so, or is refused before
+                proof = caller_of(call).proof
+                assert proofs.setdefault(shown, proof) == proof
+
+
+ENTRIES = [{"key": name, "value": value} for name, value in cookies_of(ECIDS[0]).items()]
+STATE = {"state": {"domain": "", "cookiesEnabled": True, "entries": ENTRIES}}
+EVENTS = page_view()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({**EVENTS, "meta": STATE}, {**page_view(more={"x": 1}, a=2), "meta": STATE}),
+        ({"meta": STATE, **EVENTS}, {"meta": STATE, **page_view(a=[2])}),
+        (
+            {**EVENTS, "meta": {"queueTimeMillis": 5, **STATE}},
+            {**EVENTS, "query": {}, "meta": {"queueTimeMillis": 17, **STATE}},
+        ),
+    ],
+    ids=["behind the events", "before the events", "queued"],
+)
+def test_a_visitor_is_known_again_by_the_cookies_in_a_body(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    senders = HeavySenders()
+    for write in (msgspec.json.encode, spaced):
+        call = call_with("shop=1", write(one))
+        senders.remember(call, caller_of(call))
+        again = call_with("shop=1", write(other))
+
+        known = senders.key_of(again)
+
+        assert known == caller_of(call).profile_key == caller_of(again).profile_key
+        assert senders.key_of(call_with("shop=2", again.body)) is None
+
+
+def spaced(body: Any) -> bytes:
+    """As Python's json writes it."""
+    return json.dumps(body).encode()
+
+
+NAMED = {"identityMap": {"ECID": [{"id": ECIDS[1]}]}}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**EVENTS, "xdm": NAMED, "meta": STATE},
+        {**EVENTS, "query": STATE},
+        {**EVENTS, 'a,{"meta': STATE},
+        {**EVENTS, "query": {"meta": STATE}, "meta": {}},
+        {"meta": STATE, **EVENTS, "xdm": NAMED},
+        {"meta": STATE, **page_view(meta=1), "query": {"meta": 2}},
+        {**EVENTS, "meta": {"state": {"entries": ENTRIES[:1]}}},
+        {**EVENTS, "meta": {**STATE, "a": "a" * MAX_SHOWN_BYTES}},
+    ],
+    ids=[
+        "another is named",
+        "elsewhere",
+        "in another name",
+        "deeper",
+        "another is named behind them",
+        "the name again behind them",
+        "other cookies",
+        "too much",
+    ],
+)
+def test_a_body_with_the_cookies_elsewhere_or_more_beside_them_has_to_be_decoded(
+    other: dict[str, Any],
+) -> None:
+    senders = HeavySenders()
+    for members in ({**EVENTS, "meta": STATE}, {"meta": STATE, **EVENTS}):
+        call = call_with("", msgspec.json.encode(members))
+        senders.remember(call, caller_of(call))
+    assert len(senders) == 2
+
+    assert senders.key_of(call_with("", msgspec.json.encode(other))) is None
 
 
 @given(headers(), bodies())
+@example("shop=1", msgspec.json.encode({**EVENTS, "meta": STATE}))
 def test_whoever_is_nobody_at_sight_is_nobody(header: str, body: bytes) -> None:
     call = call_with(header, body)
     if of_nobody(call):

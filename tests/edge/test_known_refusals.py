@@ -137,7 +137,7 @@ def test_bytes_are_not_all_of_a_request_that_has_more_or_other_of_it(
     assert not is_all(event(), as_read(event())._replace(upgrade=True))
 
 
-REFUSED = Refused("a", "demo", (), Report(), b"HTTP/1.1 429 Too Many Requests\r\n")
+REFUSED = Refused("a", b"", "demo", (), Report(), b"HTTP/1.1 429 Too Many Requests\r\n")
 
 
 def test_connections_are_looked_at_for_as_long_as_somebody_is_refused() -> None:

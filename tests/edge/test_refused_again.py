@@ -66,6 +66,31 @@ async def test_who_is_refused_as_their_bytes_come_is_told_what_the_edge_tells(
         assert comparable(by_bytes) == comparable(by_edge)
 
 
+def carrying(cookies: bytes, body: bytes = EVENT) -> bytes:
+    """The event of a page on another site, which carries the cookies in its body."""
+    pairs = cookies.decode().strip().partition(" ")[2].split("; ")
+    entries = [
+        {"key": key, "value": value} for key, _, value in (one.partition("=") for one in pairs)
+    ]
+    state = json.dumps({"entries": entries}, separators=(",", ":")).encode()
+    return event(body=body[:-1] + b',"meta":{"state":%s}}' % state).replace(FLOODER, b"")
+
+
+async def test_who_is_refused_by_the_cookies_in_their_bodies_is_and_nobody_else() -> None:
+    async with guarded() as edge, calling(edge) as caller:
+        by_edge = await refused_by(edge, caller, carrying(FLOODER))
+
+        told = await caller.ask(carrying(FLOODER, EVENT.replace(b'"a"', b'"another"')))
+        assert edge.read == READ
+        assert comparable(told) == comparable(by_edge)
+
+        for sent in (carrying(OTHER), event().replace(FLOODER, b"")):
+            assert (await caller.ask(sent)).status == 200
+        named = EVENT[:-1] + b',"xdm":{"identityMap":{"ECID":[{"id":"%s"}]}}}' % ECIDS[1].encode()
+        await caller.ask(carrying(FLOODER, named))
+        assert edge.read == READ + 3
+
+
 async def test_each_refusal_carries_the_id_of_its_own_request_whatever_its_body() -> None:
     async with guarded() as edge, calling(edge) as caller:
         await refused_by(edge, caller, event())
