@@ -1,7 +1,7 @@
 """Whose call it is, as far as it can be told before its body is decoded. Pure.
 
-To find whose it is takes most of what a flood's call costs. A body that names nobody, and no
-choice, leaves it to the Cookie header.
+To find whose it is takes most of what a flood's call costs. A body that names no device, and no
+choice, leaves it to the Cookie header, or to the cookies in it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from perso_core.edge.call import Call
 from perso_core.edge.cookies import PREFIX, cookie_names, cookie_pairs
 
 # With none of these a body holds no cookies of ours (they count where the header has none), no
-# identity map, no consent and no assertion. Any name in it may be spelled with escapes.
-_TELLING = (PREFIX.encode(), b"identityMap", b"onsent", b"__perso", b"\\u")
+# consent and no assertion. Any name in it may be spelled with escapes.
+_TELLING = (PREFIX.encode(), b"onsent", b"__perso", b"\\u")
+# What an identity map names a device by. Other identities in it are claims, which tell nobody's.
+_NAMING = re.compile(rb'"(?:ECID|FPID)"\s*:')
 # Where the cookies stand that a body carries: in what follows nothing else is before them. Behind
 # `{` or `,` the quote of `"meta"` begins a name, in whatever is JSON at all.
 _STATE = re.compile(
@@ -30,7 +32,9 @@ Shown = tuple[tuple[tuple[str, str], ...], bytes]
 
 def told_by_header(body: bytes) -> bool:
     """Whether the Cookie header alone says whose call it is that has this body."""
-    return not any(word in body for word in _TELLING)
+    if any(word in body for word in _TELLING):
+        return False
+    return b"identityMap" not in body or _NAMING.search(body) is None
 
 
 def shown_in(body: bytes) -> bytes | None:

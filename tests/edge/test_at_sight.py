@@ -125,12 +125,12 @@ def bodies(draw: st.DrawFn) -> bytes:
         if holder == "query":
             members["meta"] = {}
     if draw(st.booleans()):
-        namespace = draw(st.sampled_from(["ECID", "FPID"]))
+        namespace = draw(st.sampled_from(["ECID", "FPID", "CRMID"]))
         members["xdm"] = {"identityMap": {namespace: [{"id": draw(st.sampled_from(ECIDS))}]}}
     ordered = draw(st.permutations(list(members.items())))
     text = msgspec.json.encode(dict(ordered))
     if draw(st.booleans()):
-        for word in (PREFIX, "identityMap", "meta", "state"):
+        for word in (PREFIX, "identityMap", "ECID", "FPID", "meta", "state"):
             escaped = "".join(f"\\u{ord(letter):04x}" for letter in word)
             text = text.replace(word.encode(), escaped.encode())
     return text
@@ -242,8 +242,12 @@ def test_an_assertion_of_who_it_is_is_no_matter_of_the_header(place: str) -> Non
     assert not told_by_header(text.encode())
 
 
-def test_a_plain_page_view_is_told_at_sight() -> None:
-    plain = msgspec.json.encode(page_view())
+@pytest.mark.parametrize("claims", [None, {"CRMID": [{"id": "anna", "primary": True}]}])
+def test_a_plain_page_view_is_told_at_sight(claims: Any) -> None:
+    """As the SDK sends it, whoever is said to be logged in."""
+    asked = {"query": {"identity": {"fetch": ["ECID"]}}}
+    named = {"identityMap": claims} if claims else {}
+    plain = msgspec.json.encode(page_view(more=asked, **named))
 
     assert told_by_header(plain)
     assert of_nobody(call_with("shop=1", plain))
