@@ -1,12 +1,12 @@
-"""flood_p50, flood_all_p50, flood_full_p50, flood_store_mb: what other visitors notice of a flood,
-and what is left of it.
+"""flood_p50, flood_all_p50, flood_full_p50, flood_batches_p50, flood_store_mb: what other visitors
+notice of a flood, and what is left of it.
 
 One visitor sends 1,000 events a second (5,000 and 50 a second may be kept, the others are refused
 by the limits), and hits without cookies come, 500 a second; others' calls are timed in turns alone
 and beside both. Each connection of the flood (flood_client.py) waits for its answers: of 64 for
 each kind (flood_p50) fewer calls come than they would send, of more (flood_all_p50) all do. Then
-hits come over 64 as fast as they are answered. Then a million come, and the store is looked at once
-they are forgotten.
+hits come over 64 as fast as they are answered, and the visitor's events in batches beside 500 hits.
+Then a million hits come, and the store is looked at once they are forgotten.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ FEW = 64
 # So many that all come.
 VISITOR_AT_ONCE = 512
 HITS_AT_ONCE = 256
+BATCH = 20  # events
 HITS_PER_S = 500
 AS_ANSWERED_PER_S = 1_000_000  # more than can be answered
 HITS = 1_000_000
@@ -55,10 +56,11 @@ def measure() -> None:
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as scratch:
         asyncio.run(_prepared(scratch))
         with _served(scratch) as port:
-            few = asyncio.run(_timed(Flood(port, FEW, HITS_PER_S, FEW)))
-            everything = Flood(port, VISITOR_AT_ONCE, HITS_PER_S, HITS_AT_ONCE)
+            few = asyncio.run(_timed(Flood(port, FEW, 1, HITS_PER_S, FEW)))
+            everything = Flood(port, VISITOR_AT_ONCE, 1, HITS_PER_S, HITS_AT_ONCE)
             all_come = asyncio.run(_timed(everything))
-            full = asyncio.run(_timed(Flood(port, FEW, AS_ANSWERED_PER_S, FEW)))
+            full = asyncio.run(_timed(Flood(port, FEW, 1, AS_ANSWERED_PER_S, FEW)))
+            batches = asyncio.run(_timed(Flood(port, FEW, BATCH, HITS_PER_S, FEW)))
             before = _stored_bytes(scratch)
             began_s = time.monotonic()
             asyncio.run(_flood(port, HITS))
@@ -68,6 +70,7 @@ def measure() -> None:
     _record_p50("flood_p50", few)
     _record_p50("flood_all_p50", all_come)
     _record_p50("flood_full_p50", full)
+    _record_p50("flood_batches_p50", batches)
     record(
         "flood_store_mb",
         (after - before) / 1_000_000,
@@ -90,6 +93,7 @@ def _record_p50(name: str, timed: Timed) -> None:
         beside_p50_ms=round(beside, 2),
         visitor_per_s=VISITOR_PER_S,
         visitor_connections=timed.flood.visitor_at_once,
+        visitor_batch=timed.flood.visitor_batch,
         hits_per_s=timed.flood.hits_per_s,
         hits_connections=timed.flood.hits_at_once,
         flood_calls=timed.flood_calls,
@@ -141,6 +145,7 @@ class Flood(Struct, frozen=True):
 
     port: int
     visitor_at_once: int
+    visitor_batch: int
     hits_per_s: int
     hits_at_once: int
 
