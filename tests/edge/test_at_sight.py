@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -109,13 +109,16 @@ def headers(draw: st.DrawFn) -> str:
     return cookie_header(pairs)
 
 
+OFTEN = st.sampled_from([True, True, True, False])
+
+
 @st.composite
-def bodies(draw: st.DrawFn) -> bytes:
+def bodies(draw: st.DrawFn, ecids: Sequence[str] = ECIDS) -> bytes:
     """With cookies, in their place or in another one, with an identity map or neither, its members
     in some order and its names spelled in some way."""
     members: dict[str, Any] = dict(page_view(place=draw(st.sampled_from(["", "meta", "x]"]))))
-    if draw(st.booleans()):
-        entries = cookies_of(draw(st.sampled_from(ECIDS))).items()
+    if draw(OFTEN):
+        entries = cookies_of(draw(st.sampled_from(ecids))).items()
         kept = [{"key": key, "value": value} for key, value in entries]
         state: dict[str, Any] = {"state": {"entries": kept}}
         if draw(st.booleans()):
@@ -129,14 +132,17 @@ def bodies(draw: st.DrawFn) -> bytes:
         members["xdm"] = {"identityMap": {namespace: [{"id": draw(st.sampled_from(ECIDS))}]}}
     ordered = draw(st.permutations(list(members.items())))
     text = msgspec.json.encode(dict(ordered))
-    if draw(st.booleans()):
+    if not draw(OFTEN):
         for word in (PREFIX, "identityMap", "ECID", "FPID", "meta", "state"):
             escaped = "".join(f"\\u{ord(letter):04x}" for letter in word)
             text = text.replace(word.encode(), escaped.encode())
     return text
 
 
-@given(st.lists(headers(), min_size=1, max_size=2), st.lists(bodies(), min_size=2, max_size=6))
+@given(
+    st.lists(headers(), min_size=1, max_size=2),
+    st.lists(bodies(ECIDS[:1]), min_size=2, max_size=6),
+)
 def test_calls_that_show_the_same_proof_are_of_the_same_whatever_else_they_carry(
     senders: list[str], sent: list[bytes]
 ) -> None:
