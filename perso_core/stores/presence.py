@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -46,11 +46,9 @@ class Presence:
         # The descriptor's number may be another file's once it is closed.
         self._using = threading.Lock()
         leave_to_parent_at_fork(self)
-        try:
+        # A full disk has no room for what is in it: until then an empty file says the same.
+        with suppress(StoreUnavailable):
             self.tell(0)
-        except StoreUnavailable:
-            self.close()
-            raise
 
     def tell(self, version: int) -> None:
         """Say that a version is in force here. After close it does nothing.

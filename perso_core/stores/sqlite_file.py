@@ -27,6 +27,7 @@ _CACHE_KIB = 16_384
 _CHECKPOINT_PAGES = 4_000
 # No load leaves so much: somebody reads what was there before it, and SQLite has to keep that.
 LARGE_LOG_BYTES = 256_000_000
+_INCREMENTAL = 2  # as SQLite tells auto_vacuum
 
 RESTORE = "Stop the servers, keep the damaged file for examination, `perso restore` a backup."
 _DAMAGE = (apsw.NotADBError, apsw.CorruptError)
@@ -66,8 +67,10 @@ def writing_connection(path: Path) -> apsw.Connection:
     """
     connection = _connection(path)
     with unavailable(path):
-        # Only a file that is made now takes it: then what is removed makes the file smaller.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        # Only a file that is made now takes it: then what is removed makes the file smaller. Said
+        # of one that has it already it is written again, for which a full disk has no room.
+        if connection.pragma("auto_vacuum") != _INCREMENTAL:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         # The first change of a new file has a rollback journal, which is then deleted. Should that
         # come back after a power cut, SQLite would undo all that the write-ahead log holds: EXTRA
         # syncs the directory, so it cannot.

@@ -124,12 +124,13 @@ class Refresh:
             await self._definitions_taken()
         await self._renew_due()
         await self._renew_imported()
-        if not self._imported_due:
-            # Whoever waits for a version waits for all that was written before it, too.
-            await self._tell_version()
-            self._let_go(poll)
         # Nothing that was imported is a revocation.
         self._hearing.caught_up()
+        if not self._imported_due:
+            self._let_go(poll)
+            # Whoever waits for a version waits for all that was written before it, too. Last: a
+            # full disk has no room for it.
+            await self._tell_version()
 
     async def hear(self) -> None:
         """Of what others wrote since: events that they added are put by with the profiles, the rest

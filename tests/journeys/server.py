@@ -71,7 +71,7 @@ def serving(
         assert process.stdout is not None
         said = process.stdout.readline()
         assert " answers at " in said, f"the server did not start: {said!r}"
-        yield Server(process, said.split(" answers at ")[1].split(". ")[0])
+        yield Server(process, said.split(" answers at ")[1].split(",")[0].split(". ")[0])
     finally:
         process.terminate()
         process.wait(STOP_LIMIT_S)

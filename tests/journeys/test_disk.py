@@ -4,8 +4,11 @@ and once the disk is well nobody has to restart anything."""
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import aiohttp
 import apsw
 
 from perso_core.assembly import DATABASE
+from perso_core.stores.presence import serving as present
 from perso_core.stores.sqlite import open_sqlite
 from tests.cli.test_commands import perso
 from tests.journeys.faulty_system import (
@@ -26,6 +30,7 @@ from tests.journeys.faulty_system import (
     strace_works,
 )
 from tests.journeys.server import Server, Visitor, prepare, serving, session
+from tests.journeys.test_workers import soon
 
 # So soon a fault shows: a log that was begun anew has room for some events.
 MOST_EVENTS = 2_000
@@ -108,6 +113,46 @@ async def test_a_full_disk_breaks_no_page_loses_nothing_and_needs_no_restart(
         open_server.close()
 
         await assert_kept(data, [before, newcomer])
+
+
+async def test_a_worker_that_is_killed_while_the_disk_is_full_is_replaced_and_no_page_breaks(
+    tmp_path: Path,
+) -> None:
+    """The one in its place had not come up before somebody made room."""
+    settings = {"workers": 2}
+    with small_disk(tmp_path / "disk", megabytes=4) as disk, ExitStack() as open_server:
+        data = disk / "data"
+        await asyncio.to_thread(prepare, data)
+        server = open_server.enter_context(serving(data, settings=settings))
+        async with session() as http:
+            visitor = Visitor("anna")
+            await sent(http, server, visitor)
+            with full(disk):
+                await until_not_stored(http, server, visitor)
+                for killed in workers_of(server.process.pid):
+                    os.kill(killed, signal.SIGKILL)
+                    await soon(
+                        partial(one_in_the_place_of, killed, data, server), "one in its place"
+                    )
+                    assert tells_what_was_decided(await sent(http, server, visitor), visitor)
+                words = ["profile", "export", "ECID", visitor.ecid, "--data-dir", str(data)]
+                told = await asyncio.to_thread(perso, tmp_path, *words)
+                assert told.returncode == 0, told.stderr
+            await until_stored(http, server, visitor)
+        open_server.close()
+
+        await assert_kept(data, [visitor])
+
+
+def workers_of(supervisor: int) -> list[int]:
+    """Process ids."""
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children")
+    return [int(one) for one in children.read_text(encoding="ascii").split()]
+
+
+def one_in_the_place_of(killed: int, data_dir: Path, server: Server) -> bool:
+    """Two serve, and it is none of them."""
+    return killed not in workers_of(server.process.pid) and len(present(data_dir)) == 2
 
 
 def refused_to_start(tmp_path: Path, data_dir: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -48,6 +49,24 @@ def test_who_closes_serves_no_more_and_leaves_nothing(tmp_path: Path) -> None:
 
     assert serving(tmp_path) == []
     assert [*(tmp_path / DIRECTORY).iterdir()] == []
+
+
+def test_where_the_disk_has_no_room_a_process_serves_by_no_version_until_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", no_room)
+        presence = Presence(tmp_path)
+        before = [said.version for said in serving(tmp_path)]
+        with pytest.raises(StoreUnavailable, match="No space left"):
+            presence.tell(7)
+    presence.tell(7)
+
+    assert (before, serving(tmp_path)) == ([0], [Serving(HERE, 7)])
+    presence.close()
 
 
 def test_several_are_told_apart(tmp_path: Path) -> None:

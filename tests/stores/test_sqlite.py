@@ -136,6 +136,19 @@ async def test_a_second_store_of_a_process_does_not_cost_the_first_its_locks(
 # ---- closing --------------------------------------------------------------------------
 
 
+async def test_a_file_that_lacks_nothing_is_opened_without_a_write(path: Path) -> None:
+    """Each command wrote to it, and none could on a full disk, not even one that only reads."""
+    opened = await open_sqlite(path)
+    log = path.with_name(path.name + "-wal")
+    before = log.read_bytes()
+
+    again = await open_sqlite(path)
+
+    assert log.read_bytes() == before
+    await again.close()
+    await opened.close()
+
+
 async def test_closing_loses_nothing_that_was_begun(path: Path) -> None:
     store = await open_sqlite(path)
     commits = [

@@ -288,6 +288,25 @@ async def test_a_version_that_could_not_be_told_is_told_again(database: MemoryDa
     assert told == [0, 0]
 
 
+async def test_a_process_hears_of_revocations_also_where_its_version_cannot_be_told() -> None:
+    """As on a full disk: it had answered nobody any more, a minute later."""
+    now_s = 0.0
+    hearing = Hearing(lambda: now_s)
+
+    def tell(_: int) -> None:
+        raise broken()
+
+    async with running(MemoryStore(), hearing=hearing) as stack:
+        refresh = refresh_of(stack, tell=tell, hearing=hearing)
+        await stack.begin_visit(ANNA)
+        now_s = 60.1
+        with pytest.raises(StoreUnavailable):
+            await refresh.poll()
+        asked = Interaction(profile_key=ANNA, datastream_id="demo")
+
+        assert (await stack.admission.decide(asked)).known
+
+
 # ---- profiles -----------------------------------------------------------------------------------
 
 
