@@ -7,6 +7,8 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from perso_core.cli.definitions import has_store
@@ -21,6 +23,7 @@ from perso_core.errors import (
     StoreUnavailable,
 )
 from perso_core.settings import Settings
+from perso_core.stores.turn import locked
 
 
 def backup(arguments: argparse.Namespace) -> int:
@@ -33,21 +36,51 @@ def backup(arguments: argparse.Namespace) -> int:
         raise BadBackup(f"{settings.data_dir} holds no database.", fix="Check --data-dir.")
     if target.exists():
         raise BadBackup(f"{target} is there already.", fix="Name a new directory.")
-    target.mkdir(mode=0o700, parents=True)
     data_dir = Path(settings.data_dir)
     held = "the database"
-    try:
-        _copy_whole(data_dir / DATABASE, target / DATABASE)
+    with _named_once_whole(target) as fresh:
+        _copy_whole(data_dir / DATABASE, fresh / DATABASE)
         if (data_dir / KEYS).is_file():  # whoever never served has none
-            _copy_keys(data_dir / KEYS, target / KEYS)
-            _check_keys(target / KEYS, "Restore the key file that is beside the database.")
+            _copy_keys(data_dir / KEYS, fresh / KEYS)
+            _check_keys(fresh / KEYS, "Restore the key file that is beside the database.")
             held += " and the cookie keys"
-    except BaseException:  # nobody shall take it for a backup
-        shutil.rmtree(target, ignore_errors=True)
-        raise
     size = (target / DATABASE).stat().st_size
     print(f"{shown(str(target))}: {held}, {size:,} bytes. Keep it secret.")
     return 0
+
+
+@contextmanager
+def _named_once_whole(target: Path) -> Iterator[Path]:
+    """An empty directory that gets the target's name, on disk, once the block ends; after a fault
+    there is none. What a backup that was killed left of it is removed. Raises BadBackup."""
+    from perso_core.stores.sqlite_backup import sync
+
+    fresh = target.with_name(f"{target.name}.unfinished")
+    fresh.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(fresh) as mine:
+        if not mine:
+            raise BadBackup(
+                f"{fresh} is being made by another process.", fix="Wait for it, or end it."
+            )
+        _empty(fresh)
+        try:
+            yield fresh
+            fresh.rename(target)
+            sync(target.parent)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+
+
+def _empty(fresh: Path) -> None:
+    """Raises BadBackup where there is what no backup wrote."""
+    from perso_core.beside import DATABASE, KEYS
+
+    for left in sorted(fresh.iterdir()):
+        if not left.name.startswith((DATABASE, KEYS)):
+            raise BadBackup(f"{fresh} holds {left.name}.", fix="Name another directory.")
+    for left in fresh.iterdir():
+        left.unlink()
 
 
 def _copy_whole(source: Path, target: Path) -> None:

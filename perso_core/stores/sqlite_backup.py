@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -25,6 +24,7 @@ from perso_core.stores.sqlite_file import (
     writing_connection,
 )
 from perso_core.stores.sqlite_refusals import keep_refusals
+from perso_core.stores.turn import locked
 
 # Pages of 4 KiB that are copied before writers get their turn and progress is told.
 _PAGES = 2_048
@@ -52,7 +52,7 @@ def copy_store(source: Path, target: Path, progress: Progress) -> None:
         finally:
             writing.close()
             reading.close()
-    _sync(target)
+    sync(target)
 
 
 def check_store(path: Path) -> None:
@@ -89,7 +89,7 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
         for suffix in ("-wal", "-shm"):
             database.with_name(database.name + suffix).unlink(missing_ok=True)
         os.replace(fresh, database)
-        _sync(database.parent)
+        sync(database.parent)
         return again
 
 
@@ -109,19 +109,13 @@ def _remove(fresh: Path) -> None:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """One restore into a directory at a time. The lock is on the directory, which leaves no file
-    there. Raises StoreUnavailable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    """One restore into a directory at a time. Raises StoreUnavailable."""
+    with locked(directory) as mine:
+        if not mine:
             raise StoreUnavailable(
                 f"another restore into {directory} is under way.", fix="Wait for it, or end it."
-            ) from None
+            )
         yield
-    finally:
-        os.close(descriptor)
 
 
 class Erasures(Struct, frozen=True):
@@ -201,7 +195,8 @@ def _moved_ms(key: str, erased: Erasures, marks: frozenset[bytes]) -> int | None
     return erased.profiles[mark] if mark in marks else None
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Of a file or a directory: it is on disk when this returns. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

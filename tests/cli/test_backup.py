@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import fcntl
 import json
+import multiprocessing
+import os
 import stat
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +16,7 @@ import apsw
 import pytest
 
 from perso_core.beside import DATABASE, KEYS
+from perso_core.cli import backup as cli_backup
 from perso_core.edge.keys import keys_from
 from perso_core.stores.migrations import newest
 from perso_core.stores.sqlite_backup import put_back
@@ -186,6 +191,63 @@ def test_a_restore_that_breaks_off_leaves_what_was_there_and_nothing_beside(tmp_
         put_back(tmp_path / "monday" / DATABASE, database, stopped)
 
     assert sorted(path.name for path in database.parent.iterdir()) == before
+
+
+def test_no_directory_has_a_backups_name_before_all_of_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was killed had left the database without the keys: restored on another machine it
+    knew nobody, and the next backup of that name was refused."""
+    prepare(tmp_path / ".perso")
+    keys_from(tmp_path / ".perso" / KEYS)
+    arguments = argparse.Namespace(
+        data_dir=str(tmp_path / ".perso"), settings=None, directory=str(tmp_path / "monday")
+    )
+
+    def killed(*_: object) -> None:
+        os._exit(9)
+
+    with monkeypatch.context() as breaking:
+        breaking.setattr(cli_backup, "_copy_keys", killed)
+        process = multiprocessing.get_context("fork").Process(
+            target=cli_backup.backup, args=[arguments]
+        )
+        process.start()
+        process.join()
+    left = sorted(path.name for path in tmp_path.iterdir())
+    made = perso(tmp_path, "backup", "monday")
+
+    assert (process.exitcode, left) == (9, [".perso", "monday.unfinished"])
+    assert made.returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".perso", "monday"]
+    assert sorted(path.name for path in (tmp_path / "monday").iterdir()) == [KEYS, DATABASE]
+
+
+def test_what_no_backup_wrote_is_not_removed_for_one(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+    mine = write(tmp_path, "mine", "note")
+    (tmp_path / "monday.unfinished").mkdir()
+    mine.rename(tmp_path / "monday.unfinished" / "note")
+
+    made = perso(tmp_path, "backup", "monday")
+
+    assert made.returncode == 1
+    assert "monday.unfinished holds note" in made.stderr
+    assert (tmp_path / "monday.unfinished" / "note").read_text("utf-8") == "mine"
+
+
+def test_two_backups_of_one_name_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    prepare(tmp_path / ".perso")
+    (tmp_path / "monday.unfinished").mkdir()
+    held = os.open(tmp_path / "monday.unfinished", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+
+    second = perso(tmp_path, "backup", "monday")
+    os.close(held)
+
+    assert second.returncode == 1
+    assert "is being made by another process" in second.stderr
+    assert perso(tmp_path, "backup", "monday").returncode == 0
 
 
 def test_a_backup_needs_a_new_directory_and_something_to_copy(tmp_path: Path) -> None:
