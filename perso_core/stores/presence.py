@@ -55,7 +55,19 @@ class Presence:
         Raises StoreUnavailable: what was said before stands."""
         with self._using, _writable(self._directory):
             if not self._closed:
+                self._be_found()
                 os.pwrite(self._descriptor, _text(Serving(os.getpid(), version)), 0)
+
+    def _be_found(self) -> None:
+        """In the directory that has this name now: it may have been replaced, or emptied. Raises
+        OSError."""
+        with suppress(FileNotFoundError):
+            if os.path.samestat(self._path.stat(), os.fstat(self._descriptor)):
+                return
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        path, descriptor = _locked_file(self._directory)
+        os.close(self._descriptor)
+        self._path, self._descriptor = path, descriptor
 
     def leave_to_parent(self) -> None:
         """The lock is the parent's, and is held for as long as any process has the descriptor."""

@@ -14,7 +14,7 @@ from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import Engine
 from perso_core.errors import DamagedStore, StoreUnavailable
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
-from perso_core.stores.protocol import News, Store
+from perso_core.stores.protocol import News, Store, StoredDefinitions
 from perso_core.worker.drain import renew
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.problems import Logged
@@ -141,6 +141,7 @@ class Refresh:
         if news.missed:
             # Whatever is held may be old.
             self._definitions_due = self._may_be_another = True
+            self._told = None  # another store's directory has not heard of us
             self._keys_due |= self._engine.keys()
             self._heard(None)
         for key in news.keys:
@@ -222,8 +223,8 @@ class Refresh:
         except StoreUnavailable:
             self._definitions_due = True
             raise
-        if self._may_be_another and stored is not None and stored.version < self._version:
-            self._version = 0  # another store in the place of the one before has its own versions
+        if self._may_be_another and self._is_anothers(stored):
+            self._version = 0
         self._may_be_another = False
         if stored is None or stored.version <= self._version:
             return
@@ -242,6 +243,14 @@ class Refresh:
         )
         log_off(snapshot)
         self.put_in_force(stored.version, snapshot)
+
+    def _is_anothers(self, stored: StoredDefinitions | None) -> bool:
+        """Whether it is neither in force nor came after what is: another store, in the place of
+        the one before, has its own versions."""
+        if stored is None or stored.version < self._version:
+            return True
+        before = self._engine.snapshot.definitions
+        return stored.version == self._version and stored.definitions != before
 
     async def _renew_due(self) -> None:
         self._keys_due |= self._engine.lagging()

@@ -69,6 +69,24 @@ def test_where_the_disk_has_no_room_a_process_serves_by_no_version_until_it_has(
     presence.close()
 
 
+def test_who_is_told_of_again_where_the_directory_was_replaced_is_seen_there(
+    tmp_path: Path,
+) -> None:
+    """`perso apply` had waited for nobody, and `perso restore` had not been refused."""
+    data, before = tmp_path / "data", tmp_path / "before"
+    data.mkdir()
+    presence = Presence(data)
+    presence.tell(1)
+    data.rename(before)
+    data.mkdir()
+
+    presence.tell(2)
+
+    assert (serving(data), serving(before)) == ([Serving(HERE, 2)], [])
+    presence.close()
+    assert [*(data / DIRECTORY).iterdir()] == []
+
+
 def test_several_are_told_apart(tmp_path: Path) -> None:
     one, other = Presence(tmp_path), Presence(tmp_path)
     one.tell(1)

@@ -21,7 +21,7 @@ from perso_core.errors import RuleFaults, StoreUnavailable, UnreadableRecord
 from perso_core.stores.imports import Batch
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import Held, News, Store, Stored, held_by_nobody
-from perso_core.stores.sqlite import open_sqlite
+from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_backup import copy_store, put_back
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.refresh import Refresh, heard_by_nobody, told_to_nobody
@@ -490,6 +490,74 @@ async def test_of_a_store_in_the_place_of_another_the_definitions_are_in_force(
 
 async def missed(held: Held) -> News:
     return News(missed=True)
+
+
+async def gone_over(store: SqliteStore, refresh: Refresh, path: Path, other: Path) -> None:
+    """To another store, put in the place of the one that is open."""
+    copied = other.with_suffix(".copied")
+    copy_store(other, copied, lambda done, of: None)
+    put_back(copied, path, lambda done, of: None)
+    with pytest.raises(StoreUnavailable, match="replaced"):
+        await refresh.poll()
+    await refresh.poll()
+
+
+async def test_of_another_store_whose_version_is_the_same_the_definitions_are_in_force(
+    tmp_path: Path,
+) -> None:
+    """Those of the store before had stayed, until a higher version was saved."""
+    path, other = tmp_path / "perso.sqlite", tmp_path / "other.sqlite"
+    store, theirs = await open_sqlite(path), await open_sqlite(other)
+    await store.save_definitions(BEFORE)
+    await theirs.save_definitions(AFTER)
+    await theirs.close()
+    told: list[int] = []
+    async with running(store) as stack:
+        refresh = refresh_of(stack, tell=told.append)
+        await refresh.poll()
+
+        await gone_over(store, refresh, path, other)
+
+        assert stack.engine.snapshot.definitions == AFTER
+    # Also in the directory of the other one, where nobody heard of it.
+    assert told == [1, 1]
+
+
+async def test_what_is_saved_first_in_another_store_is_in_force(tmp_path: Path) -> None:
+    """As by `perso apply` in a directory that was made anew: it had said so, and nothing was."""
+    path, other = tmp_path / "perso.sqlite", tmp_path / "other.sqlite"
+    store = await open_sqlite(path)
+    for _ in range(3):
+        await store.save_definitions(BEFORE)
+    await (await open_sqlite(other)).close()
+    told: list[int] = []
+    async with running(store) as stack:
+        refresh = refresh_of(stack, tell=told.append)
+        await refresh.poll()
+        await gone_over(store, refresh, path, other)
+        before = stack.engine.snapshot.definitions
+        theirs = await open_sqlite(path)
+        await theirs.save_definitions(AFTER)
+        await theirs.close()
+        await refresh.poll()
+
+        assert (before, stack.engine.snapshot.definitions) == (BEFORE, AFTER)
+    assert told == [3, 0, 1]
+
+
+async def test_whoever_missed_announcements_puts_nothing_else_in_force(
+    database: MemoryDatabase,
+) -> None:
+    async with running(MemoryStore(database)) as stack:
+        refresh = refresh_of(stack)
+        await MemoryStore(database).save_definitions(AFTER)
+        await refresh.poll()
+        before = stack.engine.snapshot
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(stack.store, "news", missed)
+            await refresh.poll()
+
+        assert stack.engine.snapshot is before
 
 
 async def test_a_process_that_cannot_hear_of_revocations_stops_answering() -> None:
