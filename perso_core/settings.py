@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from perso_core.compiled import PURE
 from perso_core.definitions.check import origin_problem
 from perso_core.definitions.finding import nearest, seen, shown
 from perso_core.definitions.toml_places import Places, parsed
@@ -186,6 +187,7 @@ def _check_together(settings: Settings) -> None:
 def _from_file(toml_text: str | None, problems: list[str]) -> list[_Given]:
     if toml_text is None:
         return []
+    toml_text = toml_text.removeprefix("\ufeff")  # as some editors begin a file
     try:
         table = parsed(toml_text)
     except ValueError as error:
@@ -205,7 +207,9 @@ def _from_file(toml_text: str | None, problems: list[str]) -> list[_Given]:
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> list[_Given]:
     known = {ENVIRONMENT_PREFIX + name.upper(): name for name in NAMES}
     given = []
-    for variable in sorted(one for one in environ if one.startswith(ENVIRONMENT_PREFIX)):
+    # That one was read as the package was imported.
+    ours = {one for one in environ if one.startswith(ENVIRONMENT_PREFIX)} - {PURE}
+    for variable in sorted(ours):
         if variable in known:
             given.append(_Given(known[variable], environ[variable], variable, True))
         else:

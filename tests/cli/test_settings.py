@@ -12,6 +12,7 @@ from msgspec import structs
 
 import perso_core
 from perso_core.assembly import open_perso
+from perso_core.compiled import PURE
 from perso_core.errors import BadSettings
 from perso_core.settings import FORMS, NAMES, RANGES, Settings, settings_from
 
@@ -52,6 +53,18 @@ def test_a_list_in_the_environment_is_written_with_commas() -> None:
     settings = settings_from(None, {"PERSO_OWN_ORIGINS": "https://a.test, http://b.test:81"})
 
     assert settings.own_origins == ("https://a.test", "http://b.test:81")
+
+
+def test_which_form_of_the_rules_runs_is_told_by_the_environment_beside_the_settings() -> None:
+    """`PERSO_PURE=1` is documented, and every command had refused it as no setting."""
+    assert settings_from(None, {PURE: "1"}) == Settings()
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_windows_does() -> None:
+    text = "\ufeffport = 1\r\nregion_id = 1000\r\n"
+
+    assert settings_from(text.replace("1000", "3"), {}).region_id == 3
+    assert "(line 2 of the settings file)" in problem_of(text)
 
 
 @pytest.mark.parametrize(
