@@ -86,6 +86,23 @@ def claimed(sockets: Sockets) -> Sockets:
     return tuple(claims)
 
 
+def left_behind(host: str, port: int) -> bool:
+    """Of a taken address: whether those who listen there share it and nobody has the claim to it,
+    as workers whose supervisor was killed; they notice, and stop."""
+    try:
+        shared = bound(host, port, shared=True)
+    except OSError:
+        return False
+    try:
+        claims = claimed(shared)
+    except OSError:
+        return False
+    finally:
+        close(shared)
+    close(claims)
+    return bool(claims)
+
+
 def close(sockets: Sequence[socket.socket]) -> None:
     for one in sockets:
         one.close()

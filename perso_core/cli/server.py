@@ -9,9 +9,10 @@ import os
 import runpy
 import socket
 import sys
+import time
 from collections.abc import Sequence
 
-from perso_core.cli.address import NOT_HERE, bound, url
+from perso_core.cli.address import NOT_HERE, bound, left_behind, refuse_taken, url
 from perso_core.cli.at_start import at_start, not_taken_up
 from perso_core.cli.definitions import checked, saved
 from perso_core.cli.early_signals import EarlySignals
@@ -25,6 +26,7 @@ from perso_core.settings import Settings
 
 # A worker may take as long to stop as its store may, and a little longer.
 STOP_MARGIN_S = 5
+LOOK_AGAIN_S = 0.05
 
 
 def serve(arguments: argparse.Namespace, early: EarlySignals) -> int:
@@ -39,6 +41,7 @@ def serve(arguments: argparse.Namespace, early: EarlySignals) -> int:
         # Other servers on the directory follow; this one need not wait for them.
         asyncio.run(saved(definitions, settings))
     try:
+        _wait_for_left_behind(settings)
         if settings.workers > 1:
             return asyncio.run(_supervised(arguments, settings))
         _serve_alone(settings)
@@ -50,6 +53,27 @@ def serve(arguments: argparse.Namespace, early: EarlySignals) -> int:
             fix=_to_listen(error),
         ) from None
     return 0
+
+
+def _wait_for_left_behind(settings: Settings) -> None:
+    """Where workers of a supervisor that was killed listen still: returns once they stopped, or
+    should have."""
+    host, port = settings.host, settings.port
+    give_up_s = time.monotonic() + settings.drain_timeout_s + STOP_MARGIN_S
+    telling = True
+    while time.monotonic() < give_up_s and _is_taken(host, port) and left_behind(host, port):
+        if telling:
+            told(f"Workers whose supervisor was killed still listen at {url(host, port)}: we wait.")
+            telling = False
+        time.sleep(LOOK_AGAIN_S)
+
+
+def _is_taken(host: str, port: int) -> bool:
+    try:
+        refuse_taken(host, port)
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _to_listen(error: OSError) -> str:

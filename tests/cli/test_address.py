@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
 
 import pytest
 
-from perso_core.cli.address import bound, close, refuse_taken, url
+from perso_core.cli.address import bound, claimed, close, left_behind, refuse_taken, url
 
 Resolve = Callable[..., None]
 
@@ -46,6 +47,23 @@ def test_an_address_where_a_server_of_ours_listens_is_taken_also_where_it_could_
             refuse_taken("127.0.0.1", first[0].getsockname()[1])
     finally:
         close(first)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the claim is Linux's")
+def test_those_who_share_an_address_that_nobody_claims_are_left_behind_and_nobody_else() -> None:
+    shared, alone = bound("127.0.0.1", 0, shared=True), bound("127.0.0.1", 0, shared=False)
+    shared[0].listen()
+    alone[0].listen()
+    port, other = shared[0].getsockname()[1], alone[0].getsockname()[1]
+
+    claims = claimed(shared)
+    supervised = left_behind("127.0.0.1", port)
+    close(claims)
+
+    assert not supervised
+    assert left_behind("127.0.0.1", port)
+    assert not left_behind("127.0.0.1", other)
+    close((*shared, *alone))
 
 
 def test_a_name_with_two_addresses_is_listened_to_at_both_under_one_port(resolve: Resolve) -> None:

@@ -57,12 +57,13 @@ def supervised(
     *,
     workers: int | None = 2,
     settings: str = "",
+    port: str = "0",
     starting: Callable[[Running], None] | None = None,
 ) -> Iterator[Running]:
     """workers: None: as the settings say. starting: what is done while they start."""
     (directory / "settings.toml").write_text(settings, encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PERSO_")}
-    words = ["--data-dir", "data", "--port", "0", "--settings", "settings.toml"]
+    words = ["--data-dir", "data", "--port", port, "--settings", "settings.toml"]
     if workers is not None:
         words += ["--workers", str(workers)]
     log = directory / "log"
@@ -350,6 +351,25 @@ def test_workers_do_not_outlive_a_supervisor_that_was_killed(directory: Path) ->
         running.process.kill()
         running.process.wait(STOP_LIMIT_S)
         until(lambda: not any(map(alive, workers)), "the workers' end")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the claim to an address is Linux's")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_is_started_again_at_once_after_its_supervisor_was_killed(
+    directory: Path, workers: int
+) -> None:
+    """It was refused while the workers that were left still listened: a service manager that tries
+    a few times within a second gave it up."""
+    with supervised(directory) as killed:
+        port = killed.url.rpartition(":")[2].removesuffix("/ee")
+        killed.process.kill()
+        killed.process.wait(STOP_LIMIT_S)
+        with (
+            supervised(directory, workers=workers, port=port) as running,
+            urlopen(f"{running.url}/openapi.json", timeout=WAIT_LIMIT_S) as answer,
+        ):
+            assert answer.status == 200
+            assert "wait" in running.told
 
 
 @pytest.mark.parametrize("workers", [1, 2])
