@@ -23,6 +23,7 @@ from perso_core.errors import (
     StoreUnavailable,
 )
 from perso_core.settings import Settings
+from perso_core.stores.owner import made
 from perso_core.stores.turn import locked
 
 
@@ -182,8 +183,7 @@ def _copy_keys(source: Path, target: Path) -> None:
     """With the keys' own mode from the first byte on."""
     fresh = target.with_name(target.name + ".new")
     fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as writing, source.open("rb") as reading:
+    with os.fdopen(made(fresh, os.O_WRONLY), "wb") as writing, source.open("rb") as reading:
         shutil.copyfileobj(reading, writing)
         writing.flush()
         os.fsync(writing.fileno())

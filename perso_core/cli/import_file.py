@@ -23,6 +23,7 @@ from perso_core.errors import BadImportFile
 from perso_core.imports.refusal import Refusal
 from perso_core.imports.source import Format, Part, Place, Source, format_of, name_of
 from perso_core.stores.imports import Progress
+from perso_core.stores.owner import made_or_opened
 
 Row = TypeVar("Row")
 # Rows that are put in order and written together. More would write each page less often, and take
@@ -259,8 +260,7 @@ def summary(progress: Progress, ended: str) -> str:
 def alone(data_dir: str) -> Iterator[None]:
     """One import at a time: two of one file would take turns at saying how far it is.
     Raises BadImportFile."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    descriptor = os.open(Path(data_dir) / LOCK, flags, 0o600)
+    descriptor = made_or_opened(Path(data_dir) / LOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

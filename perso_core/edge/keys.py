@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from perso_core.edge.cookies import CookieKeys
 from perso_core.errors import BadSettings
+from perso_core.stores.owner import made
 
 _KEY_BYTES = 32
 
@@ -45,7 +46,7 @@ def _written_new(path: Path) -> bytes:
     naming = secrets.token_hex(_KEY_BYTES)
     fresh = msgspec.json.encode(_KeyFile(1, {1: secrets.token_hex(_KEY_BYTES)}, naming))
     unfinished = path.with_suffix(f".{secrets.token_hex(4)}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = made(unfinished, os.O_WRONLY)
     with os.fdopen(descriptor, "wb") as file:
         file.write(fresh)
         file.flush()

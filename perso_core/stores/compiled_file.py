@@ -23,6 +23,7 @@ from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import FEW, Snapshot, compile_snapshot
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
 from perso_core.rules.kept import Known, Prepared, UnreadableRules, kept_rules, rules_from
+from perso_core.stores.owner import made
 
 NAME = "compiled-rules"
 # A hundred thousand audiences take 80 MB.
@@ -129,9 +130,8 @@ class CompiledFile:
         self._remove_unfinished()
         unfinished = self.path.with_name(f"{NAME}.{os.getpid()}.new")
         unfinished.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as file:
+            with os.fdopen(made(unfinished, os.O_WRONLY), "wb") as file:
                 file.write(FORMAT + self._origin + _digest(content))
                 file.write(content)
             # Not synced: after a power cut its checksum tells.

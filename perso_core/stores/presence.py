@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.forking import leave_to_parent_at_fork
+from perso_core.stores.owner import made, make_directory
 
 DIRECTORY = "servers"
 _SUFFIX = ".lock"
@@ -40,7 +41,7 @@ class Presence:
     def __init__(self, data_dir: Path) -> None:
         self._directory = data_dir / DIRECTORY
         with _writable(self._directory):
-            self._directory.mkdir(mode=0o700, exist_ok=True)
+            make_directory(self._directory)
             self._path, self._descriptor = _locked_file(self._directory)
         self._closed = False
         # The descriptor's number may be another file's once it is closed.
@@ -64,7 +65,7 @@ class Presence:
         with suppress(FileNotFoundError):
             if os.path.samestat(self._path.stat(), os.fstat(self._descriptor)):
                 return
-        self._directory.mkdir(mode=0o700, exist_ok=True)
+        make_directory(self._directory)
         path, descriptor = _locked_file(self._directory)
         os.close(self._descriptor)
         self._path, self._descriptor = path, descriptor
@@ -88,8 +89,17 @@ class Presence:
 def serving(data_dir: Path) -> list[Serving]:
     """What the processes say that serve a data directory now. Files of those that are gone are
     removed. Whoever begins to serve later reads the definitions later. Raises OSError."""
-    said = [_said(path) for path in sorted((data_dir / DIRECTORY).glob(f"*{_SUFFIX}"))]
+    said = [_said(path) for path in _files(data_dir / DIRECTORY)]
     return [one for one in said if one is not None]
+
+
+def _files(directory: Path) -> list[Path]:
+    """Raises OSError for a directory that may not be read: nobody knows who serves there."""
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+    return [directory / name for name in names if name.endswith(_SUFFIX)]
 
 
 def _said(path: Path) -> Serving | None:
@@ -126,8 +136,7 @@ def _locked_file(directory: Path) -> tuple[Path, int]:
     """A new file, and the descriptor that holds its lock. Raises OSError."""
     while True:
         path = directory / f"{secrets.token_hex(8)}{_SUFFIX}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = made(path, os.O_WRONLY)
         # A reader that came before the lock took the file for a dead process's: once more.
         if _lock(descriptor, fcntl.LOCK_EX) and path.exists():
             return path, descriptor

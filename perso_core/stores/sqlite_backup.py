@@ -15,6 +15,7 @@ from msgspec import Struct
 from perso_core.errors import StoreTooNew, StoreUnavailable
 from perso_core.stores.batch import aging_mark, erasure_mark
 from perso_core.stores.incarnation import mark_copied
+from perso_core.stores.owner import made
 from perso_core.stores.sqlite_erased import has_what_moved, moved_mark
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
@@ -39,7 +40,7 @@ def copy_store(source: Path, target: Path, progress: Progress) -> None:
     Servers go on meanwhile. Raises StoreUnavailable, StoreTooNew."""
     reading = reading_connection(source)
     with unavailable(target):
-        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(made(target, os.O_RDWR))
         writing = apsw.Connection(str(target))
         try:
             with writing.backup("main", reading, "main") as copying:

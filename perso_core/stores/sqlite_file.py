@@ -16,6 +16,7 @@ import apsw
 from perso_core.errors import DamagedStore, StoreUnavailable, UnsafeStore
 from perso_core.stores import incarnation
 from perso_core.stores.migrations import behind, refuse_foreign, refuse_newer, take_next
+from perso_core.stores.owner import made
 
 # Another process's commit or checkpoint may hold the file this long before we give up.
 BUSY_TIMEOUT_MS = 5_000
@@ -51,7 +52,7 @@ def create_file(path: Path) -> bool:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Nobody else here has a store on it before the new file is closed.
         with _making, suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            os.close(made(path, os.O_RDWR))
             return True
         return False
     except OSError as error:

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from perso_core.stores.owner import made_or_opened
+
 FILE = "definitions.lock"
 SWEEPING_FILE = "retention.lock"
 
@@ -20,7 +22,7 @@ async def turn(data_dir: Path) -> AsyncIterator[None]:
     Without it, `perso apply` beside `perso key revoke` could bring the key back. The system lets
     go of it for a process that is killed.
     """
-    descriptor = os.open(data_dir / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = made_or_opened(data_dir / FILE)
     try:
         await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
         yield
@@ -49,8 +51,7 @@ class OnlyOne:
     long as it runs. Its methods block for a system call. Raises OSError."""
 
     def __init__(self, data_dir: Path) -> None:
-        path = data_dir / SWEEPING_FILE
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = made_or_opened(data_dir / SWEEPING_FILE)
         self._mine = False
 
     def mine(self) -> bool:

@@ -152,6 +152,22 @@ def test_only_the_owner_may_read_them(tmp_path: Path) -> None:
     presence.close()
 
 
+def test_a_directory_that_may_not_be_read_is_not_taken_for_one_where_nobody_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of another user: `perso apply` had said that all was in force, and waited for nobody."""
+    presence = Presence(tmp_path)
+
+    def forbidden(_: object) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / DIRECTORY))
+
+    for reads in ("listdir", "scandir"):
+        monkeypatch.setattr(os, reads, forbidden)
+    with pytest.raises(PermissionError):
+        serving(tmp_path)
+    presence.close()
+
+
 def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / DIRECTORY).write_text("in the way")
 
