@@ -16,15 +16,17 @@ from perso_core.cli.files import settings_of
 from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
 from perso_core.compiled import FORM
-from perso_core.errors import NothingDefined
+from perso_core.errors import BadSettings, NothingDefined
 
 if TYPE_CHECKING:
     from perso_core.stores.soundness import Records
 
+PUT_BACK = "Stop the servers, and put it back from a backup."
+
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Returns 1 where a record cannot be read or is another's. Raises UnsafeStore, DamagedStore,
-    StoreTooNew, StoreUnavailable, NothingDefined."""
+    """Returns 1 where a record cannot be read or is another's, or the cookie keys are amiss. Raises
+    UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable, NothingDefined."""
     import apsw
 
     from perso_core.assembly import DATABASE
@@ -50,10 +52,11 @@ def doctor(arguments: argparse.Namespace) -> int:
             raise soundness.damaged(path, "; ".join(faults))
         print(shown(f"{path} is whole: {connection.pragma('page_count'):,} pages."))
         found = soundness.records(connection, Progress("records read").tell)
-    return _told(found)
+    return int(not all([_told(found), _tell_keys(path)]))
 
 
-def _told(found: Mapping[str, Records]) -> int:
+def _told(found: Mapping[str, Records]) -> bool:
+    """Whether all records are well."""
     for table, of_table in found.items():
         wrong = f" and {of_table.misplaced:,} are another's" if of_table.misplaced else ""
         unreadable = f"of which {of_table.unreadable:,} cannot be read"
@@ -65,7 +68,29 @@ def _told(found: Mapping[str, Records]) -> int:
             "Where a record is another's, nothing of its visitor is answered or erased: stop the"
             " servers, keep the damaged file, and `perso restore` a backup."
         )
-    return int(any(one.unreadable or one.misplaced for one in found.values()))
+    return not any(one.unreadable or one.misplaced for one in found.values())
+
+
+def _tell_keys(database: Path) -> bool:
+    """Whether the cookie keys beside it are well; where nobody came yet there may be none. Raises
+    OSError."""
+    from perso_core.beside import KEYS
+    from perso_core.edge.keys import keys_from
+    from perso_core.stores.sqlite_reader import Reader
+
+    path = database.with_name(KEYS)
+    try:
+        if path.exists():
+            keys_from(path)
+            return True
+    except BadSettings as error:
+        print(shown(f"{KEYS} cannot be read, and no server starts. {error.detail} {PUT_BACK}"))
+        return False
+    with closing(Reader(database, origin=0)) as reader:
+        if not reader.has_devices():
+            return True
+    print(f"{KEYS} is missing: nobody who came before is known by their cookies. {PUT_BACK}")
+    return False
 
 
 def _room(path: Path) -> int:

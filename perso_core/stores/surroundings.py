@@ -37,6 +37,7 @@ VOLATILE = frozenset({"tmpfs", "ramfs"})
 def refuse_unsafe(path: Path) -> None:
     """Raises UnsafeStore, StoreUnavailable. path: of a database that is there."""
     refuse_racy(apsw.sqlite_lib_version())
+    refuse_link(path)
     refuse_remote(path)
     refuse_unwritable(path)
     refuse_without_locks(path.parent)
@@ -54,6 +55,15 @@ def refuse_racy(version: str) -> None:
         fix="Install apsw from PyPI (pip install --upgrade --force-reinstall apsw): it brings its"
         " own SQLite.",
     )
+
+
+def refuse_link(path: Path) -> None:
+    """Raises UnsafeStore: the log would lie beside what it leads to, where nobody looks for it."""
+    if path.is_symlink():
+        raise UnsafeStore(
+            f"{path} is a link to {path.readlink()}.",
+            fix="Move the file here, or make the directory a link.",
+        )
 
 
 def refuse_remote(path: Path) -> None:

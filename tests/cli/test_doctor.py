@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from perso_core.assembly import DATABASE
+from perso_core.beside import DATABASE, KEYS
 from tests.cli.test_commands import perso, write
-from tests.journeys.server import prepare, serving
+from tests.journeys.server import Visitor, prepare, serving, session
 from tests.stores.test_sqlite import sql
 
 
@@ -90,6 +91,37 @@ def test_a_damaged_file_is_told_with_what_to_do(directory: Path) -> None:
     assert told.returncode == 1
     assert "The store is damaged" in told.stderr
     assert "perso restore" in told.stderr
+
+
+def test_cookie_keys_without_which_no_server_starts_or_nobody_is_known_are_told(
+    directory: Path,
+) -> None:
+    """All had been said to be well."""
+    keys = directory / ".perso" / KEYS
+    before = perso(directory, "doctor")
+    visit(directory)
+    good = keys.read_bytes()
+    whole = perso(directory, "doctor")
+    keys.write_bytes(good[:50])
+    damaged = perso(directory, "doctor")
+    keys.unlink()
+    missing = perso(directory, "doctor")
+
+    # Where nobody came yet there may be none.
+    assert (before.returncode, whole.returncode) == (0, 0)
+    assert (damaged.returncode, missing.returncode) == (1, 1)
+    assert f"{KEYS} cannot be read" in damaged.stdout
+    assert f"{KEYS} is missing" in missing.stdout
+    assert not keys.exists()
+
+
+def visit(directory: Path) -> None:
+    async def come(url: str) -> None:
+        async with session() as http:
+            await Visitor("anna").send(http, url)
+
+    with serving(directory / ".perso") as server:
+        asyncio.run(come(server.url))
 
 
 def test_where_there_is_no_database_none_is_made(tmp_path: Path) -> None:

@@ -118,6 +118,24 @@ def test_a_file_of_another_users_is_named(
         refuse_unwritable(path)
 
 
+async def test_a_database_that_is_a_link_is_refused_and_a_directory_that_is_one_is_not(
+    tmp_path: Path,
+) -> None:
+    """Its log lies beside what it leads to: that this was removed had not been noticed, nor who
+    serves the other directory."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    await (await open_sqlite(there / "perso.sqlite")).close()
+    here.mkdir()
+    (here / "perso.sqlite").symlink_to(there / "perso.sqlite")
+    (tmp_path / "linked").symlink_to(there)
+
+    with pytest.raises(UnsafeStore, match=r"here/perso\.sqlite is a link") as caught:
+        await open_sqlite(here / "perso.sqlite")
+
+    assert "make the directory a link" in caught.value.fix
+    await (await open_sqlite(tmp_path / "linked" / "perso.sqlite")).close()
+
+
 @pytest.mark.parametrize(
     ("asked", "instead", "told"),
     [
