@@ -17,7 +17,7 @@ _RFC_3339 = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_FIX = "Write epoch milliseconds, or an instant with its zone, 2026-12-31T23:59:59Z."
+FIX = "Write epoch milliseconds, or an instant with its zone, 2026-12-31T23:59:59Z."
 
 
 def expiry_ms(stated: str | int) -> int:
@@ -28,13 +28,13 @@ def expiry_ms(stated: str | int) -> int:
         return _number(int(stated))
     found = _RFC_3339.fullmatch(stated)
     if found is None:
-        raise RowRefused(f"The expiry {shown(stated)} is no instant. {_FIX}")
+        raise RowRefused(f"The expiry {shown(stated)} is no instant. {FIX}")
     day, time, fraction, zone = found.groups()
     try:
         text = f"{day}T{time}{(fraction or '.0')[:7]}{zone.upper().replace('Z', '+00:00')}"
         found_ms = (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
-        raise RowRefused(f"The expiry {shown(stated)} is on no calendar. {_FIX}") from None
+        raise RowRefused(f"The expiry {shown(stated)} is on no calendar. {FIX}") from None
     if found_ms > _MOST_MS:  # the end of that year in the west
         raise _after_all_years(stated)
     return found_ms
@@ -43,7 +43,7 @@ def expiry_ms(stated: str | int) -> int:
 def _number(stated: int) -> int:
     if stated < _LEAST_MS:
         raise RowRefused(
-            f"The expiry {stated} is before March 1973: are these seconds? {_FIX} To end a"
+            f"The expiry {stated} is before March 1973: are these seconds? {FIX} To end a"
             " membership, write the status exited."
         )
     if stated > _MOST_MS:
@@ -52,4 +52,4 @@ def _number(stated: int) -> int:
 
 
 def _after_all_years(stated: str) -> RowRefused:
-    return RowRefused(f"The expiry {shown(stated)} is after the year 9999. {_FIX}")
+    return RowRefused(f"The expiry {shown(stated)} is after the year 9999. {FIX}")

@@ -13,7 +13,7 @@ from perso_core.definitions.audience import Audience
 from perso_core.definitions.external import membership_days
 from perso_core.definitions.finding import nearest
 from perso_core.errors import BadImportFile
-from perso_core.imports.expiry import expiry_ms
+from perso_core.imports.expiry import FIX, expiry_ms
 from perso_core.imports.identity import is_plain, row_problem
 from perso_core.imports.json_fault import json_fault
 from perso_core.imports.refusal import RowRefused, shown
@@ -72,7 +72,9 @@ class Memberships:
         if status == OUT:
             return namespace, identity, audience_id, ENDED
         if status not in IN:
-            raise RowRefused(f"The status {shown(status)} is neither realized nor exited.")
+            raise RowRefused(
+                f"The status {shown(status)} is neither realized nor exited. Write one of them."
+            )
         until_ms = self._expiry(expires) if expires != "" else self._now_ms + lasting_ms
         return namespace, identity, audience_id, until_ms
 
@@ -196,7 +198,9 @@ def _stated(row: Mapping[str, object]) -> Stated:
     for name in ("namespace", "id", "audience", "status"):
         value = row.get(name)
         if value is not None and not isinstance(value, str):
-            raise RowRefused(f"{name} is {shown(value)}, which is no text.")
+            raise RowRefused(
+                f"{name} is {shown(value)}, which is no text. Write the column as text."
+            )
         found.append(value or "")
     namespace, identity, audience, status = found
     expires = row.get("expires")
@@ -207,7 +211,7 @@ def _stated(row: Mapping[str, object]) -> Stated:
     # A timestamp of Parquet: isoformat has its zone where it has one.
     text = expires.isoformat() if hasattr(expires, "isoformat") else expires
     if not isinstance(text, str):
-        raise RowRefused(f"expires is {shown(expires)}, which is no instant.")
+        raise RowRefused(f"expires is {shown(expires)}, which is no instant. {FIX}")
     return namespace, identity, audience, text, status
 
 

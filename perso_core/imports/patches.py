@@ -147,7 +147,9 @@ def value_of(column: Column, cell: str) -> Any:
     name = ".".join(column.path)
     if column.kind == "number":
         if not _NUMBER.fullmatch(cell):
-            raise RowRefused(f"{name} is {shown(cell)}, which is no number.")
+            raise RowRefused(
+                f"{name} is {shown(cell)}, which is no number. Write one as JSON has it, 12.5."
+            )
         return _decoded(name, cell)
     if column.kind == "boolean":
         if cell.lower() not in ("true", "false"):

@@ -9,7 +9,7 @@ from typing import IO, Any, Generic, Literal, Protocol, TypeVar, get_args
 from msgspec import Struct
 
 from perso_core.errors import BadImportFile
-from perso_core.imports.lines import Lines
+from perso_core.imports.lines import MAX_LINE_BYTES, Lines
 from perso_core.imports.refusal import Refusal, RowRefused
 
 Format = Literal["csv", "ndjson", "parquet"]
@@ -94,7 +94,9 @@ def read_lines(lines: Sequence[bytes | None], first: int, row: Callable[[bytes],
             continue
         try:
             if line is None:
-                raise RowRefused("The line is too long for a row.")
+                raise RowRefused(
+                    f"The line is too long for a row. Shorten it to {MAX_LINE_BYTES:,} bytes."
+                )
             rows.append(row(line))
             part.lines.append(number)
         except RowRefused as refused:

@@ -330,3 +330,30 @@ def test_a_row_may_have_a_name_as_its_value_and_signs_in_any_spelling() -> None:
     row = r'{"namespace":"id","id":"\u00fc","audience":"id"}'
 
     assert stated_in_json(row.encode())[:3] == ("id", "ü", "id")
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"id": 4711}, 'id is "4711", which is no text. Write the column as text.'),
+        ({"expires": 1.89e12}, 'expires is "1890000000000.0", which is no instant. Write epoch'),
+        ({"expires": True}, "Write epoch milliseconds, or an instant with its zone"),
+        ({"status": "left"}, 'The status "left" is neither realized nor exited. Write one of'),
+    ],
+)
+def test_a_value_of_a_kind_that_a_column_has_not_is_told_with_what_to_write(
+    row: dict[str, object], told: str
+) -> None:
+    """As pandas writes a column of whole numbers in which one is missing."""
+    whole = {
+        "namespace": "CRMID",
+        "id": "4711",
+        "audience": "risk",
+        "expires": None,
+        "status": None,
+    }
+    checked = Memberships(AUDIENCES, defaults=NOBODY, now_ms=NOON_MS)
+    with pytest.raises(RowRefused) as refused:
+        checked.member(stated_in_columns([*whole], NOBODY)({**whole, **row}))
+
+    assert told in str(refused.value)
