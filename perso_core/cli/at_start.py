@@ -8,11 +8,14 @@ another directory would know other visitors than those beside it.
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 
 from perso_core.cli.files import settings_of
 from perso_core.errors import PersoError
 from perso_core.settings import Settings
 
+# A worker may take as long to stop as its store may, and a little longer.
+STOP_MARGIN_S = 5
 AT_START = ("data_dir", "host", "port", "workers")
 
 
@@ -34,3 +37,12 @@ def not_taken_up(arguments: argparse.Namespace, settings: Settings) -> list[str]
         for name in AT_START
         if getattr(now, name) != getattr(settings, name)
     ]
+
+
+def stop_within_s(arguments: argparse.Namespace, settings: Settings) -> float:
+    """How long a worker may take to stop: as the settings say now, which it may have read, or as
+    they said when the supervisor started."""
+    longest = settings.drain_timeout_s
+    with suppress(PersoError):
+        longest = max(longest, settings_of(arguments).drain_timeout_s)
+    return longest + STOP_MARGIN_S

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 
 from perso_core.cli.address import NOT_HERE, bound, left_behind, refuse_taken, url
-from perso_core.cli.at_start import at_start, not_taken_up
+from perso_core.cli.at_start import STOP_MARGIN_S, at_start, not_taken_up, stop_within_s
 from perso_core.cli.definitions import checked, saved
 from perso_core.cli.early_signals import EarlySignals
 from perso_core.cli.files import settings_of
@@ -24,8 +24,6 @@ from perso_core.cli.worker_pipe import LEAVE, Pipe
 from perso_core.errors import BadSettings
 from perso_core.settings import Settings
 
-# A worker may take as long to stop as its store may, and a little longer.
-STOP_MARGIN_S = 5
 LOOK_AGAIN_S = 0.05
 
 
@@ -108,7 +106,7 @@ async def _supervised(arguments: argparse.Namespace, settings: Settings) -> int:
         host=settings.host,
         port=settings.port,
         count=settings.workers,
-        stop_within_s=settings.drain_timeout_s + STOP_MARGIN_S,
+        stop_within_s=lambda: stop_within_s(arguments, settings),
         tell=told,
         not_taken_up=lambda: not_taken_up(arguments, settings),
     )

@@ -70,7 +70,7 @@ class Supervisor:
         host: str,
         port: int,
         count: int,
-        stop_within_s: float,
+        stop_within_s: Callable[[], float],
         silent_after_s: float = SILENT_AFTER_S,
         tell: Tell,
         not_taken_up: Callable[[], Iterable[str]] = tuple,
@@ -303,7 +303,7 @@ class Supervisor:
                     return
                 slot.worker, slot.short_lives = new, 0
             if old is not None:
-                await old.leave(self._stop_within_s)
+                await old.leave(self._stop_within_s())
         self._tell(f"All {len(self._slots)} workers are restarted.")
 
     async def _new(self, slot: Slot) -> WorkerProcess | None:
@@ -323,7 +323,8 @@ class Supervisor:
         return None
 
     async def _stop_all(self) -> None:
-        await asyncio.gather(*(worker.stop(self._stop_within_s) for worker in self._running))
+        within_s = self._stop_within_s()
+        await asyncio.gather(*(worker.stop(within_s) for worker in self._running))
         for slot in self._slots:
             close(slot.sockets)
         close(self._claims)

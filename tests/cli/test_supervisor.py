@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import errno
 import os
@@ -16,9 +17,11 @@ from typing import Any
 import pytest
 from msgspec import Struct, field
 
+from perso_core.cli.at_start import stop_within_s
 from perso_core.cli.supervisor import Supervisor, pause_s
 from perso_core.cli.worker_pipe import READY
 from perso_core.cli.worker_process import WorkerProcess
+from perso_core.settings import Settings
 
 LIMIT_S = 30
 
@@ -152,7 +155,7 @@ async def supervising(
         host="127.0.0.1",
         port=0,
         count=count,
-        stop_within_s=stop_within_s,
+        stop_within_s=lambda: stop_within_s,
         silent_after_s=silent_after_s,
         tell=told.lines.append,
     )
@@ -181,7 +184,9 @@ async def test_of_two_that_begin_in_the_same_moment_one_has_the_address(
     monkeypatch.setattr("perso_core.cli.supervisor.refuse_taken", lambda host, port: None)
 
     def begun(port: int) -> Supervisor:
-        return Supervisor([], host="127.0.0.1", port=port, count=1, stop_within_s=1, tell=print)
+        return Supervisor(
+            [], host="127.0.0.1", port=port, count=1, stop_within_s=lambda: 1, tell=print
+        )
 
     first = begun(0)
     with pytest.raises(OSError, match="in use"):
@@ -293,6 +298,23 @@ async def test_a_worker_that_does_not_stop_is_killed_in_the_end() -> None:
     async with supervising(DEAF, stop_within_s=0.2) as told:
         pass
     assert told.status == [0]
+
+
+def test_who_raises_the_time_to_stop_has_it_waited_for_also_by_the_supervisor(
+    tmp_path: Path,
+) -> None:
+    """Workers that had read the settings anew were killed after the time of before."""
+    file = tmp_path / "settings.toml"
+    arguments = argparse.Namespace(settings=str(file))
+
+    def told(text: str) -> float:
+        file.write_text(text, encoding="utf-8")
+        return stop_within_s(arguments, Settings(drain_timeout_s=10))
+
+    assert told("drain_timeout_s = 60") == 65
+    # Those that run may have read the longer one.
+    assert told("drain_timeout_s = 1") == 15
+    assert told("drain_timeout_s = ") == 15
 
 
 # ---- one slot, and all that may happen to it at once ----------------------------

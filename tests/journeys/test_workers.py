@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -19,9 +21,10 @@ import aiohttp
 import pytest
 from msgspec import Struct
 
+from perso_core.beside import KEYS
 from perso_core.cli.address import bound, close
 from perso_core.cli.own_core import stay_on_own_core
-from tests.journeys.server import ROOT, STOP_LIMIT_S, prepare
+from tests.journeys.server import ROOT, STOP_LIMIT_S, Visitor, prepare, session
 
 WAIT_LIMIT_S = 60
 
@@ -258,6 +261,33 @@ async def test_workers_go_on_hearing_of_each_other_where_the_settings_speak_of_o
                 )
         assert any(entry["key"].endswith("_v") for entry in stored)
         assert "“workers” stays 2" in running.told
+
+
+async def test_cookie_keys_that_are_renewed_in_two_steps_lose_no_visitor(directory: Path) -> None:
+    """As docs/operating.md says: what a new worker signs an old one has to know."""
+    path = directory / "data" / KEYS
+    with supervised(directory) as running:
+        anna, ecids = Visitor("anna"), set()
+
+        async def visiting(restarts: int) -> None:
+            running.process.send_signal(signal.SIGHUP)
+            async with session() as http, asyncio.timeout(WAIT_LIMIT_S):
+                while running.told.count("workers are restarted") < restarts:
+                    for visitor in (anna, Visitor("newcomer")):
+                        await visitor.send(http, running.url)
+                        first = visitor.ecid
+                        await visitor.send(http, running.url)
+                        assert visitor.ecid == first
+                    ecids.add(anna.ecid)
+
+        keys = json.loads(path.read_text(encoding="ascii"))
+        keys["keys"]["2"] = secrets.token_hex(32)
+        path.write_text(json.dumps(keys), encoding="ascii")
+        await visiting(1)
+        path.write_text(json.dumps({**keys, "current": 2}), encoding="ascii")
+        await visiting(2)
+
+    assert ecids == {anna.ecid}
 
 
 async def test_settings_that_cannot_work_leave_the_running_workers_alone(directory: Path) -> None:
