@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 
 from perso_core.cli.progress import Progress as Told
 from perso_core.cli.terminal import shown
-from perso_core.errors import BadImportFile
+from perso_core.errors import BadImportFile, StoreUnavailable
 from perso_core.imports.refusal import Refusal
 from perso_core.imports.source import Format, Part, Place, Source, format_of, name_of
 from perso_core.stores.imports import Progress
@@ -77,13 +77,15 @@ def opened(arguments: argparse.Namespace, said: list[str]) -> Iterator[Opened]:
 
 @contextmanager
 def goes_on(arguments: argparse.Namespace, file: Opened) -> Iterator[None]:
-    """Whoever stops it hears that it need not begin anew."""
+    """Whoever stops it, or whose store fails, hears that it need not begin anew."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StoreUnavailable) as error:
         if file.name:
             anew = " without --from-start" if arguments.from_start else ""
-            print(f"\nThe same command{anew} goes on where this one was stopped.", file=sys.stderr)
+            after = "\n" if isinstance(error, KeyboardInterrupt) else ""  # the terminal shows ^C
+            told = f"{after}The same command{anew} goes on where this one was stopped."
+            print(told, file=sys.stderr)
         raise
 
 

@@ -150,21 +150,30 @@ def test_an_import_of_attributes_that_breaks_off_goes_on_and_counts_each_row_onc
     assert patched == [1, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("cause", "status"),
+    [(KeyboardInterrupt(), 130), (StoreUnavailable("the disk is full.", fix="Make room."), 1)],
+    ids=["whoever stops it", "a full disk"],
+)
 def test_whoever_stops_an_import_hears_that_the_same_command_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cause: BaseException,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     applied(tmp_path)
     write(tmp_path, HEAD, "m.csv")
     monkeypatch.chdir(tmp_path)
 
     async def stopped(*_: object) -> int:
-        raise KeyboardInterrupt
+        raise cause
 
     monkeypatch.setattr("perso_core.cli.import_rows._memberships", stopped)
 
-    assert main(["import", "audience", "m.csv"]) == 130
+    assert main(["import", "audience", "m.csv"]) == status
     assert "The same command goes on" in capsys.readouterr().err
-    assert main(["import", "audience", "m.csv", "--from-start"]) == 130
+    assert main(["import", "audience", "m.csv", "--from-start"]) == status
     assert "The same command without --from-start goes on" in capsys.readouterr().err
 
 
