@@ -24,6 +24,9 @@ _log = logging.getLogger("perso.worker")
 # Of profiles with imported memberships so many are read before news is asked for again: no
 # withdrawal waits for an import.
 IMPORTED_AT_ONCE = 200
+# A profile of thousands of events takes some 50 ms to be read: with these the news of all others
+# are half a second late, at most.
+MOST_READINGS = 8
 
 
 class _Held(Struct, frozen=True):
@@ -266,10 +269,16 @@ class Refresh:
         """Read a profile that others wrote, where it is in memory at all.
 
         A commit of ours that came between the reading and now is not in what was read, so it is
-        read again. A commit still under way is: the engine decides it again on top.
+        read again. A commit still under way is: the engine decides it again on top. Where it is
+        written faster than it is read, whoever comes next waits for it to be read, and none is
+        decided on it meanwhile: the others are not to wait for that.
         """
-        before = self._held(key)
+        before, readings = self._held(key), 0
         while before is not None:
+            if readings == MOST_READINGS:
+                self._engine.following.unreadable(key)
+                return
+            readings += 1
             try:
                 stored = await self._store.load(key)
             except DamagedStore as error:

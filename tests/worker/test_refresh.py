@@ -347,6 +347,46 @@ async def test_our_own_commit_is_not_hidden_by_what_was_read_before_it(
         assert ids == {"ours-1", "theirs", "ours-2"}
 
 
+class WrittenWhileRead(WatchedStore):
+    """Whenever one task reads a profile, its process commits one more event of it meanwhile."""
+
+    ours: Stack
+    task: asyncio.Task[None] | None = None
+
+    async def load(self, key: str) -> Stored:
+        stored = await super().load(key)
+        assert len(self.loads) < 200, "it is read again and again"
+        if asyncio.current_task() is self.task:
+            await self.ours.begin_visit(key, event_id=f"ours-{len(self.loads)}")
+        return stored
+
+
+async def test_a_profile_that_is_written_all_the_time_keeps_nobody_from_hearing(
+    database: MemoryDatabase,
+) -> None:
+    """A customer of thousands of events takes longer to be read than to be written again: nothing
+    that others wrote, nor revoked, had been heard of any more, of anybody."""
+    store = WrittenWhileRead(MemoryStore(database))
+    told: list[int] = []
+    async with running(store) as ours, running(MemoryStore(database), announce=True) as theirs:
+        refresh = refresh_of(ours, tell=told.append)
+        await ours.begin_visit(ANNA)
+        await ours.begin_visit(BERT)
+        await theirs.begin_visit(ANNA, event_id="theirs")
+        await theirs.store.commit([chose("out", BERT)], announce=True)
+        await theirs.store.save_definitions(AFTER)
+        store.ours = ours
+        store.task = asyncio.create_task(refresh.poll())
+        await store.task
+
+        assert told == [1]
+        assert ours.engine.profile(BERT, now_ms=NOON_MS) is None
+        # Nobody is answered by what is here of her before it is read.
+        asked = Interaction(profile_key=ANNA, datastream_id="demo")
+        assert (await ours.admission.decide(asked)).known
+        assert "theirs" in await ours.event_ids()
+
+
 async def test_who_was_overtaken_by_an_event_takes_that_over_and_reads_nothing_else(
     tmp_path: Path,
 ) -> None:
