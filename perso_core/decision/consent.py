@@ -65,9 +65,10 @@ def holding(chosen: Consent | None, default: DefaultConsent) -> DefaultConsent:
     return chosen.general if chosen and chosen.general else default
 
 
-def refused(chosen: Consent | None) -> bool:
-    """Whether the visitor said no to being kept, whatever the datastream."""
-    return chosen is not None and chosen.general == "out"
+def refused(chosen: Consent | None, *, said_out: bool = False) -> bool:
+    """Whether the visitor said no to being kept, whatever the datastream. said_out: what the
+    browser's own cookie says, which counts where nothing was chosen."""
+    return chosen.general == "out" if chosen and chosen.general else said_out
 
 
 def last_said_ms(consent: Consent | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, structs
 
-from perso_core.decision.consent import Choice, Consent, may_collect, sharing_refused
+from perso_core.decision.consent import Choice, Consent, may_collect, refused, sharing_refused
 from perso_core.decision.event import Event
 from perso_core.decision.lookup import Lookup
 from perso_core.edge.as_stored import as_stored
@@ -84,8 +84,7 @@ async def _consult_of_person(
 ) -> Consulted:
     """Of whoever holds the device: as on the server API, with the device's consent on top."""
     of_device = await _consent_of(call, caller, caller.device.profile_key, services)
-    chose = of_device.general if of_device else None
-    if chose == "out" or (chose is None and caller.said_out):
+    if refused(of_device, said_out=caller.said_out):
         return Consulted(permitted=False, chosen="out")
     says = carried(of_device, keeps=bool(changes))
     moved = True

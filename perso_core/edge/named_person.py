@@ -54,13 +54,19 @@ async def person_of(
     proof = proven_device(cookies, org=call.org, keys=services.keys)
     proven = proof.device if proof else None
     ecid = ecid or (proven.ecid if proven else None)
-    tokens = presented(cookies, call.org)
+    tokens, out = presented(cookies, call.org), said_out(cookies, call.org)
     device_key = await _device_key(call, ecid, proven, tokens, services) if ecid else None
     if primary is None or primary.namespace == "ECID":
         if device_key is None:
             raise no_primary("event")
-        named_key = Device(ecid or "").profile_key  # also where it is not known any more
-        return Person(named_key=named_key, profile_key=device_key, ecid=ecid, tokens=tokens)
+        own_word = (await asked(device_key, call, tokens, services)).consent if out else None
+        return Person(
+            named_key=Device(ecid or "").profile_key,  # also where it is not known any more
+            profile_key=device_key,
+            ecid=ecid,
+            device_out=refused(own_word, said_out=out),
+            tokens=tokens,
+        )
     of_device: Consent | None = None
     if device_key is not None:
         here = proven is not None and proven.profile_key == device_key
@@ -73,7 +79,7 @@ async def person_of(
         ecid=ecid,
         of_device=of_device,
         device_key=device_key if own else None,
-        device_out=refused(of_device) or (proof is None and said_out(cookies, call.org)),
+        device_out=refused(of_device, said_out=out) or (proof is None and out),
         tokens=tokens,
     )
 

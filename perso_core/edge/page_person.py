@@ -43,6 +43,7 @@ async def shown_to(
     changes: tuple[Change, ...],
     *,
     keeps: bool,
+    said_out: bool,
     datastream: Datastream,
     org: str,
     keys: CookieKeys,
@@ -50,7 +51,8 @@ async def shown_to(
 ) -> Shown:
     """The customer, once what the device did has become part of their profile, as where a page's
     script sends an assertion. keeps: the visit is recorded; who only looks changes nothing.
-    changes: what the visit says of consent. Raises BadIdentity, and what deciding raises.
+    changes: what the visit says of consent. said_out: the browser holds the cookie of a refusal.
+    Raises BadIdentity, and what deciding raises.
     """
     named = customer_key(customer, org=org, datastream_id=datastream.id)
     person = await leads_to(
@@ -72,7 +74,7 @@ async def shown_to(
         )
         of_device = (await services.decide(asked)).consent
     seen = seen_in(tokens, person, org=org, keys=keys)
-    if refused(of_device):
+    if refused(of_device, said_out=said_out):
         return Shown(profile_key=person, device_key=device.profile_key, seen=seen, refused=True)
     says = carried(of_device, keeps=keeps)
     if keeps and not device.new:

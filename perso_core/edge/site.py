@@ -169,8 +169,9 @@ class InProcessSite:
         if proof is None and request.xdm is None and request.customer is None:
             return structs.replace(nobody, state="new")
         changes: list[Change] = []
-        if proof and self._held_refusal(request):
-            # The store's word counts; where it has none, the browser's own `out` does.
+        if proof and request.customer is None and self._held_refusal(request):
+            # The store's word counts; where it has none, the browser's own `out` does. It is the
+            # device's: whoever is signed in on it has not said so.
             changes.append(ConsentChosen("out", unless_chosen=True))
         if opted_in(heard, datastream):
             changes.append(ConsentChosen("in", stated=heard.stated, unless_chosen=True))
@@ -309,6 +310,7 @@ class InProcessSite:
             tokens,
             changes,
             keeps=request.xdm is not None,
+            said_out=self._held_refusal(request),
             datastream=datastream,
             org=self._org,
             keys=self._services.keys,

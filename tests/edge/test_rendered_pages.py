@@ -244,6 +244,28 @@ async def test_a_devices_no_holds_for_whoever_is_signed_in_on_it(tmp_path: Path)
         assert elsewhere.state == "no-consent", "it was the customer's choice as well"
 
 
+@pytest.mark.parametrize("agreed", [True, False])
+async def test_a_refusal_that_the_browser_alone_holds_shows_nothing_and_takes_no_customer_anything(
+    agreed: bool, tmp_path: Path
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        signed_in = await perso.visit(page({}, customer=ANNA))
+        if agreed:
+            await signed_in.choose_consent("in")
+        another = held(await perso.visit(page({}, xdm={"eventType": "x"})))
+        refusing = {**another, NAMES.consent: "general=out"}
+
+        visited = await perso.visit(page(refusing, customer=ANNA))
+        looked = await perso.visit(page(refusing, customer=ANNA, xdm=None))
+        elsewhere = await perso.visit(page({}, customer=ANNA, xdm=None))
+        kept = await perso.profile(ANNA, datastream_id="demo")
+
+        assert (visited.state, looked.state) == ("no-consent", "no-consent")
+        assert "basket" in elsewhere
+        assert kept is not None
+        assert len(kept.events) == 1
+
+
 async def test_a_customer_who_asks_to_be_forgotten_is_on_this_device_too(tmp_path: Path) -> None:
     async with opened(tmp_path, definitions()) as perso:
         cookies = held(await perso.visit(page({})))

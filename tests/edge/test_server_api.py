@@ -18,6 +18,7 @@ from perso_core.engine.keeping import Keeping
 from perso_core.errors import StoreUnavailable
 from tests.building import HOUR_MS, ORG
 from tests.edge.running import (
+    NAMES,
     Browser,
     RunningEdge,
     added_to_basket,
@@ -279,6 +280,22 @@ async def test_a_visitor_who_refused_on_the_device_is_refused_to_the_server_too(
         for ids in ({"ECID": ecid}, {"CRMID": ANNA, "ECID": ecid}):
             told = await server_call(edge, telling(ADDED, **ids))
             assert (told.warnings, told.handles("activation:pull")) == (["EXEG-0301-200"], [])
+        assert await kept_events(edge, key_of("CRMID", ANNA)) == 0
+
+
+async def test_a_refusal_that_the_forwarded_cookies_alone_hold_is_heard_of_whoever_is_named() -> (
+    None
+):
+    async with server_edge() as edge:
+        browser = Browser(edge)
+        ecid = (await browser.send()).ecid
+        assert ecid
+        refusing = cookie_header({**browser.cookies, NAMES.consent: "general=out"})
+
+        for body in (telling(ADDED, ECID=ecid), telling(ADDED, CRMID=ANNA), asking(CRMID=ANNA)):
+            told = await server_call(edge, body, cookie=refusing)
+            assert (told.warnings, told.handles("activation:pull")) == (["EXEG-0301-200"], [])
+        assert await edge.events(ecid) == 1
         assert await kept_events(edge, key_of("CRMID", ANNA)) == 0
 
 
