@@ -94,6 +94,7 @@ class Visitor(Struct, frozen=True, kw_only=True):
     profile_key is empty when there is no profile to speak of; of a signed-in customer it is the
     customer's, and device_key that of the device, which is empty otherwise. event_id: the `_id` of
     the visit that was recorded; the page hands it to its script. cookies: to be set on the answer.
+    named_ecid: the ECID that the site's own device id (FPID) gives a visitor who has none yet.
     """
 
     state: VisitorState
@@ -106,6 +107,7 @@ class Visitor(Struct, frozen=True, kw_only=True):
     alias: str | None = None
     event_id: str | None = None
     cookies: tuple[SetCookie, ...] = ()
+    named_ecid: str | None = None
 
     @property
     def audiences(self) -> frozenset[str]:

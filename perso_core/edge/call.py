@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from perso_core.decision.identity import Identity
+from perso_core.decision.identity import Device, Identity
 from perso_core.definitions.datastream import Datastream
-from perso_core.edge.caller import Caller, caller_from
+from perso_core.edge.caller import Caller, caller_from, proven_by
 from perso_core.edge.context import AuthContext
-from perso_core.edge.cookies import CookieKeys, received
+from perso_core.edge.cookies import CookieKeys, proven_device, received
 from perso_core.edge.first_party import FirstParty
 from perso_core.edge.fpid import fpid_of
 from perso_core.edge.problem import EdgeError, NamespaceNotFetched, Report, shown
@@ -68,15 +68,17 @@ class Call(Struct, frozen=True, kw_only=True):
     ) -> Caller:
         """Who calls, by the Cookie header, the cookies in the body, the ECID it names and its
         claims, one of which may be an FPID."""
-        fpid = fpid_of(
-            claims,
-            self.cookie_header,
-            cookie=self.datastream.fpid_cookie,
-            trust=self.datastream.trust_fpid_cookie,
-        )
+        fpid = fpid_of(claims, self.cookie_header, self.datastream)
         return caller_from(
             self.cookies(meta), named, fpid, org=self.org, keys=keys, entropy=entropy
         )
+
+    def proven(self, meta: RequestMeta, keys: CookieKeys) -> Device | None:
+        """The device that the cookies prove, those of a browser or those that its server
+        forwards."""
+        proof = proven_device(self.cookies(meta), org=self.org, keys=keys)
+        fpid = fpid_of((), self.cookie_header, self.datastream)
+        return proven_by(proof, fpid, org=self.org, keys=keys)
 
     def kept(
         self, meta: RequestMeta, cookies: Sequence[SetCookie], *more: SetCookie

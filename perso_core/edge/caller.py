@@ -27,7 +27,7 @@ from perso_core.visitor import SetCookie
 class Caller(Struct, frozen=True, kw_only=True):
     """device: who calls. proof: what proved it, None for a new device.
     source: where a new device's ECID comes from.
-    replaced: the device that the cookies prove where the request named another one.
+    replaced: the device that is proven where the request named another one.
     said_out: its browser holds the consent cookie `general=out`, which counts where the store has
     no word of this device. person: the key of the profile of whoever an identity assertion proves
     to hold the device; None: the device is all that is known. tokens: version tokens that its
@@ -87,12 +87,13 @@ def caller_from(
     site's own device id; it names a visitor whom nothing else names.
     """
     proof = proven_device(received, org=org, keys=keys)
+    proven = proven_by(proof, fpid, org=org, keys=keys)
     out, tokens = said_out(received, org), presented(received, org)
-    if named is not None and (proof is None or proof.device.ecid != named):
+    if named is not None and (proven is None or proven.ecid != named):
         return Caller(
-            device=Device(named, named_suffix(entropy(8)), new=True),
+            device=named_device(named, entropy),
             source=SOURCE_RECEIVED_IN_REQUEST,
-            replaced=proof.device if proof else None,
+            replaced=proven,
             said_out=out,
             tokens=tokens,
         )
@@ -100,7 +101,7 @@ def caller_from(
         return Caller(device=proof.device, proof=proof, said_out=out, tokens=tokens)
     if fpid is not None:
         return Caller(
-            device=_device_of(fpid, org=org, keys=keys, entropy=entropy),
+            device=proven or named_device(ecid_of_fpid(fpid, org=org, keys=keys), entropy),
             source=SOURCE_FIRST_PARTY_ID,
             said_out=out,
             tokens=tokens,
@@ -108,12 +109,24 @@ def caller_from(
     return Caller(device=Device(ecid_from(entropy(16)), new=True), said_out=out, tokens=tokens)
 
 
-def _device_of(
-    fpid: Fpid, *, org: str, keys: CookieKeys, entropy: Callable[[int], bytes]
-) -> Device:
-    if fpid.trusted:
-        return trusted_device(fpid.id, org=org, naming=keys.naming_key)
-    ecid = ecid_of(fpid.id, org=org, naming=keys.naming_key)
+def proven_by(
+    proof: Proof | None, fpid: Fpid | None, *, org: str, keys: CookieKeys
+) -> Device | None:
+    """The device that our cookies prove, else that of the site's own cookie where its datastream
+    trusts it."""
+    if proof is not None:
+        return proof.device
+    if fpid is None or not fpid.trusted:
+        return None
+    return trusted_device(fpid.id, org=org, naming=keys.naming_key)
+
+
+def ecid_of_fpid(fpid: Fpid, *, org: str, keys: CookieKeys) -> str:
+    return ecid_of(fpid.id, org=org, naming=keys.naming_key)
+
+
+def named_device(ecid: str, entropy: Callable[[int], bytes]) -> Device:
+    """A new device that is called by an ECID which is not its own."""
     return Device(ecid, named_suffix(entropy(8)), new=True)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from perso_core.decision.identity import Device, Identity, ecid_from, named_suffix
+from perso_core.definitions.datastream import Datastream
 from perso_core.edge.cookies import cookie_pairs
 
 NAMESPACE = "FPID"
@@ -28,14 +29,13 @@ class Fpid(Struct, frozen=True):
     trusted: bool = False
 
 
-def fpid_of(
-    claims: Iterable[Identity], cookie_header: str, *, cookie: str | None, trust: bool
-) -> Fpid | None:
-    """What a call says: in an identity map, else in the site's cookie (protocol.md, 2.5). cookie,
-    trust: as the datastream has them. A cookie that a script carried into the body is none.
+def fpid_of(claims: Iterable[Identity], cookie_header: str, datastream: Datastream) -> Fpid | None:
+    """What a call says: in an identity map, else in the site's cookie (protocol.md, 2.5). A cookie
+    that a script carried into the body is none.
     """
+    cookie = datastream.fpid_cookie
     in_cookie = fpid_in_cookie(cookie_header, cookie) if cookie else None
-    if trust and in_cookie is not None:
+    if datastream.trust_fpid_cookie and in_cookie is not None:
         # A map can be written by anybody: it cannot take the cookie's visitor its profile.
         return Fpid(in_cookie, trusted=True)
     text = fpid_claimed(claims) or in_cookie

@@ -11,7 +11,6 @@ from perso_core.decision.dropped import NOTHING_DROPPED, Dropped
 from perso_core.decision.identity import Device, Identity, server_key
 from perso_core.edge.call import Call
 from perso_core.edge.caller import said_out
-from perso_core.edge.cookies import proven_device
 from perso_core.edge.problem import FieldBad, PrimaryMissing, shown
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.version_token import presented, seen_in
@@ -51,8 +50,7 @@ async def person_of(
     Raises PrimaryMissing, FieldBad, and what deciding raises.
     """
     cookies = call.cookies(meta)
-    proof = proven_device(cookies, org=call.org, keys=services.keys)
-    proven = proof.device if proof else None
+    proven = call.proven(meta, services.keys)
     ecid = ecid or (proven.ecid if proven else None)
     tokens, out = presented(cookies, call.org), said_out(cookies, call.org)
     device_key = await _device_key(call, ecid, proven, tokens, services) if ecid else None
@@ -79,7 +77,7 @@ async def person_of(
         ecid=ecid,
         of_device=of_device,
         device_key=device_key if own else None,
-        device_out=refused(of_device, said_out=out) or (proof is None and out),
+        device_out=refused(of_device, said_out=out) or (proven is None and out),
         tokens=tokens,
     )
 

@@ -14,7 +14,7 @@ from perso_core.edge.attributes import authenticated_pull, withheld
 from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
 from perso_core.edge.consult import Consulted, carried
 from perso_core.edge.context import AuthContext
-from perso_core.edge.cookies import cluster_cookie, proven_device
+from perso_core.edge.cookies import cluster_cookie
 from perso_core.edge.dating import instant_from
 from perso_core.edge.graph import MAX_LEADS
 from perso_core.edge.identity_map import authenticated_in, claimed, claims_of, primary_of
@@ -171,10 +171,10 @@ def _check_primaries(
     call: Call, request: InteractRequest, events: str, services: EdgeServices
 ) -> None:
     """Raises PrimaryMissing where nobody says whom an event is of."""
-    proof = proven_device(call.cookies(request.meta), org=call.org, keys=services.keys)
+    proven = call.proven(request.meta, services.keys)
     for index in range(len(request.events)):
         path = events.format(index)
-        if _named(request, index, path).primary is None and proof is None:
+        if _named(request, index, path).primary is None and proven is None:
             raise no_primary(path)
 
 

@@ -19,8 +19,9 @@ from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge import cookies
 from perso_core.edge.as_stored import as_stored
-from perso_core.edge.caller import said_out
+from perso_core.edge.caller import Caller, caller_from, named_device
 from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
+from perso_core.edge.fpid import fpid_of
 from perso_core.edge.graph import MAX_LEADS, Apart, Graph
 from perso_core.edge.page_facts import with_page_facts
 from perso_core.edge.page_person import Shown, shown_to
@@ -157,19 +158,22 @@ class InProcessSite:
     ) -> Visitor:
         """As far as consent permits. nobody: the visitor of whom nothing is known. Raises
         TimeoutError past wait_ms, and PersoErrors."""
-        proof = self._proof(request.cookie_header)
+        caller = self._caller(request, datastream)
         heard = heard_in([request.xdm] if request.xdm else [], datastream)
         if heard.general == "out":
-            return await self._refused(request, proof, heard, nobody)
+            return await self._refused(request, caller, heard, nobody)
+        if caller.source == cookies.SOURCE_FIRST_PARTY_ID:
+            nobody = structs.replace(nobody, named_ecid=caller.device.ecid)
         may_begin = datastream.default_consent == "in" or opted_in(heard, datastream)
         # A customer may have agreed elsewhere.
         may_begin |= request.customer is not None
-        if heard.unreadable or (proof is None and (not may_begin or self._held_refusal(request))):
+        new = caller.device.new
+        if heard.unreadable or (new and (not may_begin or caller.said_out)):
             return structs.replace(nobody, state="no-consent")
-        if proof is None and request.xdm is None and request.customer is None:
+        if new and request.xdm is None and request.customer is None:
             return structs.replace(nobody, state="new")
         changes: list[Change] = []
-        if proof and request.customer is None and self._held_refusal(request):
+        if not new and request.customer is None and caller.said_out:
             # The store's word counts; where it has none, the browser's own `out` does. It is the
             # device's: whoever is signed in on it has not said so.
             changes.append(ConsentChosen("out", unless_chosen=True))
@@ -177,20 +181,20 @@ class InProcessSite:
             changes.append(ConsentChosen("in", stated=heard.stated, unless_chosen=True))
         if request.gpc:
             changes.append(PrivacySignalled())
-        return await self._visited(request, datastream, proof, tuple(changes), nobody)
+        return await self._visited(request, datastream, caller, tuple(changes), nobody)
 
     async def _refused(
         self,
         request: PageRequest,
-        proof: cookies.Proof | None,
+        caller: Caller,
         heard: HeardConsent,
         nobody: Visitor,
     ) -> Visitor:
         """The visit says no: nothing of it is kept but the refusal, and the browser's cookie."""
         cookie = cookies.consent_cookie(self._org, "out")
-        if proof is not None:
+        if not caller.device.new:
             said = Interaction(
-                profile_key=proof.device.profile_key,
+                profile_key=caller.profile_key,
                 datastream_id=request.datastream_id,
                 changes=(ConsentChosen("out", stated=heard.stated),),
                 visits=True,
@@ -200,33 +204,38 @@ class InProcessSite:
                 await self._services.durable(answer.sequence)
         return structs.replace(nobody, state="no-consent", cookies=(cookie,))
 
-    def _proof(self, cookie_header: str) -> cookies.Proof | None:
-        received = cookies.received(cookie_header)
-        return cookies.proven_device(received, org=self._org, keys=self._services.keys)
+    def _caller(self, request: PageRequest, datastream: Datastream) -> Caller:
+        return caller_from(
+            cookies.received(request.cookie_header),
+            None,
+            fpid_of((), request.cookie_header, datastream),
+            org=self._org,
+            keys=self._services.keys,
+            entropy=self._services.entropy,
+        )
 
-    def _held_refusal(self, request: PageRequest) -> bool:
-        """Whether the browser still holds the cookie of a refusal."""
-        return said_out(cookies.received(request.cookie_header), self._org)
-
-    def _new_device(self) -> Device:
-        return Device(ecid_from(self._services.entropy(16)), new=True)
+    def _caller_named(self, ecid: str | None) -> Caller:
+        """Somebody new. ecid: by which the site's own device id names them."""
+        entropy = self._services.entropy
+        if ecid is None:
+            return Caller(device=Device(ecid_from(entropy(16)), new=True))
+        return Caller(device=named_device(ecid, entropy), source=cookies.SOURCE_FIRST_PARTY_ID)
 
     async def _visited(
         self,
         request: PageRequest,
         datastream: Datastream,
-        proof: cookies.Proof | None,
+        caller: Caller,
         changes: tuple[Change, ...],
         nobody: Visitor,
     ) -> Visitor:
         """changes: what comes before the visit itself."""
         deadline = asyncio.get_running_loop().time() + request.wait_ms / 1000
         now_ms = self._services.clock_ms()
-        device = proof.device if proof else self._new_device()
-        tokens = presented(cookies.received(request.cookie_header), self._org)
+        device, tokens = caller.device, caller.tokens
         arrived = self._event_of(request, now_ms)
         async with asyncio.timeout_at(deadline):
-            shown = await self._shown(request, datastream, device, tokens, changes)
+            shown = await self._shown(request, datastream, caller, changes)
         if shown.refused:
             key, of_device = shown.profile_key, shown.device_key
             return structs.replace(
@@ -240,13 +249,14 @@ class InProcessSite:
                 changes=(*shown.says, *changes, *arrived),
                 new=new,
                 visits=not new,
+                unsigned=caller.proof is None and not device.new and not shown.device_key,
                 seen=shown.seen,
             )
             async with asyncio.timeout_at(deadline):
                 answer = await self._services.decide(interaction)
             self._failing = False
             if not answer.permitted:
-                return self._visitor(nobody, device, shown, proof, answer, now_ms)
+                return self._visitor(nobody, caller, shown, answer, now_ms)
             answer, stored = await self._as_stored(answer, interaction, deadline)
             key = await self._led_on(shown, datastream, deadline) if stored else shown.profile_key
             if key == shown.profile_key:
@@ -254,7 +264,7 @@ class InProcessSite:
             # What was told is part of that one now, whatever the customer's identity leads to.
             seen = seen_in(tokens, key, org=self._org, keys=self._services.keys)
             shown = structs.replace(shown, profile_key=key, seen=seen)
-        visitor = self._visitor(nobody, device, shown, proof, answer, now_ms)
+        visitor = self._visitor(nobody, caller, shown, answer, now_ms)
         if not answer.permitted:
             return visitor
         if stored:
@@ -297,10 +307,10 @@ class InProcessSite:
         self,
         request: PageRequest,
         datastream: Datastream,
-        device: Device,
-        tokens: Sequence[str],
+        caller: Caller,
         changes: tuple[Change, ...],
     ) -> Shown:
+        device, tokens = caller.device, caller.tokens
         if request.customer is None:
             seen = seen_in(tokens, device.profile_key, org=self._org, keys=self._services.keys)
             return Shown(profile_key=device.profile_key, seen=seen)
@@ -310,7 +320,7 @@ class InProcessSite:
             tokens,
             changes,
             keeps=request.xdm is not None,
-            said_out=self._held_refusal(request),
+            said_out=caller.said_out,
             datastream=datastream,
             org=self._org,
             keys=self._services.keys,
@@ -361,15 +371,15 @@ class InProcessSite:
             raise UnknownDatastream(
                 f"{visitor.datastream_id!r}.", fix="Use the id of a defined datastream."
             )
-        device = None if visitor.profile_key else self._new_device()
-        key = device.profile_key if device else await self._by_now(visitor)
+        begins = None if visitor.profile_key else self._caller_named(visitor.named_ecid)
+        key = begins.profile_key if begins else await self._by_now(visitor)
         for _ in range(MAX_LEADS):
             interaction = Interaction(
                 profile_key=key,
                 datastream_id=visitor.datastream_id,
                 changes=(change,),
-                new=device is not None,
-                seen=self._to_be_seen(change) if device is None else NOTHING_SEEN,
+                new=begins is not None,
+                seen=self._to_be_seen(change) if begins is None else NOTHING_SEEN,
             )
             answer = await self._services.decide(interaction)
             await self._services.durable(answer.sequence)
@@ -384,9 +394,9 @@ class InProcessSite:
             profile_key=key,
             lookup=answer.lookups[-1],
         )
-        if device is not None:
-            own = self._identity_cookies(device, None, now_ms)
-            after = structs.replace(after, ecid=device.ecid, cookies=own)
+        if begins is not None:
+            own = begins.cookies(org=self._org, keys=self._services.keys, now_ms=now_ms)
+            after = structs.replace(after, ecid=begins.device.ecid, cookies=own)
         name = cookies.cookie_names(self._org).version
         held = {name: tuple(one.value for one in after.cookies if one.name == name)}
         return self._with_token(after, presented(held, self._org))
@@ -394,41 +404,25 @@ class InProcessSite:
     def _visitor(
         self,
         nobody: Visitor,
-        device: Device,
+        caller: Caller,
         shown: Shown,
-        proof: cookies.Proof | None,
         answer: Answer,
         now_ms: int,
     ) -> Visitor:
         if not answer.permitted:
             # A device that is not proven yet gets no cookie without consent.
-            key = shown.profile_key if proof or shown.device_key else ""
+            key = "" if caller.device.new and not shown.device_key else shown.profile_key
             return structs.replace(
                 nobody, state="no-consent", profile_key=key, device_key=shown.device_key
             )
-        fresh = proof is not None and not cookies.due_for_reissue(
-            proof, keys=self._services.keys, now_ms=now_ms
-        )
         return structs.replace(
             nobody,
             state="known" if answer.known else "new",
-            ecid=device.ecid,
+            ecid=caller.device.ecid,
             profile_key=shown.profile_key,
             device_key=shown.device_key,
             lookup=answer.lookups[-1],
-            cookies=() if fresh else self._identity_cookies(device, proof, now_ms),
-        )
-
-    def _identity_cookies(
-        self, device: Device, proof: cookies.Proof | None, now_ms: int
-    ) -> tuple[SetCookie, ...]:
-        return cookies.identity_cookies(
-            device,
-            org=self._org,
-            keys=self._services.keys,
-            now_ms=now_ms,
-            created_ms=proof.created_ms if proof else now_ms,
-            source=proof.source if proof else cookies.SOURCE_RANDOM,
+            cookies=caller.cookies(org=self._org, keys=self._services.keys, now_ms=now_ms),
         )
 
 

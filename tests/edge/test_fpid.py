@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from perso_core.decision.identity import Identity, is_ecid
+from perso_core.definitions.document import Definitions
 from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.fpid import ecid_of, fpid_claimed, fpid_in_cookie, trusted_device
 from tests.building import ORG, definitions
 from tests.edge.running import Browser, RunningEdge, added_to_basket, page_view, running_edge
+from tests.edge.servers import JSON, server_call, server_edge, with_attributes
+from tests.edge.test_consent import said
 
 NAMING = bytes(range(32))
 UUID = "7d9a5d0e-7f0e-4a0b-8f1d-0f3e5a1c2b3d"
@@ -124,13 +129,18 @@ async def test_the_sites_cookie_names_the_visitor_where_the_datastream_knows_its
         assert by_another.ecid != by_map.ecid
 
 
-async def test_a_trusted_cookie_finds_the_profile_again_after_the_other_cookies_are_gone() -> None:
-    trusting = definitions(fpid_cookie="shop_id", trust_fpid_cookie=True)
-    async with running_edge(trusting) as edge:
-        own = f"shop_id={UUID}"
-        bought = await edge.call(body=added_to_basket(), cookie=own)
+OWN = f"shop_id={UUID}"
 
-        back = await edge.call(cookie=own)
+
+def trusting() -> Definitions:
+    return definitions(fpid_cookie="shop_id", trust_fpid_cookie=True)
+
+
+async def test_a_trusted_cookie_finds_the_profile_again_after_the_other_cookies_are_gone() -> None:
+    async with running_edge(trusting()) as edge:
+        bought = await edge.call(body=added_to_basket(), cookie=OWN)
+
+        back = await edge.call(cookie=OWN)
         stranger = await edge.call(body=page_view(identityMap=MAP))
         in_body = {"state": {"entries": [{"key": "shop_id", "value": UUID}]}}
         scripted = await edge.call(body=page_view(more={"meta": in_body}))
@@ -139,3 +149,48 @@ async def test_a_trusted_cookie_finds_the_profile_again_after_the_other_cookies_
         assert back.audiences == ["basket"]
         # Neither a map nor a script's word is the cookie.
         assert (stranger.audiences, scripted.audiences) == ([], [])
+
+
+@pytest.mark.parametrize("action", ["interact", "collect"])
+async def test_a_refusal_under_a_trusted_cookie_holds_for_whoever_comes_by_a_link(
+    action: str,
+) -> None:
+    """As where a browser has dropped what scripts wrote: the link's ECID is new, the no is not."""
+    async with running_edge(trusting()) as edge:
+        await edge.call("privacy/set-consent", said("out"), cookie=OWN)
+        linked = added_to_basket(xdm={"identityMap": {"ECID": [{"id": "3" * 38}]}})
+
+        told = await edge.call(action, linked, cookie=OWN)
+
+        assert told.warnings == ["EXEG-0301-200"]
+        assert told.handles("activation:pull") == []
+
+
+async def test_naming_the_ecid_that_a_trusted_cookie_has_selects_its_profile() -> None:
+    """As the SDK does that has the ECID from an older cookie."""
+    async with running_edge(trusting()) as edge:
+        bought = await edge.call(body=added_to_basket(), cookie=OWN)
+
+        same = page_view(more={"xdm": {"identityMap": {"ECID": [{"id": bought.ecid}]}}})
+        back = await edge.call(body=same, cookie=OWN)
+        stranger = await edge.call(body=same)
+
+        assert back.ecid == stranger.ecid == bought.ecid
+        assert (back.audiences, stranger.audiences) == (["basket"], [])
+
+
+async def test_a_server_that_forwards_a_trusted_cookie_means_its_device() -> None:
+    whole = with_attributes()
+    trusts = tuple(
+        structs.replace(one, fpid_cookie="shop_id", trust_fpid_cookie=True)
+        for one in whole.datastreams
+    )
+    async with server_edge(structs.replace(whole, datastreams=trusts)) as edge:
+        await edge.call(body=added_to_basket(), cookie=OWN)
+
+        looked = await server_call(edge, {"event": {"xdm": {}}}, cookie=OWN)
+        as_browser = await server_call(edge, {"event": {"xdm": {}}}, cookie=OWN, headers=JSON)
+        nobody = await server_call(edge, {"event": {"xdm": {}}}, cookie="shop_id=another")
+
+        assert looked.audiences == as_browser.audiences == ["basket"]
+        assert nobody.payload("activation:pull") == []

@@ -14,6 +14,7 @@ from msgspec import structs
 
 from perso_core import Identity, PageRequest, Visitor
 from perso_core.assembly import DATABASE, Perso, open_perso
+from perso_core.definitions.datastream import DefaultConsent
 from perso_core.definitions.document import Definitions
 from perso_core.errors import BadAttributes
 from perso_core.settings import Settings
@@ -160,6 +161,57 @@ async def test_the_browsers_language_is_known_on_the_page_that_its_server_render
         english = await perso.visit(page({}, accept_language="en,de;q=0.5"))
 
     assert ("german" in german, "german" in english) == (True, False)
+
+
+# ---- the site's own device id ------------------------------------------------------
+
+
+FPID = {"shop_id": "7d9a5d0e-7f0e-4a0b-8f1d-0f3e5a1c2b3d"}
+
+
+async def test_a_page_gives_a_device_id_of_the_site_the_ecid_that_the_edge_gives_it(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, definitions(fpid_cookie="shop_id")) as perso:
+        first = await perso.visit(page(FPID))
+        again = await perso.visit(page(FPID))
+        known = await perso.visit(page(held(first, FPID), xdm=None))
+
+        assert first.ecid == again.ecid == known.ecid
+        # It is a name, and no proof.
+        assert "basket" not in await perso.visit(page(FPID, xdm={"eventType": "x"}))
+        assert "basket" in known
+
+
+async def test_who_agrees_on_a_page_is_named_by_the_device_id_of_the_site(tmp_path: Path) -> None:
+    waiting = definitions(fpid_cookie="shop_id", default_consent="pending")
+    async with opened(tmp_path, waiting) as perso:
+        asked = await perso.visit(page(FPID))
+        agreed = await asked.choose_consent("in")
+        elsewhere = await (await perso.visit(page(FPID))).choose_consent("in")
+        shown = await perso.visit(page(held(agreed, FPID)))
+
+        assert (asked.state, asked.ecid) == ("no-consent", None)
+        assert agreed.ecid == elsewhere.ecid == shown.ecid
+        assert "basket" in shown
+
+
+@pytest.mark.parametrize("default", ["in", "pending"])
+async def test_a_page_finds_a_trusted_device_again_after_its_other_cookies_are_gone(
+    default: DefaultConsent, tmp_path: Path
+) -> None:
+    trusting = definitions(fpid_cookie="shop_id", trust_fpid_cookie=True, default_consent=default)
+    async with opened(tmp_path, trusting) as perso:
+        await (await perso.visit(page(FPID))).choose_consent("in")
+        await perso.visit(page(FPID))
+
+        back = await perso.visit(page(FPID, xdm=None))
+        stranger = await perso.visit(page({"shop_id": "another"}, xdm=None))
+        assert "basket" in back
+        assert stranger.state in ("new", "no-consent")
+
+        await back.choose_consent("out")
+        assert (await perso.visit(page(FPID))).state == "no-consent"
 
 
 ANNA = Identity("CRMID", "c-17")
