@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from msgspec import structs
 
 from perso_aiohttp.answer import add_cookies, checked_domain, keep_private
-from perso_aiohttp.page_view import header_text, is_visit, page_view, wants_html
+from perso_aiohttp.page_view import cookies_text, header_text, is_visit, page_view, wants_html
 from perso_core import Identity, NoVisitor, PageRequest, PersoError, SetCookie, Site, Visitor
 
 EventFor = Callable[[web.Request], Mapping[str, Any] | None]
@@ -50,7 +50,7 @@ class _Plugin:
         """The visitor, recorded where there is an event. A site that fails is unavailable."""
         page = PageRequest(
             datastream_id=self.datastream,
-            cookie_header=header_text(request, "Cookie"),
+            cookie_header=cookies_text(request),
             xdm=xdm,
             wait_ms=self.wait_ms,
             accept_language=header_text(request, "Accept-Language"),

@@ -28,6 +28,11 @@ def header_text(request: web.Request, name: str) -> str:
     return _storable(request.headers.get(name, ""))
 
 
+def cookies_text(request: web.Request) -> str:
+    """All cookies as one header: of several, as HTTP/2 has them, a proxy may hand on each."""
+    return _storable("; ".join(request.headers.getall("Cookie", ())))
+
+
 def wants_html(request: web.Request) -> bool:
     """Whether the answer will be shown as a page, be it a document's or a frame's.
 

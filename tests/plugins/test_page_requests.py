@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 from pytest_aiohttp.plugin import AiohttpClient
 
 from perso_aiohttp import (
@@ -39,6 +40,18 @@ async def test_the_first_page_already_shows_what_its_own_visit_decides(
 
     assert await first.text() == "first known visit-1"
     assert await second.text() == "again known visit-2"
+
+
+async def test_cookies_that_a_proxy_put_into_several_headers_are_all_the_visitors(
+    aiohttp_client: AiohttpClient,
+) -> None:
+    site = FakeSite()
+    client = await aiohttp_client(shop(site))
+    split = CIMultiDict([*DOCUMENT.items(), ("Cookie", "theme=dark"), ("Cookie", "who=anna")])
+
+    await client.get("/", headers=split)
+
+    assert [visit.cookie_header for visit in site.visits] == ["theme=dark; who=anna"]
 
 
 @pytest.mark.parametrize("headers", [DOCUMENT, OLD_BROWSER, ROUTER, {"Accept": "*/*"}])
