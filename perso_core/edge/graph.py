@@ -28,7 +28,7 @@ class Graph(Protocol):
         ...
 
     def holds_something(self, key: str) -> bool:
-        """Whether the profile, which was just asked for, has something to be moved."""
+        """Whether the profile, which was just asked for, may have something to be moved."""
         ...
 
     def to_see(self, key: str, *, left: str) -> Seen:

@@ -108,9 +108,12 @@ class IdentityGraph:
         return key if not led_to or await self._forgotten(led_to) else led_to
 
     def holds_something(self, key: str) -> bool:
-        """Whether the profile, which was just asked for, has something to be moved."""
+        """Whether the profile, which was just asked for, has something to be moved. One that has
+        left memory since may have: to move it looks."""
         hot = self._engine.held(key)
-        qualified = hot.latest.qualified if hot is not None else None
+        if hot is None:
+            return True
+        qualified = hot.latest.qualified
         return qualified is not None and holds_something(qualified.profile)
 
     def to_see(self, key: str, *, left: str) -> Seen:

@@ -68,6 +68,23 @@ async def test_what_waits_for_its_commit_is_moved_too() -> None:
         assert not graph.holds_something(PHONE)
 
 
+async def test_a_device_that_left_memory_since_it_was_asked_for_is_taken_to_hold_something() -> (
+    None
+):
+    """As where others push it out while who signs in on it is looked up."""
+    store = MemoryStore()
+    async with running(store) as stack:
+        await kept(stack, "e1")
+    async with running(store) as stack:
+        graph = graph_of(stack)
+
+        assert graph.holds_something(PHONE)
+        await graph.move(PHONE, ANNA)
+
+        assert not graph.holds_something(PHONE)
+        assert await stack.event_ids(ANNA) == {"e1"}
+
+
 async def test_what_is_decided_while_it_is_moved_is_decided_again_on_what_is_left() -> None:
     watched = WatchedStore(MemoryStore())
     async with running(watched) as stack:
