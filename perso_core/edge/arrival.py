@@ -28,7 +28,7 @@ from perso_core.edge.problem import (
     Report,
     shown,
 )
-from perso_core.edge.request_id import made_request_id
+from perso_core.edge.request_id import hashed_request_id, made_request_id
 from perso_core.edge.services import EdgeServices
 
 MEDIA_TYPES = frozenset({"text/plain", "application/json", "text/javascript"})
@@ -87,10 +87,12 @@ def arrival_of(request: web.Request, services: EdgeServices) -> Arrival:
 
 
 def _request_id(request: web.Request, query: Mapping[str, str], services: EdgeServices) -> str:
-    for stated in (query.get("requestid"), request.headers.get("x-request-id")):
-        if stated and _REQUEST_ID.fullmatch(stated):
-            return stated
-    return made_request_id(services.entropy)
+    places = (query.get("requestid"), request.headers.get("x-request-id"))
+    stated = [text for text in places if text]
+    for text in stated:
+        if _REQUEST_ID.fullmatch(text):
+            return text
+    return hashed_request_id(stated[0]) if stated else made_request_id(services.entropy)
 
 
 async def call_of(

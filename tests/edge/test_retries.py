@@ -62,6 +62,21 @@ async def test_a_retry_as_a_beacon_counts_once(edge: RunningEdge) -> None:
     assert await edge.events(ecid) == 2
 
 
+@pytest.mark.parametrize("stated", ["order 4711 of 15 März", "r" * 129])
+async def test_a_retry_counts_once_also_under_a_request_id_that_is_not_told_back(
+    edge: RunningEdge, stated: str
+) -> None:
+    """Of too many characters, or with others than an id has: a hash of it is told."""
+    browser, ecid = await known(edge)
+
+    first, again = [await browser.send(request_id=stated) for _ in range(2)]
+    other = await browser.send(request_id=stated + "2")
+
+    assert await edge.events(ecid) == 1 + 2
+    told = [one.sent["requestId"] for one in (first, again, other)]
+    assert told[0] == told[1] != told[2]
+
+
 async def test_the_same_event_in_another_request_is_another_event(edge: RunningEdge) -> None:
     browser, ecid = await known(edge)
     for request_id in ("r-1", "r-2"):
