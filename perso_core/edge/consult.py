@@ -122,6 +122,9 @@ async def choose(
     call: Call, caller: Caller, said: ConsentChosen, services: EdgeServices
 ) -> Consulted:
     """Keep what the visitor said, durably. Raises as consult does."""
+    if caller.replaced is not None and said.general == "out":
+        # The browser is that one too, and what it did under it is known.
+        await refuse(call, caller, said, services)
     changes = (*await _carried_consent(call, caller, services), said)
     # Said again it changes nothing here: another process may have kept another choice since.
     again = services.seen is not None and not caller.device.new

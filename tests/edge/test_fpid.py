@@ -12,7 +12,7 @@ from perso_core.definitions.document import Definitions
 from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.fpid import ecid_of, fpid_claimed, fpid_in_cookie, trusted_device
 from tests.building import ORG, definitions
-from tests.edge.running import Browser, RunningEdge, added_to_basket, page_view, running_edge
+from tests.edge.running import NAMES, Browser, RunningEdge, added_to_basket, page_view, running_edge
 from tests.edge.servers import JSON, server_call, server_edge, with_attributes
 from tests.edge.test_consent import said
 
@@ -164,6 +164,21 @@ async def test_a_refusal_under_a_trusted_cookie_holds_for_whoever_comes_by_a_lin
 
         assert told.warnings == ["EXEG-0301-200"]
         assert told.handles("activation:pull") == []
+
+
+async def test_who_refuses_where_a_link_led_has_refused_as_the_device_that_is_proven() -> None:
+    async with running_edge(trusting()) as edge:
+        await edge.call(body=added_to_basket(), cookie=OWN)
+        browser = Browser(edge)
+        elsewhere = (await browser.send(body=added_to_basket())).ecid
+        refused = said("out", identityMap={"ECID": [{"id": "3" * 38}]})
+
+        by_link = await edge.call("privacy/set-consent", refused, cookie=OWN)
+        await browser.send("privacy/set-consent", refused)
+
+        assert (by_link.ecid, by_link.cookies[NAMES.consent]) == ("3" * 38, "general=out")
+        assert (await edge.call(cookie=OWN)).warnings == ["EXEG-0301-200"]
+        assert await edge.events(str(elsewhere)) == 0
 
 
 async def test_naming_the_ecid_that_a_trusted_cookie_has_selects_its_profile() -> None:
