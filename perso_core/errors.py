@@ -302,6 +302,11 @@ class BadSettings(PersoError):
     title = "A setting has a wrong value"
 
 
+class BadEvent(PersoError):
+    code = "visitor.event"
+    title = "This visit cannot be kept"
+
+
 class BadIdentity(PersoError):
     code = "visitor.identity"
     title = "This identity names no person"

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from perso_core.errors import BadAttributes
+from perso_core.errors import BadAttributes, BadEvent
 
 # Adobe's guardrail for one profile record (product.md, 25), unless a setting says otherwise.
 MAX_RECORD_BYTES = 100 * 1024
@@ -35,13 +35,26 @@ def check_attributes(attributes: Mapping[str, Any], *, max_bytes: int | None = N
     # Only what is sound can be encoded.
     if max_bytes is not None and not problems:
         problems = [*_size(attributes, max_bytes)]
-    if not problems:
-        return
+    if problems:
+        detail, fix = _told(problems)
+        raise BadAttributes(detail, fix=fix)
+
+
+def check_event(xdm: Mapping[str, Any]) -> None:
+    """Refuse an event of a site's own making that could not be kept or read by a rule. Raises
+    BadEvent as check_attributes does; no name is reserved. Cost: O(size)."""
+    if problems := [*_values(xdm)]:
+        detail, fix = _told(problems)
+        raise BadEvent(detail, fix=fix)
+
+
+def _told(problems: list[_Problem]) -> tuple[str, str]:
+    """In one sentence each, what is wrong and how to mend it."""
     named = [detail for detail, _ in problems[:MAX_REPORTED]]
     if len(problems) > MAX_REPORTED:
         named.append(f"and {len(problems) - MAX_REPORTED} more")
     fixes = dict.fromkeys(fix for _, fix in problems[:MAX_REPORTED])
-    raise BadAttributes("; ".join(named) + ".", fix=" ".join(fixes))
+    return "; ".join(named) + ".", " ".join(fixes)
 
 
 def whole_number(digits: str) -> int:
@@ -85,7 +98,7 @@ def _names(path: str, value: Mapping[Any, Any]) -> Iterator[_Problem]:
     for name in value:
         if not isinstance(name, str):
             yield f"{_shown(path)} has a name that is not text", "Name every field with text."
-        elif not _encodable(name):
+        elif not encodable(name):
             yield (
                 f"{_shown(path)} has a name with half a character in it",
                 "Write names as valid Unicode.",
@@ -94,7 +107,7 @@ def _names(path: str, value: Mapping[Any, Any]) -> Iterator[_Problem]:
 
 def _scalar(path: str, value: object) -> Iterator[_Problem]:
     if isinstance(value, str):
-        if not _encodable(value):
+        if not encodable(value):
             yield f"{_shown(path)} has half a character in it", "Write text as valid Unicode."
     elif isinstance(value, bool) or value is None:
         return
@@ -123,7 +136,8 @@ def _size(attributes: Mapping[str, Any], max_bytes: int) -> Iterator[_Problem]:
         )
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether it has no half of a character, as bytes of a header that are no text leave them."""
     # isascii is a flag of the string; the rest is searched for surrogates by the encoder.
     if text.isascii():
         return True

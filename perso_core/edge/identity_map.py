@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
+from perso_core.decision.attributes import encodable
 from perso_core.decision.identity import Identity, is_ecid
 from perso_core.edge.problem import (
     FieldBad,
@@ -146,7 +147,7 @@ def _identity(namespace: str, entry: Any, path: str) -> Identity:
 
 
 def _is_name(text: str, max_chars: int) -> bool:
-    return len(text) <= max_chars and _SEEN.fullmatch(text) is not None
+    return len(text) <= max_chars and _SEEN.fullmatch(text) is not None and encodable(text)
 
 
 def _expected(what: str, path: str) -> FieldBad:

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from msgspec import Struct, field, structs
+from msgspec import UNSET, Struct, field, structs
 
-from perso_core.decision.attributes import check_attributes
+from perso_core.decision.attributes import check_attributes, check_event
 from perso_core.decision.event import event_from
 from perso_core.decision.governance import Reason, Refused
-from perso_core.decision.identity import Device, ecid_from
+from perso_core.decision.identity import Device, Identity, ecid_from
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge import cookies
@@ -23,6 +23,7 @@ from perso_core.edge.caller import Caller, caller_from, named_device
 from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
 from perso_core.edge.fpid import fpid_of
 from perso_core.edge.graph import MAX_LEADS, Apart, Graph
+from perso_core.edge.identity_map import claimed, claims_of
 from perso_core.edge.page_facts import with_page_facts
 from perso_core.edge.page_person import Shown, shown_to
 from perso_core.edge.version_token import presented, seen_in, tokens_to_hold
@@ -158,7 +159,9 @@ class InProcessSite:
     ) -> Visitor:
         """As far as consent permits. nobody: the visitor of whom nothing is known. Raises
         TimeoutError past wait_ms, and PersoErrors."""
-        caller = self._caller(request, datastream)
+        arrived = self._event_of(request, datastream)
+        claims = arrived[0].claims if arrived else ()
+        caller = self._caller(request, claims, datastream)
         heard = heard_in([request.xdm] if request.xdm else [], datastream)
         if heard.general == "out":
             return await self._refused(request, caller, heard, nobody)
@@ -181,7 +184,7 @@ class InProcessSite:
             changes.append(ConsentChosen("in", stated=heard.stated, unless_chosen=True))
         if request.gpc:
             changes.append(PrivacySignalled())
-        return await self._visited(request, datastream, caller, tuple(changes), nobody)
+        return await self._visited(request, datastream, caller, tuple(changes), arrived, nobody)
 
     async def _refused(
         self,
@@ -204,11 +207,13 @@ class InProcessSite:
                 await self._services.durable(answer.sequence)
         return structs.replace(nobody, state="no-consent", cookies=(cookie,))
 
-    def _caller(self, request: PageRequest, datastream: Datastream) -> Caller:
+    def _caller(
+        self, request: PageRequest, claims: tuple[Identity, ...], datastream: Datastream
+    ) -> Caller:
         return caller_from(
             cookies.received(request.cookie_header),
             None,
-            fpid_of((), request.cookie_header, datastream),
+            fpid_of(claims, request.cookie_header, datastream),
             org=self._org,
             keys=self._services.keys,
             entropy=self._services.entropy,
@@ -227,13 +232,13 @@ class InProcessSite:
         datastream: Datastream,
         caller: Caller,
         changes: tuple[Change, ...],
+        arrived: tuple[EventArrived, ...],
         nobody: Visitor,
     ) -> Visitor:
-        """changes: what comes before the visit itself."""
+        """changes: what comes before the visit itself. arrived: the visit."""
         deadline = asyncio.get_running_loop().time() + request.wait_ms / 1000
         now_ms = self._services.clock_ms()
         device, tokens = caller.device, caller.tokens
-        arrived = self._event_of(request, now_ms)
         async with asyncio.timeout_at(deadline):
             shown = await self._shown(request, datastream, caller, changes)
         if shown.refused:
@@ -284,13 +289,21 @@ class InProcessSite:
                 return await as_stored(answer, interaction, self._services), True
         return answer, False
 
-    def _event_of(self, request: PageRequest, now_ms: int) -> tuple[EventArrived, ...]:
-        """The visit, where it is recorded."""
+    def _event_of(self, request: PageRequest, datastream: Datastream) -> tuple[EventArrived, ...]:
+        """The visit, where it is recorded. Raises BadEvent, and EdgeErrors for its identities."""
         if request.xdm is None:
             return ()
+        check_event(request.xdm)
         xdm = with_page_facts(request.xdm, accept_language=request.accept_language)
+        now_ms = self._services.clock_ms()
         event = event_from(xdm, event_id=self._services.entropy(16).hex(), received_ms=now_ms)
-        return (EventArrived(event=event, datastream_id=request.datastream_id),)
+        arrived = EventArrived(
+            event=event,
+            claims=claims_of(claimed(xdm.get("identityMap", UNSET), "xdm.identityMap")),
+            segmentation=datastream.edge_segmentation,
+            datastream_id=datastream.id,
+        )
+        return (arrived,)
 
     async def _led_on(self, shown: Shown, datastream: Datastream, deadline: float) -> str:
         """The key of the profile that the customer's is part of since: another process may have

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -161,6 +162,65 @@ async def test_the_browsers_language_is_known_on_the_page_that_its_server_render
         english = await perso.visit(page({}, accept_language="en,de;q=0.5"))
 
     assert ("german" in german, "german" in english) == (True, False)
+
+
+# ---- an event that the site makes --------------------------------------------------
+
+
+def nested(levels: int) -> dict[str, Any]:
+    return {"more": nested(levels - 1)} if levels else {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"agent": "\ud800"}, "agent has half a character in it"),
+        ({"at": object()}, "at is a object, which JSON does not have"),
+        ({"web": {"count": 1 << 64}}, "web.count is a number beyond 64 bits"),
+        ({"web": [float("nan")]}, "web[0] is not a finite number"),
+        ({1: "x"}, "a name that is not text"),
+        (nested(40), "more than 32 levels deep"),
+        ({"identityMap": {"Email": [{"id": ""}]}}, "xdm.identityMap.Email[0].id"),
+    ],
+)
+async def test_a_visit_that_cannot_be_kept_shows_the_pages_defaults_and_costs_nobody_else_theirs(
+    tmp_path: Path, fields: dict[Any, Any], why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as of a header whose bytes are no text, in an event of the site's own."""
+    async with opened(tmp_path, definitions()) as perso:
+        before, bad, after = await asyncio.gather(
+            perso.visit(page({})),
+            perso.visit(page({}, xdm={"eventType": "x", **fields})),
+            perso.visit(page({})),
+        )
+
+        assert (bad.state, bad.event_id) == ("unavailable", None)
+        assert why in caplog.text
+        for visitor in (before, after):
+            kept = await perso.profile(Identity("ECID", str(visitor.ecid)))
+            assert kept is not None
+            assert len(kept.events) == 1
+
+
+async def test_an_identity_on_the_visit_is_kept_as_a_claim_as_on_a_pages_own_event(
+    tmp_path: Path,
+) -> None:
+    xdm = {"eventType": "x", "identityMap": {"Email": [{"id": "anna@shop.test"}]}}
+    async with opened(tmp_path, definitions({"mail": "identityMap.Email.exists()"})) as perso:
+        first = await perso.visit(page({}, xdm=xdm))
+        later = await perso.visit(page(held(first), xdm={"eventType": "y"}))
+
+    assert ("mail" in first, "mail" in later) == (True, True)
+
+
+async def test_where_the_datastream_does_not_evaluate_each_event_neither_does_the_page(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, definitions(edge_segmentation=False)) as perso:
+        visited = await perso.visit(page({}))
+        later = await perso.visit(page(held(visited), xdm={"eventType": "x"}))
+
+    assert ("basket" in visited, "basket" in later) == (False, True)
 
 
 # ---- the site's own device id ------------------------------------------------------
@@ -331,7 +391,13 @@ async def test_a_customer_who_asks_to_be_forgotten_is_on_this_device_too(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "customer", [Identity("ECID", "1" * 38), Identity("a b", "x"), Identity("CRMID", "")]
+    "customer",
+    [
+        Identity("ECID", "1" * 38),
+        Identity("a b", "x"),
+        Identity("CRMID", ""),
+        Identity("CRMID", "half \ud800"),
+    ],
 )
 async def test_a_customer_that_is_none_shows_the_pages_defaults_and_the_log_says_why(
     tmp_path: Path, customer: Identity, caplog: pytest.LogCaptureFixture
