@@ -13,6 +13,5 @@ def made_request_id(entropy: Callable[[int], bytes]) -> str:
 
 def hashed_request_id(stated: str) -> str:
     """The same for the same text, so that what is sent again under it counts once."""
-    return (
-        "blake2b:" + blake2b(stated.encode(errors="backslashreplace"), digest_size=32).hexdigest()
-    )
+    digest = blake2b(stated.encode(errors="backslashreplace"), digest_size=16).digest()
+    return str(uuid.UUID(bytes=digest, version=4))
