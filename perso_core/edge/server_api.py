@@ -12,6 +12,8 @@ from perso_core.definitions.destination import Destination
 from perso_core.edge.as_stored import as_stored
 from perso_core.edge.attributes import authenticated_pull, withheld
 from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
+from perso_core.edge.consent_objects import unreadable_string
+from perso_core.edge.consent_strings import NOTHING_HEARD, HeardConsent, heard_in, opted_in
 from perso_core.edge.consult import Consulted, carried
 from perso_core.edge.context import AuthContext
 from perso_core.edge.cookies import cluster_cookie
@@ -49,7 +51,7 @@ from perso_core.edge.wire import (
     state_store,
 )
 from perso_core.engine.engine import Answer, Interaction, Seen
-from perso_core.engine.journal import Change, EventArrived
+from perso_core.engine.journal import Change, ConsentChosen
 from perso_core.errors import Overloaded, StoreUnavailable
 
 
@@ -72,7 +74,7 @@ async def server_interact(call: Call, services: EdgeServices) -> Reply:
     decided, stored = await _kept(call, decided, on_disk_first, services)
     answer = await _as_stored(decided, services) if stored else decided.answer
     errors = failures(stored=stored)
-    return _told(call, call.context, request, person, answer, overrides, services, errors)
+    return _told(call, call.context, request, decided, answer, overrides, services, errors)
 
 
 async def server_collect(call: Call, services: EdgeServices) -> Reply:
@@ -97,7 +99,7 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         for named in all_named
     ]
     decided: list[_Decided] = []
-    unpermitted = 0
+    unpermitted, unreadable = 0, ""
     dropped = NOTHING_DROPPED
     try:
         for at, (named, person) in enumerate(zip(all_named, people, strict=True)):
@@ -108,10 +110,11 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         for one, _ in kept if stored else ():
             answer = await _as_stored(one, services)
             unpermitted += not answer.permitted
+            unreadable = unreadable or one.unreadable
             dropped += answer.dropped
     except (StoreUnavailable, Overloaded):
         stored = False
-    warnings = (*made_room(dropped), *_unpermitted(unpermitted)) if stored else ()
+    warnings = (*made_room(dropped), *_unpermitted(unpermitted, unreadable)) if stored else ()
     errors = failures(stored=True)
     if not stored:
         errors = (not_stored("Not all events are known to be stored."), *errors)
@@ -126,14 +129,15 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
 class _Named(Struct, frozen=True):
     """What the identity maps say of one event. primary: None where they flag none and have no
     ECID. claims: of all namespaces but ECID, the primary one too. authenticated: those that a
-    server says it has authenticated. dated_ms: when a proven server
-    says that it happened; None: it does not say."""
+    server says it has authenticated. dated_ms: when a proven server says that it
+    happened; None: it does not say. heard: the consent strings on it."""
 
     primary: Identity | None
     ecid: str | None
     claims: tuple[Identity, ...]
     authenticated: tuple[Identity, ...] = ()
     dated_ms: int | None = None
+    heard: HeardConsent = NOTHING_HEARD
 
 
 def _said(
@@ -142,11 +146,13 @@ def _said(
     """What a proven server says of one event, who and when, checked."""
     snapshot = services.snapshot()
     assert snapshot, "the call's datastream was found in it"
-    stated = request.events[index].xdm.get("timestamp")
+    sent = request.events[index]
+    stated = sent.xdm.get("timestamp")
     dated_ms = instant_from(
         stated, f"{path}.xdm.timestamp", now_ms=call.now_ms, kept_ms=snapshot.event_window_ms
     )
-    return structs.replace(_named(request, index, path), dated_ms=dated_ms)
+    heard = heard_in([sent.xdm], call.datastream)
+    return structs.replace(_named(request, index, path), dated_ms=dated_ms, heard=heard)
 
 
 def _named(request: InteractRequest, index: int, path: str) -> _Named:
@@ -191,13 +197,15 @@ def _refuse_writing(context: AuthContext, request: InteractRequest) -> None:
 
 
 class _Decided(Struct, frozen=True):
-    """person: by the profile that she has by then. arrived: what is kept of the call; None:
-    nothing. interaction: None: nothing was asked of it."""
+    """person: by the profile that she has by then. said: what is kept of the call, the event last;
+    (): nothing. interaction: None: nothing was asked of it. unreadable: why a consent string of the
+    event cannot be read, and so permits nothing; "": there was none such."""
 
     person: Person
     answer: Answer
-    arrived: EventArrived | None = None
+    said: tuple[Change, ...] = ()
     interaction: Interaction | None = None
+    unreadable: str = ""
 
 
 async def _decided(
@@ -209,7 +217,11 @@ async def _decided(
     overrides: Overrides,
     services: EdgeServices,
 ) -> _Decided:
-    """The answer for one event; nothing of it is on disk yet."""
+    """The answer for one event; nothing of it is on disk yet. Its consent strings are about it
+    alone: what they do not permit is as of a person whose device said no."""
+    heard = named.heard
+    if heard.general == "out" or heard.unreadable:
+        person = structs.replace(person, device_out=True)
     keeps = overrides.platform and not asks_alone(request.events[index])
     if person.device_out or not keeps:
         arrived = None
@@ -228,19 +240,22 @@ async def _decided(
         person = await as_one(
             call, person, named.primary, named.authenticated, by=by, services=services
         )
-    return await _decided_of(call, person, arrived, services)
-
-
-async def _decided_of(
-    call: Call, person: Person, arrived: EventArrived | None, services: EdgeServices
-) -> _Decided:
-    """The same of the very profile that is said to be the person's."""
     if person.device_out:
         nothing = Answer(lookups=(), sequence=0, consent=None, permitted=False, known=False)
-        return _Decided(person, nothing)
+        return _Decided(person, nothing, unreadable=heard.unreadable)
     said: tuple[Change, ...] = ()
     if arrived is not None:
         said = (*carried(person.of_device, keeps=True, by=arrived.event), arrived)
+        if opted_in(heard, call.datastream):
+            by = arrived.event
+            said = (ConsentChosen("in", stated=heard.stated, unless_chosen=True, by=by), *said)
+    return await _decided_of(call, person, said, services)
+
+
+async def _decided_of(
+    call: Call, person: Person, said: tuple[Change, ...], services: EdgeServices
+) -> _Decided:
+    """The same of the very profile that is said to be the person's."""
     interaction = Interaction(
         profile_key=person.profile_key,
         datastream_id=call.datastream.id,
@@ -251,7 +266,7 @@ async def _decided_of(
     )
     answer = await services.decide(interaction)
     answer = structs.replace(answer, dropped=answer.dropped + person.dropped)
-    return _Decided(person, answer, arrived, interaction)
+    return _Decided(person, answer, said, interaction)
 
 
 async def _kept(
@@ -268,7 +283,7 @@ async def _kept(
         further = await _led_on(call, decided.person, services) if stored else decided.person
         if further is decided.person:
             break
-        decided = await _decided_of(call, further, decided.arrived, services)
+        decided = await _decided_of(call, further, decided.said, services)
         stored = await waiting(decided.answer.sequence, services)
     return decided, stored
 
@@ -314,7 +329,7 @@ def _told(
     call: Call,
     context: AuthContext,
     request: InteractRequest,
-    person: Person,
+    decided: _Decided,
     answer: Answer,
     overrides: Overrides,
     services: EdgeServices,
@@ -324,8 +339,10 @@ def _told(
     if not answer.permitted:
         if errors:
             return call.reply([], errors=errors, warnings=warnings)
-        return without_consent(call, Consulted(permitted=False), warnings)
-    handles = [identity_result(person.ecid)] if person.ecid else []
+        nothing = Consulted(permitted=False, unreadable=decided.unreadable)
+        return without_consent(call, nothing, warnings)
+    ecid = decided.person.ecid
+    handles = [identity_result(ecid)] if ecid else []
     if overrides.destinations and call.datastream.personalization_destinations:
         found, destinations = answer.lookups[-1].destinations, _destinations(call, services)
         handles.append(authenticated_pull(context, found, destinations, 0))
@@ -351,11 +368,12 @@ def _accepted(call: Call, warnings: Sequence[EdgeError]) -> Reply:
     return Reply(202, encode_accepted(call.request_id, warnings=problems))
 
 
-def _unpermitted(count: int) -> tuple[EdgeError, ...]:
+def _unpermitted(count: int, unreadable: str = "") -> tuple[EdgeError, ...]:
+    """unreadable: why a consent string of one of the events cannot be read; "": all can."""
     if not count:
         return ()
     ignored = NoConsent(
         f"{count} of the events were not kept: consent does not permit it.",
         fix="Send them once the visitors have agreed.",
     )
-    return (ignored,)
+    return (ignored, unreadable_string(unreadable)) if unreadable else (ignored,)
