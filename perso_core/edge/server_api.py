@@ -46,6 +46,7 @@ from perso_core.edge.wire import (
     ServerRequest,
     decode_request,
     encode_accepted,
+    fingerprint,
     identity_result,
     location_hint,
     state_store,
@@ -147,6 +148,7 @@ def _said(
     snapshot = services.snapshot()
     assert snapshot, "the call's datastream was found in it"
     sent = request.events[index]
+    fingerprint(sent, path)  # a number that cannot be kept is refused before anything is
     stated = sent.xdm.get("timestamp")
     dated_ms = instant_from(
         stated, f"{path}.xdm.timestamp", now_ms=call.now_ms, kept_ms=snapshot.event_window_ms

@@ -345,6 +345,22 @@ async def test_a_batch_of_several_people_is_taken_with_202_and_kept_for_each(
     assert kept == [2, 1]
 
 
+@pytest.mark.parametrize("place", ["xdm", "data"])
+async def test_a_batch_that_is_refused_for_a_number_in_it_keeps_none_of_its_events(
+    edge: RunningEdge, place: str
+) -> None:
+    large = telling("x", CRMID="bert")
+    large["event"].setdefault(place, {})["count"] = 2**70
+
+    told = await server_call(edge, batch(telling(ADDED, CRMID=ANNA), large), "collect")
+    alone = await server_call(edge, large)
+
+    assert (told.code, alone.code) == ("EXEG-0102-400", "EXEG-0102-400")
+    assert told.sent["detail"].startswith("'events[1]'")
+    assert alone.sent["detail"].startswith("'event'")
+    assert await kept_events(edge, key_of("CRMID", ANNA)) == 0
+
+
 async def test_a_silent_batch_is_taken_with_204(edge: RunningEdge) -> None:
     told = await server_call(
         edge, batch(telling(ADDED, CRMID="a")), "collect", query={"silent": "true"}
