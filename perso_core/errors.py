@@ -302,6 +302,11 @@ class BadSettings(PersoError):
     title = "A setting has a wrong value"
 
 
+class BadChoice(PersoError):
+    code = "visitor.choice"
+    title = "This is no choice"
+
+
 class BadEvent(PersoError):
     code = "visitor.event"
     title = "This visit cannot be kept"

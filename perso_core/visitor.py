@@ -138,7 +138,7 @@ class Visitor(Struct, frozen=True, kw_only=True):
         return await self.site.update(self, attributes)
 
     async def choose_consent(self, general: Literal["in", "out"]) -> Visitor:
-        """Keep the visitor's choice, durably. Raises StoreUnavailable."""
+        """Keep the visitor's choice, durably. Raises BadChoice, StoreUnavailable."""
         return await self.site.choose_consent(self, general)
 
     async def forget(self) -> Visitor:

@@ -38,6 +38,7 @@ from perso_core.engine.journal import (
     PrivacySignalled,
 )
 from perso_core.errors import (
+    BadChoice,
     Overloaded,
     PersoError,
     StoreUnavailable,
@@ -94,7 +95,9 @@ class InProcessSite:
         return await self._change(visitor, AttributesPatched(attributes))
 
     async def choose_consent(self, visitor: Visitor, general: Literal["in", "out"]) -> Visitor:
-        """See Site. Of a signed-in customer it is the device's choice as well."""
+        """See Site. Of a signed-in customer it is the device's choice as well. Raises BadChoice."""
+        if general not in ("in", "out"):  # a form's own word, whatever types say
+            raise BadChoice(f"{general!r}.", fix='Choose "in" or "out".')
         if visitor.device_key:
             await self._durably(visitor, visitor.device_key, ConsentChosen(general))
         chosen = await self._change(visitor, ConsentChosen(general))

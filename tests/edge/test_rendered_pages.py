@@ -17,7 +17,7 @@ from perso_core import Identity, PageRequest, Visitor
 from perso_core.assembly import DATABASE, Perso, open_perso
 from perso_core.definitions.datastream import DefaultConsent
 from perso_core.definitions.document import Definitions
-from perso_core.errors import BadAttributes
+from perso_core.errors import BadAttributes, BadChoice
 from perso_core.settings import Settings
 from tests.building import NOON_MS, definitions
 from tests.decision.test_tcf import AGREED, NO_PURPOSE_1
@@ -376,6 +376,20 @@ async def test_a_refusal_that_the_browser_alone_holds_shows_nothing_and_takes_no
         assert "basket" in elsewhere
         assert kept is not None
         assert len(kept.events) == 1
+
+
+@pytest.mark.parametrize("word", ["yes", "", "IN", "pending", None])
+async def test_a_word_that_is_no_choice_is_refused_and_changes_nothing(
+    word: Any, tmp_path: Path
+) -> None:
+    """As where a form's own value is passed on."""
+    async with opened(tmp_path, definitions()) as perso:
+        visitor = await perso.visit(page({}))
+
+        with pytest.raises(BadChoice, match=r'"in" or "out"'):
+            await visitor.choose_consent(word)
+
+        assert "basket" in await perso.visit(page(held(visitor), xdm=None))
 
 
 async def test_a_customer_who_asks_to_be_forgotten_is_on_this_device_too(tmp_path: Path) -> None:
