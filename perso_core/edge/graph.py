@@ -53,6 +53,10 @@ class Graph(Protocol):
         """These are one person's, the canonical one first. by: as in move."""
         ...
 
+    async def leading(self, key: str) -> tuple[str, ...]:
+        """The keys of the other identities that are part of the profile, as it is stored."""
+        ...
+
 
 class Moving(Protocol):
     """What it takes to move a profile: decide and durable are those of EdgeServices."""
@@ -140,3 +144,6 @@ class Apart:
         self, keys: Sequence[str], priority: Sequence[str] = (), *, by: Event | None = None
     ) -> Linked:
         return Linked(keys[0])
+
+    async def leading(self, key: str) -> tuple[str, ...]:
+        return ()

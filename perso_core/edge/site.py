@@ -105,9 +105,12 @@ class InProcessSite:
         return structs.replace(chosen, cookies=(*chosen.cookies, cookie))
 
     async def forget(self, visitor: Visitor) -> Visitor:
-        """See Site. Of a signed-in customer the device is forgotten as well."""
-        for key in filter(None, (await self._by_now(visitor), visitor.device_key)):
-            await self._durably(visitor, key, Forgotten())
+        """See Site. Of a signed-in customer the device is forgotten as well, and what is kept under
+        her other identities, such as a consent: first, so that none leads to an erased profile."""
+        key = await self._by_now(visitor)
+        others = await self._services.graph.leading(key) if visitor.device_key else ()
+        for one in filter(None, (*others, key, visitor.device_key)):
+            await self._durably(visitor, one, Forgotten())
         names = cookies.cookie_names(self._org)
         cleared = tuple(
             SetCookie(name, "", 0)

@@ -160,6 +160,10 @@ class IdentityGraph:
                 break
         return Linked(target, dropped)
 
+    async def leading(self, key: str) -> tuple[str, ...]:
+        """The keys of the other identities that are part of the profile, as it is stored."""
+        return tuple(link.key for link in await self._store.links(key))
+
     # ---- inside -----------------------------------------------------------------
 
     async def _once(

@@ -535,6 +535,26 @@ async def test_a_server_sees_what_left_the_device_wherever_it_asks() -> None:
         assert told.audiences == ["basket"]
 
 
+async def test_who_is_forgotten_on_a_page_is_asked_anew_under_each_of_her_identities() -> None:
+    async with running_edge(defined(default_consent="pending")) as edge:
+        await said(edge, key("Email", "a"), ConsentChosen("in"))
+        await server_call(edge, event("CRMID:1", "Email:a", event_type=ADDED))
+        signed_in = PageRequest(
+            datastream_id="demo", customer=Identity("CRMID", "1"), wait_ms=10_000
+        )
+        visitor = await edge.rendered().visit(signed_in)
+        assert "basket" in visitor
+
+        await visitor.forget()
+
+        edge.now_ms += 1
+        for identity in ("CRMID:1", "Email:a"):
+            told = await server_call(edge, event(identity))
+            assert told.warnings == ["EXEG-0301-200"]
+            namespace, _, name = identity.partition(":")
+            assert (await edge.store.load(key(namespace, name))).consent is None
+
+
 # ---- which one names the profile -------------------------------------------------
 
 
