@@ -392,6 +392,20 @@ async def test_a_word_that_is_no_choice_is_refused_and_changes_nothing(
         assert "basket" in await perso.visit(page(held(visitor), xdm=None))
 
 
+async def test_a_cookie_that_the_devices_word_outdates_says_nothing_of_the_customer(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        await perso.visit(page({}, customer=ANNA))
+        agreed = await (await perso.visit(page({}))).choose_consent("in")
+        outdated = {**held(agreed), NAMES.consent: "general=out"}
+
+        looked = await perso.visit(page(outdated, customer=ANNA, xdm=None))
+
+        assert "basket" in looked
+        assert await perso.profile(ANNA, datastream_id="demo") is not None
+
+
 async def test_a_customer_who_asks_to_be_forgotten_is_on_this_device_too(tmp_path: Path) -> None:
     async with opened(tmp_path, definitions()) as perso:
         cookies = held(await perso.visit(page({})))
