@@ -85,9 +85,14 @@ async def shown_to(
     return Shown(profile_key=person, device_key=device.profile_key, seen=seen, says=says)
 
 
-def customer_key(customer: Identity, *, org: str, datastream_id: str) -> str:
-    """The key under which servers of the datastream keep the customer. Raises BadIdentity."""
-    namespace = customer.namespace
+def customer_key(customer: object, *, org: str, datastream_id: str) -> str:
+    """The key under which servers of the datastream keep the customer, as the site's session has
+    it, whatever types say. Raises BadIdentity."""
+    if not isinstance(customer, Identity):
+        raise BadIdentity(f"a {type(customer).__name__}.", fix='Give Identity("CRMID", …).')
+    namespace: object = customer.namespace
+    if not isinstance(namespace, str):
+        raise BadIdentity(f"{namespace!r} is no namespace.", fix="Name CRMID, Email, ….")
     if namespace.upper() in OF_DEVICES or not is_namespace(namespace):
         raise BadIdentity(f"{namespace!r} is no namespace of people.", fix="Name CRMID, Email, ….")
     try:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec import structs
@@ -425,6 +425,9 @@ async def test_a_customer_who_asks_to_be_forgotten_is_on_this_device_too(tmp_pat
         Identity("a b", "x"),
         Identity("CRMID", ""),
         Identity("CRMID", "half \ud800"),
+        Identity("CRMID", cast(str, 4711)),
+        Identity(cast(str, None), "x"),
+        cast(Identity, "4711"),  # as of a session that keeps the id alone
     ],
 )
 async def test_a_customer_that_is_none_shows_the_pages_defaults_and_the_log_says_why(
