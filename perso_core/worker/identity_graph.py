@@ -332,13 +332,11 @@ class IdentityGraph:
         if joining.united is not None:
             both = joining.united
         else:
-            begun = Profile(
-                key=joining.target,
-                evaluated_ms=now_ms,
-                touched_ms=self._engine.keeping.now_ms(now_ms),
-            )
-            # Known by an import alone it begins now as well.
-            known = into if into is not None and into.version else begun
+            known = into or Profile(key=joining.target, evaluated_ms=now_ms)
+            if not known.version:
+                # Also where it is known by an import alone: as of now, with what is over of that.
+                touched_ms = self._engine.keeping.now_ms(now_ms)
+                known = structs.replace(known, evaluated_ms=now_ms, touched_ms=touched_ms)
             stays = structs.replace(known, events=())
             both = United(profile=stays, rest=Profile(key=joining.source))
         knows = knowing(both.profile, left, now_ms=now_ms)

@@ -11,6 +11,7 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
+from perso_core.decision.membership import Membership
 from perso_core.decision.profile import Profile
 from perso_core.decision.retention import Retention
 from perso_core.engine.journal import Entry
@@ -23,6 +24,7 @@ from perso_core.stores.sqlite import open_sqlite
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.identity_graph import IdentityGraph
 from tests.building import DAY_MS, NOON_MS
+from tests.engine.test_imported import in_force
 from tests.soaking import times
 from tests.stores.building import arrived
 from tests.worker.stack import ANNA as PHONE
@@ -298,6 +300,28 @@ async def test_a_profile_of_whom_only_an_import_told_begins_as_an_identity_leads
         begun = (await store.load(bert)).profile
         assert begun is not None
         assert begun.touched_ms == begun.evaluated_ms == NOON_MS
+
+
+async def test_what_was_imported_and_is_over_stays_an_exit_as_an_identity_leads_there() -> None:
+    bert, mail = "o demo CRMID:4712", "o demo Email:anna@shop.test"
+    store = MemoryStore()
+    began_ms, until_ms = NOON_MS - 9 * DAY_MS, NOON_MS - 8 * DAY_MS
+    async with running(store) as stack:
+        stack.engine.swap(in_force())
+        graph = graph_of(stack)
+        await kept(stack, "e1", ANNA)
+        await graph.link((ANNA, mail))
+        rows = ((bert, "risk", until_ms),)
+        batch = Batch(rows=rows, now_ms=began_ms, began_ms=began_ms, name=b"", progress=None)
+        await store.import_memberships(batch)
+
+        await graph.link((bert, mail))
+
+        begun = stack.engine.profile(bert, now_ms=NOON_MS)
+        assert isinstance(begun, Profile)
+        assert begun.memberships["risk"] == Membership(
+            audience_id="risk", status="exited", since_ms=until_ms
+        )
 
 
 async def test_what_was_kept_before_a_link_was_heard_of_moves_with_the_next_call() -> None:
