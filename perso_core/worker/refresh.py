@@ -24,9 +24,9 @@ _log = logging.getLogger("perso.worker")
 # Of profiles with imported memberships so many are read before news is asked for again: no
 # withdrawal waits for an import.
 IMPORTED_AT_ONCE = 200
-# A profile of thousands of events takes some 50 ms to be read: with these the news of all others
-# are half a second late, at most.
-MOST_READINGS = 8
+# A profile of thousands of events takes some 50 ms to be read, and more on a busy machine: so
+# often, and the news of all others are late by no more than that.
+MOST_READINGS = 3
 
 
 class _Held(Struct, frozen=True):
