@@ -11,6 +11,7 @@ from perso_core.decision.lookup import DestinationLookup, Lookup
 from perso_core.decision.referrer import referrer_type
 from perso_core.errors import (
     BadAttributes,
+    BadChoice,
     NothingDefined,
     NoVisitor,
     PersoError,
@@ -23,6 +24,7 @@ from perso_core.visitor import AudienceReason, PageRequest, SetCookie, Site, Vis
 __all__ = [
     "AudienceReason",
     "BadAttributes",
+    "BadChoice",
     "DestinationLookup",
     "Identity",
     "Lookup",

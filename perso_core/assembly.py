@@ -16,7 +16,7 @@ from msgspec import structs
 
 from perso_core.beside import DATABASE as DATABASE
 from perso_core.beside import event_window_ms
-from perso_core.decision.attributes import check_attributes
+from perso_core.decision.attributes import sound_attributes
 from perso_core.decision.identity import Identity, server_key
 from perso_core.decision.profile import Profile, with_whole_events
 from perso_core.definitions.api_key import ApiKey
@@ -209,8 +209,8 @@ class Perso(InProcessSite):
         and on any other identity as every datastream's servers know it. False: the visitor said
         no to being kept, so nothing was. said_ms: see Patching. Raises BadAttributes,
         StoreUnavailable."""
-        check_attributes(attributes, max_bytes=self.settings.max_record_bytes)
-        return await self.patch(self._keys_of(identity), attributes, said_ms=said_ms)
+        sound = sound_attributes(attributes, max_bytes=self.settings.max_record_bytes)
+        return await self.patch(self._keys_of(identity), sound, said_ms=said_ms)
 
     async def refusals(
         self, said: Sequence[tuple[Identity, Mapping[str, Any]]]

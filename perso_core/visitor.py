@@ -28,8 +28,8 @@ class PageRequest(Struct, frozen=True, kw_only=True):
     """What a framework knows of one page request.
 
     cookie_header: the Cookie header as it came, "" when there is none.
-    xdm: the page visit to record, as an XDM event; None: look up only. Its consent strings count
-    as those of a page's own event do.
+    xdm: the page visit to record, as an XDM event that JSON can say; None: look up only. Its
+    consent strings count as those of a page's own event do.
     accept_language: the Accept-Language header as it came; "" where it is not the browser's.
     gpc: the browser sent `Sec-GPC: 1`; its absence says nothing.
     customer: who is signed in, by the site's own session; None: nobody. Never a browser's word: the
@@ -63,7 +63,8 @@ class Site(Protocol):
 
     async def visit(self, request: PageRequest) -> Visitor:
         """Record the visit where there is one, decide, and answer. Never raises for a visitor's
-        own fault, a missing consent or a failing store: the state says it."""
+        own fault, a missing consent, a failing store or a visit that cannot be recorded: the state
+        says it, and of the last two the log says why."""
         ...
 
     async def update(self, visitor: Visitor, attributes: Mapping[str, Any]) -> Visitor:
@@ -91,7 +92,8 @@ class Visitor(Struct, frozen=True, kw_only=True):
 
     `"gold" in visitor` is true when the visitor is in that audience (id, alias or name) and it
     may be told to at least one destination, or to `alias` where the plugin bound one.
-    profile_key is empty when there is no profile to speak of; of a signed-in customer it is the
+    profile_key is empty when there is no profile to speak of, and stands also where the answer did
+    not come in time: `forget` and the like are of that profile. Of a signed-in customer it is the
     customer's, and device_key that of the device, which is empty otherwise. event_id: the `_id` of
     the visit that was recorded; the page hands it to its script. cookies: to be set on the answer.
     named_ecid: the ECID that the site's own device id (FPID) gives a visitor who has none yet.
@@ -133,14 +135,15 @@ class Visitor(Struct, frozen=True, kw_only=True):
 
     async def update(self, attributes: Mapping[str, Any]) -> Visitor:
         """What the site's own server knows of the visitor, as a JSON merge patch (RFC 7396).
-        Never pass a browser's words. Raises BadAttributes, StoreUnavailable.
+        Never pass a browser's words. Of whom nothing may be kept nothing is, and the visitor's
+        state says so. Raises BadAttributes, StoreUnavailable (also of one who was not looked up).
         """
         return await self.site.update(self, attributes)
 
     async def choose_consent(self, general: Literal["in", "out"]) -> Visitor:
-        """Keep the visitor's choice, durably. Raises BadChoice, StoreUnavailable."""
+        """Keep the visitor's choice, durably. Raises BadChoice, and StoreUnavailable as update."""
         return await self.site.choose_consent(self, general)
 
     async def forget(self) -> Visitor:
-        """Erase what is kept of the visitor, durably. Raises StoreUnavailable."""
+        """Erase what is kept of the visitor, durably. Raises StoreUnavailable as update."""
         return await self.site.forget(self)

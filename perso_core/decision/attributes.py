@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import msgspec
 
-from perso_core.errors import BadAttributes, BadEvent
+from perso_core.errors import BadAttributes, BadEvent, PersoError
 
 # Adobe's guardrail for one profile record (product.md, 25), unless a setting says otherwise.
 MAX_RECORD_BYTES = 100 * 1024
@@ -36,31 +36,57 @@ def check_attributes(attributes: Mapping[str, Any], *, max_bytes: int | None = N
     if max_bytes is not None and not problems:
         problems = [*_size(attributes, max_bytes)]
     if problems:
-        detail, fix = _told(problems)
-        raise BadAttributes(detail, fix=fix)
+        raise _told(BadAttributes, problems)
 
 
-def check_event(xdm: Mapping[str, Any]) -> None:
-    """Refuse an event of a site's own making that could not be kept or read by a rule. Raises
-    BadEvent as check_attributes does; no name is reserved. Cost: O(size)."""
-    if problems := [*_values(xdm)]:
-        detail, fix = _told(problems)
-        raise BadEvent(detail, fix=fix)
+def sound_attributes(
+    attributes: Mapping[str, Any], *, max_bytes: int | None = None
+) -> Mapping[str, Any]:
+    """Of a program's attributes what the store will give back: a tuple is a list, a text or number
+    of a class of its own (Markup, an enum) a plain one. Raises as check_attributes."""
+    check_attributes(attributes, max_bytes=max_bytes)
+    return _as_stored(attributes)
 
 
-def _told(problems: list[_Problem]) -> tuple[str, str]:
-    """In one sentence each, what is wrong and how to mend it."""
-    named = [detail for detail, _ in problems[:MAX_REPORTED]]
-    if len(problems) > MAX_REPORTED:
-        named.append(f"and {len(problems) - MAX_REPORTED} more")
-    fixes = dict.fromkeys(fix for _, fix in problems[:MAX_REPORTED])
-    return "; ".join(named) + ".", " ".join(fixes)
+def sound_event(xdm: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same of an event. Raises BadEvent for one that is no JSON object, as check_attributes."""
+    if not isinstance(xdm, Mapping):
+        kind = type(xdm).__name__
+        raise BadEvent(f"xdm is a {kind}, not an object.", fix="Give an XDM object, or None.")
+    if problems := [*_values(xdm, "xdm")]:
+        raise _told(BadEvent, problems)
+    return _as_stored(xdm)
 
 
 def whole_number(digits: str) -> int:
     """An integer out of JSON, for its reader's parse_int: for one that is longer than any within 64
     bits, and that Python may not read, another one that check_attributes refuses as such."""
     return int(digits) if len(digits) <= _MOST_DIGITS else _INTEGERS.stop
+
+
+def _told(error: type[PersoError], problems: Sequence[_Problem]) -> PersoError:
+    named = [detail for detail, _ in problems[:MAX_REPORTED]]
+    if len(problems) > MAX_REPORTED:
+        named.append(f"and {len(problems) - MAX_REPORTED} more")
+    fixes = dict.fromkeys(fix for _, fix in problems[:MAX_REPORTED])
+    return error("; ".join(named) + ".", fix=" ".join(fixes))
+
+
+def _as_stored(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return cast(Mapping[str, Any], msgspec.json.decode(_encoded(value)))
+
+
+def _encoded(value: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(value, enc_hook=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """What msgspec does not take for its class alone."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    return float.__float__(value) if isinstance(value, float) else dict(value)
 
 
 def _reserved(attributes: Mapping[str, Any]) -> Iterator[_Problem]:
@@ -70,12 +96,12 @@ def _reserved(attributes: Mapping[str, Any]) -> Iterator[_Problem]:
                 yield f"{name} is a reserved name", f"Take {name} out: Perso itself writes it."
 
 
-def _values(attributes: Mapping[str, Any]) -> Iterator[_Problem]:
+def _values(attributes: Mapping[str, Any], path: str = "") -> Iterator[_Problem]:
     if not isinstance(attributes, Mapping):
         yield "the attributes are not an object", 'Write an object, e.g. {"loyalty": {…}}.'
         return
     # A stack of our own: a hostile depth must not exhaust Python's.
-    waiting: list[tuple[str, Any, int]] = [("", attributes, 1)]
+    waiting: list[tuple[str, Any, int]] = [(path, attributes, 1)]
     while waiting:
         path, value, depth = waiting.pop()
         if isinstance(value, (Mapping, list, tuple)) and depth > MAX_DEPTH:
@@ -112,7 +138,8 @@ def _scalar(path: str, value: object) -> Iterator[_Problem]:
     elif isinstance(value, bool) or value is None:
         return
     elif isinstance(value, int):
-        if value not in _INTEGERS:
+        # Not `in`: of an int of another class that looks at each number of the range.
+        if not _INTEGERS.start <= value < _INTEGERS.stop:
             yield (
                 f"{_shown(path)} is a number beyond 64 bits",
                 "Write an identifying number as text.",
@@ -128,7 +155,7 @@ def _scalar(path: str, value: object) -> Iterator[_Problem]:
 
 
 def _size(attributes: Mapping[str, Any], max_bytes: int) -> Iterator[_Problem]:
-    size = len(msgspec.json.encode(attributes))
+    size = len(_encoded(attributes))
     if size > max_bytes:
         yield (
             f"they take {size:,} bytes as JSON; {max_bytes:,} is the limit",

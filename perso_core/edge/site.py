@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, field, structs
 
-from perso_core.decision.attributes import check_attributes, check_event
+from perso_core.decision.attributes import sound_attributes, sound_event
 from perso_core.decision.event import event_from
 from perso_core.decision.governance import Reason, Refused
 from perso_core.decision.identity import Device, Identity, ecid_from
@@ -25,7 +25,7 @@ from perso_core.edge.fpid import fpid_of
 from perso_core.edge.graph import MAX_LEADS, Apart, Graph
 from perso_core.edge.identity_map import claimed, claims_of
 from perso_core.edge.page_facts import with_page_facts
-from perso_core.edge.page_person import Shown, shown_to
+from perso_core.edge.page_person import Shown, customer_key, shown_to
 from perso_core.edge.version_token import presented, seen_in, tokens_to_hold
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction, Seen
 from perso_core.engine.interaction import ALL_THAT_IS_STORED
@@ -39,6 +39,7 @@ from perso_core.engine.journal import (
 )
 from perso_core.errors import (
     BadChoice,
+    BadIdentity,
     Overloaded,
     PersoError,
     StoreUnavailable,
@@ -78,12 +79,13 @@ class InProcessSite:
 
     async def visit(self, request: PageRequest) -> Visitor:
         """See Site. Waits at most request.wait_ms, load and commit together."""
-        nobody = Visitor(state="unavailable", site=self, datastream_id=request.datastream_id)
         datastream = self._services.snapshot().datastreams.get(request.datastream_id)
+        caller = self._caller(request, (), datastream)
+        nobody = self._unavailable(request, caller)
         if datastream is None or not datastream.enabled:
             return nobody
         try:
-            return await self._answered(request, datastream, nobody)
+            return await self._answered(request, datastream, caller, nobody)
         except (TimeoutError, PersoError) as fault:
             # P4: a store that is slow or failing never breaks the page; its defaults show.
             self._tell_once(fault)
@@ -91,13 +93,15 @@ class InProcessSite:
 
     async def update(self, visitor: Visitor, attributes: Mapping[str, Any]) -> Visitor:
         """See Site. A visitor with no profile gets one, and the cookies that prove it."""
-        check_attributes(attributes)
-        return await self._change(visitor, AttributesPatched(attributes))
+        sound = sound_attributes(attributes)
+        _refuse_unasked(visitor)
+        return await self._change(visitor, AttributesPatched(sound))
 
     async def choose_consent(self, visitor: Visitor, general: Literal["in", "out"]) -> Visitor:
         """See Site. Of a signed-in customer it is the device's choice as well. Raises BadChoice."""
         if general not in ("in", "out"):  # a form's own word, whatever types say
             raise BadChoice(f"{general!r}.", fix='Choose "in" or "out".')
+        _refuse_unasked(visitor)
         if visitor.device_key:
             await self._durably(visitor, visitor.device_key, ConsentChosen(general))
         chosen = await self._change(visitor, ConsentChosen(general))
@@ -107,8 +111,9 @@ class InProcessSite:
     async def forget(self, visitor: Visitor) -> Visitor:
         """See Site. Of a signed-in customer the device is forgotten as well, and what is kept under
         her other identities, such as a consent: first, so that none leads to an erased profile."""
+        _refuse_unasked(visitor)
         key = await self._by_now(visitor)
-        others = await self._services.graph.leading(key) if visitor.device_key else ()
+        others = await self._services.graph.leading(key) if _may_lead_on(visitor) else ()
         for one in filter(None, (*others, key, visitor.device_key)):
             await self._durably(visitor, one, Forgotten())
         names = cookies.cookie_names(self._org)
@@ -130,9 +135,8 @@ class InProcessSite:
         if known is None:
             raise UnknownAudience(f"{audience_id!r}.", fix="Use an audience's id, alias or name.")
         name = self._services.snapshot().audience_by_id[known].definition.name
-        explanation = (
-            self._services.explain(visitor.profile_key, known) if visitor.profile_key else None
-        )
+        told = visitor.profile_key and visitor.state in ("known", "new")
+        explanation = self._services.explain(visitor.profile_key, known) if told else None
         if explanation is None:
             return AudienceReason(
                 known, name, False, False, "Nothing is known of this visitor yet."
@@ -160,14 +164,32 @@ class InProcessSite:
     def _org(self) -> str:
         return self._services.snapshot().org
 
+    def _unavailable(self, request: PageRequest, caller: Caller) -> Visitor:
+        """Of whom nothing is told. What they say next, or have forgotten, is of their profile all
+        the same, as far as the request says whose it is."""
+        nobody = Visitor(state="unavailable", site=self, datastream_id=request.datastream_id)
+        device_key = "" if caller.device.new else caller.device.profile_key
+        if request.customer is None:
+            return structs.replace(nobody, profile_key=device_key)
+        with contextlib.suppress(BadIdentity):
+            key = customer_key(request.customer, org=self._org, datastream_id=nobody.datastream_id)
+            return structs.replace(nobody, profile_key=key, device_key=device_key)
+        return nobody
+
     async def _answered(
-        self, request: PageRequest, datastream: Datastream, nobody: Visitor
+        self,
+        request: PageRequest,
+        datastream: Datastream,
+        caller: Caller,
+        nobody: Visitor,
     ) -> Visitor:
-        """As far as consent permits. nobody: the visitor of whom nothing is known. Raises
-        TimeoutError past wait_ms, and PersoErrors."""
+        """As far as consent permits. caller: by the cookies alone. nobody: the visitor of whom
+        nothing is known. Raises TimeoutError past wait_ms, and PersoErrors."""
+        if request.xdm is not None:
+            request = structs.replace(request, xdm=sound_event(request.xdm))
         arrived = self._event_of(request, datastream)
-        claims = arrived[0].claims if arrived else ()
-        caller = self._caller(request, claims, datastream)
+        if arrived and arrived[0].claims:
+            caller = self._caller(request, arrived[0].claims, datastream)
         heard = heard_in([request.xdm] if request.xdm else [], datastream)
         if heard.general == "out":
             return await self._refused(request, caller, heard, nobody)
@@ -214,12 +236,13 @@ class InProcessSite:
         return structs.replace(nobody, state="no-consent", cookies=(cookie,))
 
     def _caller(
-        self, request: PageRequest, claims: tuple[Identity, ...], datastream: Datastream
+        self, request: PageRequest, claims: tuple[Identity, ...], datastream: Datastream | None
     ) -> Caller:
+        header = request.cookie_header
         return caller_from(
-            cookies.received(request.cookie_header),
+            cookies.received(header),
             None,
-            fpid_of(claims, request.cookie_header, datastream),
+            fpid_of(claims, header, datastream) if datastream else None,
             org=self._org,
             keys=self._services.keys,
             entropy=self._services.entropy,
@@ -296,10 +319,9 @@ class InProcessSite:
         return answer, False
 
     def _event_of(self, request: PageRequest, datastream: Datastream) -> tuple[EventArrived, ...]:
-        """The visit, where it is recorded. Raises BadEvent, and EdgeErrors for its identities."""
+        """The visit, where it is recorded. Raises EdgeErrors for its identities."""
         if request.xdm is None:
             return ()
-        check_event(request.xdm)
         xdm = with_page_facts(request.xdm, accept_language=request.accept_language)
         now_ms = self._services.clock_ms()
         event = event_from(xdm, event_id=self._services.entropy(16).hex(), received_ms=now_ms)
@@ -380,7 +402,7 @@ class InProcessSite:
     async def _by_now(self, visitor: Visitor) -> str:
         """The key of the visitor's profile: of a signed-in customer as it is stored, for another
         process may have linked the identity since the page was shown."""
-        if not visitor.device_key:
+        if not _may_lead_on(visitor):
             return visitor.profile_key
         return await self._services.graph.canonical(visitor.profile_key, anew=True)
 
@@ -407,6 +429,9 @@ class InProcessSite:
             if key == interaction.profile_key:
                 break
         answer = await as_stored(answer, interaction, self._services)
+        if begins is not None and not answer.permitted and not isinstance(change, ConsentChosen):
+            # Nothing was kept, and a device that is not proven yet gets no cookie without consent.
+            return structs.replace(visitor, state="no-consent")
         after = structs.replace(
             visitor,
             state="known" if answer.permitted else "no-consent",
@@ -442,6 +467,21 @@ class InProcessSite:
             device_key=shown.device_key,
             lookup=answer.lookups[-1],
             cookies=caller.cookies(org=self._org, keys=self._services.keys, now_ms=now_ms),
+        )
+
+
+def _may_lead_on(visitor: Visitor) -> bool:
+    """Whether the profile may be part of another one: a signed-in customer's, or of whom nothing
+    was told."""
+    return bool(visitor.device_key) or visitor.state in ("no-consent", "unavailable")
+
+
+def _refuse_unasked(visitor: Visitor) -> None:
+    """Their cookies were not read: what is said of them would be kept as somebody else's, and
+    nothing would be forgotten."""
+    if visitor.state == "unavailable" and not visitor.profile_key:
+        raise StoreUnavailable(
+            "this visitor was not looked up.", fix="Look the visitor up again, and ask then."
         )
 
 

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perso_core.decision.attributes import MAX_RECORD_BYTES, check_attributes
+from perso_core.decision.attributes import MAX_RECORD_BYTES, check_attributes, sound_attributes
 from perso_core.errors import BadAttributes
+
+
+class Name(str):
+    __slots__ = ()
+
+
+class Points(int):
+    pass
+
+
+class Rate(float):
+    pass
+
+
+class Tier(IntEnum):
+    GOLD = 2
 
 
 def problem_of(attributes: Any, max_bytes: int | None = None) -> BadAttributes:
@@ -63,6 +81,37 @@ def test_a_reserved_name_deeper_down_is_a_name_like_any_other() -> None:
 )
 def test_what_json_cannot_say_is_refused_with_its_path(value: Any, words: str) -> None:
     assert words in problem_of({"a": {"b": [0, value]}}).detail
+
+
+@pytest.mark.parametrize("number", [Points(250), Points(-1), Tier.GOLD])
+def test_a_number_of_a_class_of_the_sites_own_is_looked_at_at_once(number: int) -> None:
+    """Each of the 64 bits' numbers had been compared with it, for ever."""
+    check_attributes({"points": number})
+    assert "beyond 64 bits" in problem_of({"points": Points(2**64)}).detail
+
+
+def test_what_a_program_gives_is_what_the_store_will_give_back() -> None:
+    sound = sound_attributes(
+        {
+            "name": Name("Ann"),
+            "points": Points(3),
+            "tier": Tier.GOLD,
+            "rate": Rate(0.5),
+            "tags": ("a", ["b"]),
+            "map": MappingProxyType({Name("k"): None}),
+        }
+    )
+
+    assert sound == {
+        "name": "Ann",
+        "points": 3,
+        "tier": 2,
+        "rate": 0.5,
+        "tags": ["a", ["b"]],
+        "map": {"k": None},
+    }
+    kinds = [type(one) for one in sound.values()]
+    assert kinds == [str, int, int, float, list, dict]
 
 
 def test_what_is_no_object_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +18,8 @@ from perso_core import Identity, PageRequest, Visitor
 from perso_core.assembly import DATABASE, Perso, open_perso
 from perso_core.definitions.datastream import DefaultConsent
 from perso_core.definitions.document import Definitions
-from perso_core.errors import BadAttributes, BadChoice
+from perso_core.engine.engine import Answer, Interaction
+from perso_core.errors import BadAttributes, BadChoice, StoreUnavailable
 from perso_core.settings import Settings
 from tests.building import NOON_MS, definitions
 from tests.decision.test_tcf import AGREED, NO_PURPOSE_1
@@ -174,11 +176,12 @@ def nested(levels: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"agent": "\ud800"}, "agent has half a character in it"),
-        ({"at": object()}, "at is a object, which JSON does not have"),
-        ({"web": {"count": 1 << 64}}, "web.count is a number beyond 64 bits"),
-        ({"web": [float("nan")]}, "web[0] is not a finite number"),
-        ({1: "x"}, "a name that is not text"),
+        ({"agent": "\ud800"}, "xdm.agent has half a character in it"),
+        ({"at": object()}, "xdm.at is a object, which JSON does not have"),
+        ({"at": datetime(2026, 3, 15, tzinfo=UTC)}, "xdm.at is a datetime"),
+        ({"web": {"count": 1 << 64}}, "xdm.web.count is a number beyond 64 bits"),
+        ({"web": [float("nan")]}, "xdm.web[0] is not a finite number"),
+        ({1: "x"}, "xdm has a name that is not text"),
         (nested(40), "more than 32 levels deep"),
         ({"identityMap": {"Email": [{"id": ""}]}}, "xdm.identityMap.Email[0].id"),
     ],
@@ -196,6 +199,7 @@ async def test_a_visit_that_cannot_be_kept_shows_the_pages_defaults_and_costs_no
 
         assert (bad.state, bad.event_id) == ("unavailable", None)
         assert why in caplog.text
+        assert "Traceback" not in caplog.text
         for visitor in (before, after):
             kept = await perso.profile(Identity("ECID", str(visitor.ecid)))
             assert kept is not None
@@ -438,3 +442,110 @@ async def test_a_customer_that_is_none_shows_the_pages_defaults_and_the_log_says
 
         assert shown.state == "unavailable"
         assert "BadIdentity" in caplog.text
+
+
+# ---- what a page's server says ----------------------------------------------------
+
+
+async def test_a_visit_that_is_no_object_shows_the_pages_defaults(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        shown = await perso.visit(page({}, xdm=["commerce.productListAdds"]))
+
+        assert shown.state == "unavailable"
+        assert "xdm is a list, not an object" in caplog.text
+
+
+async def test_what_a_program_says_counts_before_a_restart_as_after_it(tmp_path: Path) -> None:
+    """A tuple was a list only once it came from the store."""
+    rules = {
+        "bought": 'CHAIN(xEvent, timestamp, [C0: WHAT(skus = "b")])',
+        "sporty": 'interests = "sport"',
+    }
+    async with opened(tmp_path, definitions(rules)) as perso:
+        shown = await perso.visit(page({}, xdm={"skus": ("a", "b")}))
+
+        after = await shown.update({"interests": ("food", "sport")})
+
+        assert shown.audiences == {"bought"}
+        assert after.audiences == {"bought", "sporty"}
+
+
+async def test_attributes_of_a_visitor_who_may_not_be_kept_set_no_cookie(tmp_path: Path) -> None:
+    async with opened(tmp_path, definitions(default_consent="pending")) as perso:
+        asked = await perso.visit(page({}))
+
+        after = await asked.update({"loyalty": {"points": 5}})
+
+        assert (after.state, after.cookies, after.ecid) == ("no-consent", (), None)
+
+
+# ---- a visitor who could not be looked up in time ---------------------------------
+
+
+def too_late(perso: Perso, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on no profile is read within a page's time."""
+
+    async def late(interaction: Interaction) -> Answer:
+        raise TimeoutError
+
+    services = perso._services
+    monkeypatch.setattr(perso, "_services", structs.replace(services, decide=late))
+
+
+@pytest.mark.parametrize("customer", [None, ANNA], ids=["device", "customer"])
+async def test_who_asks_to_be_forgotten_on_a_page_that_came_too_late_is(
+    customer: Identity | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing had been erased, and the answer took the cookies away."""
+    async with opened(tmp_path, definitions()) as perso:
+        cookies = held(await perso.visit(page({})))
+        if customer:
+            cookies = held(await perso.visit(page(cookies, customer=customer)), cookies)
+        with monkeypatch.context() as patched:
+            too_late(perso, patched)
+            shown = await perso.visit(page(cookies, customer=customer))
+        assert (shown.state, shown.audiences) == ("unavailable", frozenset())
+        assert not shown.reason("basket").holds
+
+        await shown.forget()
+
+        assert "basket" not in await perso.visit(page(cookies, xdm=None, customer=customer))
+
+
+async def test_a_refusal_on_a_page_that_came_too_late_is_the_visitors_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had been kept of a device that nobody has, whose cookies replaced the visitor's."""
+    async with opened(tmp_path, definitions()) as perso:
+        cookies = held(await perso.visit(page({})))
+        with monkeypatch.context() as patched:
+            too_late(perso, patched)
+            shown = await perso.visit(page(cookies))
+
+        said = await shown.choose_consent("out")
+
+        assert [one.name for one in said.cookies] == [NAMES.consent]
+        assert (await perso.visit(page(cookies))).state == "no-consent"
+
+
+async def test_a_visitor_may_be_forgotten_where_the_datastream_is_switched_off(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        cookies = held(await perso.visit(page({})))
+        await perso.apply(definitions(enabled=False))
+        await (await perso.visit(page(cookies))).forget()
+        await perso.apply(definitions())
+
+        assert "basket" not in await perso.visit(page(cookies, xdm=None))
+
+
+async def test_nothing_is_said_of_a_visitor_who_was_never_looked_up(tmp_path: Path) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        nobody = Visitor(state="unavailable", site=perso, datastream_id="demo")
+
+        for act in (nobody.forget(), nobody.update({"a": 1}), nobody.choose_consent("out")):
+            with pytest.raises(StoreUnavailable, match="was not looked up"):
+                await act
