@@ -31,7 +31,7 @@ from perso_core.edge.limits import Rate
 from perso_core.edge.services import PrivacyServices, never
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Interaction, NeedProfile
-from perso_core.errors import NothingDefined, PersoError, UnreadableRecord
+from perso_core.errors import NothingDefined, PersoError, StoreUnavailable, UnreadableRecord
 from perso_core.opening import NOTHING, Parts, caps_of, running
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings, refuse_bad
@@ -46,6 +46,8 @@ from perso_core.worker.room import refusals
 
 # A bearer token of 8 KiB, the most that is read, with the word before it.
 MAX_HEADER_BYTES = 9 * 1024
+# A template's thread waits so long for a reason that the event loop has to tell.
+EXPLAINED_WITHIN_S = 1
 
 _log = logging.getLogger("perso")
 
@@ -298,7 +300,28 @@ class Perso(InProcessSite):
         return None if snapshot.definitions is NOTHING else snapshot
 
     def _explain(self, key: str, audience_id: str) -> Explanation | None:
-        return self._engine.explain(key, audience_id, now_ms=self._clock_ms())
+        """From whichever thread a template asks: what is in memory is its event loop's alone."""
+        loop = self._drain.loop
+        if loop is None or not loop.is_running() or loop is _loop_here():
+            return self._engine.explain(key, audience_id, now_ms=self._clock_ms())
+        asked = asyncio.run_coroutine_threadsafe(self._explained(key, audience_id), loop)
+        try:
+            return asked.result(EXPLAINED_WITHIN_S)
+        except TimeoutError:
+            asked.cancel()
+            raise StoreUnavailable(
+                "its event loop did not come round in time.", fix="Ask again."
+            ) from None
+
+    async def _explained(self, key: str, audience_id: str) -> Explanation | None:
+        return self._explain(key, audience_id)
+
+
+def _loop_here() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def limits_of(settings: Settings) -> Limits:

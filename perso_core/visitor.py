@@ -130,7 +130,8 @@ class Visitor(Struct, frozen=True, kw_only=True):
         return self.lookup.for_alias(alias)
 
     def reason(self, audience: str, alias: str | None = None) -> AudienceReason:
-        """Why in or why not, as a sentence. Raises UnknownAudience."""
+        """Why in or why not, as a sentence: as of now, and in any thread. Raises UnknownAudience,
+        and StoreUnavailable in another thread than Perso's where that is busy for a second."""
         return self.site.reason(self, audience, alias or self.alias or "")
 
     async def update(self, attributes: Mapping[str, Any]) -> Visitor:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from perso_core import PageRequest
 from perso_core.assembly import open_perso
-from perso_core.engine.engine import Answer
-from perso_core.errors import AnotherEventLoop
+from perso_core.engine.engine import Answer, Engine
+from perso_core.errors import AnotherEventLoop, StoreUnavailable
+from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
-from tests.building import definitions
+from tests.building import NOON_MS, definitions
 from tests.worker.stack import Stack, running
 
 
@@ -39,3 +43,50 @@ async def test_nor_are_definitions_put_in_force_from_another_event_loop(tmp_path
 
         assert perso.definitions() is None
         assert await perso.apply(definitions()) == 1
+
+
+async def test_a_reason_that_a_templates_thread_asks_for_is_told_in_the_loop_that_opened_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads changed the profile in memory: an event that was acknowledged meanwhile was gone
+    from answers until the next one."""
+    async with open_perso(Settings(data_dir=str(tmp_path)), clock_ms=lambda: NOON_MS) as perso:
+        await perso.apply(definitions())
+        event = {"eventType": "commerce.productListAdds"}
+        shown = await perso.visit(PageRequest(datastream_id="demo", xdm=event, wait_ms=10_000))
+        asked_in: list[int] = []
+        explain = Engine.explain
+
+        def explained(engine: Engine, *args: Any, **more: Any) -> Explanation | None:
+            asked_in.append(threading.get_ident())
+            return explain(engine, *args, **more)
+
+        monkeypatch.setattr(Engine, "explain", explained)
+
+        why = await asyncio.to_thread(shown.reason, "basket", "cms")
+
+        assert why.holds
+        assert asked_in == [threading.get_ident()]
+        assert shown.reason("basket", "cms") == why
+
+
+async def test_a_reason_is_not_waited_for_where_the_loop_does_not_come_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_perso(Settings(data_dir=str(tmp_path))) as perso:
+        await perso.apply(definitions())
+        event = {"eventType": "commerce.productListAdds"}
+        shown = await perso.visit(PageRequest(datastream_id="demo", xdm=event, wait_ms=10_000))
+        monkeypatch.setattr("perso_core.assembly.EXPLAINED_WITHIN_S", 0.01)
+        told: list[str] = []
+
+        def ask() -> None:
+            with pytest.raises(StoreUnavailable) as raised:
+                shown.reason("basket", "cms")
+            told.append(raised.value.detail)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()  # the loop stands still meanwhile
+
+        assert told == ["its event loop did not come round in time."]
