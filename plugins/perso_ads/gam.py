@@ -8,6 +8,7 @@ reported, never bent: a cut or transliterated value could be another audience's.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -54,12 +55,13 @@ class GamConfig(Struct, frozen=True, kw_only=True):
             raise BadTargeting(faults)
 
     def check(self) -> tuple[str, ...]:
-        """Every fault, as sentences; empty when Ad Manager would take all of it."""
-        return (
+        """Every fault, as sentences; empty when Ad Manager would take all of it. Of fields that
+        are of another kind nothing else is told."""
+        return (*_kind_faults(self),) or (
             *(
                 f"The key {key!r} is not {_KEY_RULE}."
                 for key in (self.key, *self.extra)
-                if not KEY_PATTERN.fullmatch(key)
+                if not _fits(KEY_PATTERN, key)
             ),
             *([f"The key {self.key!r} is also in extra."] if self.key in self.extra else []),
             *_value_faults(self.values),
@@ -199,13 +201,32 @@ def _cust_params(page: Mapping[str, list[str] | None]) -> str:
     return quote("&".join(pairs), safe="")
 
 
+def _fits(pattern: re.Pattern[str], text: object) -> bool:
+    return isinstance(text, str) and pattern.fullmatch(text) is not None
+
+
+def _kind_faults(config: GamConfig) -> Iterator[str]:
+    if not isinstance(config.key, str):
+        yield f"The key {config.key!r} is not {_KEY_RULE}."
+    if not isinstance(config.values, Mapping):
+        yield "values does not say by audience id what is sent."
+    if not isinstance(config.extra, Mapping):
+        yield "extra does not say by key what is sent."
+    if isinstance(config.priority, str) or not isinstance(config.priority, Sequence):
+        yield f"priority is {config.priority!r}, not a list of audience ids."
+    if type(config.budget_chars) is not int:
+        yield f"budget_chars is {config.budget_chars!r}, not a whole number."
+
+
 def _value_faults(values: Mapping[str, str]) -> Iterator[str]:
     """Of the short values: each must fit, and two audiences must not share one."""
     owner: dict[str, str] = {}
-    for audience_id, value in sorted(values.items()):
-        if not VALUE_PATTERN.fullmatch(value):
+    for audience_id, value in sorted(values.items(), key=lambda pair: str(pair[0])):
+        if not isinstance(audience_id, str):
+            yield f"{audience_id!r} in values is no audience id: those are text."
+        if not _fits(VALUE_PATTERN, value):
             yield f"The value {value!r} of audience {audience_id!r} is not {_VALUE_RULE}."
-        first = owner.setdefault(value.lower(), audience_id)
+        first = owner.setdefault(str(value).lower(), audience_id)
         if first != audience_id:
             yield (
                 f"Audiences {first!r} and {audience_id!r} have the same value {value!r}:"
@@ -221,5 +242,9 @@ def _extra_faults(extra: Mapping[str, str | Sequence[str]]) -> Iterator[str]:
 
 
 def _priority_faults(priority: Sequence[str]) -> Iterator[str]:
-    for audience_id in sorted({one for one in priority if priority.count(one) > 1}):
+    counts = Counter(one for one in priority if isinstance(one, str))
+    for audience_id in sorted(one for one, count in counts.items() if count > 1):
         yield f"Audience {audience_id!r} is in priority more than once."
+    for other in priority:
+        if not isinstance(other, str):
+            yield f"{other!r} in priority is no audience id: those are text."

@@ -173,6 +173,16 @@ def test_the_payload_for_a_page_says_nothing_of_what_was_held_back() -> None:
         ({"values": {"a": "One", "b": "one"}}, "without case"),
         ({"priority": ["a", "b", "a"]}, "more than once"),
         ({"budget_chars": 0}, "below 1"),
+        ({"key": None}, "The key None is not"),
+        ({"extra": {5: "x"}}, "The key 5 is not"),
+        ({"values": {"gold": 1}}, "The value 1 of audience 'gold'"),
+        ({"values": {5: "five", "gold": "g1"}}, "5 in values is no audience id"),
+        ({"values": [("gold", "g1")]}, "values does not say by audience id"),
+        ({"extra": [("page", "home")]}, "extra does not say by key"),
+        ({"priority": "gold"}, "priority is 'gold', not a list"),
+        ({"priority": [5]}, "5 in priority is no audience id"),
+        ({"budget_chars": "1500"}, "budget_chars is '1500', not a whole number"),
+        ({"budget_chars": 1.5}, "budget_chars is 1.5, not a whole number"),
     ],
 )
 def test_a_configuration_that_ad_manager_would_not_take_is_refused(
@@ -189,3 +199,21 @@ def test_all_faults_of_a_configuration_are_told_at_once() -> None:
         GamConfig(key="1", extra={"2": ""}, values={"a": "?"}, priority=["a", "a"], budget_chars=-1)
     assert len(raised.value.faults) == 5
     assert GamConfig().check() == ()
+
+
+def test_a_ranking_of_ten_thousand_is_looked_through_once() -> None:
+    """Each had been counted in all of them: 1.4 seconds, on each page that makes one."""
+    compared = 0
+
+    class Counted(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    GamConfig(priority=[Counted(f"a{number}") for number in range(10_000)])
+
+    assert compared < 20_000
