@@ -46,11 +46,12 @@ from perso_core.pql.nodes import (
     Window,
 )
 from perso_core.pql.printer import print_rule
-from perso_core.pql.values_told import listed, value_words
+from perso_core.pql.values_told import SHOWN_ITEMS, listed, value_words
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 SHOWN_CODE = 120
+MOST_JOINED = 20  # conditions in one sentence
 
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_\s]+")
 
@@ -297,8 +298,7 @@ def _is_text(node: Node) -> bool:
 def condition_words(node: Node) -> str:
     """A condition after "with": "site section politics and page views at least 1"."""
     if isinstance(node, And | Or):
-        word = " and " if isinstance(node, And) else " or "
-        return word.join(_bracketed(operand) for operand in node.operands)
+        return _joined_words(node.operands, "and" if isinstance(node, And) else "or")
     if isinstance(node, Not):
         return f"not {_bracketed(node.operand)}"
     if is_event_type(node):
@@ -318,6 +318,15 @@ def condition_words(node: Node) -> str:
     if isinstance(node, Binder) and node.kind == "exists" and not node.ranges[1:]:
         return _of_range(node.ranges[0])
     return measure_words(node) if isinstance(node, Path | Filter) else code_words(node)
+
+
+def _joined_words(operands: Sequence[Node], sign: str) -> str:
+    """Of very many only the first few: a sentence is read by people."""
+    many = len(operands) > MOST_JOINED
+    words = [_bracketed(operand) for operand in operands[: SHOWN_ITEMS if many else None]]
+    if many:
+        words.append(f"{len(operands) - SHOWN_ITEMS:,} more")
+    return f" {sign} ".join(words)
 
 
 def _bracketed(node: Node) -> str:

@@ -53,6 +53,20 @@ def test_a_text_that_would_read_as_something_else_stands_in_quotes(
 
 
 @pytest.mark.parametrize(
+    ("number", "end"), [(20, "sku s19"), (21, "16 more"), (2_000, "1,995 more")]
+)
+def test_of_very_many_conditions_of_an_event_the_first_few_are_told(number: int, end: str) -> None:
+    """Two thousand had made a sentence of 25,000 characters."""
+    either = " or ".join(f'sku = "s{at}"' for at in range(number))
+    rule = f"CHAIN(xEvent, timestamp, [C0: WHAT({either})])"
+
+    sentence = told(rule, {"xEvent": [some_time_ago(60_000, sku="s0")]})
+
+    assert sentence.startswith("Event with sku s0 or sku s1 or sku s2 or sku s3 or sku s4 or ")
+    assert f" or {end}, 1 min ago" in sentence
+
+
+@pytest.mark.parametrize(
     ("window", "words"),
     [
         ("<= 1 day before now", "in the last day"),
