@@ -6,10 +6,10 @@ any audience: the page shows its default.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from jinja2 import Environment, nodes
+from jinja2 import Environment, Undefined, nodes
 from jinja2.ext import Extension
 from jinja2.lexer import Token
 from jinja2.parser import Parser
@@ -62,11 +62,25 @@ class AudienceExtension(Extension):
         body = parser.parse_statements(("name:elseaudience", "name:else", "name:endaudience"))
         return nodes.If(test, body, [], [], lineno=tag.lineno)
 
-    def in_audience(self, visitor: object, names: list[Any], wants_all: bool, place: str) -> bool:
+    def in_audience(
+        self, visitor: object, names: list[Any], wants_all: bool, place: str
+    ) -> bool | Awaitable[bool]:
         """Whether the visitor is in any of the audiences, or in all of them. False for no names.
 
-        names: each a name, or a list of names. place: where the tag stands, for the error.
+        names: each a name, or a list of names, also as a filter of Jinja's gives it; an async
+        environment's filters are waited for. place: where the tag stands, for the error.
         """
+        if any(map(_is_async, names)):
+            return self._in_audience_once_listed(visitor, names, wants_all, place)
+        return self._in_audience(visitor, names, wants_all, place)
+
+    async def _in_audience_once_listed(
+        self, visitor: object, names: list[Any], wants_all: bool, place: str
+    ) -> bool:
+        listed = [[one async for one in name] if _is_async(name) else name for name in names]
+        return self._in_audience(visitor, listed, wants_all, place)
+
+    def _in_audience(self, visitor: object, names: list[Any], wants_all: bool, place: str) -> bool:
         targeting = targeting_of(visitor)
         flat = list(_flat(names))
         if getattr(self.environment, "perso_strict", False):
@@ -98,9 +112,14 @@ def _names(parser: Parser, tag: Token) -> Iterator[nodes.Expr]:
             return
 
 
+def _is_async(name: object) -> bool:
+    # An Undefined can be gone through in either way, and names nobody.
+    return isinstance(name, AsyncIterable) and not isinstance(name, Undefined)
+
+
 def _flat(names: Iterable[Any]) -> Iterator[str]:
     for name in names:
-        if isinstance(name, (list, tuple, set, frozenset)):
+        if isinstance(name, Iterable) and not isinstance(name, (str, Mapping, Undefined)):
             yield from _flat(name)
         else:
             yield str(name)  # an Undefined under StrictUndefined raises here, as anywhere

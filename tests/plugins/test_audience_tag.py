@@ -90,6 +90,27 @@ def test_names_may_be_expressions_and_lists() -> None:
     assert shown(end="gold") == "in"
 
 
+BLOCKS = [{"audience": "again"}, {"audience": "Gold"}]
+MAPPED = (
+    '{% audience blocks|map(attribute="audience") %}in{% else %}out{% endaudience %}'
+    '{% audience blocks|map(attribute="audience")|reject("equalto", "Gold") %}in{% else %}out'
+    "{% endaudience %}"
+)
+
+
+def test_names_may_come_from_jinjas_filters() -> None:
+    """They give generators; one had been taken for the name of an audience."""
+    assert rendered(MAPPED, blocks=BLOCKS, visitor=visitor_in("a-gold")) == "inout"
+
+
+async def test_names_may_come_from_the_filters_of_an_async_environment() -> None:
+    template = environment(enable_async=True).from_string(MAPPED)
+
+    shown = await template.render_async(blocks=BLOCKS, visitor=visitor_in("a-gold"))
+
+    assert shown == "inout"
+
+
 @pytest.mark.parametrize("word", ["", "all "])
 def test_an_empty_list_of_names_is_nobody(word: str) -> None:
     source = "{% audience " + word + "names %}in{% else %}out{% endaudience %}"
