@@ -31,7 +31,14 @@ from perso_core.edge.limits import Rate
 from perso_core.edge.services import PrivacyServices, never
 from perso_core.edge.site import InProcessServices, InProcessSite
 from perso_core.engine.engine import OPERATOR, Interaction, NeedProfile
-from perso_core.errors import NothingDefined, PersoError, StoreUnavailable, UnreadableRecord
+from perso_core.errors import (
+    BadIdentity,
+    NothingDefined,
+    PersoError,
+    StoreUnavailable,
+    UnreadableRecord,
+)
+from perso_core.imports.identity import identity_problem
 from perso_core.opening import NOTHING, Parts, caps_of, running
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings, refuse_bad
@@ -209,8 +216,10 @@ class Perso(InProcessSite):
     ) -> bool:
         """The operator's word on a profile, as a JSON merge patch, durably: on an ECID's device,
         and on any other identity as every datastream's servers know it. False: the visitor said
-        no to being kept, so nothing was. said_ms: see Patching. Raises BadAttributes,
+        no to being kept, so nothing was. said_ms: see Patching. Raises BadIdentity, BadAttributes,
         StoreUnavailable."""
+        if problem := identity_problem(identity.namespace, identity.id):
+            raise BadIdentity(problem[0], fix=problem[1])
         sound = sound_attributes(attributes, max_bytes=self.settings.max_record_bytes)
         return await self.patch(self._keys_of(identity), sound, said_ms=said_ms)
 
@@ -350,7 +359,8 @@ async def open_perso(
     clock_ms: for demos and tests that move time. announce: tell other processes on the same
     database of what this one writes. The command line does; whoever does not is a server, and
     says in the data directory which version of the definitions it has in force.
-    Raises BadSettings, StoreUnavailable, StoreTooNew.
+    Raises BadSettings, StoreUnavailable, StoreTooNew, and OSError for a data_dir that cannot be
+    made or entered.
     """
     refuse_bad(settings)
     async with running(settings, clock_ms, announce=announce) as parts:

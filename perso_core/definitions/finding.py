@@ -69,8 +69,9 @@ _KINDS: tuple[tuple[type, str], ...] = (
 
 
 def kind_of(value: object) -> str:
-    """What a TOML value is, in words."""
-    return next(words for kind, words in _KINDS if isinstance(value, kind))
+    """What a TOML value is, in words; of a value that a program gives its class."""
+    known = (words for kind, words in _KINDS if isinstance(value, kind))
+    return next(known, f"a {type(value).__name__}")
 
 
 def seen(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import tomli_w
@@ -201,3 +201,20 @@ async def test_settings_that_a_program_made_are_checked_as_those_of_a_file(
             pass
 
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (Settings(data_dir=cast(Any, Path("data"))), "data_dir is a PosixPath. Write a directory"),
+        (Settings(data_dir=cast(Any, None)), "data_dir is a NoneType. Write a directory"),
+        (Settings(host=cast(Any, b"x")), "host is a bytes. Write"),
+    ],
+)
+async def test_a_setting_of_a_kind_that_no_file_has_is_told_by_its_kind(
+    settings: Settings, told: str
+) -> None:
+    """It had ended as `RuntimeError: async generator raised StopIteration`."""
+    with pytest.raises(BadSettings, match=re.escape(told)):
+        async with open_perso(settings):
+            pass

@@ -19,7 +19,7 @@ from perso_core.assembly import DATABASE, Perso, open_perso
 from perso_core.definitions.datastream import DefaultConsent
 from perso_core.definitions.document import Definitions
 from perso_core.engine.engine import Answer, Interaction
-from perso_core.errors import BadAttributes, BadChoice, StoreUnavailable
+from perso_core.errors import BadAttributes, BadChoice, BadIdentity, StoreUnavailable
 from perso_core.settings import Settings
 from tests.building import NOON_MS, definitions
 from tests.decision.test_tcf import AGREED, NO_PURPOSE_1
@@ -549,3 +549,21 @@ async def test_nothing_is_said_of_a_visitor_who_was_never_looked_up(tmp_path: Pa
         for act in (nobody.forget(), nobody.update({"a": 1}), nobody.choose_consent("out")):
             with pytest.raises(StoreUnavailable, match="was not looked up"):
                 await act
+
+
+@pytest.mark.parametrize(
+    ("identity", "told"),
+    [
+        (Identity("ECID", "1"), "The ECID “1” is not 38 digits."),
+        (Identity("CRM ID", "c-17"), "The namespace “CRM ID” is not a letter"),
+        (Identity("CRMID", ""), "is not 1 to 256 printable characters."),
+    ],
+)
+async def test_attributes_are_not_put_under_an_identity_that_no_export_and_no_erasure_can_name(
+    identity: Identity, told: str, tmp_path: Path
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        with pytest.raises(BadIdentity, match=told):
+            await perso.put_profile(identity, {"loyalty": {"points": 5}})
+
+        assert await perso.everything(identity) == {}
