@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -23,12 +24,28 @@ class Dropped(Struct, frozen=True, order=True):
     reason: str
 
 
+# By the reason: the sentence, and what it says of the day, where there is one.
+_SENTENCES: Mapping[str, tuple[str, str]] = {
+    "not-started": ("Its activation to this destination has not started{}.", "; it does on {}"),
+    "ended": ("Its activation to this destination has ended{}.", ", on {}"),
+    "share-refused": (
+        "The visitor said no to sharing{}, and this destination is advertising.",
+        " on {}",
+    ),
+    "gpc": (
+        "The browser signals{} that nothing be shared (Global Privacy Control), and this"
+        " destination is advertising.",
+        " since {}",
+    ),
+}
+
+
 def refusal_sentence(refused: Refused) -> str:
     """Why an audience that the visitor is in may not be told to this destination."""
-    day = _day(refused.at_ms)
-    if refused.reason == "not-started":
-        return f"Its activation to this destination has not started{day and f'; it does on {day}'}."
-    return f"Its activation to this destination has ended{day and f', on {day}'}."
+    sentence, when = _SENTENCES[refused.reason]
+    # An activation ends as its last day is over.
+    day = _day(refused.at_ms - (refused.reason == "ended"))
+    return sentence.format(day and when.format(day))
 
 
 def _day(at_ms: int) -> str:

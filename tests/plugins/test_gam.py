@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from perso_ads import BadTargeting, Dropped, GamConfig, gam_targeting
+from perso_ads.withheld import refusal_sentence
 from perso_core import DestinationLookup, Refused
+from perso_core.decision.governance import Reason
 
 MAY_1_MS = 1_777_593_600_000  # 2026-05-01T00:00Z
 UUID = "2739eda4-1fa8-5c24-aa27-67c3b6c5e077"
@@ -129,7 +131,7 @@ def test_by_default_fifteen_hundred_encoded_characters_are_sent() -> None:
 def test_a_refused_audience_is_reported_with_the_day_and_not_sent() -> None:
     refused = (
         Refused("spring", "not-started", MAY_1_MS),
-        Refused("winter", "ended", MAY_1_MS - 1),
+        Refused("winter", "ended", MAY_1_MS),  # the end of its last day
         Refused("never", "ended", 2**62),
     )
 
@@ -145,6 +147,34 @@ def test_a_refused_audience_is_reported_with_the_day_and_not_sent() -> None:
         ),
         Dropped("aud", "winter", "Its activation to this destination has ended, on 2026-04-30."),
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        (
+            "share-refused",
+            "The visitor said no to sharing on 2026-05-01, and this destination is advertising.",
+        ),
+        (
+            "gpc",
+            "The browser signals since 2026-05-01 that nothing be shared (Global Privacy Control),"
+            " and this destination is advertising.",
+        ),
+    ],
+)
+def test_what_a_visitor_does_not_want_shared_is_reported_as_that(
+    reason: Reason, sentence: str
+) -> None:
+    """It had been told as an activation that has ended."""
+    targeting = gam_targeting(entry(refused=(Refused("vip", reason, MAY_1_MS),)), GamConfig())
+
+    assert targeting.dropped == (Dropped("aud", "vip", sentence),)
+
+
+def test_every_reason_for_which_something_is_held_back_has_a_sentence() -> None:
+    for reason in get_args(Reason):
+        assert refusal_sentence(Refused("vip", reason, 2**62)).endswith(".")
 
 
 def test_the_payload_for_a_page_says_nothing_of_what_was_held_back() -> None:
