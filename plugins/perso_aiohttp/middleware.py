@@ -44,7 +44,7 @@ class _Plugin:
         self.wait_ms = wait_ms
         self.secure = secure
         self.failing = False
-        self.warned_routes: set[str] = set()
+        self.warned: set[tuple[str, str]] = set()
 
     async def ask(self, request: web.Request, xdm: Mapping[str, Any] | None) -> Visitor:
         """The visitor, recorded where there is an event. A site that fails is unavailable."""
@@ -78,16 +78,26 @@ class _Plugin:
         return structs.replace(visitor, alias=self.alias)
 
     def warn_of_no_page(self, request: web.Request) -> None:
+        self._warn(
+            request,
+            "visitor_from was asked on %s in a request that wants no page: nothing was looked"
+            " up. Write `await visitor_for(request)` in its handler.",
+        )
+
+    def warn_of_too_late(self, request: web.Request) -> None:
+        self._warn(
+            request,
+            "The visitor was asked for on %s when the answer's headers had left: no cookie is set,"
+            " and a cache may keep the page for others. Ask before the answer is prepared.",
+        )
+
+    def _warn(self, request: web.Request, text: str) -> None:
         """Once for each route: there are only so many."""
         resource = request.match_info.route.resource
         route = resource.canonical if resource else ""
-        if route not in self.warned_routes:
-            self.warned_routes.add(route)
-            _log.warning(
-                "visitor_from was asked on %s in a request that wants no page: nothing was looked"
-                " up. Write `await visitor_for(request)` in its handler.",
-                route,
-            )
+        if (route, text) not in self.warned:
+            self.warned.add((route, text))
+            _log.warning(text, route)
 
     def _report(self, error: PersoError) -> None:
         """Once for each time it begins: a store that is down fails every request."""
@@ -100,7 +110,7 @@ class _Visit:
     """One request's visitor, from its look-up to its cookies.
 
     visitor: None until it was asked for. touched: the handler read it, so the answer may be this
-    visitor's alone; an answer that nobody touched is left as it was.
+    visitor's alone; an answer that nobody touched is left as it was. left: its headers are gone.
     """
 
     def __init__(self, plugin: _Plugin) -> None:
@@ -108,6 +118,13 @@ class _Visit:
         self.visitor: Visitor | None = None
         self.cookies: dict[str, SetCookie] = {}
         self.touched = False
+        self.left = False
+
+    def touch(self, request: web.Request, *, sets_cookies: bool = False) -> None:
+        """The handler reads it, or changes it."""
+        if self.left and (sets_cookies or not self.touched):
+            self.plugin.warn_of_too_late(request)
+        self.touched = True
 
     def keep(self, visitor: Visitor) -> Visitor:
         """Make it the request's visitor. Its cookies replace those of the same names."""
@@ -188,7 +205,7 @@ def visitor_from(request: web.Request) -> Visitor:
     `await visitor_for(request)`. Raises NoVisitor when the app has no middleware of ours.
     """
     visit = _visit_of(request)
-    visit.touched = True
+    visit.touch(request)
     if visit.visitor is None:
         visit.plugin.warn_of_no_page(request)
         return visit.plugin.nobody()
@@ -201,7 +218,7 @@ async def visitor_for(request: web.Request) -> Visitor:
     Raises NoVisitor when the app has no middleware of ours.
     """
     visit = _visit_of(request)
-    visit.touched = True
+    visit.touch(request)
     if visit.visitor is None:
         visit.keep(await visit.plugin.ask(request, None))
     assert visit.visitor is not None, "keep gave the request its visitor"
@@ -212,7 +229,7 @@ def remember(request: web.Request, visitor: Visitor) -> None:
     """Answer with this visitor's cookies: after update, choose_consent and forget, which return
     a new visitor. From here on visitor_from gives it. Raises NoVisitor."""
     visit = _visit_of(request)
-    visit.touched = True
+    visit.touch(request, sets_cookies=bool(visitor.cookies))
     visit.keep(visitor)
 
 
@@ -248,6 +265,7 @@ async def _seal(request: web.Request, response: web.StreamResponse) -> None:
     visit: _Visit | None = request.get(_VISIT)
     if visit is not None:
         visit.seal(request, response)
+        visit.left = True
 
 
 def _visit_of(request: web.Request) -> _Visit:

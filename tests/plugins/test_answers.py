@@ -244,3 +244,26 @@ async def test_an_outer_middleware_may_hand_on_a_clone_of_the_request_or_praise_
 
         assert answer.headers.getall("Set-Cookie") == [WHO, SESSION]
         assert answer.headers.getall("Cache-Control") == ["private, no-store"]
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+async def test_who_asks_for_the_visitor_once_the_headers_have_left_is_told_so_once(
+    asked_before: bool, aiohttp_client: AiohttpClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cache could keep the page for others, and the cookies were gone without a word."""
+
+    async def streams(request: web.Request) -> web.StreamResponse:
+        if asked_before:
+            visitor_from(request)
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        remember(request, await (await visitor_for(request)).choose_consent("in"))
+        await answer.write_eof()
+        return answer
+
+    client = await aiohttp_client(shop(FakeSite(), web.get("/stream", streams)))
+    for _ in range(2):
+        await client.get("/stream", headers=DOCUMENT)
+
+    [told] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told.startswith("The visitor was asked for on /stream when the answer's headers had")
