@@ -15,6 +15,7 @@ from perso_core.cli.audience_rules import AudienceRules, rules_from
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.terminal import shown
 from perso_core.definitions.audience import Audience
+from perso_core.definitions.rules_check import id_to_write, ids_by_word
 from perso_core.definitions.schema import field_types
 from perso_core.errors import BadAudienceFile, RuleError, RuleFaults, RuleNotEligible
 from perso_core.pql.checker_names import SIZES
@@ -92,8 +93,11 @@ def _check_rule(arguments: argparse.Namespace) -> int:
     report = _report(rules, rule, asked)
     print(json.dumps(_as_json(report), indent=2) if arguments.json else shown(_told(report)))
     unknown = sorted(rule.reads.audience_ids - rules.nodes.keys()) if arguments.definitions else []
-    for audience_id in unknown:
-        print(f'error: no audience of the definitions has the id "{audience_id}".', file=sys.stderr)
+    ids = ids_by_word(rules.definitions.audiences)
+    for read in unknown:
+        fix = id_to_write(read, rules.nodes, ids)
+        told = shown(f'no audience of the definitions has the id "{read}". {fix}')
+        print(f"error: {told}", file=sys.stderr)
     return 1 if unknown or report.refusals[report.edge] else 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from perso_core.definitions.audience import Audience
 from perso_core.definitions.edge_check import check_edges
@@ -50,18 +50,29 @@ def _segment_references(
     audiences: Sequence[Audience], reads: Mapping[str, frozenset[str]]
 ) -> Iterator[Finding]:
     names = {audience.id: audience.name for audience in audiences}
-    ids = {word: one.id for one in audiences for word in (one.name, one.alias) if word}
+    ids = ids_by_word(audiences)
     for index, audience in enumerate(audiences):
         # `- names.keys()` would go through all audiences for each of them.
         for read in sorted(one for one in reads.get(audience.id, ()) if one not in names):
-            nowhere = unknown(("audience", index, "pql"), "audience", read, names)
             yield Finding(
-                path=nowhere.path,
+                path=("audience", index, "pql"),
                 detail=f"The rule of {shown(audience.name)} reads inSegment({shown(read)});"
                 " no audience has that id.",
-                fix=f'Write its id: inSegment("{ids[read]}").' if read in ids else nowhere.fix,
+                fix=id_to_write(read, names, ids),
                 rule_index=max(audience.pql.find(read), 0),
             )
+
+
+def ids_by_word(audiences: Sequence[Audience]) -> Mapping[str, str]:
+    """Of audiences, by their names and aliases."""
+    return {word: one.id for one in audiences for word in (one.name, one.alias) if word}
+
+
+def id_to_write(read: str, known: Iterable[str], ids: Mapping[str, str]) -> str:
+    """What to do about an inSegment that names no id. known: all ids; ids: see ids_by_word."""
+    if read in ids:
+        return f'Write its id: inSegment("{ids[read]}").'
+    return unknown((), "audience", read, known).fix
 
 
 def _cycles(

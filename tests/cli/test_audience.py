@@ -98,6 +98,28 @@ def test_a_rule_is_held_to_the_schema_and_the_audiences_of_the_definitions(tmp_p
     assert 'no audience of the definitions has the id "a-gone"' in unknown.stderr
 
 
+@pytest.mark.parametrize(
+    ("read", "fix"),
+    [
+        ("Gold", 'Write its id: inSegment("a-gold").'),
+        ("a-golt", 'Write "a-gold".'),
+        ("elsewhere", "Add a [[audience]] with this id, or name another."),
+    ],
+)
+def test_a_rule_that_reads_an_audience_that_there_is_not_is_told_what_to_write(
+    read: str, fix: str, tmp_path: Path
+) -> None:
+    write(tmp_path, WHOLE)
+    words = ("audience", "check", "-", "--definitions", "perso.toml")
+
+    checked = perso(tmp_path, *words, stdin=f'inSegment("{read}")')
+
+    assert (checked.returncode, checked.stderr) == (
+        1,
+        f'error: no audience of the definitions has the id "{read}". {fix}\n',
+    )
+
+
 def test_a_field_that_is_called_like_a_size_is_remarked_unless_the_schema_has_it(
     tmp_path: Path,
 ) -> None:
