@@ -111,6 +111,13 @@ class Visitor(Struct, frozen=True, kw_only=True):
     cookies: tuple[SetCookie, ...] = ()
     named_ecid: str | None = None
 
+    def __repr__(self) -> str:
+        """For logs and pages: no proof of who it is, and no attribute."""
+        return (
+            f"Visitor(state={self.state!r}, datastream_id={self.datastream_id!r},"
+            f" alias={self.alias!r}, audiences={sorted(self.audiences)!r})"
+        )
+
     @property
     def audiences(self) -> frozenset[str]:
         """Ids of the audiences the visitor is in, for `alias` or for any destination."""

@@ -107,9 +107,27 @@ def _names(parser: Parser, tag: Token) -> Iterator[nodes.Expr]:
         # Jinja joins neighbouring strings: "a" "b" would be the audience "ab".
         if parser.stream.current.type == "string" and parser.stream.look().type == "string":
             parser.fail("Write a comma between two audience names.", tag.lineno)
-        yield parser.parse_expression()
+        name = parser.parse_expression()
+        _refuse_condition(parser, name, tag)
+        yield name
         if not parser.stream.skip_if("comma"):
             return
+
+
+def _refuse_condition(parser: Parser, name: nodes.Expr, tag: Token) -> None:
+    """Jinja would take `"a" or "b"` for "a", and `not "a"` for an audience that is called False."""
+    if isinstance(name, (nodes.Not, nodes.Compare, nodes.Test)):
+        parser.fail(
+            'A condition names no audience: write {% if "a" not in targeting %}.', tag.lineno
+        )
+    if isinstance(name, (nodes.And, nodes.Or)):
+        _refuse_condition(parser, name.left, tag)
+        if isinstance(name.left, nodes.Const):
+            parser.fail(
+                "Write commas between audiences where one is enough, and `all` in front where"
+                " every one is asked for.",
+                tag.lineno,
+            )
 
 
 def _is_async(name: object) -> bool:

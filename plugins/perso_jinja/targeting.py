@@ -16,6 +16,10 @@ class Targeting(Struct, frozen=True):
 
     _visitor: Visitor | None
 
+    def __repr__(self) -> str:
+        """Nothing but the facts: a template may print it."""
+        return f"Targeting(state={self.state!r}, audiences={sorted(self.audiences)!r})"
+
     @property
     def state(self) -> str:
         """known, new, no-consent or unavailable (which it also is without a visitor)."""
@@ -29,14 +33,18 @@ class Targeting(Struct, frozen=True):
     def __contains__(self, audience: object) -> bool:
         return self._visitor is not None and audience in self._visitor
 
-    def is_defined(self, audience: str) -> bool:
+    def is_defined(self, audience: object) -> bool:
         """Whether the site has such an audience. True without a visitor: nobody can say."""
-        return self._visitor is None or self._visitor.site.audience_id(audience) is not None
+        if self._visitor is None:
+            return True
+        return isinstance(audience, str) and self._visitor.site.audience_id(audience) is not None
 
-    def reason(self, audience: str) -> AudienceReason:
+    def reason(self, audience: object) -> AudienceReason:
         """Why the visitor is in the audience or not; where nobody can say, that, as a sentence."""
         if self._visitor is None:
-            return _no_reason(audience, "This page was rendered without a visitor.")
+            return _no_reason(str(audience), "This page was rendered without a visitor.")
+        if not isinstance(audience, str):
+            return _no_reason(str(audience), f"No audience is called {audience}.")
         try:
             return self._visitor.reason(audience)
         except UnknownAudience:

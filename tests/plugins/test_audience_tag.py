@@ -90,6 +90,12 @@ def test_names_may_be_expressions_and_lists() -> None:
     assert shown(end="gold") == "in"
 
 
+def test_a_variable_may_have_a_default_name() -> None:
+    source = "{% audience name or 'Gold' %}in{% else %}out{% endaudience %}"
+
+    assert rendered(source, name="", visitor=visitor_in("a-gold")) == "in"
+
+
 BLOCKS = [{"audience": "again"}, {"audience": "Gold"}]
 MAPPED = (
     '{% audience blocks|map(attribute="audience") %}in{% else %}out{% endaudience %}'
@@ -238,6 +244,13 @@ def test_an_overlay_keeps_the_tag() -> None:
         ('\n{% audience all "a" "b" %}x{% endaudience %}', "comma"),
         ('\n{% audience "a" %}{% else %}{% elseaudience "b" %}{% endaudience %}', "elseaudience"),
         ('\n{% audience "a" %}x', "endaudience"),
+        # Jinja makes these one name, or none: who is in "b" alone saw what is for both.
+        ('\n{% audience "a" or "b" %}x{% endaudience %}', "commas"),
+        ('\n{% audience "a" and b and "c" %}x{% endaudience %}', "`all` in front"),
+        ('\n{% audience "x", not "a" %}x{% endaudience %}', "names no audience"),
+        ('\n{% audience "a" in visitor %}x{% endaudience %}', "names no audience"),
+        ("\n{% audience a is defined %}x{% endaudience %}", "names no audience"),
+        ('\n{% audience "a" %}{% elseaudience "b" or "c" %}{% endaudience %}', "commas"),
     ],
 )
 def test_a_tag_that_cannot_be_read_is_an_error_with_its_line(source: str, said: str) -> None:

@@ -8,7 +8,14 @@ import pytest
 from jinja2 import DictLoader, Environment, FunctionLoader, StrictUndefined
 from msgspec import structs
 
-from perso_core import AudienceReason, StoreUnavailable, Visitor
+from perso_core import (
+    AudienceReason,
+    DestinationLookup,
+    Lookup,
+    SetCookie,
+    StoreUnavailable,
+    Visitor,
+)
 from perso_jinja import AudienceExtension, UnknownName, lint
 from tests.plugins.fake_site import NAMES, FakeSite, visitor_in
 
@@ -49,6 +56,37 @@ def test_a_reason_for_a_name_that_nobody_defined_says_so() -> None:
     source = "{{ targeting.reason('vpi').sentence }}"
 
     assert rendered(source, visitor=visitor_in("a-gold")) == "No audience is called vpi."
+
+
+def test_what_is_no_name_is_no_audience_and_breaks_no_page() -> None:
+    source = (
+        "{{ targeting.reason(['Gold']).sentence }} {{ targeting.is_defined(['Gold']) }}"
+        " {{ ['Gold'] in targeting }}"
+    )
+
+    told = rendered(source, visitor=visitor_in("a-gold"))
+
+    assert told == "No audience is called ['Gold']. False False"
+
+
+@pytest.mark.parametrize("printed", ["targeting", "visitor"])
+def test_a_page_that_prints_all_of_it_tells_no_proof_and_no_attribute(printed: str) -> None:
+    """The cookie that proves a visitor, and attributes for servers alone, stood in the page."""
+    entry = DestinationLookup("d-crm", "crm", ("a-gold",), attributes={"email": "ada@uni.test"})
+    visitor = structs.replace(
+        visitor_in("a-gold"),
+        ecid="ecid-4711",
+        profile_key="ECID:ecid-4711",
+        lookup=Lookup((entry,), until_ms=0),
+        cookies=(SetCookie("proof", "mac-4711"),),
+    )
+
+    page = rendered("{{ " + printed + " }}", visitor=visitor)
+
+    assert "state='known'" in page
+    assert "audiences=['a-gold']" in page
+    assert "4711" not in page
+    assert "ada@uni.test" not in page
 
 
 def test_a_reason_that_cannot_be_told_does_not_break_the_page() -> None:
