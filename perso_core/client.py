@@ -21,7 +21,8 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from perso_core.errors import PersoError
+from perso_core.decision.attributes import json_to_send
+from perso_core.errors import BadAttributes, BadEvent, PersoError
 
 # Worth another try: Adobe's list, in which the call was not done.
 RETRIED = frozenset({429, 502, 503, 504})
@@ -212,7 +213,7 @@ class Client:
         """One event of somebody, and what it decided. request_id: of an earlier try, so that the
         event counts once. authenticated: the caller has made sure whose identities these are: they
         become one profile, with what was done on an `ECID` beside them (docs/identity.md). Raises
-        EdgeRefused, EdgeUnreachable."""
+        EdgeRefused, EdgeUnreachable, and BadEvent for what JSON cannot say."""
         body = {"event": {"xdm": _event(identities, xdm, authenticated)}}
         request_id, told = await self._post("interact", body, request_id)
         return Answer(request_id, told.ecid, told.destinations, told.errors, told.warnings)
@@ -224,8 +225,7 @@ class Client:
         request_id: str | None = None,
         authenticated: bool = False,
     ) -> Collected:
-        """Events of several people: (identities, xdm) of each. authenticated: see interact. Raises
-        EdgeRefused, EdgeUnreachable."""
+        """Events of several people: (identities, xdm) of each. Otherwise as interact."""
         body = {"events": [{"xdm": _event(whose, xdm, authenticated)} for whose, xdm in events]}
         request_id, told = await self._post("collect", body, request_id)
         return Collected(request_id, told.errors, told.warnings)
@@ -265,7 +265,8 @@ class Client:
     async def import_audience(self, rows: Iterable[Mapping[str, Any]]) -> Imported:
         """Memberships of external audiences: `namespace`, `id`, `audience`, and where it is said
         `expires` (epoch milliseconds, or an instant with its zone) and `status`. Live with the
-        answer. The credential has to have `import`. Raises EdgeRefused, EdgeUnreachable."""
+        answer. The credential has to have `import`. Raises EdgeRefused, EdgeUnreachable, and
+        BadAttributes for what JSON cannot say."""
         return await self._import("import/audience", rows)
 
     async def import_attributes(
@@ -305,7 +306,7 @@ class Client:
         self, action: str, body: Mapping[str, Any], request_id: str | None, *, timeout_s: float
     ) -> tuple[str, int, bytes]:
         """The request's id, the status and the body of the answer."""
-        sent = msgspec.json.encode(body)
+        sent = json_to_send(body, BadEvent, "the call")
         request_id = request_id or secrets.token_hex(16)
         return await self._exchanged(action, sent, request_id, JSON, timeout_s)
 
@@ -451,7 +452,7 @@ def _bodies(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[bytes, int]]:
     """Bodies of whole lines, and how many lines each has. A row that is too large goes alone."""
     body, lines = bytearray(), 0
     for row in rows:
-        line = msgspec.json.encode(row) + b"\n"
+        line = json_to_send(row, BadAttributes, "the row") + b"\n"
         if body and len(body) + len(line) > MAX_ROWS_BYTES:
             yield bytes(body), lines
             body, lines = bytearray(), 0

@@ -309,7 +309,7 @@ class BadChoice(PersoError):
 
 class BadEvent(PersoError):
     code = "visitor.event"
-    title = "This visit cannot be kept"
+    title = "This event cannot be recorded"
 
 
 class BadIdentity(PersoError):

@@ -64,6 +64,19 @@ def whole_number(digits: str) -> int:
     return int(digits) if len(digits) <= _MOST_DIGITS else _INTEGERS.stop
 
 
+def json_to_send(value: Mapping[str, Any], error: type[PersoError], path: str) -> bytes:
+    """A program's object for another process to read: dates, decimals and UUIDs are texts there.
+    Raises error for what JSON cannot say: a number that is none would be null, and a null in a
+    patch removes what it stands for. path: what the object is called."""
+    try:
+        plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
+    except (TypeError, RecursionError) as fault:
+        raise error(f"{path} cannot be sent: {fault}.", fix="Send what JSON can say.") from fault
+    if problems := [*_values(plain, path)]:
+        raise _told(error, problems)
+    return msgspec.json.encode(plain)
+
+
 def _told(error: type[PersoError], problems: Sequence[_Problem]) -> PersoError:
     named = [detail for detail, _ in problems[:MAX_REPORTED]]
     if len(problems) > MAX_REPORTED:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date
+from decimal import Decimal
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from perso_core.client import Client, EdgeRefused, EdgeUnreachable
+from perso_core.errors import BadAttributes, BadEvent
 from tests.building import definitions
 from tests.edge.running import RunningEdge, ordinary, running_edge
 
@@ -127,3 +130,36 @@ async def test_a_batch_is_taken() -> None:
         )
 
     assert (collected.request_id, collected.errors) == ("batch-1", ())
+
+
+async def test_what_json_cannot_say_is_named_and_not_sent() -> None:
+    """A number that is none had been sent as null, which removes what it stands for."""
+    async with answering(200) as (url, seen), Client(url, "demo") as perso:
+        with pytest.raises(BadEvent, match=r"the call.event.xdm.points is not a finite number"):
+            await perso.interact({"CRMID": "4711"}, {"points": float("nan")})
+        with pytest.raises(BadEvent, match=r"has half a character"):
+            await perso.collect([({"CRMID": "4711"}, {"name": "\ud800"})])
+        with pytest.raises(BadAttributes, match=r"the row.attributes.points is not a finite"):
+            await perso.import_attributes([("CRMID", "4711", {"points": float("nan")})])
+        with pytest.raises(BadAttributes, match=r"the row.expires is not a finite number"):
+            await perso.import_audience([{"id": "4711", "expires": float("nan")}])
+
+        assert seen == []
+
+
+async def test_dates_decimals_and_texts_of_a_class_are_sent_as_texts() -> None:
+    class Name(str):
+        __slots__ = ()
+
+    rules = {"now": 'day = "2026-03-15"'}
+    async with running_edge(definitions(rules)) as edge, client_of(edge) as perso:
+        xdm = {"day": date(2026, 3, 15), "price": Decimal("1.5"), "name": Name("Ann")}
+        answer = await perso.interact({"CRMID": "4711"}, xdm)
+
+        assert answer.errors == ()
+
+
+async def test_an_object_of_no_kind_that_json_has_is_told_as_such() -> None:
+    async with answering(200) as (url, _), Client(url, "demo") as perso:
+        with pytest.raises(BadEvent, match=r"the call cannot be sent: .*'object'"):
+            await perso.interact({"CRMID": "4711"}, {"seen": object()})
