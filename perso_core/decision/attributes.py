@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ MAX_REPORTED = 20
 RESERVED = ("xEvent", "segmentMembership", "externalAudience")
 _INTEGERS = range(-(2**63), 2**64)
 _MOST_DIGITS = 20  # of these, with a sign
+_MANY_DIGITS = re.compile(rb"\d{19}")  # there may be a number beyond them
 
 _Problem = tuple[str, str]  # what is wrong, how to mend it
 
@@ -50,6 +52,8 @@ def sound_attributes(
 
 def sound_event(xdm: Mapping[str, Any]) -> Mapping[str, Any]:
     """The same of an event. Raises BadEvent for one that is no JSON object, as check_attributes."""
+    if (same := _same_in_json(xdm)) is not None:
+        return same
     if not isinstance(xdm, Mapping):
         kind = type(xdm).__name__
         raise BadEvent(f"xdm is a {kind}, not an object.", fix="Give an XDM object, or None.")
@@ -83,6 +87,19 @@ def _told(error: type[PersoError], problems: Sequence[_Problem]) -> PersoError:
         named.append(f"and {len(problems) - MAX_REPORTED} more")
     fixes = dict.fromkeys(fix for _, fix in problems[:MAX_REPORTED])
     return error("; ".join(named) + ".", fix=" ".join(fixes))
+
+
+def _same_in_json(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The event out of JSON, where it is the same there; None: it has to be looked at part by part,
+    for many times as long."""
+    try:
+        sent = msgspec.json.encode(event)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+    if sent.count(b"{") + sent.count(b"[") > MAX_DEPTH or _MANY_DIGITS.search(sent):
+        return None
+    read = msgspec.json.decode(sent)
+    return read if isinstance(read, dict) and read == event else None
 
 
 def _as_stored(value: Mapping[str, Any]) -> Mapping[str, Any]:

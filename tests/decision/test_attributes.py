@@ -10,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perso_core.decision.attributes import MAX_RECORD_BYTES, check_attributes, sound_attributes
-from perso_core.errors import BadAttributes
+from perso_core.decision.attributes import (
+    MAX_RECORD_BYTES,
+    check_attributes,
+    sound_attributes,
+    sound_event,
+)
+from perso_core.errors import BadAttributes, BadEvent
 
 
 class Name(str):
@@ -112,6 +117,21 @@ def test_what_a_program_gives_is_what_the_store_will_give_back() -> None:
     }
     kinds = [type(one) for one in sound.values()]
     assert kinds == [str, int, int, float, list, dict]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), 2**64, -(2**63) - 1, "\ud800", {1}, {1: 2}, b"x", object(), nested(32)],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_event_is_held_to_what_attributes_are(value: Any) -> None:
+    with pytest.raises(BadEvent, match=r"xdm\.a"):
+        sound_event({"a": value})
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=5))
+def test_an_event_that_json_can_say_stays_as_it_is(event: dict[str, Any]) -> None:
+    assert sound_event(event) == event
 
 
 def test_what_is_no_object_is_refused() -> None:
