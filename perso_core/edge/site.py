@@ -6,14 +6,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, field, structs
 
 from perso_core.decision.attributes import sound_attributes, sound_event
 from perso_core.decision.event import event_from
-from perso_core.decision.governance import Reason, Refused
 from perso_core.decision.identity import Device, Identity, ecid_from
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.snapshot import Snapshot
@@ -23,6 +21,7 @@ from perso_core.edge.caller import Caller, caller_from, named_device
 from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
 from perso_core.edge.fpid import fpid_of
 from perso_core.edge.graph import MAX_LEADS, Apart, Graph
+from perso_core.edge.held_back import UNTOLD, held_back
 from perso_core.edge.identity_map import claimed, claims_of
 from perso_core.edge.page_facts import with_page_facts
 from perso_core.edge.page_person import Shown, customer_key, shown_to
@@ -138,15 +137,11 @@ class InProcessSite:
         told = visitor.profile_key and visitor.state in ("known", "new")
         explanation = self._services.explain(visitor.profile_key, known) if told else None
         if explanation is None:
-            return AudienceReason(
-                known, name, False, False, "Nothing is known of this visitor yet."
-            )
-        entry = visitor.for_alias(alias)
-        refused = (
-            next((r for r in entry.refused if r.audience_id == known), None) if entry else None
-        )
-        sentence = _refusal(refused) if refused else reason(explanation)
-        return AudienceReason(known, name, explanation.holds, refused is not None, sentence)
+            return AudienceReason(known, name, False, False, UNTOLD[visitor.state])
+        snapshot = self._services.snapshot()
+        why = held_back(visitor, known, alias, snapshot) if explanation.holds else None
+        sentence = why or reason(explanation)
+        return AudienceReason(known, name, explanation.holds, why is not None, sentence)
 
     def audience_id(self, name: str) -> str | None:
         """See Site."""
@@ -483,17 +478,3 @@ def _refuse_unasked(visitor: Visitor) -> None:
         raise StoreUnavailable(
             "this visitor was not looked up.", fix="Look the visitor up again, and ask then."
         )
-
-
-_REFUSALS: Mapping[Reason, str] = {
-    "not-started": "this destination is told from {day}",
-    "ended": "this destination was told until {day}",
-    "share-refused": "the visitor said no to sharing on {day}, and this destination is advertising",
-    "gpc": "the browser signals since {day} that nothing be shared (Global Privacy Control),"
-    " and this destination is advertising",
-}
-
-
-def _refusal(refused: Refused) -> str:
-    day = datetime.fromtimestamp(refused.at_ms / 1000, UTC).strftime("%-d %b %Y, %H:%M UTC")
-    return f"In, but {_REFUSALS[refused.reason].format(day=day)}."

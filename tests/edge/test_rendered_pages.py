@@ -62,6 +62,30 @@ async def test_a_page_shows_advertising_nothing_of_a_browser_that_signals_gpc_an
         )
 
 
+async def test_a_reason_for_any_destination_says_that_all_are_told_nothing(tmp_path: Path) -> None:
+    """A page without an alias was in no audience, and its reason said that it was in."""
+    async with opened(tmp_path, ads()) as perso:
+        held_back = await perso.visit(page({}, gpc=True))
+
+        assert "basket" not in held_back
+        why = held_back.reason("basket")
+        assert (why.holds, why.held_back) == (True, True)
+        assert "Global Privacy Control" in why.sentence
+
+
+@pytest.mark.parametrize("alias", [None, "cms"])
+async def test_a_reason_says_that_an_audience_is_activated_nowhere(
+    alias: str | None, tmp_path: Path
+) -> None:
+    async with opened(tmp_path, definitions(activations=())) as perso:
+        shown = await perso.visit(page({}))
+
+        why = shown.reason("basket", alias)
+        assert "basket" not in shown
+        assert (why.holds, why.held_back) == (True, True)
+        assert why.sentence == "In, but no activation tells this destination of it."
+
+
 async def test_a_page_hears_a_browsers_own_refusal_where_the_store_has_no_word_of_it(
     tmp_path: Path,
 ) -> None:
@@ -479,6 +503,8 @@ async def test_attributes_of_a_visitor_who_may_not_be_kept_set_no_cookie(tmp_pat
         after = await asked.update({"loyalty": {"points": 5}})
 
         assert (after.state, after.cookies, after.ecid) == ("no-consent", (), None)
+        why = after.reason("basket").sentence
+        assert why == "Nothing is kept of this visitor, who did not agree."
 
 
 # ---- a visitor who could not be looked up in time ---------------------------------
@@ -507,7 +533,7 @@ async def test_who_asks_to_be_forgotten_on_a_page_that_came_too_late_is(
             too_late(perso, patched)
             shown = await perso.visit(page(cookies, customer=customer))
         assert (shown.state, shown.audiences) == ("unavailable", frozenset())
-        assert not shown.reason("basket").holds
+        assert shown.reason("basket").sentence == "This visitor could not be looked up."
 
         await shown.forget()
 
