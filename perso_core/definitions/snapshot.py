@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import msgspec
 from msgspec import Struct, structs
@@ -307,9 +307,7 @@ def _windows(definitions: Definitions, destination_id: str) -> tuple[ActivationW
             audience_id=activation.audience,
             from_ms=_day_ms(activation.start_date) if activation.start_date else 0,
             # The end date is inclusive: the window ends with that day, at the next midnight UTC.
-            until_ms=_day_ms(activation.end_date + timedelta(days=1))
-            if activation.end_date
-            else FOREVER_MS,
+            until_ms=_day_ms(activation.end_date) + DAY_MS if activation.end_date else FOREVER_MS,
         )
         for activation in definitions.activations
         if activation.destination == destination_id

@@ -42,6 +42,16 @@ def test_an_activation_counts_from_its_start_date_to_the_end_of_its_end_date() -
     assert after.until_ms == FOREVER_MS
 
 
+def test_an_activation_may_end_on_the_last_day_that_there_is() -> None:
+    """What other systems write for "never" had ended `perso apply` with a traceback."""
+    activation = Activation(audience="gold", destination="d-cms", end_date=date.max)
+
+    found = _found(activation)
+
+    assert found.destinations[0].audiences == ("gold",)
+    assert found.until_ms == 253_402_300_800_000, "10000-01-01T00:00Z"
+
+
 def test_an_exited_membership_is_not_answered() -> None:
     exited = {"gold": Membership(audience_id="gold", status="exited", since_ms=1)}
     destinations = snapshot().destinations["demo"]
