@@ -75,6 +75,7 @@ class InProcessSite:
     def __init__(self, services: InProcessServices) -> None:
         self._services = services
         self._failing = False  # pages are going out without an answer, and the log has said so
+        self._unanswered: set[str] = set()  # the same of datastreams, by id
 
     async def visit(self, request: PageRequest) -> Visitor:
         """See Site. Waits at most request.wait_ms, load and commit together."""
@@ -82,7 +83,11 @@ class InProcessSite:
         caller = self._caller(request, (), datastream)
         nobody = self._unavailable(request, caller)
         if datastream is None or not datastream.enabled:
+            self._tell_of(
+                request.datastream_id, "is not defined" if datastream is None else "is off"
+            )
             return nobody
+        self._unanswered.discard(request.datastream_id)
         try:
             return await self._answered(request, datastream, caller, nobody)
         except (TimeoutError, PersoError) as fault:
@@ -154,6 +159,14 @@ class InProcessSite:
         if not self._failing:
             self._failing = True
             _log.warning("Pages go out without an answer: %s %s", type(fault).__name__, fault)
+
+    def _tell_of(self, datastream_id: str, why: str) -> None:
+        """One line for a datastream, until it answers again."""
+        if datastream_id not in self._unanswered:
+            self._unanswered.add(datastream_id)
+            _log.warning(
+                "Pages go out without an answer: the datastream %r %s.", datastream_id, why
+            )
 
     @property
     def _org(self) -> str:

@@ -44,7 +44,7 @@ class _Plugin:
         self.wait_ms = wait_ms
         self.secure = secure
         self.failing = False
-        self.warned: set[tuple[str, str]] = set()
+        self.warned: set[tuple[str, ...]] = set()
 
     async def ask(self, request: web.Request, xdm: Mapping[str, Any] | None) -> Visitor:
         """The visitor, recorded where there is an event. A site that fails is unavailable."""
@@ -63,6 +63,13 @@ class _Plugin:
             self._report(error)
             return self.nobody()
         self.failing = False
+        if visitor.state == "known" and self.alias and visitor.for_alias(self.alias) is None:
+            self._warn(
+                "The datastream %s has no destination with the alias %s: templates see no audience."
+                " Write the integration_alias of one, or leave alias out.",
+                self.datastream,
+                self.alias,
+            )
         return self.bound(visitor)
 
     def nobody(self) -> Visitor:
@@ -79,25 +86,23 @@ class _Plugin:
 
     def warn_of_no_page(self, request: web.Request) -> None:
         self._warn(
-            request,
             "visitor_from was asked on %s in a request that wants no page: nothing was looked"
             " up. Write `await visitor_for(request)` in its handler.",
+            _route(request),
         )
 
     def warn_of_too_late(self, request: web.Request) -> None:
         self._warn(
-            request,
             "The visitor was asked for on %s when the answer's headers had left: no cookie is set,"
             " and a cache may keep the page for others. Ask before the answer is prepared.",
+            _route(request),
         )
 
-    def _warn(self, request: web.Request, text: str) -> None:
-        """Once for each route: there are only so many."""
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource else ""
-        if (route, text) not in self.warned:
-            self.warned.add((route, text))
-            _log.warning(text, route)
+    def _warn(self, *text_and_values: str) -> None:
+        """Once for each route, or what else it is about: there are only so many."""
+        if text_and_values not in self.warned:
+            self.warned.add(text_and_values)
+            _log.warning(*text_and_values)
 
     def _report(self, error: PersoError) -> None:
         """Once for each time it begins: a store that is down fails every request."""
@@ -240,6 +245,11 @@ def page_data(request: web.Request) -> dict[str, Any]:
     """
     visitor = visitor_from(request)
     return {"eventId": visitor.event_id, "datastream": visitor.datastream_id}
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else ""
 
 
 def _event_of(request: web.Request, plugin: _Plugin) -> Mapping[str, Any] | None:

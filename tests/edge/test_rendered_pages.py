@@ -468,6 +468,27 @@ async def test_a_customer_that_is_none_shows_the_pages_defaults_and_the_log_says
         assert "BadIdentity" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("datastream_id", "enabled", "why"),
+    [("dmeo", True, "'dmeo' is not defined"), ("demo", False, "'demo' is off")],
+)
+async def test_a_datastream_that_answers_no_page_is_told_once(
+    datastream_id: str,
+    enabled: bool,
+    why: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """All pages had shown their defaults without a word."""
+    async with opened(tmp_path, definitions(enabled=enabled)) as perso:
+        for _ in range(2):
+            shown = await perso.visit(page({}, datastream_id=datastream_id))
+            assert shown.state == "unavailable"
+
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [f"Pages go out without an answer: the datastream {why}."]
+
+
 # ---- what a page's server says ----------------------------------------------------
 
 

@@ -295,3 +295,25 @@ async def test_a_browsers_signal_against_sharing_reaches_the_site(
     await client.get("/", headers=DOCUMENT | ({"Sec-GPC": sent} if sent else {}))
 
     assert [visit.gpc for visit in site.visits] == [heard]
+
+
+async def test_an_alias_that_no_destination_has_is_told_once(
+    aiohttp_client: AiohttpClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody was in any audience, and nobody said why."""
+    client = await aiohttp_client(shop(FakeSite(), alias="pagez"))
+    for _ in range(2):
+        await client.get("/", headers=DOCUMENT)
+
+    [told] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told.startswith("The datastream demo has no destination with the alias pagez")
+
+
+async def test_an_alias_that_there_is_is_no_fault(
+    aiohttp_client: AiohttpClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await aiohttp_client(shop(FakeSite(), alias="cms"))
+
+    await client.get("/", headers=DOCUMENT)
+
+    assert "alias" not in caplog.text
