@@ -94,8 +94,9 @@ class Visitor(Struct, frozen=True, kw_only=True):
     may be told to at least one destination, or to `alias` where the plugin bound one.
     profile_key is empty when there is no profile to speak of, and stands also where the answer did
     not come in time: `forget` and the like are of that profile. Of a signed-in customer it is the
-    customer's, and device_key that of the device, which is empty otherwise. event_id: the `_id` of
-    the visit that was recorded; the page hands it to its script. cookies: to be set on the answer.
+    customer's, and device_key that of the device, which is empty otherwise; ecid may be that of a
+    new device, whose cookies her choice sets. event_id: the `_id` of the visit that was recorded;
+    the page hands it to its script. cookies: to be set on the answer.
     named_ecid: the ECID that the site's own device id (FPID) gives a visitor who has none yet.
     """
 

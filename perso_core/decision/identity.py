@@ -74,6 +74,12 @@ class Device(Struct, frozen=True):
         return f"ECID:{self.ecid}~{self.suffix}" if self.suffix else f"ECID:{self.ecid}"
 
 
+def device_of(profile_key: str) -> Device:
+    """The device whose profile has this key."""
+    ecid, _, suffix = profile_key.removeprefix("ECID:").partition("~")
+    return Device(ecid, suffix)
+
+
 def device_named_by(profile_key: str) -> str | None:
     """The key of the device that a datastream's server names and that is not known there, where the
     profile is of such a one; None: it is of somebody else."""

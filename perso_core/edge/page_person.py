@@ -3,16 +3,18 @@ the site's own session."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.decision.consent import refused
 from perso_core.decision.graph import OF_DEVICES
 from perso_core.decision.identity import Device, Identity, server_key
 from perso_core.definitions.datastream import Datastream
+from perso_core.edge.caller import Caller
 from perso_core.edge.consult import carried
-from perso_core.edge.cookies import CookieKeys
+from perso_core.edge.cookies import SOURCE_FIRST_PARTY_ID, CookieKeys
 from perso_core.edge.graph import Moving, leads_to, moved_in
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.named_person import is_namespace
@@ -21,6 +23,7 @@ from perso_core.edge.version_token import seen_in
 from perso_core.engine.engine import Interaction, Seen
 from perso_core.engine.journal import Change
 from perso_core.errors import BadIdentity
+from perso_core.visitor import PageRequest, Site, Visitor
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -83,6 +86,24 @@ async def shown_to(
         # Whoever has seen what the device did, sees it in the customer's profile from now on.
         seen = seen.joined(services.graph.to_see(person, left=device.profile_key))
     return Shown(profile_key=person, device_key=device.profile_key, seen=seen, says=says)
+
+
+def untold(request: PageRequest, caller: Caller, *, site: Site, org: str) -> Visitor:
+    """Of whom nothing is told. What they say next, or have forgotten, is of their profile all the
+    same, as far as the request says whose it is."""
+    device, new, stream = caller.device, caller.device.new, request.datastream_id
+    named = device.ecid if caller.source == SOURCE_FIRST_PARTY_ID else None
+    nobody = Visitor(state="unavailable", site=site, datastream_id=stream, named_ecid=named)
+    if request.customer is None:
+        return structs.replace(nobody, profile_key="" if new else device.profile_key)
+    with contextlib.suppress(BadIdentity):
+        return structs.replace(
+            nobody,
+            ecid=device.ecid if new else None,
+            profile_key=customer_key(request.customer, org=org, datastream_id=stream),
+            device_key=device.profile_key,
+        )
+    return nobody
 
 
 def customer_key(customer: object, *, org: str, datastream_id: str) -> str:

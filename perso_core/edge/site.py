@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, field, structs
 
 from perso_core.decision.attributes import sound_attributes, sound_event
 from perso_core.decision.event import event_from
-from perso_core.decision.identity import Device, Identity, ecid_from
+from perso_core.decision.identity import Device, Identity, device_of, ecid_from
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge import cookies
@@ -24,7 +24,7 @@ from perso_core.edge.graph import MAX_LEADS, Apart, Graph
 from perso_core.edge.held_back import UNTOLD, held_back
 from perso_core.edge.identity_map import claimed, claims_of
 from perso_core.edge.page_facts import with_page_facts
-from perso_core.edge.page_person import Shown, customer_key, shown_to
+from perso_core.edge.page_person import Shown, shown_to, untold
 from perso_core.edge.version_token import presented, seen_in, tokens_to_hold
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Interaction, Seen
 from perso_core.engine.interaction import ALL_THAT_IS_STORED
@@ -38,7 +38,6 @@ from perso_core.engine.journal import (
 )
 from perso_core.errors import (
     BadChoice,
-    BadIdentity,
     Overloaded,
     PersoError,
     StoreUnavailable,
@@ -81,7 +80,7 @@ class InProcessSite:
         """See Site. Waits at most request.wait_ms, load and commit together."""
         datastream = self._services.snapshot().datastreams.get(request.datastream_id)
         caller = self._caller(request, (), datastream)
-        nobody = self._unavailable(request, caller)
+        nobody = untold(request, caller, site=self, org=self._org)
         if datastream is None or not datastream.enabled:
             self._tell_of(
                 request.datastream_id, "is not defined" if datastream is None else "is off"
@@ -109,15 +108,15 @@ class InProcessSite:
         if visitor.device_key:
             await self._durably(visitor, visitor.device_key, ConsentChosen(general))
         chosen = await self._change(visitor, ConsentChosen(general))
-        cookie = cookies.consent_cookie(self._org, general)
-        return structs.replace(chosen, cookies=(*chosen.cookies, cookie))
+        told = (*self._first_cookies(visitor), cookies.consent_cookie(self._org, general))
+        return structs.replace(chosen, cookies=(*chosen.cookies, *told))
 
     async def forget(self, visitor: Visitor) -> Visitor:
         """See Site. Of a signed-in customer the device is forgotten as well, and what is kept under
         her other identities, such as a consent: first, so that none leads to an erased profile."""
         _refuse_unasked(visitor)
         key = await self._by_now(visitor)
-        others = await self._services.graph.leading(key) if _may_lead_on(visitor) else ()
+        others = await self._services.graph.leading(key) if visitor.device_key else ()
         for one in filter(None, (*others, key, visitor.device_key)):
             await self._durably(visitor, one, Forgotten())
         names = cookies.cookie_names(self._org)
@@ -172,18 +171,6 @@ class InProcessSite:
     def _org(self) -> str:
         return self._services.snapshot().org
 
-    def _unavailable(self, request: PageRequest, caller: Caller) -> Visitor:
-        """Of whom nothing is told. What they say next, or have forgotten, is of their profile all
-        the same, as far as the request says whose it is."""
-        nobody = Visitor(state="unavailable", site=self, datastream_id=request.datastream_id)
-        device_key = "" if caller.device.new else caller.device.profile_key
-        if request.customer is None:
-            return structs.replace(nobody, profile_key=device_key)
-        with contextlib.suppress(BadIdentity):
-            key = customer_key(request.customer, org=self._org, datastream_id=nobody.datastream_id)
-            return structs.replace(nobody, profile_key=key, device_key=device_key)
-        return nobody
-
     async def _answered(
         self,
         request: PageRequest,
@@ -198,11 +185,10 @@ class InProcessSite:
         arrived = self._event_of(request, datastream)
         if arrived and arrived[0].claims:
             caller = self._caller(request, arrived[0].claims, datastream)
+            nobody = untold(request, caller, site=self, org=self._org)
         heard = heard_in([request.xdm] if request.xdm else [], datastream)
         if heard.general == "out":
             return await self._refused(request, caller, heard, nobody)
-        if caller.source == cookies.SOURCE_FIRST_PARTY_ID:
-            nobody = structs.replace(nobody, named_ecid=caller.device.ecid)
         may_begin = datastream.default_consent == "in" or opted_in(heard, datastream)
         # A customer may have agreed elsewhere.
         may_begin |= request.customer is not None
@@ -261,7 +247,7 @@ class InProcessSite:
         entropy = self._services.entropy
         if ecid is None:
             return Caller(device=Device(ecid_from(entropy(16)), new=True))
-        return Caller(device=named_device(ecid, entropy), source=cookies.SOURCE_FIRST_PARTY_ID)
+        return Caller(device=named_device(ecid, entropy), source=_source(ecid))
 
     async def _visited(
         self,
@@ -407,10 +393,19 @@ class InProcessSite:
             return NOTHING_SEEN
         return ALL_THAT_IS_STORED
 
+    def _first_cookies(self, visitor: Visitor) -> tuple[SetCookie, ...]:
+        """Those of a signed-in customer's device that has none, and gets none before there is a
+        choice: else it would be asked again once they sign out."""
+        if visitor.state in ("known", "new") or visitor.ecid is None:
+            return ()
+        first = Caller(device=device_of(visitor.device_key), source=_source(visitor.named_ecid))
+        now_ms = self._services.clock_ms()
+        return first.cookies(org=self._org, keys=self._services.keys, now_ms=now_ms)
+
     async def _by_now(self, visitor: Visitor) -> str:
         """The key of the visitor's profile: of a signed-in customer as it is stored, for another
         process may have linked the identity since the page was shown."""
-        if not _may_lead_on(visitor):
+        if not visitor.device_key:
             return visitor.profile_key
         return await self._services.graph.canonical(visitor.profile_key, anew=True)
 
@@ -478,10 +473,9 @@ class InProcessSite:
         )
 
 
-def _may_lead_on(visitor: Visitor) -> bool:
-    """Whether the profile may be part of another one: a signed-in customer's, or of whom nothing
-    was told."""
-    return bool(visitor.device_key) or visitor.state in ("no-consent", "unavailable")
+def _source(named_ecid: str | None) -> int:
+    """Where a new device's ECID comes from. named_ecid: as of a Visitor."""
+    return cookies.SOURCE_RANDOM if named_ecid is None else cookies.SOURCE_FIRST_PARTY_ID
 
 
 def _refuse_unasked(visitor: Visitor) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 from msgspec import structs
@@ -382,6 +382,38 @@ async def test_a_devices_no_holds_for_whoever_is_signed_in_on_it(tmp_path: Path)
 
         assert after.state == "no-consent"
         assert elsewhere.state == "no-consent", "it was the customer's choice as well"
+
+
+@pytest.mark.parametrize(("word", "state"), [("in", "known"), ("out", "no-consent")])
+async def test_what_a_customer_chooses_on_a_new_device_is_the_devices_once_they_sign_out(
+    word: Literal["in", "out"], state: str, tmp_path: Path
+) -> None:
+    """The choice was kept of a device whose cookies nobody got."""
+    async with opened(tmp_path, definitions(default_consent="pending")) as perso:
+        asked = await perso.visit(page({}, customer=ANNA))
+
+        cookies = held(await asked.choose_consent(word))
+
+        signed_out = await perso.visit(page(cookies))
+        assert (asked.state, asked.cookies) == ("no-consent", ())
+        assert signed_out.state == state
+        assert NAMES.identity in cookies
+        assert f"ECID:{asked.ecid}" == (signed_out.profile_key)
+
+
+async def test_so_it_is_of_a_new_device_that_the_sites_own_id_names_and_of_one_that_had_refused(
+    tmp_path: Path,
+) -> None:
+    waiting = definitions(fpid_cookie="shop_id", default_consent="pending")
+    async with opened(tmp_path, waiting) as perso:
+        for before in (FPID, {NAMES.consent: "general=out"}):
+            asked = await perso.visit(page(before, customer=ANNA))
+
+            cookies = held(await asked.choose_consent("in"), before)
+
+            signed_out = await perso.visit(page(cookies))
+            assert (asked.state, signed_out.state) == ("no-consent", "known")
+            assert asked.device_key == signed_out.profile_key
 
 
 @pytest.mark.parametrize("agreed", [True, False])
