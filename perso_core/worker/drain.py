@@ -124,6 +124,8 @@ class Drain:
                 raise _lost_entry()
             return
         if self._task is None or self._task.done():
+            if self._closing:
+                self._on_problem(_asked_too_late())
             raise _stopped()
         kept = self._waiters.wait(sequence, self._task.get_loop())
         self._work.set()
@@ -271,6 +273,14 @@ async def _nothing_heard() -> None:
 
 def _lost_entry() -> StoreUnavailable:
     return StoreUnavailable("the change was not stored.", fix="Send it again.")
+
+
+def _asked_too_late() -> StoreUnavailable:
+    """For the log: a page may have been shown all the same."""
+    return StoreUnavailable(
+        "Perso was closed and is asked all the same: nothing more is stored.",
+        fix="Let what asks end before, or open it again.",
+    )
 
 
 def _stopped() -> StoreUnavailable:

@@ -560,6 +560,21 @@ async def test_attributes_of_a_visitor_who_may_not_be_kept_set_no_cookie(tmp_pat
         assert why == "Nothing is kept of this visitor, who did not agree."
 
 
+async def test_a_page_that_comes_after_the_closing_is_told_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was shown what was decided, and that nothing of it was stored nobody heard."""
+    async with opened(tmp_path, definitions()) as perso:
+        pass
+
+    for _ in range(2):
+        await perso.visit(page({}))
+
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 1
+    assert "Perso was closed and is asked all the same: nothing more is stored." in told[0]
+
+
 # ---- a visitor who could not be looked up in time ---------------------------------
 
 
