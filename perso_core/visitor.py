@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -122,16 +122,17 @@ class Visitor(Struct, frozen=True, kw_only=True):
     @property
     def audiences(self) -> frozenset[str]:
         """Ids of the audiences the visitor is in, for `alias` or for any destination."""
-        return frozenset(
-            audience
-            for entry in self.lookup.destinations
-            if self.alias in (None, entry.alias)
-            for audience in entry.audiences
-        )
+        return frozenset(audience for entry in self._asked() for audience in entry.audiences)
+
+    def _asked(self) -> Iterator[DestinationLookup]:
+        return (one for one in self.lookup.destinations if self.alias in (None, one.alias))
 
     def __contains__(self, audience: object) -> bool:
         audience_id = self.site.audience_id(audience) if isinstance(audience, str) else None
-        return audience_id is not None and audience_id in self.audiences
+        # A page asks for each of its places: a set of all would be made anew for each.
+        return audience_id is not None and any(
+            audience_id in entry.audiences for entry in self._asked()
+        )
 
     def for_alias(self, alias: str) -> DestinationLookup | None:
         """The answer for one integration alias; None where the datastream has none such."""
