@@ -40,6 +40,7 @@ from perso_core.definitions.destination import AttributeMapping, Destination
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.edge import (
+    call,
     caller,
     consent_objects,
     consent_strings,
@@ -202,14 +203,13 @@ class Handler:
             return ()
 
         return {
-            "proof": tuple(
-                (module, "proven_device", known) for module in (caller, named_person, server_api)
-            ),
+            "proof": tuple((module, "proven_device", known) for module in (call, caller)),
             "consent": (
                 (interact, "heard_in", lambda *_: consent_strings.NOTHING_HEARD),
+                (server_api, "heard_in", lambda *_: consent_strings.NOTHING_HEARD),
                 (caller, "said_out", lambda *_: False),
                 (named_person, "said_out", lambda *_: False),
-                (named_person, "refused", lambda *_: False),
+                (named_person, "refused", lambda *_, **__: False),
                 (consult, "_carried_consent", nothing_carried),
                 (engines, "may_collect", lambda *_: True),
                 (engines, "barred", lambda *_: False),
