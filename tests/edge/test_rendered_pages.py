@@ -608,6 +608,47 @@ async def test_who_asks_to_be_forgotten_on_a_page_that_came_too_late_is(
         assert "basket" not in await perso.visit(page(cookies, xdm=None, customer=customer))
 
 
+async def test_so_is_one_whom_the_sites_own_trusted_cookie_alone_proves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(
+        tmp_path, definitions(fpid_cookie="shop_id", trust_fpid_cookie=True)
+    ) as perso:
+        await perso.visit(page(FPID))
+        with monkeypatch.context() as patched:
+            too_late(perso, patched)
+            shown = await perso.visit(page(FPID))
+
+        await shown.forget()
+
+        assert "basket" not in await perso.visit(page(FPID, xdm=None))
+
+
+async def test_a_choice_on_a_page_that_came_too_late_is_a_new_devices_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, definitions(default_consent="pending")) as perso:
+        with monkeypatch.context() as patched:
+            too_late(perso, patched)
+            shown = await perso.visit(page({}, customer=ANNA))
+        assert (shown.state, shown.cookies) == ("unavailable", ())
+
+        cookies = held(await shown.choose_consent("in"))
+
+        assert "basket" in await perso.visit(page(cookies))
+        assert "basket" in await perso.visit(page({}, customer=ANNA))
+
+
+async def test_a_visit_that_cannot_be_kept_is_of_its_visitor_all_the_same(tmp_path: Path) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        cookies = held(await perso.visit(page({})))
+        shown = await perso.visit(page(cookies, xdm={"seen": object()}))
+
+        await shown.forget()
+
+        assert "basket" not in await perso.visit(page(cookies, xdm=None))
+
+
 async def test_a_refusal_on_a_page_that_came_too_late_is_the_visitors_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
