@@ -98,6 +98,7 @@ class Visitor(Struct, frozen=True, kw_only=True):
     new device, whose cookies her choice sets. event_id: the `_id` of the visit that was recorded;
     the page hands it to its script. cookies: to be set on the answer.
     named_ecid: the ECID that the site's own device id (FPID) gives a visitor who has none yet.
+    asked: whether the request was looked at: else nobody knows whose it is.
     """
 
     state: VisitorState
@@ -111,6 +112,7 @@ class Visitor(Struct, frozen=True, kw_only=True):
     event_id: str | None = None
     cookies: tuple[SetCookie, ...] = ()
     named_ecid: str | None = None
+    asked: bool = True
 
     def __repr__(self) -> str:
         """For logs and pages: no proof of who it is, and no attribute."""

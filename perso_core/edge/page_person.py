@@ -93,9 +93,12 @@ def untold(request: PageRequest, caller: Caller, *, site: Site, org: str) -> Vis
     same, as far as the request says whose it is."""
     device, new, stream = caller.device, caller.device.new, request.datastream_id
     named = device.ecid if caller.source == SOURCE_FIRST_PARTY_ID else None
-    nobody = Visitor(state="unavailable", site=site, datastream_id=stream, named_ecid=named)
+    key = "" if new else device.profile_key
+    nobody = Visitor(
+        state="unavailable", site=site, datastream_id=stream, profile_key=key, named_ecid=named
+    )
     if request.customer is None:
-        return structs.replace(nobody, profile_key="" if new else device.profile_key)
+        return nobody
     with contextlib.suppress(BadIdentity):
         return structs.replace(
             nobody,

@@ -38,6 +38,8 @@ from perso_core.engine.journal import (
 )
 from perso_core.errors import (
     BadChoice,
+    BadEvent,
+    BadIdentity,
     Overloaded,
     PersoError,
     StoreUnavailable,
@@ -46,6 +48,11 @@ from perso_core.errors import (
 )
 from perso_core.pql.explain import Explanation, reason
 from perso_core.visitor import AudienceReason, PageRequest, SetCookie, Visitor
+
+# The log has a line for each of so many datastreams and faults of pages.
+MOST_TOLD = 100
+
+_UNANSWERED = "Pages go out without an answer: %s"
 
 _log = logging.getLogger("perso")
 
@@ -74,7 +81,7 @@ class InProcessSite:
     def __init__(self, services: InProcessServices) -> None:
         self._services = services
         self._failing = False  # pages are going out without an answer, and the log has said so
-        self._unanswered: set[str] = set()  # the same of datastreams, by id
+        self._told: set[str] = set()  # the same of datastreams, by id, and of what pages say
 
     async def visit(self, request: PageRequest) -> Visitor:
         """See Site. Waits at most request.wait_ms, load and commit together."""
@@ -82,11 +89,11 @@ class InProcessSite:
         caller = self._caller(request, (), datastream)
         nobody = untold(request, caller, site=self, org=self._org)
         if datastream is None or not datastream.enabled:
-            self._tell_of(
-                request.datastream_id, "is not defined" if datastream is None else "is off"
-            )
+            why = "is not defined" if datastream is None else "is off"
+            stream = request.datastream_id
+            self._tell_of(stream, f"the datastream {stream!r} {why}.")
             return nobody
-        self._unanswered.discard(request.datastream_id)
+        self._told.discard(request.datastream_id)
         try:
             return await self._answered(request, datastream, caller, nobody)
         except (TimeoutError, PersoError) as fault:
@@ -154,18 +161,19 @@ class InProcessSite:
     # ---- inside -----------------------------------------------------------------
 
     def _tell_once(self, fault: Exception) -> None:
-        """One line for an outage, however many pages it meets."""
-        if not self._failing:
+        """One line for an outage, however many pages it meets; one for each fault of a page's."""
+        told = f"{type(fault).__name__} {fault}".strip()
+        if isinstance(fault, (BadEvent, BadIdentity)):
+            self._tell_of(told, told)
+        elif not self._failing:
             self._failing = True
-            _log.warning("Pages go out without an answer: %s %s", type(fault).__name__, fault)
+            _log.warning(_UNANSWERED, told)
 
-    def _tell_of(self, datastream_id: str, why: str) -> None:
-        """One line for a datastream, until it answers again."""
-        if datastream_id not in self._unanswered:
-            self._unanswered.add(datastream_id)
-            _log.warning(
-                "Pages go out without an answer: the datastream %r %s.", datastream_id, why
-            )
+    def _tell_of(self, what: str, told: str) -> None:
+        """One line for it, and of as many as the log is good for."""
+        if what not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(what)
+            _log.warning(_UNANSWERED, told)
 
     @property
     def _org(self) -> str:
@@ -481,7 +489,7 @@ def _source(named_ecid: str | None) -> int:
 def _refuse_unasked(visitor: Visitor) -> None:
     """Their cookies were not read: what is said of them would be kept as somebody else's, and
     nothing would be forgotten."""
-    if visitor.state == "unavailable" and not visitor.profile_key:
+    if not visitor.asked:
         raise StoreUnavailable(
             "this visitor was not looked up.", fix="Look the visitor up again, and ask then."
         )

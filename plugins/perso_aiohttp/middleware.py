@@ -75,7 +75,11 @@ class _Plugin:
     def nobody(self) -> Visitor:
         """A visitor of whom nothing could be asked."""
         return Visitor(
-            state="unavailable", site=self.site, datastream_id=self.datastream, alias=self.alias
+            state="unavailable",
+            site=self.site,
+            datastream_id=self.datastream,
+            alias=self.alias,
+            asked=False,
         )
 
     def bound(self, visitor: Visitor) -> Visitor:

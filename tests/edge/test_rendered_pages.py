@@ -18,6 +18,7 @@ from perso_core import Identity, PageRequest, Visitor
 from perso_core.assembly import DATABASE, Perso, open_perso
 from perso_core.definitions.datastream import DefaultConsent
 from perso_core.definitions.document import Definitions
+from perso_core.edge.site import MOST_TOLD
 from perso_core.engine.engine import Answer, Interaction
 from perso_core.errors import BadAttributes, BadChoice, BadIdentity, StoreUnavailable
 from perso_core.settings import Settings
@@ -677,9 +678,59 @@ async def test_a_visitor_may_be_forgotten_where_the_datastream_is_switched_off(
         assert "basket" not in await perso.visit(page(cookies, xdm=None))
 
 
+async def test_a_newcomer_may_choose_and_be_forgotten_where_the_datastream_is_switched_off(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, definitions(enabled=False)) as perso:
+        cookies = held(await (await perso.visit(page({}))).choose_consent("out"))
+        gone = await (await perso.visit(page({}))).forget()
+        await perso.apply(definitions())
+
+        assert (await perso.visit(page(cookies))).state == "no-consent"
+        assert gone.state == "new"
+
+
+async def test_what_is_said_beside_a_customer_that_is_none_is_the_devices(tmp_path: Path) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        cookies = held(await perso.visit(page({})))
+        shown = await perso.visit(page(cookies, customer=Identity("ECID", "1")))
+
+        await shown.choose_consent("out")
+
+        assert (await perso.visit(page(cookies))).state == "no-consent"
+
+
+async def test_a_fault_of_a_page_hides_no_outage_from_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        cookies = held(await perso.visit(page({})))
+        for _ in range(2):
+            await perso.visit(page(cookies, xdm={"seen": object()}))
+            await perso.visit(page(cookies))
+        await perso.visit(page(cookies, xdm={"seen": object()}))
+        with monkeypatch.context() as patched:
+            too_late(perso, patched)
+            await perso.visit(page(cookies))
+
+    told = [one.getMessage() for one in caplog.records if "without an answer" in one.getMessage()]
+    assert [text.split()[6] for text in told] == ["BadEvent", "TimeoutError"]
+
+
+async def test_the_log_names_only_so_many_datastreams_that_answer_no_page(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A site may take the id from the request."""
+    async with opened(tmp_path, definitions()) as perso:
+        for number in range(MOST_TOLD + 10):
+            await perso.visit(PageRequest(datastream_id=f"d{number}"))
+
+    assert len(caplog.records) == MOST_TOLD
+
+
 async def test_nothing_is_said_of_a_visitor_who_was_never_looked_up(tmp_path: Path) -> None:
     async with opened(tmp_path, definitions()) as perso:
-        nobody = Visitor(state="unavailable", site=perso, datastream_id="demo")
+        nobody = Visitor(state="unavailable", site=perso, datastream_id="demo", asked=False)
 
         for act in (nobody.forget(), nobody.update({"a": 1}), nobody.choose_consent("out")):
             with pytest.raises(StoreUnavailable, match="was not looked up"):
