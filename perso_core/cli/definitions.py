@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from perso_core.errors import (
     NotHeardEverywhere,
     NothingDefined,
     NotInForceEverywhere,
+    StoreUnavailable,
 )
 from perso_core.settings import Settings
 
@@ -94,6 +95,28 @@ async def everywhere(version: int, settings: Settings, *, done: str | None = Non
             saved = f"{done} in the store" if done else f"Saved as version {version}"
             print(f"{saved}; waiting for {_named(late)} …", file=sys.stderr)
         await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def announced(
+    announce: Callable[[], Awaitable[int | None]], settings: Settings, *, done: str
+) -> int | None:
+    """The version that announce saves, for everywhere; None: there is none, or nobody serves who
+    has to hear of what was done. Raises NotHeardEverywhere where the store does not take it: what
+    was done stands."""
+    from perso_core.stores.presence import serving
+
+    # Whoever begins to serve from now on reads what was done.
+    if not serving(Path(settings.data_dir)):
+        return None
+    try:
+        return await announce()
+    except StoreUnavailable as error:
+        raise NotHeardEverywhere(
+            f"{done} in the store. Whether every server has heard of it cannot be told:"
+            f" {error.detail}",
+            fix=f"{error.fix} Servers hear of it by themselves; one that cannot for 60 s answers"
+            " nobody.",
+        ) from error
 
 
 def _late(version: int, late: Sequence[Serving]) -> NotInForceEverywhere:

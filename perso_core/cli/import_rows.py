@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from perso_core.cli.definitions import everywhere, kept, nothing_defined
+from perso_core.cli.definitions import announced, everywhere, kept, nothing_defined
 from perso_core.cli.files import settings_of
 from perso_core.cli.import_file import (
     Import,
@@ -249,7 +249,7 @@ async def _attributes(
             done = await run.run(place)
         finally:
             report.close()
-        version = await perso.announce_again()
+        version = await announced(perso.announce_again, settings, done=IMPORTED)
     if version is not None:
         await everywhere(version, settings, done=IMPORTED)
     print(summary(done, ""))
@@ -404,15 +404,15 @@ async def _ended_ms(store: SqliteStore, wall_ms: int) -> int:
 async def _live(store: SqliteStore, settings: Settings) -> None:
     """Wait until every running server has taken over what was imported.
     Raises NotHeardEverywhere."""
-    from perso_core.stores.presence import serving
     from perso_core.stores.turn import turn
 
-    data_dir = Path(settings.data_dir)
-    if not serving(data_dir):
-        return
-    async with turn(data_dir):
-        stored = await store.definitions()
-        if stored is None:
-            raise nothing_defined(settings)
-        version = await store.save_definitions(stored.definitions, saved_ms=stored.saved_ms)
-    await everywhere(version, settings, done=IMPORTED)
+    async def announce() -> int:
+        async with turn(Path(settings.data_dir)):
+            stored = await store.definitions()
+            if stored is None:
+                raise nothing_defined(settings)
+            return await store.save_definitions(stored.definitions, saved_ms=stored.saved_ms)
+
+    version = await announced(announce, settings, done=IMPORTED)
+    if version is not None:
+        await everywhere(version, settings, done=IMPORTED)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import structs
 
-from perso_core.cli.definitions import everywhere, has_store, heard
+from perso_core.cli.definitions import announced, everywhere, has_store, heard
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.nothing_kept import nothing_kept
 from perso_core.cli.patch_groups import LOAD_TIMEOUT_MS, at_most_together, patch_groups
@@ -161,15 +161,16 @@ async def _where_kept(
     identity = _identity(arguments)
     if identity is None:
         return 2
-    found = False
+    found, version = False, None
+    done = f"{shown(_written(identity))} is erased"
     if has_store(settings):
         async with open_perso(settings, announce=True) as perso:
             more = await _elsewhere(identity, perso)
             found = await act(identity, perso)
-            version = await perso.announce_again() if erases else None
-        _tell_elsewhere(more, "erase" if erases else "export")
+            _tell_elsewhere(more, "erase" if erases else "export")
+            if erases:
+                version = await announced(perso.announce_again, settings, done=done)
         if version is not None:
-            done = f"{shown(_written(identity))} is erased"
             await everywhere(version, settings, done=done)
     return 0 if found else nothing_kept(_written(identity), settings)
 

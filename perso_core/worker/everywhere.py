@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from perso_core.errors import NotHeardEverywhere
+from perso_core.errors import NotHeardEverywhere, StoreUnavailable
 from perso_core.stores.presence import Serving, serving
 
 HEARD_LIMIT_S = 30.0
@@ -27,7 +27,7 @@ class Everywhere:
 
     async def heard(self) -> None:
         """Returns once all that is written by now is known everywhere. Raises
-        NotHeardEverywhere, StoreUnavailable."""
+        NotHeardEverywhere, also where the store takes no announcement."""
         if self._next is None:
             self._next = asyncio.create_task(self._told())
         await asyncio.shield(self._next)
@@ -35,7 +35,13 @@ class Everywhere:
     async def _told(self) -> None:
         async with self._turn:
             self._next = None  # who comes from now on wrote after this announcement
-            version = await self._announce()
+            try:
+                version = await self._announce()
+            except StoreUnavailable as error:
+                raise NotHeardEverywhere(
+                    "whether every server has heard of it cannot be told now.",
+                    fix="They hear of it by themselves. Send the same again to be told.",
+                ) from error
             if version is not None:
                 await self._wait(version)
 

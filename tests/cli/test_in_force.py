@@ -16,9 +16,10 @@ from perso_core.assembly import open_perso
 from perso_core.cli import definitions as command
 from perso_core.cli import main
 from perso_core.cli.definitions import everywhere
-from perso_core.errors import NotInForceEverywhere
+from perso_core.errors import NotInForceEverywhere, StoreUnavailable
 from perso_core.settings import Settings
 from perso_core.stores.presence import DIRECTORY, Presence, Serving, serving
+from perso_core.stores.sqlite import SqliteStore
 from tests.building import definitions
 from tests.cli import test_commands as processes
 from tests.cli.test_commands import free_port, perso, write
@@ -111,14 +112,7 @@ def test_what_is_done_and_not_heard_of_everywhere_is_named_as_what_it_is(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """It had been said that definitions are saved, also of a visitor who is erased."""
-    write(tmp_path, EXTERNAL)
-    row = {"identity": {"namespace": "CRMID", "id": "4711"}, "attributes": {"a": 1}}
-    write(tmp_path, json.dumps(row), "rows.ndjson")
-    write(tmp_path, "namespace,id,audience\nCRMID,4711,risk\n", "rows.csv")
-    monkeypatch.chdir(tmp_path)
-    here = ("--data-dir", str(tmp_path))
-    assert main(["apply", "perso.toml", *here]) == 0
-    assert main(["profile", "put", "rows.ndjson", *here]) == 0
+    here = with_a_customer(tmp_path, monkeypatch)
     assert main(["key", "create", "--name", "a", "--datastream", "demo", *here]) == 0
     key = capsys.readouterr().out.split("perso_")[1].split("_")[0]
     monkeypatch.setattr(command, "IN_FORCE_LIMIT_S", 0)
@@ -131,6 +125,62 @@ def test_what_is_done_and_not_heard_of_everywhere_is_named_as_what_it_is(
     assert code == 1
     assert f"error: Not every server has heard of it: {said.replace('KEY', key)} " in told
     assert f"not heard of after 0 s in process {HERE}" in told
+
+
+def with_a_customer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Customer 4711 is kept, and rows of hers lie in the current directory. The words that name the
+    data directory."""
+    write(tmp_path, EXTERNAL)
+    row = {"identity": {"namespace": "CRMID", "id": "4711"}, "attributes": {"a": 1}}
+    write(tmp_path, json.dumps(row), "rows.ndjson")
+    write(tmp_path, "namespace,id,audience\nCRMID,4711,risk\n", "rows.csv")
+    monkeypatch.chdir(tmp_path)
+    here = ("--data-dir", str(tmp_path))
+    assert main(["apply", "perso.toml", *here]) == 0
+    assert main(["profile", "put", "rows.ndjson", *here]) == 0
+    return here
+
+
+async def no_room(*_: object, **__: object) -> int:
+    raise StoreUnavailable("perso.sqlite: FullError.", fix="Make room.")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("profile", "erase", "CRMID", "4711"), "CRMID 4711 is erased"),
+        (("import", "attributes", "rows.ndjson"), "what was imported is kept"),
+        (("import", "audience", "rows.csv"), "what was imported is kept"),
+    ],
+)
+def test_what_is_done_before_the_disk_is_full_is_said_to_be_done_and_not_known_to_be_heard_of(
+    words: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It had been said that the visitor is erased, and then that the store is not available."""
+    here = with_a_customer(tmp_path, monkeypatch)
+    monkeypatch.setattr(SqliteStore, "save_definitions", no_room)
+    server = Presence(tmp_path)
+
+    code = main([*words, *here])
+
+    server.close()
+    told = capsys.readouterr().err
+    assert code == 1
+    assert f"error: Not every server has heard of it: {said} in the store. Whether every" in told
+    assert "perso.sqlite: FullError. Make room. Servers hear of it by themselves" in told
+
+
+def test_an_erasure_of_which_no_server_has_to_hear_needs_no_room_for_its_announcement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = with_a_customer(tmp_path, monkeypatch)
+    monkeypatch.setattr(SqliteStore, "save_definitions", no_room)
+
+    assert main(["profile", "erase", "CRMID", "4711", *here]) == 0
 
 
 def test_a_key_that_is_made_is_told_also_where_a_server_has_not_heard_of_it(

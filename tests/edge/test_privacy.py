@@ -11,6 +11,7 @@ import pytest
 from perso_core.client import Client, EdgeRefused
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.permission import Permission
+from perso_core.errors import NotHeardEverywhere, StoreUnavailable
 from perso_core.worker.everywhere import Everywhere
 from tests.building import NOON_MS, ORG
 from tests.canaries.planting import without_canaries
@@ -359,3 +360,13 @@ async def test_erasures_at_the_same_time_share_an_announcement(tmp_path: Any) ->
     await asyncio.gather(first, *later)
 
     assert len(told) == 2
+
+
+async def test_an_erasure_that_no_room_is_left_to_announce_is_told_as_done(tmp_path: Any) -> None:
+    """It had been answered that nothing is known to be stored."""
+
+    async def announce() -> int | None:
+        raise StoreUnavailable("the disk is full.", fix="Make room.")
+
+    with pytest.raises(NotHeardEverywhere, match="cannot be told now"):
+        await Everywhere(tmp_path, announce).heard()
