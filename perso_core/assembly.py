@@ -310,6 +310,7 @@ class Perso(InProcessSite):
 
     def _explain(self, key: str, audience_id: str) -> Explanation | None:
         """From whichever thread a template asks: what is in memory is its event loop's alone."""
+        self._admission.refuse_after_fork()
         loop = self._drain.loop
         if loop is None or not loop.is_running() or loop is _loop_here():
             return self._engine.explain(key, audience_id, now_ms=self._clock_ms())

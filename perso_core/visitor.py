@@ -142,7 +142,8 @@ class Visitor(Struct, frozen=True, kw_only=True):
 
     def reason(self, audience: str, alias: str | None = None) -> AudienceReason:
         """Why in or why not, as a sentence: as of now, and in any thread. Raises UnknownAudience,
-        and StoreUnavailable in another thread than Perso's where that is busy for a second."""
+        and StoreUnavailable in another thread than Perso's where that is busy for a second, and in
+        a process that was forked off its own."""
         return self.site.reason(self, audience, alias or self.alias or "")
 
     async def update(self, attributes: Mapping[str, Any]) -> Visitor:

@@ -154,10 +154,14 @@ class Admission:
         if opened_by is not None and opened_by is not asyncio.get_running_loop():
             raise self._another_loop()
 
+    def refuse_after_fork(self) -> None:
+        """Raises OpenedBeforeFork in a child: its parent's event loop does not go on there."""
+        if self._hearing.forked:
+            raise self._hearing.refusal()
+
     def _another_loop(self) -> StoreUnavailable:
         """The log says it once: it would be of every call."""
-        if self._hearing.forked:
-            return self._hearing.refusal()
+        self.refuse_after_fork()
         refused = AnotherEventLoop(
             f"it was asked in the thread {threading.current_thread().name}.",
             fix="Ask in the event loop that opened it, such as by"

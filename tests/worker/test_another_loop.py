@@ -12,10 +12,11 @@ import pytest
 from perso_core import PageRequest
 from perso_core.assembly import open_perso
 from perso_core.engine.engine import Answer, Engine
-from perso_core.errors import AnotherEventLoop, StoreUnavailable
+from perso_core.errors import AnotherEventLoop, OpenedBeforeFork, StoreUnavailable
 from perso_core.pql.explain import Explanation
 from perso_core.settings import Settings
 from tests.building import NOON_MS, definitions
+from tests.stores.test_forking import forked
 from tests.worker.stack import Stack, running
 
 
@@ -90,3 +91,22 @@ async def test_a_reason_is_not_waited_for_where_the_loop_does_not_come_round(
         thread.join()  # the loop stands still meanwhile
 
         assert told == ["its event loop did not come round in time."]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+async def test_a_child_that_was_forked_off_is_refused_a_reason_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had waited for an event loop that does not go on there, for a second each time; where that
+    stood still as it forked it was told what the parent held."""
+    async with open_perso(Settings(data_dir=str(tmp_path))) as perso:
+        await perso.apply(definitions())
+        event = {"eventType": "commerce.productListAdds"}
+        shown = await perso.visit(PageRequest(datastream_id="demo", xdm=event, wait_ms=10_000))
+        monkeypatch.setattr("perso_core.assembly.EXPLAINED_WITHIN_S", 0.01)
+
+        async def child() -> None:
+            with pytest.raises(OpenedBeforeFork):
+                await asyncio.to_thread(shown.reason, "basket", "cms")
+
+        assert forked(child) == 0
