@@ -26,6 +26,7 @@ from perso_core.edge.abuse import Limits
 from perso_core.edge.addresses import networks
 from perso_core.edge.app import EdgeServices, build_edge
 from perso_core.edge.entropy import Entropy
+from perso_core.edge.failed_answers import FailedAnswers
 from perso_core.edge.guard import GuardedRunner as GuardedRunner  # for whoever mounts the edge
 from perso_core.edge.limits import Rate
 from perso_core.edge.services import PrivacyServices, never
@@ -80,6 +81,7 @@ class Perso(InProcessSite):
         self._issuer_keys = parts.issuer_keys
         self._compiled = parts.compiled
         self._unreadable = parts.unreadable
+        self._keep_failed = parts.presence.keep_failed if parts.presence else None
         self._entropy = entropy = Entropy()
         self._everywhere = Everywhere(Path(settings.data_dir), self._announced)
         # Alone, this process knows what every browser was told.
@@ -136,6 +138,7 @@ class Perso(InProcessSite):
                     forget=self.forget_everywhere,
                 ),
                 imports=self._imports,
+                failed=FailedAnswers(self._keep_failed),
             )
         )
 

@@ -50,7 +50,7 @@ _log = logging.getLogger("perso")
 
 class Parts(Struct, frozen=True, kw_only=True):
     """What runs between opening and closing, all of it by one clock. unreadable: why what was
-    applied last is not in force."""
+    applied last is not in force. presence: None where it does not serve."""
 
     store: SqliteStore
     engine: Engine
@@ -63,6 +63,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     compiled: CompiledFile
     clock_ms: Callable[[], int]
     unreadable: UnreadableRecord | None
+    presence: Presence | None
 
 
 @asynccontextmanager
@@ -78,7 +79,7 @@ async def running(
         kept = settings.max_events_per_profile
         store = await open_sqlite(data_dir / DATABASE, max_events=kept, clock_ms=clock_ms)
         opened.push_async_callback(store.close)
-        tell = told_to_nobody if announce else _seen(data_dir, opened)
+        presence = None if announce else _seen(data_dir, opened)
         if not announce and settings.workers == 1:
             tell_of_others(data_dir)
         # Once we are seen: what is saved from now on is waited for, what was before is read here.
@@ -98,7 +99,7 @@ async def running(
             clock_ms,
             opened,
             version=version,
-            tell=tell,
+            tell=presence.tell if presence else told_to_nobody,
             compiled=compiled,
         )
         await _sweep(engine, store, drain, clock_ms, data_dir, opened, sweeps=not announce)
@@ -120,6 +121,7 @@ async def running(
             compiled=compiled,
             clock_ms=clock_ms,
             unreadable=unreadable,
+            presence=presence,
         )
 
 
@@ -160,11 +162,11 @@ async def _keys(path: Path, store: SqliteStore) -> CookieKeys:
     return keys_from(path)
 
 
-def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Callable[[int], None]:
-    """Be seen among those that serve until opened ends. Returns how to tell one's version."""
+def _seen(data_dir: Path, opened: contextlib.AsyncExitStack) -> Presence:
+    """Be seen among those that serve until opened ends."""
     presence = Presence(data_dir)
     opened.callback(presence.close)
-    return presence.tell
+    return presence
 
 
 def _graph(

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     print(f"The file system ({kind}) has locks; {_room(path):,} bytes are free.")
     if kind in VOLATILE:
         print("It is kept in memory: a power cut loses everything.")
+    _tell_failed(path.parent)
     soundness.refuse_damaged(path)
     with closing(reading_connection(path)) as connection, unavailable(path):
         faults = soundness.looked_through(connection, until=_telling(), quick=False)
@@ -53,6 +55,19 @@ def doctor(arguments: argparse.Namespace) -> int:
         print(shown(f"{path} is whole: {connection.pragma('page_count'):,} pages."))
         found = soundness.records(connection, Progress("records read").tell)
     return int(not all([_told(found), _tell_keys(path)]))
+
+
+def _tell_failed(data_dir: Path) -> None:
+    """Which of the processes that serve now had to answer that something failed. Raises OSError."""
+    from perso_core.stores.presence import serving
+
+    for one in serving(data_dir):
+        if one.failed:
+            last = datetime.fromtimestamp(one.failed_ms / 1_000, UTC)
+            print(
+                f"Answers of process {one.pid} with status 207 since it began: {one.failed:,}, the"
+                f" last at {last:%Y-%m-%d %H:%M:%S} UTC; its log says which errors they had."
+            )
 
 
 def _told(found: Mapping[str, Records]) -> bool:

@@ -109,6 +109,7 @@ def build_edge(services: EdgeServices) -> web.Application:
         app.router.add_route("*", path, partial(_only_read, services))
     # Whatever else comes under our prefix is answered here too, as problem+json.
     app.router.add_route("*", "/{path:.*}", partial(_answer, services, None, False))
+    app.on_cleanup.append(partial(_tell_of_failed, services))
     return app
 
 
@@ -121,6 +122,10 @@ def straight(edge: web.Application, prefix: str) -> Mapping[str, Handler]:
 def refused_again(edge: web.Application) -> RefusedAgain:
     """Who is refused as their bytes come, for a server whose connections can do that (guard.py)."""
     return edge[_AGAIN]
+
+
+async def _tell_of_failed(services: EdgeServices, _: web.Application) -> None:
+    services.failed.close()
 
 
 async def _openapi(_: web.Request) -> web.Response:
@@ -184,12 +189,15 @@ async def _answer(
             reply = await _reply(call, action, services, within_ms)
     except IssuerUnreachable as failure:
         problem = failure.problem(arrival.report)
-        reply = Reply(207, encode_answer(arrival.request_id, (), errors=(problem,)))
+        body = encode_answer(arrival.request_id, (), errors=(problem,))
+        reply = Reply(207, body, failed=(failure.code,))
     except EdgeError as error:
         answer = _problem(arrival, error, services)
         if isinstance(error, TooManyRequests) and error.known_key and not server:
             _remember_refused(arrival, call, error.known_key, answer)
         return answer
+    if reply.failed:
+        services.failed.count(reply.failed, services.clock_ms())
     headers = _headers(arrival, services)
     for cookie in reply.set_cookies:
         headers.add("Set-Cookie", cookie)

@@ -119,15 +119,18 @@ class Call(Struct, frozen=True, kw_only=True):
                 warnings=[warning.problem(self.report) for warning in warnings],
             ),
             set_cookies,
+            tuple(error.code for error in errors) if errors else (),
         )
 
 
 class Reply(Struct, frozen=True):
-    """body empty: 204. set_cookies: values of Set-Cookie headers."""
+    """body empty: 204. set_cookies: values of Set-Cookie headers. failed: codes of the errors of a
+    207."""
 
     status: int
     body: bytes = b""
     set_cookies: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 NOTHING_TO_TELL = Reply(204)

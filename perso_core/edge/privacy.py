@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from perso_core.decision.identity import Device, Identity
 from perso_core.edge.call import Call, Reply
@@ -50,7 +51,8 @@ async def erase(call: Call, services: EdgeServices) -> Reply:
     except NotHeardEverywhere as late:
         problem = NotHeard(f"It is erased, but {late.detail}", fix=late.fix)
         errors = [problem.problem(call.report)]
-        return _reply(call, {**erased, "handle": [], "errors": errors}, status=207)
+        told = _reply(call, {**erased, "handle": [], "errors": errors})
+        return structs.replace(told, status=207, failed=(problem.code,))
     return _reply(call, erased)
 
 
@@ -81,5 +83,5 @@ async def _found(identity: Identity, call: Call, privacy: PrivacyServices) -> Ma
     return {key: whole for key, whole in found.items() if whole.holds_something}
 
 
-def _reply(call: Call, answer: Mapping[str, Any], *, status: int = 200) -> Reply:
-    return Reply(status, msgspec.json.encode({"requestId": call.request_id, **answer}))
+def _reply(call: Call, answer: Mapping[str, Any]) -> Reply:
+    return Reply(200, msgspec.json.encode({"requestId": call.request_id, **answer}))

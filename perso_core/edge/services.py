@@ -10,6 +10,7 @@ from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.abuse import NO_LIMITS, Limits
 from perso_core.edge.cookies import CookieKeys
+from perso_core.edge.failed_answers import FailedAnswers
 from perso_core.edge.graph import Apart, Graph
 from perso_core.edge.heavy_senders import HeavySenders
 from perso_core.edge.issuer_keys import IssuerKeys, KeyOf
@@ -101,6 +102,7 @@ class EdgeServices:
     need no version token. graph: which profiles are one person's.
     privacy: what stands behind show, export and erase; None: nobody may ask. imports:
     where rows go that servers bring; None: nowhere. import_within_ms: how long that may take.
+    failed: counts the answers with an error of ours.
     """
 
     decide: Callable[[Interaction], Awaitable[Answer]]
@@ -125,6 +127,7 @@ class EdgeServices:
     excess: Turns = field(default_factory=lambda: Turns(AFTER_EXCESS, longest_s=LONGEST_EXCESS_S))
     refusals: Turns = field(default_factory=lambda: Turns(AFTER_REFUSALS, after_s=REFUSED_AFTER_S))
     heavy_senders: HeavySenders = field(default_factory=HeavySenders)
+    failed: FailedAnswers = field(default_factory=FailedAnswers)
     issuer_key: KeyOf = field(default_factory=IssuerKeys)
     seen: Callable[[str], Seen] | None = None
     privacy: PrivacyServices | None = None

@@ -1,4 +1,5 @@
-"""Which processes serve a data directory, and which version of the definitions each has in force.
+"""Which processes serve a data directory, which version of the definitions each has in force, and
+how many of its answers failed.
 
 A serving process holds one small file in `<data_dir>/servers` and a lock on it (flock). The system
 takes the lock from a process that ends, however it ends: a file that can be locked is nobody's.
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.forking import leave_to_parent_at_fork
@@ -26,10 +27,14 @@ _MAX_BYTES = 256  # a file has less
 
 
 class Serving(Struct, frozen=True):
-    """What a serving process says of itself. version: of the definitions in force; 0: none yet."""
+    """What a serving process says of itself. version: of the definitions in force; 0: none yet.
+    failed: how many answers told of what failed here, since it began; failed_ms: when the last did,
+    epoch milliseconds."""
 
     pid: int
     version: int
+    failed: int = 0
+    failed_ms: int = 0
 
 
 class Presence:
@@ -46,6 +51,7 @@ class Presence:
         self._closed = False
         # The descriptor's number may be another file's once it is closed.
         self._using = threading.Lock()
+        self._said = Serving(os.getpid(), 0)
         leave_to_parent_at_fork(self)
         # A full disk has no room for what is in it: until then an empty file says the same.
         with suppress(StoreUnavailable):
@@ -54,10 +60,23 @@ class Presence:
     def tell(self, version: int) -> None:
         """Say that a version is in force here. After close it does nothing.
         Raises StoreUnavailable: what was said before stands."""
+        self._say(version=version)
+
+    def keep_failed(self, failed: int, failed_ms: int) -> bool:
+        """Say how many answers failed, and when the last did. Returns whether that is said now."""
+        try:
+            self._say(failed=failed, failed_ms=failed_ms)
+        except StoreUnavailable:
+            return False
+        return True
+
+    def _say(self, **more: int) -> None:
         with self._using, _writable(self._directory):
             if not self._closed:
                 self._be_found()
-                os.pwrite(self._descriptor, _text(Serving(os.getpid(), version)), 0)
+                said = structs.replace(self._said, **more)
+                os.pwrite(self._descriptor, _text(said), 0)
+                self._said = said
 
     def _be_found(self) -> None:
         """In the directory that has this name now: it may have been replaced, or emptied. Raises
@@ -118,9 +137,11 @@ def _said(path: Path) -> Serving | None:
 
 
 def _text(said: Serving) -> bytes:
-    """Of the same length whatever the version, and all of it twice: whoever reads it while it is
-    written over sees halves that differ."""
-    return f"{said.pid} {said.version:019}\n".encode() * 2
+    """Of the same length whatever it says, and all of it twice: whoever reads it while it is
+    written over sees halves that differ. An older Perso reads two lines."""
+    version = f"{said.pid} {said.version:019}\n" * 2
+    failed = f"{said.failed:019} {said.failed_ms:019} " * 2
+    return f"{version}{failed}".encode()
 
 
 def _serving(text: bytes) -> Serving:
@@ -129,7 +150,16 @@ def _serving(text: bytes) -> Serving:
     if len(lines) != 3 or lines[0] != lines[1]:
         return Serving(0, 0)
     pid, version = lines[0].split(" ")
-    return Serving(int(pid), int(version))
+    return Serving(int(pid), int(version), *_failed(lines[2]))
+
+
+def _failed(text: str) -> tuple[int, int]:
+    """How many, and when the last did; none where an older Perso wrote it, or somebody writes."""
+    said = text.split()
+    half = len(said) // 2
+    if half != 2 or said[:half] != said[half:]:
+        return 0, 0
+    return int(said[0]), int(said[1])
 
 
 def _locked_file(directory: Path) -> tuple[Path, int]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from perso_core.beside import DATABASE, KEYS
+from perso_core.stores.presence import Presence
 from tests.cli.test_commands import perso, write
 from tests.journeys.server import Visitor, prepare, serving, session
 from tests.stores.test_sqlite import sql
@@ -28,6 +30,20 @@ def test_a_whole_database_is_said_to_be_beside_a_running_server(directory: Path)
     assert "is safe for several processes" in told.stdout
     assert f"{DATABASE} is whole" in told.stdout
     assert "definitions: 1, of which 0 cannot be read." in told.stdout
+
+
+def test_which_servers_had_to_answer_that_something_failed_is_told(directory: Path) -> None:
+    presence = Presence(directory / ".perso")
+    before = perso(directory, "doctor")
+    presence.keep_failed(1_234, 1_700_000_000_000)
+
+    told = perso(directory, "doctor")
+    presence.close()
+
+    said = f"Answers of process {os.getpid()} with status 207 since it began: 1,234"
+    assert "207" not in before.stdout
+    assert f"{said}, the last at 2023-11-14 22:13:20 UTC" in told.stdout
+    assert told.returncode == 0
 
 
 def test_a_record_that_cannot_be_read_is_told(directory: Path) -> None:

@@ -40,6 +40,23 @@ def test_a_process_serves_by_no_version_until_it_tells_one(tmp_path: Path) -> No
     presence.close()
 
 
+def test_how_many_answers_failed_stands_beside_the_version(tmp_path: Path) -> None:
+    presence = Presence(tmp_path)
+    presence.tell(7)
+
+    kept = presence.keep_failed(1_234, 5_678)
+
+    assert kept
+    assert serving(tmp_path) == [Serving(HERE, 7, failed=1_234, failed_ms=5_678)]
+    (file,) = (tmp_path / DIRECTORY).iterdir()
+    # So an older Perso reads it, which knows of no such number; and writes it.
+    lines = file.read_bytes().split(b"\n")
+    assert (len(lines), lines[0]) == (3, lines[1])
+    file.write_bytes(b"\n".join([*lines[:2], b""]))
+    assert serving(tmp_path) == [Serving(HERE, 7)]
+    presence.close()
+
+
 def test_who_closes_serves_no_more_and_leaves_nothing(tmp_path: Path) -> None:
     presence = Presence(tmp_path)
 
@@ -116,7 +133,7 @@ def test_a_file_that_is_half_written_over_says_no_version(tmp_path: Path) -> Non
     (path,) = (tmp_path / DIRECTORY).iterdir()
     whole = path.read_bytes()
     with path.open("r+b") as file:
-        file.write(whole[: len(whole) // 2].replace(b"8\n", b"9\n"))
+        file.write(whole.splitlines(keepends=True)[0].replace(b"8\n", b"9\n"))
 
     assert serving(tmp_path) == [Serving(0, 0)]
     presence.close()
