@@ -23,26 +23,50 @@ class Membership(Struct, frozen=True, kw_only=True, gc=False):
     since_ms: int  # when this status began; epoch milliseconds, UTC
 
 
-class ImportedMembership(Struct, frozen=True, gc=False):
+class ImportedMembership(Struct, frozen=True, gc=False, omit_defaults=True):
     """What an import said of one profile and one external audience: in it from since_ms on, and
-    no more from until_ms on; epoch milliseconds, UTC."""
+    no more from until_ms on; epoch milliseconds, UTC. earlier: when it was in before, last."""
 
     since_ms: int
     until_ms: int
+    earlier: ImportedMembership | None = None
+
+
+def imported_as_of(
+    imported: Mapping[str, ImportedMembership], at_ms: int
+) -> Mapping[str, ImportedMembership]:
+    """Without what came after an instant. Itself where nothing did, or nothing was before it."""
+    before = {
+        audience_id: one.earlier
+        for audience_id, one in imported.items()
+        if one.earlier is not None and one.since_ms > at_ms
+    }
+    return {**imported, **before} if before else imported
+
+
+def came_ms(
+    imported: Mapping[str, ImportedMembership], after_ms: int, through_ms: int
+) -> list[int]:
+    """When those who were in before were imported again, in order."""
+    found = {one.since_ms for one in imported.values() if one.earlier is not None}
+    return sorted(at_ms for at_ms in found if after_ms < at_ms <= through_ms)
 
 
 def imported_of_both(
     one: Mapping[str, ImportedMembership], other: Mapping[str, ImportedMembership]
 ) -> Mapping[str, ImportedMembership]:
     """By audience id, what was imported of either; of both the first beginning and the last end,
-    whichever comes first."""
+    whichever comes first; and of what was earlier what ended last."""
     if not (one and other):
         return one or other
     found = dict(one)
     for audience_id, more in other.items():
         known = found.get(audience_id, more)
+        earlier = [of for of in (known.earlier, more.earlier) if of is not None]
         found[audience_id] = ImportedMembership(
-            min(known.since_ms, more.since_ms), max(known.until_ms, more.until_ms)
+            min(known.since_ms, more.since_ms),
+            max(known.until_ms, more.until_ms),
+            max(earlier, key=lambda of: (of.until_ms, of.since_ms), default=None),
         )
     return found
 

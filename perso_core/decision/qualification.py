@@ -9,7 +9,15 @@ from msgspec import Struct, structs
 
 from perso_core.decision.event import Event
 from perso_core.decision.kept_events import KeptEvents
-from perso_core.decision.membership import EXITED_KEPT_MS, Membership, Memberships, qualify
+from perso_core.decision.membership import (
+    EXITED_KEPT_MS,
+    ImportedMembership,
+    Membership,
+    Memberships,
+    came_ms,
+    imported_as_of,
+    qualify,
+)
 from perso_core.decision.profile import Profile, view
 from perso_core.definitions.snapshot import FOREVER_MS, Snapshot
 from perso_core.rules.bits import bits_of
@@ -146,11 +154,40 @@ def resumed(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
     definitions have the say over it, so that what happened meanwhile gets its own instant. Until
     it is written again, every call gives the same instants (docs/decisions/0004)."""
     from_ms = _governed_from(profile, snapshot, now_ms)
-    then = qualify_all(profile, snapshot, now_ms=from_ms)
+    then = _as_of(profile, snapshot, from_ms)
     if 0 < profile.evaluated_ms < from_ms and _left_then(profile, then):
         ended = _ended_by_time(profile, snapshot, from_ms)
-        then = qualify_all(ended, snapshot, now_ms=from_ms)
-    return advance(then, snapshot, now_ms=now_ms)
+        then = _as_of(ended, snapshot, from_ms)
+    return _brought(then, profile.imported, snapshot, now_ms)
+
+
+def _as_of(profile: Profile, snapshot: Snapshot, at_ms: int) -> Qualified:
+    """Evaluated by what was imported until then."""
+    return _with_imported(profile, imported_as_of(profile.imported, at_ms), snapshot, at_ms)
+
+
+def _with_imported(
+    profile: Profile,
+    imported: Mapping[str, ImportedMembership],
+    snapshot: Snapshot,
+    at_ms: int,
+) -> Qualified:
+    if imported is not profile.imported:
+        profile = structs.replace(profile, imported=imported)
+    return qualify_all(profile, snapshot, now_ms=at_ms)
+
+
+def _brought(
+    then: Qualified, imported: Mapping[str, ImportedMembership], snapshot: Snapshot, now_ms: int
+) -> Qualified:
+    """advance, through all that was imported since `then`, each at its own instant."""
+    for at_ms in came_ms(imported, then.profile.evaluated_ms, now_ms):
+        before = advance(then, snapshot, now_ms=at_ms - 1).profile
+        then = _with_imported(before, imported_as_of(imported, at_ms), snapshot, at_ms)
+    found = advance(then, snapshot, now_ms=now_ms)
+    if found.profile.imported is imported:
+        return found
+    return _with_imported(found.profile, imported, snapshot, now_ms)  # it came by a clock ahead
 
 
 def _left_then(before: Profile, after: Qualified) -> bool:
@@ -167,8 +204,9 @@ def _ended_by_time(profile: Profile, snapshot: Snapshot, until_ms: int) -> Profi
     """The profile with the exits that time alone brought since it was stored, under definitions
     that are in force since: those rules that had it in an audience for the instant for which it was
     stored, as the ones before them had, say when that was over."""
-    then = qualify_all(profile, snapshot, now_ms=profile.evaluated_ms)
-    _, exited = Memberships.of(advance(then, snapshot, now_ms=until_ms).profile.memberships).since()
+    then = _as_of(profile, snapshot, profile.evaluated_ms)
+    after = _brought(then, profile.imported, snapshot, until_ms)
+    _, exited = Memberships.of(after.profile.memberships).since()
     known = Memberships.of(profile.memberships)
     ended = [
         Membership(audience_id=one.audience_id, status="exited", since_ms=exited[one.audience_id])
@@ -193,7 +231,7 @@ def _imported_from(profile: Profile) -> int:
     """When a profile began of which nothing else is known than what was imported; else 0."""
     if profile.version or not profile.imported:
         return 0
-    return min(one.since_ms for one in profile.imported.values())
+    return min((one.earlier or one).since_ms for one in profile.imported.values())
 
 
 def _standing(profile: Profile, rules: RuleSet, now_ms: int) -> Standing:

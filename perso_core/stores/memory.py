@@ -228,11 +228,11 @@ class MemoryStore:
         kept = self._database.imported.setdefault(key, {})
         before = kept.get(audience_id)
         live = before is not None and before.until_ms > now_ms
-        since_ms = before.since_ms if before is not None and live else now_ms
-        if until_ms > now_ms:
-            kept[audience_id] = ImportedMembership(since_ms, until_ms)
-        elif live:
-            kept[audience_id] = ImportedMembership(since_ms, now_ms)
+        if before is not None and live:
+            kept[audience_id] = structs.replace(before, until_ms=max(until_ms, now_ms))
+        elif until_ms > now_ms:
+            earlier = before and structs.replace(before, earlier=None)
+            kept[audience_id] = ImportedMembership(now_ms, until_ms, earlier)
 
     async def withheld(self, keys: Sequence[str], *, since_ms: int) -> frozenset[str]:
         database, now_ms = self._database, self._clock_ms()

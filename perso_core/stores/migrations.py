@@ -148,6 +148,35 @@ CREATE INDEX erased_event_by_time ON erased_event (erased_ms);
         made="ALTER TABLE quarantine ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0;",
         undone="ALTER TABLE quarantine DROP COLUMN since_ms;",
     ),
+    # When somebody was in an external audience before, of whom it was imported again once that was
+    # over. Triggers keep it, and remove it with the rest: so does who does not know it. Not columns
+    # of `imported`: who does not know those cannot insert any more.
+    Step(
+        number=9,
+        oldest=5,
+        made="""
+CREATE TABLE imported_earlier (
+    key TEXT NOT NULL, audience_id TEXT NOT NULL, since_ms INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL, PRIMARY KEY (key, audience_id)) WITHOUT ROWID;
+CREATE TRIGGER imported_again AFTER UPDATE OF since_ms ON imported
+WHEN typeof(old.since_ms) = 'integer' AND typeof(old.until_ms) = 'integer'
+    AND typeof(new.since_ms) = 'integer'
+    AND old.since_ms < old.until_ms AND old.until_ms <= new.since_ms
+BEGIN
+    -- No REPLACE: how whoever fires it takes conflicts has the say in here.
+    DELETE FROM imported_earlier WHERE key = old.key AND audience_id = old.audience_id;
+    INSERT INTO imported_earlier
+    VALUES (old.key, old.audience_id, old.since_ms, old.until_ms);
+END;
+CREATE TRIGGER imported_removed AFTER DELETE ON imported
+BEGIN
+    DELETE FROM imported_earlier WHERE key = old.key AND audience_id = old.audience_id;
+END;
+""",
+        undone="""
+DROP TRIGGER imported_again; DROP TRIGGER imported_removed; DROP TABLE imported_earlier;
+""",
+    ),
 )
 
 # What was taken, and who may use the file since. It is there before any step is.

@@ -28,6 +28,9 @@ KEPT_ANNOUNCEMENTS = 200
 # Files that are remembered, the ones imported last.
 KEPT_FILES = 1_000
 
+# Audience id, since when, until when. Of a damaged row the instants may be anything.
+ImportedRow = tuple[str, int, int]
+
 # Rows come as one JSON text: SQLite takes it apart outside Python's lock, so that other threads go
 # on. ?1: [[key, audience id, until], …]. Since when stays what it is for whoever is in still.
 _KEEP = """
@@ -181,12 +184,19 @@ def last_announced(connection: apsw.Connection) -> int:
     return last
 
 
-def imported_of(connection: apsw.Connection, key: str) -> list[tuple[str, int, int]]:
-    """Audience id, since when, until when. Of a damaged row the instants may be anything."""
+def imported_of(connection: apsw.Connection, key: str) -> list[ImportedRow]:
     rows = connection.execute(
         "SELECT audience_id, since_ms, until_ms FROM imported WHERE key = ?", (key,)
     ).fetchall()
-    return cast(list[tuple[str, int, int]], rows)
+    return cast(list[ImportedRow], rows)
+
+
+def earlier_of(connection: apsw.Connection, key: str) -> list[ImportedRow]:
+    """When it was in those audiences before, if it was."""
+    rows = connection.execute(
+        "SELECT audience_id, since_ms, until_ms FROM imported_earlier WHERE key = ?", (key,)
+    ).fetchall()
+    return cast(list[ImportedRow], rows)
 
 
 def set_aside(connection: apsw.Connection, key: str) -> None:

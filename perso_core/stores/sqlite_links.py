@@ -152,6 +152,13 @@ def _move_imported(connection: apsw.Connection, joining: Joining) -> None:
         " until_ms = max(until_ms, excluded.until_ms)",
         (joining.target, joining.source),
     )
+    connection.execute(
+        "INSERT INTO imported_earlier SELECT ?, audience_id, since_ms, until_ms"
+        " FROM imported_earlier WHERE key = ? ON CONFLICT DO UPDATE"
+        " SET since_ms = excluded.since_ms, until_ms = excluded.until_ms"
+        " WHERE (excluded.until_ms, excluded.since_ms) > (until_ms, since_ms)",
+        (joining.target, joining.source),
+    )
     connection.execute("DELETE FROM imported WHERE key = ?", (joining.source,))
 
 

@@ -53,7 +53,9 @@ from perso_core.stores.sqlite_file import (
 )
 from perso_core.stores.sqlite_imports import (
     NO_INSTANT,
+    ImportedRow,
     announced,
+    earlier_of,
     has_ended,
     imported_of,
     last_announced,
@@ -163,8 +165,9 @@ class Reader:
         erased_events = erased_events_of(connection, key)
         linked = connection.execute("SELECT canonical FROM link WHERE key = ?", (key,)).get
         imported = imported_of(connection, key)
+        earlier = earlier_of(connection, key) if imported else []
         connection.execute("COMMIT")
-        loaded = _loaded(key, profile, events, consent, erased_ms, linked or "", imported)
+        loaded = _loaded(key, profile, events, consent, erased_ms, linked or "", imported, earlier)
         stored = structs.replace(loaded.stored, epoch=self.epoch, erased_events=erased_events)
         return structs.replace(loaded, stored=stored)
 
@@ -374,13 +377,14 @@ def _loaded(
     consent: bytes | None,
     erased_ms: int,
     linked_to: str,
-    imported: list[tuple[str, int, int]],
+    imported: list[ImportedRow],
+    earlier: list[ImportedRow],
 ) -> Loaded:
     unreadable: list[Unreadable] = []
     kept, begun_ms = _profile(key, *profile, events, unreadable) if profile else (None, 0)
     said, said_ms = _consent(key, consent, unreadable) if consent is not None else (None, 0)
     stored = Stored(
-        with_imported(key, kept, _imported(key, imported, unreadable)),
+        with_imported(key, kept, _imported(key, imported, earlier, unreadable)),
         said,
         erased_ms,
         linked_to=linked_to,
@@ -415,18 +419,26 @@ def _events(key: str, rows: list[_EventRow], unreadable: list[Unreadable]) -> tu
 
 
 def _imported(
-    key: str, rows: list[tuple[str, int, int]], unreadable: list[Unreadable]
+    key: str,
+    rows: list[ImportedRow],
+    earlier: list[ImportedRow],
+    unreadable: list[Unreadable],
 ) -> dict[str, ImportedMembership]:
+    # A damaged one of those is none: it would only date what is over.
+    before = {one[0]: ImportedMembership(*one[1:]) for one in earlier if _is_whole(one)}
     found = {
-        audience_id: ImportedMembership(since_ms, until_ms)
-        for audience_id, since_ms, until_ms in rows
-        if type(since_ms) is int and type(until_ms) is int
+        audience_id: ImportedMembership(since_ms, until_ms, before.get(audience_id))
+        for audience_id, since_ms, until_ms in filter(_is_whole, rows)
     }
     if len(found) < len(rows):
         unreadable.append(
             Unreadable(kind="imported membership", key=key, record=b"", reason=NO_INSTANT)
         )
     return found
+
+
+def _is_whole(row: ImportedRow) -> bool:
+    return type(row[1]) is int and type(row[2]) is int
 
 
 def _consent(key: str, record: bytes, unreadable: list[Unreadable]) -> tuple[Consent, int]:

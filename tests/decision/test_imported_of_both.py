@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from perso_core.decision.membership import ImportedMembership, imported_of_both
 
+INSTANT = st.integers(0, 9)
+EARLIER = st.none() | st.builds(ImportedMembership, INSTANT, INSTANT)
 IMPORTED = st.dictionaries(
-    st.sampled_from("abc"), st.builds(ImportedMembership, st.integers(0, 9), st.integers(0, 9))
+    st.sampled_from("abc"), st.builds(ImportedMembership, INSTANT, INSTANT, EARLIER)
 )
 
 

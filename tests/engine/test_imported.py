@@ -38,6 +38,13 @@ def in_force(retention_days: int | None = None) -> Snapshot:
     )
 
 
+RISK = 'externalAudience.get("risk").since <= now and externalAudience.get("risk").until > now'
+
+
+def realized(audience_id: str) -> Membership:
+    return Membership(audience_id=audience_id, status="realized", since_ms=NOON_MS - HOUR_MS // 2)
+
+
 def imported(since_ms: int = NOON_MS, until_ms: int = UNTIL_MS) -> Profile:
     return Profile(key=ANNA, imported={"risk": ImportedMembership(since_ms, until_ms)})
 
@@ -78,6 +85,43 @@ def test_a_profile_that_slept_through_entry_and_expiry_has_both_instants() -> No
     assert membership(engine, NOON_MS + HOUR_MS) == Membership(
         audience_id="risk", status="exited", since_ms=NOON_MS + 9
     )
+
+
+def test_whoever_left_unseen_and_was_imported_again_left_at_the_expiry() -> None:
+    until_noon = ImportedMembership(NOON_MS - HOUR_MS, NOON_MS)
+    again = ImportedMembership(NOON_MS + 3 * HOUR_MS, NOON_MS + 9 * HOUR_MS, until_noon)
+    in_force = compile_snapshot(
+        definitions(
+            {
+                "seen": 'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "add")'
+                " WHEN(<= 2 hours before now)])",
+                "both": f'{RISK} and inSegment("seen")',
+                "never": f"not ({RISK})",
+            }
+        )
+    )
+    engine = Engine(in_force, hot_profiles=10, journal_limit=5)
+    seen_ms = NOON_MS - HOUR_MS // 2
+    stored = Profile(
+        key=ANNA,
+        version=1,
+        events=(event("add", at_ms=seen_ms),),
+        memberships={one.audience_id: one for one in (realized("seen"), realized("both"))},
+        evaluated_ms=seen_ms,
+        snapshot_id=in_force.id,
+        imported={"risk": again},
+    )
+    engine.admit(ANNA, stored, None, now_ms=NOON_MS + 4 * HOUR_MS)
+
+    found = engine.profile(ANNA, now_ms=NOON_MS + 4 * HOUR_MS)
+
+    assert isinstance(found, Profile)
+    assert found.imported == stored.imported
+    assert {one.audience_id: (one.status, one.since_ms) for one in found.memberships.values()} == {
+        "seen": ("exited", seen_ms + 2 * HOUR_MS + 1),
+        "both": ("exited", NOON_MS),
+        "never": ("exited", NOON_MS + 3 * HOUR_MS),
+    }
 
 
 def test_who_is_known_by_an_import_alone_is_in_no_audience_since_before_it() -> None:

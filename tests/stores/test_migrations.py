@@ -253,10 +253,12 @@ def test_no_power_cut_leaves_half_a_step(tmp_path: Path, perso_knows: Knows) -> 
         bring_up_to_date(path)
     seen = set()
     chance = Random(3)
-    for number in range(60):
+    cuts = 60
+    for number in range(cuts):
         left = tmp_path / f"{number}"
         left.mkdir()
-        after_cut(record.operations[: chance.randint(made, len(record.operations))], left, chance)
+        done = made + (len(record.operations) - made) * number // (cuts - 1)
+        after_cut(record.operations[:done], left, chance)
 
         seen.add(whole(left / "perso.sqlite"))
 

@@ -107,6 +107,34 @@ async def test_whoever_was_out_enters_anew(importing: ImportingStore) -> None:
     assert await imported(importing) == {"risk": (NOON_MS + 3, LATER_MS)}
 
 
+async def test_until_when_whoever_enters_anew_was_in_before_stays_known(
+    importing: ImportingStore,
+) -> None:
+    stays = ((NOON_MS - 9, NOON_MS - 5), (NOON_MS, NOON_MS + 3), (NOON_MS + 5, LATER_MS))
+    for now_ms, until_ms in stays:
+        await importing.import_memberships(batch((ANNA, "risk", until_ms), now_ms=now_ms))
+    await importing.import_memberships(batch((ANNA, "risk", LATER_MS + 1), now_ms=NOON_MS + 6))
+
+    profile = (await importing.load(ANNA)).profile
+
+    assert profile is not None
+    earlier = ImportedMembership(NOON_MS, NOON_MS + 3)
+    assert profile.imported["risk"] == ImportedMembership(NOON_MS + 5, LATER_MS + 1, earlier)
+
+
+async def test_nothing_of_it_outlives_an_erasure(importing: ImportingStore) -> None:
+    for until_ms, now_ms in ((NOON_MS + 3, NOON_MS), (LATER_MS, NOON_MS + 5)):
+        await importing.import_memberships(batch((ANNA, "risk", until_ms), now_ms=now_ms))
+    await importing.commit([forgot(now_ms=NOON_MS + 6)])
+    again = batch((ANNA, "risk", LATER_MS), now_ms=NOON_MS + 9, began_ms=NOON_MS + 9)
+    await importing.import_memberships(again)
+
+    profile = (await importing.load(ANNA)).profile
+
+    assert profile is not None
+    assert profile.imported["risk"] == ImportedMembership(NOON_MS + 9, LATER_MS)
+
+
 async def test_an_expiry_that_is_over_ends_the_membership_now(importing: ImportingStore) -> None:
     await importing.import_memberships(batch((ANNA, "risk", LATER_MS)))
     await importing.import_memberships(batch((ANNA, "risk", 1), now_ms=NOON_MS + 5))
