@@ -30,7 +30,7 @@ from perso_core.edge.failed_answers import FailedAnswers
 from perso_core.edge.guard import GuardedRunner as GuardedRunner  # for whoever mounts the edge
 from perso_core.edge.limits import Rate
 from perso_core.edge.services import PrivacyServices, never
-from perso_core.edge.site import InProcessServices, InProcessSite
+from perso_core.edge.site import InProcessSite
 from perso_core.engine.engine import OPERATOR, Interaction, NeedProfile
 from perso_core.errors import (
     BadIdentity,
@@ -82,7 +82,7 @@ class Perso(InProcessSite):
         self._compiled = parts.compiled
         self._unreadable = parts.unreadable
         self._keep_failed = parts.presence.keep_failed if parts.presence else None
-        self._entropy = entropy = Entropy()
+        self._entropy = Entropy()
         self._everywhere = Everywhere(Path(settings.data_dir), self._announced)
         # Alone, this process knows what every browser was told.
         self._seen = engine.seen if settings.workers > 1 else None
@@ -93,34 +93,14 @@ class Perso(InProcessSite):
             clock_ms=clock_ms,
             settled_s=2 * settings.news_interval_ms / 1_000 if settings.workers > 1 else 0,
         )
-        super().__init__(
-            InProcessServices(
-                decide=admission.decide,
-                durable=drain.durable,
-                decided_again=engine.following.decided_again.includes,
-                snapshot=lambda: engine.snapshot,
-                explain=self._explain,
-                clock_ms=clock_ms,
-                entropy=entropy,
-                keys=parts.keys,
-                seen=self._seen,
-                graph=graph,
-            )
-        )
+        super().__init__(self._services_of(snapshot=lambda: engine.snapshot), self._explain)
 
     def edge_app(self) -> web.Application:
         """The HTTP edge, to be mounted under any prefix: `app.add_subapp("/ee", …)`."""
         settings = self.settings
         return build_edge(
-            EdgeServices(
-                decide=self._admission.decide,
-                durable=self._drain.durable,
-                decided_again=self._engine.following.decided_again.includes,
-                is_kept=self._drain.is_kept,
+            self._services_of(
                 snapshot=self._snapshot_in_force,
-                clock_ms=self._clock_ms,
-                entropy=self._entropy,
-                keys=self._keys,
                 max_body_bytes=settings.max_body_bytes,
                 answer_within_ms=settings.answer_within_ms,
                 ahead=self._drain.keeps_up if settings.answer_behind else never,
@@ -129,8 +109,6 @@ class Perso(InProcessSite):
                 own_origins=frozenset(settings.own_origins),
                 limits=limits_of(settings),
                 issuer_key=self._issuer_keys,
-                seen=self._seen,
-                graph=self._graph,
                 privacy=PrivacyServices(
                     whole=self.people.everything_under,
                     devices=self._store.devices_of,
@@ -140,6 +118,21 @@ class Perso(InProcessSite):
                 imports=self._imports,
                 failed=FailedAnswers(self._keep_failed),
             )
+        )
+
+    def _services_of(self, **more: Any) -> EdgeServices:
+        """What stands behind the edge and behind rendered pages. more: what is not of both."""
+        return EdgeServices(
+            decide=self._admission.decide,
+            durable=self._drain.durable,
+            decided_again=self._engine.following.decided_again.includes,
+            is_kept=self._drain.is_kept,
+            clock_ms=self._clock_ms,
+            entropy=self._entropy,
+            keys=self._keys,
+            seen=self._seen,
+            graph=self._graph,
+            **more,
         )
 
     def definitions(self) -> Definitions | None:

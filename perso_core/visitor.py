@@ -98,7 +98,9 @@ class Visitor(Struct, frozen=True, kw_only=True):
     new device, whose cookies her choice sets. event_id: the `_id` of the visit that was recorded;
     the page hands it to its script. cookies: to be set on the answer.
     named_ecid: the ECID that the site's own device id (FPID) gives a visitor who has none yet.
-    asked: whether the request was looked at: else nobody knows whose it is.
+    asked: whether the request was looked at: else nobody knows whose it is. gpc: as the request
+    said it: what is kept of the visitor is kept with it. said_out: the browser said no, by its
+    cookie or by a string on the visit, which counts where nothing is stored of its device.
     """
 
     state: VisitorState
@@ -113,6 +115,8 @@ class Visitor(Struct, frozen=True, kw_only=True):
     cookies: tuple[SetCookie, ...] = ()
     named_ecid: str | None = None
     asked: bool = True
+    gpc: bool = False
+    said_out: bool = False
 
     def __repr__(self) -> str:
         """For logs and pages: no proof of who it is, and no attribute."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import structs
-
 from perso_core.decision.graph import OF_DEVICES
 from perso_core.decision.identity import Identity
 from perso_core.definitions.issuer import Issuer
@@ -20,7 +18,6 @@ from perso_core.edge.bearer import issuer_of, taken_apart, time_claim, verify
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.credential import MAX_TOKEN_BYTES
-from perso_core.edge.graph import leads_to
 from perso_core.edge.identity_map import claimed
 from perso_core.edge.issuer_keys import KeyOf
 from perso_core.edge.named_person import person_key
@@ -33,9 +30,8 @@ from perso_core.edge.problem import (
     TokenExpired,
 )
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.unstored import Unread
+from perso_core.edge.visit import held_by
 from perso_core.edge.wire import InteractRequest, SentEvent
-from perso_core.errors import Overloaded, StoreUnavailable
 
 TYPE = "perso-identity+jwt"
 MAX_LIFE_S = 300
@@ -56,30 +52,12 @@ async def with_person(
         if text is None or snapshot is None:
             return caller, ()
         identity = await asserted(text, call, caller, snapshot, key_of=services.issuer_key)
-        person = await _profile_of(identity, call, caller, services)
-        return structs.replace(caller, person=person), ()
-    except (StoreUnavailable, Overloaded):
-        raise Unread(caller.device.ecid) from None
+        return await held_by(person_key(identity, call), call, caller, services), ()
     except IssuerUnreachable:
         why, fix = "The keys of its issuer cannot be fetched now.", "Send it again later."
     except EdgeError as fault:
         why, fix = fault.detail, fault.fix
     return caller, (AssertionIgnored(f"The device alone is known. {why}", fix=fix),)
-
-
-async def _profile_of(
-    identity: Identity, call: Call, caller: Caller, services: EdgeServices
-) -> str:
-    """The key of the profile that an identity of this datastream leads to."""
-    return await leads_to(
-        person_key(identity, call),
-        caller.tokens,
-        device=caller.device.profile_key,
-        priority=call.datastream.identity_priority,
-        org=call.org,
-        keys=services.keys,
-        graph=services.graph,
-    )
 
 
 def assertion_in(events: Sequence[SentEvent]) -> str | None:

@@ -29,10 +29,11 @@ from perso_core.errors import Overloaded, StoreUnavailable
 
 class Consulted(Struct, frozen=True, kw_only=True):
     """permitted: whether a profile may be kept and answered from. chosen: what the visitor chose,
-    None: never chose. lookups: the last ones belong to the changes that were asked about, in
-    their order; everything they tell is on disk, unless stored is False: then it may be told for
-    this call alone, with the error. unreadable: why a consent string of this very request cannot be
-    read, and so permits nothing; "": there was none such.
+    None: never chose, or it is not the device that refuses. lookups: the last ones belong to the
+    changes that were asked about, in their order; everything they tell is on disk, unless stored is
+    False: then it may be told for this call alone, with the error. unreadable: why a consent string
+    of this very request cannot be read, and so permits nothing; "": there was none such. known:
+    there is a profile.
     """
 
     permitted: bool
@@ -40,6 +41,7 @@ class Consulted(Struct, frozen=True, kw_only=True):
     lookups: tuple[Lookup, ...] = ()
     unreadable: str = ""
     stored: bool = True
+    known: bool = False
 
     @property
     def errors(self) -> tuple[EdgeError, ...]:
@@ -65,38 +67,32 @@ async def consult(
     return await _kept(call, caller, caller.device.profile_key, changes, services)
 
 
-async def led_on(call: Call, caller: Caller, services: EdgeServices) -> Caller:
-    """The caller, by the profile that the person's identity is part of once the call is decided:
-    another process may have linked it before this one heard of it. Itself: nothing is to be
-    decided again. Raises Unread."""
-    if caller.person is None:
-        return caller
-    priority = call.datastream.identity_priority
-    try:
-        person = await services.graph.canonical(caller.person, priority=priority)
-    except (StoreUnavailable, Overloaded):
-        raise Unread(caller.device.ecid) from None
-    return caller if person == caller.person else structs.replace(caller, person=person)
-
-
 async def _consult_of_person(
     call: Call, caller: Caller, person: str, changes: tuple[Change, ...], services: EdgeServices
 ) -> Consulted:
     """Of whoever holds the device: as on the server API, with the device's consent on top."""
+    if caller.device.new:  # of which nothing is kept
+        return _of_person(await _kept(call, caller, person, changes, services))
     of_device = await _consent_of(call, caller, caller.device.profile_key, services)
     if refused(of_device, said_out=caller.said_out):
         return Consulted(permitted=False, chosen="out")
-    says = carried(of_device, keeps=bool(changes))
-    moved = True
     events = [change.event for change in changes if isinstance(change, EventArrived)]
+    says = carried(of_device, keeps=bool(events))
+    moved = True
     if events:
         said = (*says, *(one for one in changes if not isinstance(one, EventArrived)))
         device = caller.device.profile_key
         moved = await finished(moved_in(call.datastream, device, person, said, of_device, services))
         # What moves is the person's by more than this word; what is sent again alone says nothing.
         says = carried(of_device, keeps=True, by=events[-1])
-    consulted = await _kept(call, caller, person, (*says, *changes), services)
+    consulted = _of_person(await _kept(call, caller, person, (*says, *changes), services))
     return consulted if moved else structs.replace(consulted, stored=False)
+
+
+def _of_person(consulted: Consulted) -> Consulted:
+    """What is told to the device: its browser would keep the person's refusal as its own, and
+    refuse whoever comes next."""
+    return consulted if consulted.permitted else structs.replace(consulted, chosen=None)
 
 
 def carried(
@@ -187,8 +183,8 @@ async def _stored(call: Call, caller: Caller, sequence: int, services: EdgeServi
 async def _decided(caller: Caller, interaction: Interaction, services: EdgeServices) -> Answer:
     try:
         return await services.decide(interaction)
-    except (StoreUnavailable, Overloaded):
-        raise Unread(None if caller.device.new else caller.device.ecid) from None
+    except (StoreUnavailable, Overloaded) as why:
+        raise Unread(None if caller.device.new else caller.device.ecid) from why
 
 
 async def _as_stored(
@@ -196,8 +192,8 @@ async def _as_stored(
 ) -> Answer:
     try:
         return await as_stored(answer, interaction, services)
-    except (StoreUnavailable, Overloaded):
-        raise Unread(None if caller.device.new else caller.device.ecid) from None
+    except (StoreUnavailable, Overloaded) as why:
+        raise Unread(None if caller.device.new else caller.device.ecid) from why
 
 
 def all_stored(consulted: Consulted) -> Consulted:
@@ -213,6 +209,7 @@ def _consulted(answer: Answer, *, stored: bool) -> Consulted:
         permitted=answer.permitted,
         chosen=answer.consent.general if answer.consent else None,
         lookups=answer.lookups,
+        known=answer.known,
     )
 
 

@@ -13,16 +13,16 @@ from perso_core.edge.assertion import PLACE, with_person
 from perso_core.edge.call import Call, Reply, fetch_warnings
 from perso_core.edge.caller import Caller
 from perso_core.edge.consent_objects import unreadable_string
-from perso_core.edge.consent_strings import HeardConsent, heard_in, opted_in
-from perso_core.edge.consult import Consulted, consult, led_on, refuse
+from perso_core.edge.consent_strings import heard_in
+from perso_core.edge.consult import Consulted
 from perso_core.edge.cookies import cluster_cookie, consent_cookie
 from perso_core.edge.event_id import event_id
-from perso_core.edge.graph import MAX_LEADS
 from perso_core.edge.identity_map import Claimed, claimed, claims_of
 from perso_core.edge.overrides import Overrides, overrides_from
 from perso_core.edge.page_facts import with_page_facts
 from perso_core.edge.problem import EdgeError, NoConsent
 from perso_core.edge.services import EdgeServices
+from perso_core.edge.visit import visited
 from perso_core.edge.wire import (
     Handle,
     InteractRequest,
@@ -33,7 +33,7 @@ from perso_core.edge.wire import (
     location_hint,
     state_store,
 )
-from perso_core.engine.journal import Change, ConsentChosen, EventArrived, PrivacySignalled
+from perso_core.engine.journal import EventArrived
 
 
 def asks_alone(sent: SentEvent) -> bool:
@@ -144,13 +144,7 @@ async def record(
         if not (call.server and asks_alone(request.events[index]))
     )
     kept = arrived if overrides.platform else ()
-    consulted = await _consulted(call, caller, heard, kept, services)
-    for _ in range(MAX_LEADS):
-        # Where the disk does not keep up, nothing more is waited for.
-        further = await led_on(call, caller, services) if consulted.stored else caller
-        if further is caller:
-            break
-        caller, consulted = further, await _consulted(call, further, heard, kept, services)
+    caller, consulted = await visited(call, caller, heard, kept, services)
     await before_answer(caller, services)
     return Recorded(
         request=request,
@@ -159,26 +153,6 @@ async def record(
         consulted=consulted,
         warnings=(*ignored, *fetch_warnings(request.query)),
     )
-
-
-async def _consulted(
-    call: Call,
-    caller: Caller,
-    heard: HeardConsent,
-    arrived: tuple[EventArrived, ...],
-    services: EdgeServices,
-) -> Consulted:
-    """What the events come to, by the consent strings on them."""
-    if heard.general == "out":
-        return await refuse(call, caller, ConsentChosen("out", stated=heard.stated), services)
-    if heard.unreadable:
-        return Consulted(permitted=False, unreadable=heard.unreadable)
-    before: list[Change] = []
-    if opted_in(heard, call.datastream):
-        before.append(ConsentChosen("in", stated=heard.stated, unless_chosen=True))
-    if arrived and call.gpc:
-        before.append(PrivacySignalled())
-    return await consult(call, caller, (*before, *arrived), services)
 
 
 def _event_claims(request: InteractRequest, events: str) -> Iterator[Claimed]:

@@ -23,7 +23,7 @@ from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.edge.app import EdgeServices, build_edge
 from perso_core.edge.cookies import CookieKeys, cookie_names
 from perso_core.edge.services import PrivacyServices
-from perso_core.edge.site import InProcessServices, InProcessSite
+from perso_core.edge.site import InProcessSite
 from perso_core.edge.unstored import note_set_aside
 from perso_core.engine.engine import Engine
 from perso_core.stores.memory import MemoryStore
@@ -157,19 +157,8 @@ class RunningEdge:
 
     def rendered(self) -> InProcessSite:
         """The pages of a site that has Perso in its own process."""
-        return InProcessSite(
-            InProcessServices(
-                decide=self.admission.decide,
-                durable=self.drain.durable,
-                decided_again=self.engine.following.decided_again.includes,
-                snapshot=lambda: self.engine.snapshot,
-                explain=lambda key, audience: None,
-                clock_ms=lambda: self.now_ms,
-                entropy=lambda count: next(self._entropy)[-count:],
-                keys=KEYS,
-                graph=self.graph,
-            )
-        )
+        services = self.services(snapshot=lambda: self.engine.snapshot)
+        return InProcessSite(services, explain=lambda key, audience: None)
 
     async def look(self, cookies: Mapping[str, str]) -> Visitor:
         """Whom a page shows that is rendered for a browser, and that nothing is kept of: no commit

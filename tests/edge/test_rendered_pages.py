@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -586,7 +587,7 @@ def too_late(perso: Perso, monkeypatch: pytest.MonkeyPatch) -> None:
         raise TimeoutError
 
     services = perso._services
-    monkeypatch.setattr(perso, "_services", structs.replace(services, decide=late))
+    monkeypatch.setattr(perso, "_services", dataclasses.replace(services, decide=late))
 
 
 @pytest.mark.parametrize("customer", [None, ANNA], ids=["device", "customer"])
@@ -700,21 +701,32 @@ async def test_what_is_said_beside_a_customer_that_is_none_is_the_devices(tmp_pa
         assert (await perso.visit(page(cookies))).state == "no-consent"
 
 
+@pytest.mark.parametrize(
+    ("xdm", "fault"),
+    [
+        ({"seen": object()}, "BadEvent"),
+        ({"identityMap": {"Email": [{"id": ""}]}}, "IdentityBad"),
+    ],
+)
 async def test_a_fault_of_a_page_hides_no_outage_from_the_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    xdm: dict[str, Any],
+    fault: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with opened(tmp_path, definitions()) as perso:
         cookies = held(await perso.visit(page({})))
         for _ in range(2):
-            await perso.visit(page(cookies, xdm={"seen": object()}))
+            await perso.visit(page(cookies, xdm=xdm))
             await perso.visit(page(cookies))
-        await perso.visit(page(cookies, xdm={"seen": object()}))
+        await perso.visit(page(cookies, xdm=xdm))
         with monkeypatch.context() as patched:
             too_late(perso, patched)
             await perso.visit(page(cookies))
 
     told = [one.getMessage() for one in caplog.records if "without an answer" in one.getMessage()]
-    assert [text.split()[6] for text in told] == ["BadEvent", "TimeoutError"]
+    assert [text.split()[6] for text in told] == [fault, "TimeoutError"]
 
 
 async def test_the_log_names_only_so_many_datastreams_that_answer_no_page(
