@@ -17,6 +17,8 @@ from perso_core import referrer_type
 _AHEAD_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz")
 _FRAMES = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
 _MAX_AGENT_CHARS = 512
+# What aiohttp makes of a byte that is no UTF-8.
+_HALF = re.compile(r"[\ud800-\udfff]")
 _MOBILE_AGENT = re.compile(r"Mobi|Android|iPhone|iPad|iPod")
 
 
@@ -29,8 +31,9 @@ def header_text(request: web.Request, name: str) -> str:
 
 
 def cookies_text(request: web.Request) -> str:
-    """All cookies as one header: of several, as HTTP/2 has them, a proxy may hand on each."""
-    return _storable("; ".join(request.headers.getall("Cookie", ())))
+    """All cookies as one header: of several, as HTTP/2 has them, a proxy may hand on each. A value
+    with bytes that are no UTF-8 is none: no two of them may read alike."""
+    return _HALF.sub("\0", "; ".join(request.headers.getall("Cookie", ())))
 
 
 def wants_html(request: web.Request) -> bool:

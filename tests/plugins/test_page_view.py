@@ -9,6 +9,7 @@ import pytest
 from aiohttp.test_utils import TestServer, make_mocked_request
 
 from perso_aiohttp import page_view
+from perso_core.edge.fpid import fpid_in_cookie
 from tests.plugins.fake_site import FakeSite
 from tests.plugins.shop import shop
 
@@ -112,3 +113,17 @@ async def test_no_header_breaks_a_page_or_makes_an_event_that_cannot_be_stored(
         visit.cookie_header.encode()
     if b"200 OK" in answer:
         assert len(site.recorded) == 1
+
+
+async def test_a_cookie_that_is_no_text_is_no_device_id_of_the_site() -> None:
+    """Such an id may select a profile, and any two of these had read alike."""
+    site = FakeSite()
+    async with TestServer(shop(site)) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n")
+        writer.write(b"Cookie: shop_id=a\xff\r\nConnection: close\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    (visit,) = site.visits
+    assert fpid_in_cookie(visit.cookie_header, "shop_id") is None
