@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from perso_core.decision.lookup import DestinationLookup
+from msgspec import structs
+
+from perso_core.decision.consent import SharingRefused
+from perso_core.decision.governance import Refused
+from perso_core.decision.lookup import DestinationLookup, Withheld
 from perso_core.definitions.destination import Destination
 from perso_core.edge.context import AuthContext
 from perso_core.edge.problem import AttributeWithheld, AudienceWithheld, EdgeError, shown
@@ -41,6 +45,34 @@ def attributes_for(
     if context.datastream_id != destination.datastream:
         return None
     return {target: {"value": value} for target, value in found.attributes.items()}
+
+
+def unshared(
+    found: Sequence[DestinationLookup],
+    destinations: Mapping[str, Destination],
+    against: SharingRefused | None,
+) -> Sequence[DestinationLookup]:
+    """What may be told where the device, of which the call speaks as well, is against sharing: as
+    where the visitor is. None: it is not."""
+    if against is None:
+        return found
+    return [_unshared(one, destinations.get(one.destination_id), against) for one in found]
+
+
+def _unshared(
+    found: DestinationLookup, destination: Destination | None, against: SharingRefused
+) -> DestinationLookup:
+    if destination is not None and not destination.advertising:
+        return found
+    inside = (*found.audiences, *(one.audience_id for one in found.refused))
+    targets = (*found.attributes, *(one.target for one in found.withheld))
+    return structs.replace(
+        found,
+        audiences=(),
+        refused=tuple(Refused(one, against.reason, against.since_ms) for one in inside),
+        attributes={},
+        withheld=tuple(Withheld(one, against.reason) for one in targets),
+    )
 
 
 def authenticated_pull(

@@ -25,6 +25,7 @@ class Person(Struct, frozen=True, kw_only=True):
     proven or that this datastream has seen; None: there is none. device_out: the device, or the
     browser it is, or another identity of the person said no. tokens: version tokens among the
     cookies that the server forwarded. dropped: what gave way at a cap as identities became hers.
+    moved: False: it could not be stored that what the device did is hers.
     """
 
     named_key: str
@@ -35,6 +36,7 @@ class Person(Struct, frozen=True, kw_only=True):
     device_out: bool = False
     tokens: tuple[str, ...] = ()
     dropped: Dropped = NOTHING_DROPPED
+    moved: bool = True
 
 
 async def person_of(

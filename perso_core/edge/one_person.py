@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from perso_core.decision.consent import Consent, refused
-from perso_core.decision.dropped import Linked
+from perso_core.decision.dropped import Dropped, Linked
 from perso_core.decision.event import Event
 from perso_core.decision.graph import OF_DEVICES, canonical_first
 from perso_core.decision.identity import Identity
@@ -16,6 +16,7 @@ from perso_core.edge.consult import carried
 from perso_core.edge.graph import leads_to, moved_in
 from perso_core.edge.named_person import Person, asked, is_namespace, person_key
 from perso_core.edge.services import EdgeServices
+from perso_core.edge.unstored import finished
 from perso_core.engine.engine import Interaction
 
 
@@ -48,10 +49,10 @@ async def as_one(
         keys=services.keys,
         graph=services.graph,
     )
-    linked = Linked(leads)
+    linked, moved = Linked(leads), True
     if by is not None and keys:
-        linked = await _joined(call, person, keys, consents, by, services)
-    return structs.replace(person, profile_key=linked.key, dropped=linked.dropped)
+        linked, moved = await _joined(call, person, keys, consents, by, services)
+    return structs.replace(person, profile_key=linked.key, dropped=linked.dropped, moved=moved)
 
 
 def _keys(call: Call, primary: Identity, authenticated: Sequence[Identity]) -> list[str]:
@@ -75,9 +76,9 @@ async def _joined(
     consents: Sequence[Consent | None],
     by: Event,
     services: EdgeServices,
-) -> Linked:
+) -> tuple[Linked, bool]:
     """The profile that everything of the person is in by now; where consent does not permit that,
-    what there is stays where it is."""
+    what there is stays where it is. And whether what the device did is stored as part of it."""
     graph, priority = services.graph, call.datastream.identity_priority
     linked = Linked(await graph.canonical(keys[0], priority=priority))
     says = tuple(
@@ -91,14 +92,18 @@ async def _joined(
         )
         await services.durable(answer.sequence)
         if not answer.permitted:
-            return Linked(await graph.canonical(person.profile_key))
+            return Linked(await graph.canonical(person.profile_key)), True
         linked = await graph.link(keys, priority, by=by)
-    if person.device_key is not None:
-        dropped = await moved_in(
-            call.datastream, person.device_key, linked.key, says, person.of_device, services, by=by
-        )
-        return Linked(linked.key, linked.dropped + dropped)
-    return linked
+    if person.device_key is None:
+        return linked, True
+    dropped: list[Dropped] = []
+
+    async def move(device: str) -> None:
+        stream, of_device = call.datastream, person.of_device
+        dropped.append(await moved_in(stream, device, linked.key, says, of_device, services, by=by))
+
+    moved = await finished(move(person.device_key))
+    return Linked(linked.key, sum(dropped, linked.dropped)), moved
 
 
 async def _linked_already(keys: Sequence[str], target: str, services: EdgeServices) -> bool:

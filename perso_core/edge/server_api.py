@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec import UNSET, Struct, structs
 
+from perso_core.decision.consent import sharing_refused
 from perso_core.decision.dropped import NOTHING_DROPPED
 from perso_core.decision.identity import Identity
 from perso_core.definitions.destination import Destination
 from perso_core.edge.as_stored import as_stored
-from perso_core.edge.attributes import authenticated_pull, withheld
+from perso_core.edge.attributes import authenticated_pull, unshared, withheld
 from perso_core.edge.call import NOTHING_TO_TELL, Call, Reply, fetch_warnings
 from perso_core.edge.consent_objects import unreadable_string
 from perso_core.edge.consent_strings import NOTHING_HEARD, HeardConsent, heard_in, opted_in
@@ -89,7 +90,8 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         if recorded.consulted.errors:
             return call.reply([], errors=recorded.consulted.errors, warnings=recorded.warnings)
         unpermitted = 0 if recorded.consulted.permitted else len(request.events)
-        return _accepted(call, (*recorded.warnings, *_unpermitted(unpermitted)))
+        ignored = _unpermitted(unpermitted, recorded.consulted.unreadable)
+        return _accepted(call, (*recorded.warnings, *ignored))
     overrides = overrides_from(request.meta.config_overrides)
     all_named = [
         _said(call, request, at, f"events[{at}]", services) for at in range(len(request.events))
@@ -287,7 +289,7 @@ async def _kept(
             break
         decided = await _decided_of(call, further, decided.said, services)
         stored = await waiting(decided.answer.sequence, services)
-    return decided, stored
+    return decided, stored and decided.person.moved
 
 
 async def _as_stored(decided: _Decided, services: EdgeServices) -> Answer:
@@ -346,7 +348,9 @@ def _told(
     ecid = decided.person.ecid
     handles = [identity_result(ecid)] if ecid else []
     if overrides.destinations and call.datastream.personalization_destinations:
-        found, destinations = answer.lookups[-1].destinations, _destinations(call, services)
+        destinations = _destinations(call, services)
+        against = sharing_refused(decided.person.of_device)
+        found = unshared(answer.lookups[-1].destinations, destinations, against)
         handles.append(authenticated_pull(context, found, destinations, 0))
         warnings += withheld(context, found, destinations)
     handles.append(location_hint(services.location_hint))

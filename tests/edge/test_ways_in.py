@@ -37,7 +37,7 @@ from tests.edge.running import (
     running_edge,
 )
 from tests.edge.servers import api_key, issuer, shown_key
-from tests.edge.test_consent_standards import GPC, tc
+from tests.edge.test_consent_standards import GPC, UNREADABLE, tc
 from tests.edge.test_identity_assertions import ANNA, assertion, consenting, key, two_processes
 from tests.worker.stack import WatchedStore, broken
 
@@ -328,6 +328,11 @@ SCENES: Mapping[str, tuple[Scene, Came, tuple[str, ...]]] = {
         Came(pages=GOLD, device=(1, (None, None, True)), customer=(0, (None, None, True))),
         ASKING,
     ),
+    "of whom a server asks": (
+        Scene(device=(NO_SHARING,), customer=(), asks=True),
+        Came(pages=GOLD, device=(1, (None, "n", False))),
+        ("proven server",),
+    ),
     "a customer where a choice is waited for, whose device agreed": (
         Scene(device=(IN,), customer=(), default="pending"),
         Came(pages=BASKET, ads=BASKET, device=(0, SAID_IN), customer=(2, SAID_IN)),
@@ -353,11 +358,11 @@ async def test_whoever_comes_is_decided_alike_whichever_way(
         assert await WAYS[way](edge, scene) == came
 
 
-@pytest.mark.parametrize("way", BROWSERS)
+@pytest.mark.parametrize("way", ALL)
 async def test_where_what_a_device_did_cannot_move_the_customer_is_told_of_all_the_same(
     way: str,
 ) -> None:
-    """With an error, over HTTP. A page had shown its defaults."""
+    """With an error, over HTTP. A page had shown its defaults, and a server was told nothing."""
     scene = Scene(device=(), customer=())
     store = WatchedStore(MemoryStore())
     async with running_edge(scene.in_force, store=store) as edge:
@@ -471,3 +476,15 @@ async def test_so_is_a_choice() -> None:
 
         assert await _kept(edge, CUSTOMER) == (0, ("in", None, True))
         assert await _kept(edge, agreed.device_key) == (0, ("in", None, True))
+
+
+async def test_a_batch_that_proves_nothing_is_told_why_a_string_cannot_be_read() -> None:
+    scene = Scene(device=(), strings=(tc("CO052l"),))
+    async with running_edge(scene.in_force) as edge:
+        await before(edge, scene)
+
+        told = await edge.call(
+            "collect", {"events": [_event(scene)]}, cookie=scene.cookies, version="v2"
+        )
+
+        assert told.warnings == ["EXEG-0301-200", UNREADABLE]
