@@ -17,7 +17,9 @@ class Statement(Struct, frozen=True):
     """What a visitor said in one call. None: nothing about it.
 
     gpc: the browser sent `Sec-GPC: 1` with it. stated: the consent objects as sent, JSON text.
-    unless_chosen: it counts only where the visitor has not chosen `general` yet.
+    unless_chosen: it counts only where the visitor has not chosen `general` yet. of: of which
+    device it is the word, where it is said of whoever holds that; "": the visitor's own. said_ms:
+    when it was said there.
     """
 
     general: Choice | None = None
@@ -25,6 +27,8 @@ class Statement(Struct, frozen=True):
     gpc: bool = False
     stated: str = ""
     unless_chosen: bool = False
+    of: str = ""
+    said_ms: int = 0
 
 
 class Consent(Struct, frozen=True):
@@ -33,7 +37,8 @@ class Consent(Struct, frozen=True):
     general: whether anything may be kept; None: not chosen. since_ms: when that was said last
     with another meaning. share, share_since_ms: the same of sharing. gpc_since_ms: when the
     browser first sent `Sec-GPC: 1` after the last word on sharing; None: never since. stated: the
-    consent objects that say so, as they were sent.
+    consent objects that say so, as they were sent. share_of: of which device the last of it on
+    sharing is, where that is another profile; "": the visitor's own.
     """
 
     general: Choice | None
@@ -42,6 +47,7 @@ class Consent(Struct, frozen=True):
     share_since_ms: int = 0
     gpc_since_ms: int | None = None
     stated: str = ""
+    share_of: str = ""
 
 
 class SharingRefused(Struct, frozen=True):
@@ -93,36 +99,66 @@ def sharing_refused(chosen: Consent | None) -> SharingRefused | None:
 
 def after_statement(before: Consent | None, said: Statement, *, now_ms: int) -> Consent:
     """The consent after a statement. What it says nothing about stays: a word on collecting takes
-    no word on sharing back. Equal to `before` where it says the same again.
+    no word on sharing back, and a device's word for sharing no refusal but its own. Equal to
+    `before` where it says the same again.
     """
     held = before or NOTHING_CHOSEN
+    if said.of and said.share is not None and not _counts(said, before):
+        return held
     now_ms = _after_last(before, now_ms)
     if said.general is not None and said.general != held.general:
         held = structs.replace(held, general=said.general, since_ms=now_ms)
     if said.share is not None:
-        held = _after_share(held, said.share, said.gpc, now_ms)
+        held = _after_share(held, said.share, said.gpc, said.of, now_ms)
     elif said.gpc:
-        held = _with_signal(held, now_ms)
+        held = _with_signal(held, said.of, now_ms)
     return structs.replace(held, stated=said.stated or held.stated)
 
 
-def _after_share(held: Consent, share: Sharing, gpc: bool, now_ms: int) -> Consent:
+def _counts(said: Statement, before: Consent | None) -> bool:
+    """Whether a device's word on sharing says something new."""
+    if said.share == "y":
+        return takes_back(before, said)
+    return before is None or before.share != "n"
+
+
+def takes_back(held: Consent | None, said: Statement) -> bool:
+    """Whether a device's word for sharing takes back what is held: the refusal is its own, and a
+    signal older than the word, or known to whoever said it."""
+    against = sharing_refused(held)
+    if held is None or against is None or held.share_of != said.of:
+        return False
+    return against.reason == "share-refused" or said.gpc or said.said_ms > against.since_ms
+
+
+def _after_share(held: Consent, share: Sharing, gpc: bool, of: str, now_ms: int) -> Consent:
     in_force = share == held.share and (sharing_refused(held) is None) == (share == "y")
     if in_force and gpc == (held.gpc_since_ms is not None):
         return held
     # A signal that comes with the word is older than it; the next one after it is a new one.
     return structs.replace(
-        held, share=share, share_since_ms=now_ms, gpc_since_ms=now_ms if gpc else None
+        held,
+        share=share,
+        share_since_ms=now_ms,
+        gpc_since_ms=now_ms if gpc else None,
+        share_of=of,
     )
 
 
-def after_signal(before: Consent | None, *, now_ms: int) -> Consent:
-    """The consent after a request with `Sec-GPC: 1`. Equal to `before` from the second on."""
-    return _with_signal(before or NOTHING_CHOSEN, _after_last(before, now_ms))
+def after_signal(before: Consent | None, *, of: str = "", now_ms: int) -> Consent:
+    """The consent after a request with `Sec-GPC: 1`. of: as in Statement. Equal to `before` from
+    the second on."""
+    return _with_signal(before or NOTHING_CHOSEN, of, _after_last(before, now_ms))
 
 
-def _with_signal(held: Consent, now_ms: int) -> Consent:
-    return held if held.gpc_since_ms is not None else structs.replace(held, gpc_since_ms=now_ms)
+def _with_signal(held: Consent, of: str, now_ms: int) -> Consent:
+    if held.gpc_since_ms is not None and of == held.share_of:
+        return held
+    if sharing_refused(held) is not None:
+        # Whose the refusal is stays; that there was a signal is known.
+        known_ms = now_ms if held.gpc_since_ms is None else held.gpc_since_ms
+        return structs.replace(held, gpc_since_ms=known_ms)
+    return structs.replace(held, gpc_since_ms=now_ms, share_of=of)
 
 
 def _after_last(before: Consent | None, now_ms: int) -> int:

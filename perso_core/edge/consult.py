@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from msgspec import Struct, structs
 
 from perso_core.decision.consent import Choice, Consent, may_collect, refused, sharing_refused
 from perso_core.decision.event import Event
 from perso_core.decision.lookup import Lookup
+from perso_core.decision.profile import mark_of
 from perso_core.edge.as_stored import as_stored
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
@@ -71,17 +74,19 @@ async def _consult_of_person(
     call: Call, caller: Caller, person: str, changes: tuple[Change, ...], services: EdgeServices
 ) -> Consulted:
     """Of whoever holds the device: as on the server API, with the device's consent on top."""
+    device = caller.device.profile_key
     if caller.device.new:  # of which nothing is kept
+        changes = tuple(of_holder(changes, None, device))
         return _of_person(await _kept(call, caller, person, changes, services))
-    of_device = await _consent_of(call, caller, caller.device.profile_key, services)
+    of_device = word_of(await _consent_of(call, caller, device, services), device)
     if refused(of_device, said_out=caller.said_out):
         return Consulted(permitted=False, chosen="out")
+    changes = tuple(of_holder(changes, of_device, device))
     events = [change.event for change in changes if isinstance(change, EventArrived)]
     says = carried(of_device, keeps=bool(events))
     moved = True
     if events:
         said = (*says, *(one for one in changes if not isinstance(one, EventArrived)))
-        device = caller.device.profile_key
         moved = await finished(moved_in(call.datastream, device, person, said, of_device, services))
         # What moves is the person's by more than this word; what is sent again alone says nothing.
         says = carried(of_device, keeps=True, by=events[-1])
@@ -99,8 +104,9 @@ def carried(
     of_device: Consent | None, *, keeps: bool, by: Event | None = None
 ) -> tuple[Change, ...]:
     """What a device's consent, which is not `out`, says of the person who holds it: its `in` where
-    the person has not chosen and the call keeps something, its refusal of sharing in any case. by:
-    the event without which it is not said, as where that was erased; None: it is said in any case.
+    the person has not chosen and the call keeps something, its word on sharing in any case: a
+    refusal, or that its own refusal is taken back. of_device: as word_of has it. by: the event
+    without which it is not said, as where that was erased; None: it is said in any case.
     """
     if of_device is None:
         return ()
@@ -108,10 +114,40 @@ def carried(
     if keeps and of_device.general == "in":
         says.append(ConsentChosen("in", unless_chosen=True, by=by))
     against = sharing_refused(of_device)
-    if against is not None:
-        no = ConsentChosen(None, "n", stated=of_device.stated, by=by)
-        says.append(PrivacySignalled(by=by) if against.reason == "gpc" else no)
+    if against is not None and against.reason == "gpc":
+        says.append(PrivacySignalled(by=by, of=of_device.share_of))
+    elif of_device.share is not None:
+        word = ConsentChosen(
+            None,
+            of_device.share,
+            gpc=against is None and of_device.gpc_since_ms is not None,
+            stated=of_device.stated,
+            of=of_device.share_of,
+            said_ms=of_device.share_since_ms,
+            by=by,
+        )
+        says.append(word)
     return tuple(says)
+
+
+def word_of(consent: Consent | None, key: str) -> Consent | None:
+    """What is chosen under a key, as it is told of whoever else it holds for: with whose word on
+    sharing it is."""
+    if consent is None or consent.share_of:
+        return consent
+    return structs.replace(consent, share_of=mark_of(key).hex())
+
+
+def of_holder(
+    changes: Iterable[Change], of_device: Consent | None, device: str
+) -> Iterator[Change]:
+    """What a call says of the person who holds the device: the browser's signal is the device's,
+    and says nothing where its word for sharing was said in knowledge of it."""
+    for change in changes:
+        if not isinstance(change, PrivacySignalled):
+            yield change
+        elif of_device is None or of_device.gpc_since_ms is None or sharing_refused(of_device):
+            yield structs.replace(change, of=mark_of(device).hex())
 
 
 async def choose(

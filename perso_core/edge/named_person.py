@@ -11,6 +11,7 @@ from perso_core.decision.dropped import NOTHING_DROPPED, Dropped
 from perso_core.decision.identity import Device, Identity, server_key
 from perso_core.edge.call import Call
 from perso_core.edge.caller import said_out
+from perso_core.edge.consult import word_of
 from perso_core.edge.problem import FieldBad, PrimaryMissing, shown
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.version_token import presented, seen_in
@@ -70,7 +71,8 @@ async def person_of(
     of_device: Consent | None = None
     if device_key is not None:
         here = proven is not None and proven.profile_key == device_key
-        of_device = (await asked(device_key, call, tokens, services, visits=here)).consent
+        known = await asked(device_key, call, tokens, services, visits=here)
+        of_device = word_of(known.consent, device_key)
     own = device_key is not None and device_key != person_key(Identity("ECID", ecid or ""), call)
     named_key = person_key(primary, call)
     return Person(

@@ -12,7 +12,7 @@ from perso_core.decision.event import Event
 from perso_core.decision.graph import OF_DEVICES, canonical_first
 from perso_core.decision.identity import Identity
 from perso_core.edge.call import Call
-from perso_core.edge.consult import carried
+from perso_core.edge.consult import carried, word_of
 from perso_core.edge.graph import leads_to, moved_in
 from perso_core.edge.named_person import Person, asked, is_namespace, person_key
 from perso_core.edge.services import EdgeServices
@@ -37,7 +37,9 @@ async def as_one(
         return person
     keys = _keys(call, primary, authenticated)
     some = keys if len(keys) > 1 else ()
-    consents = [(await asked(key, call, person.tokens, services)).consent for key in some]
+    consents = [
+        word_of((await asked(key, call, person.tokens, services)).consent, key) for key in some
+    ]
     if any(refused(one) for one in consents):
         return structs.replace(person, device_out=True)
     leads = await leads_to(

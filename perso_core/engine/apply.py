@@ -125,7 +125,7 @@ def apply(
         case ConsentChosen():
             return Applied(_consent_chosen(before, change, now_ms))
         case PrivacySignalled():
-            consent = after_signal(before.consent, now_ms=now_ms)
+            consent = after_signal(before.consent, of=change.of, now_ms=now_ms)
             if consent == before.consent:
                 return Applied(before)
             return Applied(structs.replace(before, consent=consent))

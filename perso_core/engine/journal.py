@@ -44,9 +44,10 @@ class ConsentChosen(Statement, frozen=True):
 
 
 class PrivacySignalled(Struct, frozen=True):
-    """The visitor's browser sent `Sec-GPC: 1`. by: as in ConsentChosen."""
+    """The visitor's browser sent `Sec-GPC: 1`. by: as in ConsentChosen. of: as in Statement."""
 
     by: Event | None = None
+    of: str = ""
 
 
 class Forgotten(Struct, frozen=True):

@@ -83,6 +83,7 @@ class _ConsentRecord(Struct, frozen=True, array_like=True):
     gpc_since_ms: int | None = None
     stated: str = ""
     first_visit_ms: int = 0
+    share_of: str = ""
 
 
 class _DefinitionsRecord(Definitions, frozen=True, kw_only=True):
@@ -207,7 +208,8 @@ def event_from_record(record: bytes) -> Event:
 
 
 def consent_record(consent: Consent, first_visit_ms: int = 0) -> bytes:
-    return _sealed("consent", (*structs.astuple(consent), first_visit_ms))
+    *fields, share_of = structs.astuple(consent)
+    return _sealed("consent", (*fields, first_visit_ms, share_of))
 
 
 def consent_from_record(record: bytes) -> Consent:
@@ -218,8 +220,8 @@ def consent_from_record(record: bytes) -> Consent:
 def consent_and_visit_from(record: bytes) -> tuple[Consent, int]:
     """The same, and its first_visit_ms. Raises UnreadableRecord."""
     kept = _opened("consent", record, _consent_decoder)
-    *fields, first_visit_ms = structs.astuple(kept)
-    return Consent(*fields), first_visit_ms
+    *fields, first_visit_ms, share_of = structs.astuple(kept)
+    return Consent(*(*fields, share_of)), first_visit_ms
 
 
 def definitions_record(definitions: Definitions, saved_ms: int = 0) -> bytes:

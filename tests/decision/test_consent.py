@@ -102,6 +102,57 @@ def test_a_signal_refuses_sharing_until_a_later_word_or_one_that_knew_of_it(
     assert sharing_refused(after(*steps)) == refusal
 
 
+PHONE, LAPTOP = "phone", "laptop"
+
+
+@pytest.mark.parametrize(
+    ("says", "holds"),
+    [
+        (Statement(share="y", of=PHONE), False),
+        (Statement(share="y", of=LAPTOP), True),
+        (Statement(share="y", gpc=True, of=LAPTOP), True),
+    ],
+)
+def test_a_devices_word_for_sharing_takes_back_its_own_refusal_alone(
+    says: Statement, holds: bool
+) -> None:
+    refused = after(Statement(share="n", of=PHONE))
+
+    assert (sharing_refused(after_statement(refused, says, now_ms=9)) is not None) == holds
+
+
+def test_a_devices_refusal_changes_nothing_where_sharing_is_refused_in_words() -> None:
+    refused = after(Statement(share="n", of=PHONE), "gpc")
+
+    assert after_statement(refused, Statement(share="n", of=LAPTOP), now_ms=9) is refused
+
+
+@pytest.mark.parametrize(
+    ("says", "holds"),
+    [
+        (Statement(share="y", of=PHONE, said_ms=4), True),
+        (Statement(share="y", of=PHONE, said_ms=6), False),
+        (Statement(share="y", gpc=True, of=PHONE, said_ms=4), False),
+        (Statement(share="y", gpc=True, of=LAPTOP, said_ms=6), True),
+    ],
+)
+def test_a_devices_word_for_sharing_takes_back_its_signal_where_it_is_later_or_knew_of_it(
+    says: Statement, holds: bool
+) -> None:
+    signalled = after_signal(None, of=PHONE, now_ms=5)
+
+    assert (sharing_refused(after_statement(signalled, says, now_ms=9)) is not None) == holds
+
+
+def test_a_devices_signal_counts_though_another_ones_word_was_said_in_knowledge_of_its_own() -> (
+    None
+):
+    shared = after(Statement(share="n", of=PHONE), Statement(share="y", gpc=True, of=PHONE))
+
+    assert sharing_refused(after_signal(shared, of=PHONE, now_ms=9)) is None
+    assert sharing_refused(after_signal(shared, of=LAPTOP, now_ms=9)) is not None
+
+
 @pytest.mark.parametrize("later_ms", [5_000, 1_000])
 def test_a_later_word_is_known_as_the_later_one_in_the_same_instant_and_when_the_clock_went_back(
     later_ms: int,

@@ -233,6 +233,32 @@ async def test_a_device_that_refused_sharing_holds_back_what_the_customer_would_
     assert (told.warnings, segments(told)) == ([], [])
 
 
+@pytest.mark.parametrize("says", ["share", "gpc"])
+async def test_a_refusal_of_sharing_that_a_device_brought_is_taken_back_there_and_on_no_other(
+    says: str,
+) -> None:
+    signal = {"Sec-GPC": "1"} if says == "gpc" else {}
+    async with running_edge(advertising()) as edge:
+        await gold(edge, ANNA)
+        (phone, of_phone), (laptop, of_laptop) = await known(edge), await known(edge)
+        if says == "share":
+            await phone.send("privacy/set-consent", on_sharing("n"))
+        told = await phone.send(body=saying(assertion(of_phone)), headers=signal)
+        assert segments(told) == []
+
+        await laptop.send("privacy/set-consent", on_sharing("y"))
+        told = await laptop.send(body=saying(assertion(of_laptop)))
+        assert segments(told) == []
+
+        await phone.send("privacy/set-consent", on_sharing("y"), headers=signal)
+        for _ in range(2):
+            edge.now_ms += 1
+            told = await phone.send(body=saying(assertion(of_phone)), headers=signal)
+            assert segments(told) == ["gold"]
+        told = await laptop.send(body=saying(assertion(of_laptop)))
+        assert segments(told) == ["gold"]
+
+
 async def test_a_browser_that_holds_a_refusal_is_refused_though_the_store_has_a_signal_alone(
     edge: RunningEdge,
 ) -> None:
@@ -244,6 +270,11 @@ async def test_a_browser_that_holds_a_refusal_is_refused_though_the_store_has_a_
 
     assert told.warnings == ["EXEG-0301-200"]
     assert await events_of(edge) == 0
+
+
+def on_sharing(word: str) -> dict[str, Any]:
+    said = {"standard": "Adobe", "version": "2.0", "value": {"share": {"val": word}}}
+    return {"consent": [said]}
 
 
 @asynccontextmanager

@@ -83,6 +83,24 @@ async def test_the_browsers_signal_is_kept_beside_the_choice_that_is_stored(stor
     assert stored == Consent("in", NOON_MS, "y", NOON_MS, gpc_since_ms=NOON_MS + 5)
 
 
+async def test_a_devices_word_for_sharing_takes_back_no_refusal_that_another_one_brought_meanwhile(
+    store: Store,
+) -> None:
+    no = ConsentChosen(None, "n", of="laptop")
+    refused = Consent(None, 0, "n", NOON_MS, share_of="laptop")
+    await store.commit([structs.replace(chose("in"), change=no, consent=refused)])
+
+    yes = ConsentChosen(None, "y", stated="yes", of="phone")
+    said = Consent(None, 0, "y", NOON_MS + 1, stated="yes", share_of="phone")
+    await store.commit([structs.replace(chose("in"), change=yes, consent=said)])
+    assert (await store.load(ANNA)).consent == refused
+
+    yes = structs.replace(yes, of="laptop")
+    said = structs.replace(said, share_of="laptop")
+    await store.commit([structs.replace(chose("in"), change=yes, consent=said)])
+    assert (await store.load(ANNA)).consent == said
+
+
 async def test_a_signal_decided_before_a_refusal_does_not_put_the_old_choice_back(
     store: Store,
 ) -> None:

@@ -113,6 +113,7 @@ def test_an_event_is_read_as_it_was_written(written: Event) -> None:
         share_since_ms=_instants,
         gpc_since_ms=st.none() | _instants,
         stated=st.text(max_size=20),
+        share_of=st.sampled_from(["", "5f0c2a9be714"]),
     )
 )
 def test_consent_is_read_as_it_was_written(written: Consent) -> None:
