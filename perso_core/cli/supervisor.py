@@ -158,7 +158,7 @@ class Supervisor:
         """Whether no other one is tried at the first start; told is why. left: of the attempts."""
         status = worker.process.returncode
         if status is None:
-            how = f"did not answer within {READY_WITHIN_S:.0f} s"
+            how = _not_up(worker)
         elif status > 0:  # a fault, of which it has told: others would have it as well
             return True
         elif left:
@@ -317,8 +317,7 @@ class Supervisor:
         if await self._up(new):
             return new
         if not self._stopping.is_set():
-            why = "did not come up; what it wrote before says why."
-            self._tell(f"{_named(slot, new)} {why} {left}")
+            self._tell(f"{_named(slot, new)} {_not_up(new)}. {left}")
         await new.stop(0)
         return None
 
@@ -336,6 +335,14 @@ def _named(slot: Slot, worker: WorkerProcess) -> str:
 
 def _not_started(slot: Slot, error: OSError) -> str:
     return f"Worker {slot.number} cannot be started: {error.strerror or error}."
+
+
+def _not_up(worker: WorkerProcess) -> str:
+    """Of one that never answered."""
+    status = worker.process.returncode
+    if status is None:
+        return f"did not answer within {READY_WITHIN_S:.0f} s"
+    return _how(status) if status < 0 else "did not come up; what it wrote before says why"
 
 
 def _how(status: int | None) -> str:

@@ -356,6 +356,27 @@ async def test_a_worker_is_replaced_also_while_the_one_before_it_still_answers_i
     assert "hung" not in "\n".join(told.lines)
 
 
+@pytest.mark.parametrize(
+    ("killed", "why"), [(True, "was ended by SIGKILL"), (False, "did not answer within 1 s")]
+)
+async def test_how_a_new_worker_did_not_come_up_is_told_where_it_could_not_say_it(
+    held: Held, monkeypatch: pytest.MonkeyPatch, killed: bool, why: str
+) -> None:
+    """It had been said that what it wrote tells why, also of one that was short of memory."""
+    async with supervising(held.script) as told:
+        if not killed:
+            monkeypatch.setattr("perso_core.cli.supervisor.READY_WITHIN_S", 1)
+        held.may("go", holds=False)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await told.until(lambda _: len(held.started) == 2)
+        if killed:
+            os.kill(held.started[1], signal.SIGKILL)
+        await told.until(lambda text: "are left as they are" in text)
+    assert told.lines[-1] == (
+        f"Worker 0 (process {held.started[1]}) {why}. The workers that run are left as they are."
+    )
+
+
 async def test_a_restart_asked_for_during_another_one_comes_after_it(held: Held) -> None:
     async with supervising(held.script, count=2) as told:
         held.may("go", holds=False)
