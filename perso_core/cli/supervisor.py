@@ -347,7 +347,11 @@ def _not_up(worker: WorkerProcess) -> str:
 
 def _how(status: int | None) -> str:
     if status is not None and status < 0:
-        return f"was ended by {signal.Signals(-status).name}"
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:  # of those for real-time two alone have names
+            name = f"signal {-status}"
+        return f"was ended by {name}"
     return f"ended with status {status}"
 
 

@@ -339,6 +339,14 @@ async def test_a_worker_killed_while_a_restart_replaces_it_has_one_successor_tha
     assert (held.living, told.status) == ([], [0])
 
 
+async def test_a_worker_that_a_signal_without_a_name_ends_is_replaced(held: Held) -> None:
+    """The supervisor had ended with a traceback, and all workers with it."""
+    async with supervising(held.script) as told:
+        os.kill(held.started[0], signal.SIGRTMIN + 6)
+        await told.until(lambda _: len(held.started) == 2)
+    assert f"was ended by signal {signal.SIGRTMIN + 6}. Another one starts." in told.lines[1]
+
+
 async def test_a_worker_is_replaced_also_while_the_one_before_it_still_answers_its_last(
     held: Held,
 ) -> None:
