@@ -43,6 +43,8 @@ def copy_store(source: Path, target: Path, progress: Progress) -> None:
         os.close(made(target, os.O_RDWR))
         writing = apsw.Connection(str(target))
         try:
+            # In one transaction: else each write of another process has it begin anew, for ever.
+            reading.execute("BEGIN; SELECT 1 FROM sqlite_schema")
             with writing.backup("main", reading, "main") as copying:
                 while not copying.done:
                     copying.step(_PAGES)

@@ -21,6 +21,7 @@ from perso_core.decision.union import united
 from perso_core.engine.journal import ConsentChosen, Entry
 from perso_core.errors import StoreUnavailable
 from perso_core.settings import Settings
+from perso_core.stores import sqlite_backup
 from perso_core.stores.links import Joining
 from perso_core.stores.record import profile_record
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
@@ -308,6 +309,31 @@ def chose_at(consent: Consent, key: str = ANNA) -> Entry:
     assert consent.general is not None
     said = ConsentChosen(consent.general, consent.share)
     return structs.replace(chose(consent.general, key), change=said, consent=consent)
+
+
+async def test_a_copy_ends_and_is_of_the_moment_it_began_however_often_others_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a database of more than 8 MB beside a busy server there was never a backup: with each
+    write it began anew."""
+    monkeypatch.setattr(sqlite_backup, "_PAGES", 4)
+    path, backup, parts = tmp_path / "perso.sqlite", tmp_path / "backup", list[int]()
+
+    def written_to(done: int, pages: int) -> None:
+        parts.append(done)
+        assert len(parts) <= pages
+        sql(
+            path, "INSERT INTO quarantine (kind, key, record, reason) VALUES ('event', 'a', '', '')"
+        )
+
+    async with opened(path) as store:
+        await store.commit([arrived(event(), ANNA)])
+        copy_store(path, backup, written_to)
+
+    assert len(parts) > 2
+    assert parts == sorted(parts)
+    assert sql(backup, "SELECT count(*) FROM quarantine") == [(0,)]
+    assert await ids_of(backup, ANNA) == [event().id]
 
 
 def test_what_a_killed_restore_left_is_removed_and_not_what_one_under_way_writes(
