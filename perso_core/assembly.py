@@ -47,7 +47,7 @@ from perso_core.stores.clock import system_clock_ms as system_clock_ms  # for wh
 from perso_core.stores.protocol import ImportStore, Whole
 from perso_core.stores.turn import turn
 from perso_core.worker.everywhere import Everywhere
-from perso_core.worker.importing import Imports
+from perso_core.worker.importing import HEARD_S, Imports
 from perso_core.worker.patching import Patching
 from perso_core.worker.people import People
 from perso_core.worker.room import refusals
@@ -91,7 +91,7 @@ class Perso(InProcessSite):
             parts.refresh,
             patch=lambda key, attributes, said_ms: self.patch([key], attributes, said_ms=said_ms),
             clock_ms=clock_ms,
-            settled_s=2 * settings.news_interval_ms / 1_000 if settings.workers > 1 else 0,
+            settled_s=_heard_s(settings),
         )
         super().__init__(self._services_of(snapshot=lambda: engine.snapshot), self._explain)
 
@@ -328,6 +328,13 @@ def _loop_here() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _heard_s(settings: Settings) -> float:
+    """Within what time the other workers hear of an import; 0: there are none."""
+    if settings.workers == 1:
+        return 0
+    return max(HEARD_S, 2 * settings.news_interval_ms / 1_000)
 
 
 def limits_of(settings: Settings) -> Limits:

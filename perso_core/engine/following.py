@@ -3,6 +3,8 @@ what others wrote to it meanwhile."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from perso_core.decision.consent import Consent, may_collect
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.apply import barred, seen_of
@@ -21,6 +23,7 @@ class Following:
         self.epoch = 0
         self.decided_again = DecidedAgain()
         self._left: set[str] = set()  # in memory, and not what is stored: to be read first
+        self._written: set[str] = set()  # so, too, but a template is answered by it meanwhile
 
     def follow(self, epoch: int) -> None:
         """Profiles are of this incarnation from now on. Those of another one are forgotten; where
@@ -29,15 +32,25 @@ class Following:
             return
         if self.epoch:
             self._left |= self._hot.drop_all()
+            self._written.clear()
         self.epoch = epoch
 
     def renewed(self, key: str) -> None:
         """The profile was read again, or is in memory no more."""
         self._left.discard(key)
+        self._written.discard(key)
+
+    def written(self, keys: Iterable[str]) -> frozenset[str]:
+        """Others wrote of these profiles: whoever asks for one waits until it is read. Returns
+        those of them that are in memory; each is to be read, or found gone: see renewed."""
+        found = self._hot.among(keys)
+        self._written |= found
+        return found
 
     def unreadable(self, key: str) -> None:
         """What others wrote of this profile cannot be read: nobody is answered by what is here of
         it before it can be."""
+        self._written.discard(key)
         if not self._hot.forget(key):
             self._left.add(key)
 
@@ -49,6 +62,8 @@ class Following:
 
     def behind(self, hot: Hot, seen: Seen) -> bool:
         """Whether the store has to be asked before whoever has seen so much is answered."""
+        if self._written and hot.key in self._written:
+            return True
         if self._left and hot.key in self._left:
             return True
         return seen is not NOTHING_SEEN and seen.beyond(seen_of(hot.committed, self.epoch))

@@ -18,6 +18,9 @@ from perso_core.worker.refresh import Refresh
 # commits get in between.
 HELD_S = 0.008
 _FIRST, _FEWEST, _MOST = 500, 50, 4_000
+# Within what time other processes hear of an import, with every core busy: they ask each 20 ms, and
+# answer nobody by what they have not read of it from then on.
+HEARD_S = 0.25
 
 Recounted = Callable[[Progress, frozenset[str]], Progress]
 

@@ -21,9 +21,9 @@ from perso_core.worker.problems import Logged
 
 _log = logging.getLogger("perso.worker")
 
-# Of profiles with imported memberships so many are read before news is asked for again: no
-# withdrawal waits for an import.
-IMPORTED_AT_ONCE = 200
+# Of profiles with imported memberships so many are read before news is asked for again, some 10 ms:
+# no withdrawal waits for an import, nor who imports for longer than Imports does.
+IMPORTED_AT_ONCE = 50
 # A profile of thousands of events takes some 50 ms to be read, and more on a busy machine: so
 # often, and the news of all others are late by no more than that.
 MOST_READINGS = 3
@@ -140,12 +140,14 @@ class Refresh:
         is due at the next poll. Raises StoreUnavailable."""
         news = await self._store.news(self._engine.holds)
         self._definitions_due |= news.definitions
-        self._keys_due |= news.keys - news.appended.keys()
+        due = news.keys - news.appended.keys()
+        self._keys_due |= due
+        self._engine.following.written(due)
         if news.missed:
             # Whatever is held may be old.
             self._definitions_due = self._may_be_another = True
             self._told = None  # another store's directory has not heard of us
-            self._keys_due |= self._engine.keys()
+            self._keys_due |= self._engine.following.written(self._engine.keys())
             self._heard(None)
         for key in news.keys:
             self._heard(key)
@@ -159,10 +161,10 @@ class Refresh:
         self._definitions_due = True
 
     def _note_imported(self, news: News) -> None:
+        keys = self._engine.keys() if news.imported_any else news.imported
+        self._imported_due |= self._engine.following.written(keys)
         if news.imported_any:
-            self._imported_due |= self._engine.keys()
             self._heard(None)
-        self._imported_due |= self._engine.hot(news.imported)
         for key in news.imported:
             self._heard(key)
 
@@ -290,8 +292,11 @@ class Refresh:
             now = self._held(key)
             if now == before:
                 renew(self._engine, key, stored, now_ms=self._clock_ms())
+                if key in self._keys_due or key in self._imported_due:  # heard of since
+                    self._engine.following.written([key])
                 return
             before = now
+        self._engine.following.renewed(key)
 
     def _held(self, key: str) -> _Held | None:
         """What is committed of a profile in memory; None: it is not in memory."""

@@ -26,7 +26,7 @@ from perso_core.stores.sqlite_backup import copy_store, put_back
 from perso_core.worker.hearing import Hearing
 from perso_core.worker.refresh import Refresh, heard_by_nobody, told_to_nobody
 from tests.building import NOON_MS, definitions
-from tests.stores.building import chose
+from tests.stores.building import arrived, chose
 from tests.worker.stack import ANNA, BERT, Stack, WatchedStore, broken, running, settled
 
 BEFORE = definitions()
@@ -773,6 +773,45 @@ async def test_what_is_imported_elsewhere_is_known_of_a_profile_in_memory() -> N
 
     assert (before, risk_of(stack)) == (None, LATER_MS)
     assert stack.engine.keys() == {ANNA}
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["by name", "or anybody"])
+async def test_nobody_is_answered_without_what_was_imported_elsewhere_before_it_is_read(
+    told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perso_core.worker.refresh.IMPORTED_AT_ONCE", 1)
+    importer = await open_sqlite(tmp_path / "perso.sqlite")
+    store = await open_sqlite(tmp_path / "perso.sqlite")
+    async with running(store) as stack:
+        await asyncio.gather(stack.begin_visit(ANNA), stack.begin_visit(BERT))
+        await importer.import_memberships(structs.replace(imported(ANNA, BERT), tell=told))
+        refresh = refresh_of(stack)
+        await refresh.poll()
+        waiting = [key for key in (ANNA, BERT) if risk_of(stack, key) is None]
+
+        for key in (ANNA, BERT):
+            await stack.begin_visit(key)
+
+        assert len(waiting) == 1
+        assert [risk_of(stack, key) for key in (ANNA, BERT)] == [LATER_MS, LATER_MS]
+    await store.close()
+    await importer.close()
+
+
+async def test_nobody_is_answered_without_attributes_from_elsewhere_before_they_are_read(
+    database: MemoryDatabase,
+) -> None:
+    async with running(MemoryStore(database)) as stack:
+        await stack.begin_visit()
+        patched = arrived(None, base=stack.engine.seen(ANNA).version, tier="gold")
+        await MemoryStore(database).commit([patched], announce=True)
+        await refresh_of(stack).hear()
+
+        await stack.begin_visit()
+
+        profile = stack.engine.profile(ANNA, now_ms=NOON_MS)
+        assert isinstance(profile, Profile)
+        assert profile.attributes == {"loyalty": {"tier": "gold"}}
 
 
 async def test_an_import_of_whom_nobody_knows_reads_every_profile_in_memory_again(
