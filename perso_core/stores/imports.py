@@ -36,8 +36,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """Rows to keep in one transaction. Of rows of one key and audience the last counts; if one of
-    them ends the membership, there is only that one.
+    """Rows to keep in one transaction. Of rows of one key and audience the last counts.
 
     now_ms: from when on they count. began_ms: keys that were erased since are passed over. name,
     progress: how far the file is, kept with the rows; None: the file is not remembered. recounted:
@@ -52,6 +51,14 @@ class Batch(Struct, frozen=True, kw_only=True):
     progress: Progress | None = None
     recounted: Callable[[Progress, frozenset[str]], Progress] | None = None
     tell: bool = True
+
+
+def last_of_each(rows: Sequence[Row], now_ms: int) -> Sequence[Row]:
+    """Of rows of one key and audience the last, where any row ends: what begins is kept before what
+    ends. Else the rows themselves."""
+    if all(until_ms > now_ms for _, _, until_ms in rows):
+        return rows
+    return list({row[:2]: row for row in rows}.values())
 
 
 def progress_record(progress: Progress) -> bytes:

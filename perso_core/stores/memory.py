@@ -34,7 +34,7 @@ from perso_core.stores.batch import (
     with_imported,
 )
 from perso_core.stores.clock import Clock, system_clock_ms
-from perso_core.stores.imports import Batch, Progress, with_withheld
+from perso_core.stores.imports import Batch, Progress, last_of_each, with_withheld
 from perso_core.stores.incarnation import is_another
 from perso_core.stores.links import Joined, Joining, Link
 from perso_core.stores.memory_database import MemoryDatabase as MemoryDatabase
@@ -216,10 +216,10 @@ class MemoryStore:
         led = {key: links.get(key, (key, 0))[0] for key, _, _ in batch.rows}
         barred = await self.withheld([*led, *led.values()], since_ms=batch.began_ms)
         withheld = frozenset(key for key, to in led.items() if {key, to} & barred)
-        for key, audience_id, until_ms in batch.rows:
-            if key not in withheld:
-                self._import(led[key], audience_id, until_ms, batch.now_ms)
-                self._announce(led[key], imported=True)
+        kept = [(led[row[0]], *row[1:]) for row in batch.rows if row[0] not in withheld]
+        for key, audience_id, until_ms in last_of_each(kept, batch.now_ms):
+            self._import(key, audience_id, until_ms, batch.now_ms)
+            self._announce(key, imported=True)
         if batch.progress is not None:
             self._database.files[batch.name] = with_withheld(batch.progress, batch, withheld)
         return withheld

@@ -17,6 +17,7 @@ from perso_core.stores.imports import (
     Batch,
     Progress,
     Row,
+    last_of_each,
     progress_from,
     progress_record,
     with_withheld,
@@ -70,6 +71,7 @@ def keep(connection: apsw.Connection, batch: Batch, *, at_ms: int) -> frozenset[
     if withheld or links:
         rows = [(links.get(row[0], row[0]), *row[1:]) for row in rows if row[0] not in withheld]
     now_ms = batch.now_ms
+    rows = last_of_each(rows, now_ms)
     connection.execute(_KEEP, (msgspec.json.encode(rows).decode(), now_ms))
     ending = [(*row, now_ms) for row in rows if row[2] <= now_ms]
     connection.executemany(_END, ending)

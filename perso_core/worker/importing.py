@@ -92,7 +92,7 @@ def _in_order(rows: Sequence[Row], links: Mapping[str, str], now_ms: int) -> lis
     they stay in their order: the store lets the last one count. links: keys that lead to
     another."""
     if any(until_ms <= now_ms for _, _, until_ms in rows):
-        # What begins is kept before what ends.
+        # Also where the two come in different transactions: nobody leaves in between.
         last = {(links.get(row[0], row[0]), row[1]): row for row in rows}
         rows = list(last.values())
     if not links:

@@ -144,6 +144,21 @@ async def test_an_expiry_that_is_over_ends_the_membership_now(importing: Importi
     assert await imported(importing, BERT) == {}
 
 
+async def test_of_two_rows_the_later_one_counts_also_where_the_first_ends_on_the_way(
+    importing: ImportingStore,
+) -> None:
+    await importing.import_memberships(batch((ANNA, "risk", LATER_MS)))
+    await importing.import_memberships(
+        batch((ANNA, "risk", NOON_MS + 3), (ANNA, "risk", LATER_MS), now_ms=NOON_MS + 5)
+    )
+    await importing.import_memberships(
+        batch((BERT, "risk", LATER_MS), (BERT, "risk", NOON_MS + 3), now_ms=NOON_MS + 5)
+    )
+
+    assert await imported(importing) == {"risk": (NOON_MS, LATER_MS)}
+    assert await imported(importing, BERT) == {}
+
+
 async def test_what_ended_before_keeps_its_end(importing: ImportingStore) -> None:
     await importing.import_memberships(batch((ANNA, "risk", NOON_MS + 2)))
     await importing.import_memberships(batch((ANNA, "risk", 0), now_ms=NOON_MS + 5))
