@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 Status = Literal["realized", "exited"]
 
@@ -30,6 +30,18 @@ class ImportedMembership(Struct, frozen=True, gc=False, omit_defaults=True):
     since_ms: int
     until_ms: int
     earlier: ImportedMembership | None = None
+
+
+def imported_by_now(
+    imported: Mapping[str, ImportedMembership], now_ms: int
+) -> Mapping[str, ImportedMembership]:
+    """With what a clock that was ahead dated later as of now. Itself where there is none."""
+    ahead = {
+        audience_id: structs.replace(one, since_ms=now_ms)
+        for audience_id, one in imported.items()
+        if one.since_ms > now_ms
+    }
+    return {**imported, **ahead} if ahead else imported
 
 
 def imported_as_of(

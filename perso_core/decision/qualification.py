@@ -16,6 +16,7 @@ from perso_core.decision.membership import (
     Memberships,
     came_ms,
     imported_as_of,
+    imported_by_now,
     qualify,
 )
 from perso_core.decision.profile import Profile, view
@@ -153,6 +154,9 @@ def resumed(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
     """A profile as of now_ms, evaluated in full: first as of the instant from which these
     definitions have the say over it, so that what happened meanwhile gets its own instant. Until
     it is written again, every call gives the same instants (docs/decisions/0004)."""
+    imported = imported_by_now(profile.imported, now_ms)
+    if imported is not profile.imported:
+        profile = structs.replace(profile, imported=imported)
     from_ms = _governed_from(profile, snapshot, now_ms)
     then = _as_of(profile, snapshot, from_ms)
     if 0 < profile.evaluated_ms < from_ms and _left_then(profile, then):
@@ -184,10 +188,7 @@ def _brought(
     for at_ms in came_ms(imported, then.profile.evaluated_ms, now_ms):
         before = advance(then, snapshot, now_ms=at_ms - 1).profile
         then = _with_imported(before, imported_as_of(imported, at_ms), snapshot, at_ms)
-    found = advance(then, snapshot, now_ms=now_ms)
-    if found.profile.imported is imported:
-        return found
-    return _with_imported(found.profile, imported, snapshot, now_ms)  # it came by a clock ahead
+    return advance(then, snapshot, now_ms=now_ms)
 
 
 def _left_then(before: Profile, after: Qualified) -> bool:

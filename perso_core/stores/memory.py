@@ -229,7 +229,10 @@ class MemoryStore:
         before = kept.get(audience_id)
         live = before is not None and before.until_ms > now_ms
         if before is not None and live:
-            kept[audience_id] = structs.replace(before, until_ms=max(until_ms, now_ms))
+            since_ms = min(before.since_ms, now_ms) if until_ms > now_ms else before.since_ms
+            kept[audience_id] = structs.replace(
+                before, since_ms=since_ms, until_ms=max(until_ms, now_ms)
+            )
         elif until_ms > now_ms:
             earlier = before and structs.replace(before, earlier=None)
             kept[audience_id] = ImportedMembership(now_ms, until_ms, earlier)

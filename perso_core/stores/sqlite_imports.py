@@ -33,13 +33,14 @@ KEPT_FILES = 1_000
 ImportedRow = tuple[str, int, int]
 
 # Rows come as one JSON text: SQLite takes it apart outside Python's lock, so that other threads go
-# on. ?1: [[key, audience id, until], …]. Since when stays what it is for whoever is in still.
+# on. ?1: [[key, audience id, until], …]. Since when stays what it is for whoever is in still,
+# unless a clock that was ahead dated it.
 _KEEP = """
 INSERT INTO imported
 SELECT value ->> 0, value ->> 1, ?2, value ->> 2 FROM json_each(?1) WHERE value ->> 2 > ?2
 ON CONFLICT DO UPDATE SET
     since_ms = iif(until_ms > excluded.since_ms AND typeof(since_ms) = 'integer',
-        since_ms, excluded.since_ms),
+        min(since_ms, excluded.since_ms), excluded.since_ms),
     until_ms = excluded.until_ms
 """
 # What ended stays, so that its end is an exit at its instant.

@@ -124,6 +124,14 @@ def test_whoever_left_unseen_and_was_imported_again_left_at_the_expiry() -> None
     }
 
 
+def test_what_was_imported_by_a_clock_that_was_ahead_holds_once_that_is_put_right() -> None:
+    ahead = imported(since_ms=NOON_MS + DAY_MS, until_ms=NOON_MS + 2 * DAY_MS)
+    engine = engine_with(ahead)
+
+    assert audiences(engine, NOON_MS) == ({"risk"}, NOON_MS + 2 * DAY_MS)
+    assert audiences(engine, NOON_MS + 2 * DAY_MS)[0] == set()
+
+
 def test_who_is_known_by_an_import_alone_is_in_no_audience_since_before_it() -> None:
     in_force = compile_snapshot(
         definitions({"quiet": "xEvent.count() < 1"}), in_force_ms=NOON_MS - HOUR_MS

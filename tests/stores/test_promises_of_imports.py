@@ -100,6 +100,16 @@ async def test_a_new_expiry_counts_and_since_when_stays(importing: ImportingStor
     assert await imported(importing) == {"risk": (NOON_MS, NOON_MS + 9)}
 
 
+async def test_once_a_clock_that_was_ahead_is_put_right_since_when_is_then(
+    importing: ImportingStore,
+) -> None:
+    row = (ANNA, "risk", LATER_MS + DAY_MS)
+    await importing.import_memberships(batch(row, now_ms=LATER_MS))
+    await importing.import_memberships(batch(row, now_ms=NOON_MS))
+
+    assert await imported(importing) == {"risk": (NOON_MS, LATER_MS + DAY_MS)}
+
+
 async def test_whoever_was_out_enters_anew(importing: ImportingStore) -> None:
     await importing.import_memberships(batch((ANNA, "risk", NOON_MS + 3)))
     await importing.import_memberships(batch((ANNA, "risk", LATER_MS), now_ms=NOON_MS + 3))
