@@ -168,8 +168,7 @@ def _permitted(call: Call, services: EdgeServices) -> tuple[ImportStores, Defini
         raise ImportRefused("The credential may not import.", fix='Give it "import" in `may`.')
     if not call.body.strip():
         raise BodyEmpty("There is no body.", fix="Send rows of CSV or NDJSON.")
-    snapshot = services.snapshot()
-    assert snapshot, "the call's datastream was found in it"
+    snapshot = services.in_force
     if services.imports is None:
         raise StoreUnavailable("this process imports nothing.", fix="Ask `perso serve`.")
     return services.imports, snapshot.definitions

@@ -147,8 +147,7 @@ def _said(
     call: Call, request: InteractRequest, index: int, path: str, services: EdgeServices
 ) -> _Named:
     """What a proven server says of one event, who and when, checked."""
-    snapshot = services.snapshot()
-    assert snapshot, "the call's datastream was found in it"
+    snapshot = services.in_force
     sent = request.events[index]
     fingerprint(sent, path)  # a number that cannot be kept is refused before anything is
     stated = sent.xdm.get("timestamp")

@@ -136,6 +136,13 @@ class EdgeServices:
     import_within_ms: int = 30_000
 
     @property
+    def in_force(self) -> Snapshot:
+        """The snapshot, for whoever knows that there is one."""
+        snapshot = self.snapshot()
+        assert snapshot, "a datastream was found in it, or it is the site's own"
+        return snapshot
+
+    @property
     def giving_way(self) -> tuple[Turns, Turns, Turns]:
         return self.first_visits, self.excess, self.refusals
 
