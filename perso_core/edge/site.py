@@ -183,7 +183,8 @@ class InProcessSite:
         if not consulted.permitted:
             out = consulted.chosen == "out"
             kept = (cookies.consent_cookie(call.org, "out"),) if out else ()
-            return structs.replace(nobody, state="no-consent", cookies=kept, said_out=out)
+            said_out = nobody.said_out or out
+            return structs.replace(nobody, state="no-consent", cookies=kept, said_out=said_out)
         if not consulted.lookups:
             return structs.replace(nobody, state="new")
         keys, tokens = self._services.keys, self._services.tokens

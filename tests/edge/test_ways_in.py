@@ -432,6 +432,7 @@ async def test_what_a_page_says_of_a_newcomer_is_kept_with_the_browsers_signal()
     [
         Scene(held="out"),
         Scene(strings=(tc(NO_PURPOSE_1),)),
+        Scene(strings=(tc("CO052l"),), held="out"),
         Scene(device=(), held="out"),
         Scene(device=(), customer=(), held="out"),
         Scene(device=(OUT,), customer=()),
