@@ -62,8 +62,7 @@ async def consult(
         return Consulted(permitted=False, chosen="out")
     if caller.person is not None:
         return await _consult_of_person(call, caller, caller.person, changes, services)
-    if caller.said_out:
-        changes = (ConsentChosen("out", unless_chosen=True), *changes)
+    changes = (*_browsers_refusal(caller), *changes)
     changes = (*await _carried_consent(call, caller, services), *changes)
     if caller.device.new and not changes:
         return Consulted(permitted=may_collect(None, call.datastream.default_consent))
@@ -157,11 +156,19 @@ async def choose(
     if caller.replaced is not None and said.general == "out":
         # The browser is that one too, and what it did under it is known.
         await refuse(call, caller, said, services)
-    changes = (*await _carried_consent(call, caller, services), said)
+    # What it says nothing about stays, also where the browser alone has that word.
+    before = _browsers_refusal(caller) if said.general is None else ()
+    changes = (*await _carried_consent(call, caller, services), *before, said)
     # Said again it changes nothing here: another process may have kept another choice since.
     again = services.seen is not None and not caller.device.new
     consulted = await _kept(call, caller, caller.device.profile_key, changes, services, anew=again)
     return all_stored(consulted)
+
+
+def _browsers_refusal(caller: Caller) -> tuple[Change, ...]:
+    """What the browser's own cookie says of its device, which counts where the store has no word
+    of that."""
+    return (ConsentChosen("out", unless_chosen=True),) if caller.said_out else ()
 
 
 async def refuse(

@@ -285,6 +285,25 @@ async def test_a_browsers_own_refusal_counts_where_the_store_has_no_word_of_it()
         assert kept == Stored(None, Consent("out", NOON_MS))
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_word_on_sharing_alone_undoes_no_refusal_that_the_browser_alone_holds(
+    known: bool,
+) -> None:
+    async with running_edge(definitions()) as edge:
+        browser = Browser(edge)
+        if known:
+            await browser.send(body=added_to_basket())
+        browser.cookies[NAMES.consent] = "general=out"
+
+        told = await browser.send("privacy/set-consent", consenting(adobe(share="y")))
+
+        consent = await stored(edge, told)
+        assert spoken(told) == "out"
+        assert consent is not None
+        assert (consent.general, consent.share) == ("out", "y")
+        assert nothing_told(await browser.send())
+
+
 # ---- strings on events -------------------------------------------------------------
 
 
