@@ -356,5 +356,7 @@ def _how(status: int | None) -> str:
 
 
 def told(line: str) -> None:
-    """To the supervisor's own error output."""
-    print(f"perso: {line}", file=sys.stderr, flush=True)
+    """To the supervisor's own error output. Where that takes nothing, as a log on a full disk or a
+    pipe that nobody reads any more, workers are looked after all the same."""
+    with contextlib.suppress(OSError):
+        print(f"perso: {line}", file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pytest
 from msgspec import Struct, field
 
 from perso_core.cli.at_start import stop_within_s
-from perso_core.cli.supervisor import Supervisor, pause_s
+from perso_core.cli.supervisor import Supervisor, pause_s, told
 from perso_core.cli.worker_pipe import READY
 from perso_core.cli.worker_process import WorkerProcess
 from perso_core.settings import Settings
@@ -534,6 +534,26 @@ async def test_a_worker_of_which_nothing_is_heard_for_once_is_heard_later() -> N
         assert await asyncio.wait_for(worker.up, LIMIT_S)
     finally:
         await worker.stop(LIMIT_S)
+
+
+@pytest.mark.parametrize("log", ["full disk", "nobody reads"])
+def test_a_log_that_takes_nothing_is_no_end_of_supervision(
+    log: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that ended while the log's disk was full had taken all the others with it."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    if log == "full disk":
+        os.close(writing)
+        writing = os.open("/dev/full", os.O_WRONLY)
+    stream = os.fdopen(writing, "w", encoding="utf-8")
+    monkeypatch.setattr(sys, "stderr", stream)
+
+    told("Worker 0 ended with status 1. Another one starts.")
+
+    monkeypatch.undo()
+    with suppress(OSError):  # as it could not be written
+        stream.close()
 
 
 @pytest.mark.parametrize(
