@@ -25,12 +25,7 @@ from perso_core.cli.import_file import (
     summary,
     without,
 )
-from perso_core.cli.patch_groups import (
-    GROUP,
-    LOAD_TIMEOUT_MS,
-    at_most_together,
-    patch_groups,
-)
+from perso_core.cli.patch_groups import GROUP, at_most_together, patch_groups, patient
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.finding import nearest, shown
 from perso_core.definitions.schema import field_types
@@ -212,8 +207,7 @@ async def _attributes(
 ) -> int:
     from perso_core.assembly import open_perso, system_clock_ms
 
-    patient = structs.replace(settings, load_timeout_ms=LOAD_TIMEOUT_MS)
-    async with open_perso(patient, announce=True) as perso:
+    async with open_perso(patient(settings), announce=True) as perso:
         before = await _known(perso.import_store, file, arguments)
         now_ms = system_clock_ms()
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TypeVar
 
+from msgspec import structs
+
+from perso_core.settings import Settings
+
 Patch = TypeVar("Patch")
 
 # Patches in one group share a commit, and wait for their profiles together.
 GROUP = 128
-# The setting keeps pages from waiting for a slow disk; an operator's file may wait.
+# The setting keeps pages from waiting for a slow disk; an operator may wait.
 LOAD_TIMEOUT_MS = 10_000
+
+
+def patient(settings: Settings) -> Settings:
+    """For a command: nobody waits for it as for a page."""
+    longer = max(settings.load_timeout_ms, LOAD_TIMEOUT_MS)
+    return structs.replace(settings, load_timeout_ms=longer)
 
 
 def patch_groups(

@@ -10,12 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import structs
 
 from perso_core.cli.definitions import announced, everywhere, has_store, heard
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.nothing_kept import nothing_kept
-from perso_core.cli.patch_groups import LOAD_TIMEOUT_MS, at_most_together, patch_groups
+from perso_core.cli.patch_groups import at_most_together, patch_groups, patient
 from perso_core.cli.profile_file import ProfilePatch, patches_from_json
 from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
@@ -66,8 +65,7 @@ async def put_all(
 
     refused: list[ProfilePatch] = []
     progress, written, began_ms = Progress("written"), 0, system_clock_ms()
-    patient = structs.replace(settings, load_timeout_ms=LOAD_TIMEOUT_MS)
-    async with open_perso(patient, announce=True) as perso:
+    async with open_perso(patient(settings), announce=True) as perso:
         await _refuse_without_room(patches, perso, name)
         defined = perso.definitions()
         keys = 1 + len(defined.datastreams if defined else ())
@@ -164,7 +162,7 @@ async def _where_kept(
     found, version = False, None
     done = f"{shown(_written(identity))} is erased"
     if has_store(settings):
-        async with open_perso(settings, announce=True) as perso:
+        async with open_perso(patient(settings), announce=True) as perso:
             more = await _elsewhere(identity, perso)
             found = await act(identity, perso)
             _tell_elsewhere(more, "erase" if erases else "export")
@@ -243,7 +241,7 @@ async def _profile(
 
     if not has_store(settings):
         return None
-    async with open_perso(settings, announce=True) as perso:
+    async with open_perso(patient(settings), announce=True) as perso:
         profile = await perso.profile(identity, datastream_id=datastream_id)
         if profile is None:
             return None

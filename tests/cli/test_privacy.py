@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from perso_core.cli import main, profiles
 from perso_core.cli.profile_file import ProfilePatch
 from perso_core.client import Client
 from perso_core.decision.identity import Identity
-from perso_core.errors import DamagedStore, NotHeardEverywhere
+from perso_core.errors import DamagedStore, NotHeardEverywhere, StoreUnavailable
+from perso_core.settings import Settings
 from perso_core.stores.links import Joining
 from perso_core.stores.presence import Presence
 from perso_core.stores.sqlite import open_sqlite
@@ -152,6 +153,33 @@ def test_erasing_waits_for_a_server_that_is_late_and_names_it(
     with pytest.raises(NotHeardEverywhere, match=str(os.getpid())):
         profiles.erase(arguments)
     presence.close()
+
+
+@pytest.mark.parametrize("command", [profiles.erase, profiles.export, profiles.get])
+@pytest.mark.parametrize(("asked_ms", "waited_ms"), [(200, 10_000), (60_000, 60_000)])
+def test_what_a_visitor_may_ask_for_waits_for_a_slow_disk_longer_than_a_page(
+    command: Callable[[Namespace], int],
+    asked_ms: int,
+    waited_ms: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An erasure had been given up after 200 ms."""
+    (tmp_path / DATABASE).touch()
+    monkeypatch.setenv("PERSO_LOAD_TIMEOUT_MS", str(asked_ms))
+    opened_with: list[Settings] = []
+
+    def opening(settings: Settings, **_: object) -> None:
+        opened_with.append(settings)
+        raise StoreUnavailable("it is as slow as that.", fix="Wait.")
+
+    monkeypatch.setattr("perso_core.assembly.open_perso", opening)
+    words = {"settings": None, "data_dir": str(tmp_path), "datastream": None}
+
+    with pytest.raises(StoreUnavailable):
+        command(Namespace(**words, namespace="ECID", id=ECID))
+
+    assert [one.load_timeout_ms for one in opened_with] == [waited_ms]
 
 
 def one_person(directory: Path) -> None:
