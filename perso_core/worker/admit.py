@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from msgspec import Struct, structs
 
@@ -64,11 +64,35 @@ class Admission:
         self._loading: dict[str, asyncio.Task[Stored]] = {}
         self._asked: dict[str, _Asked] = {}
         self._asked_elsewhere = False
+        # By key, for each who has it unchanged: set once they have not.
+        self._unchanged: dict[str, list[asyncio.Event]] = {}
 
     async def decide(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
         self.refuse_another_loop()
         await self.heard_all()
+        while interaction.changes and (until := self._unchanged.get(interaction.profile_key)):
+            await until[0].wait()
+        return await self.decide_at_once(interaction)
+
+    @contextmanager
+    def unchanged(self, *keys: str) -> Iterator[None]:
+        """Whoever changes these profiles meanwhile, in this process, waits, but for
+        decide_at_once."""
+        done = asyncio.Event()
+        for key in keys:
+            self._unchanged.setdefault(key, []).append(done)
+        try:
+            yield
+        finally:
+            done.set()
+            for key in keys:
+                self._unchanged[key].remove(done)
+                if not self._unchanged[key]:
+                    del self._unchanged[key]
+
+    async def decide_at_once(self, interaction: Interaction) -> Answer:
+        """As decide, for whoever has the profile unchanged."""
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         looked = False
         while isinstance(answer, NeedProfile):

@@ -194,7 +194,33 @@ class IdentityGraph:
         self, source: str, target: str, priority: Sequence[str], *, linked: bool, by: Event | None
     ) -> Dropped:
         """Returns what gave way in the target."""
-        for _ in range(MAX_ROUNDS):
+        joined = await self._joined(source, target, priority, linked=linked, by=by, rounds=1)
+        if joined is not None:
+            return joined
+        # Others in this process were faster: they wait now. Those of other processes do not.
+        with self._admission.unchanged(source, target):
+            joined = await self._joined(
+                source, target, priority, linked=linked, by=by, rounds=MAX_ROUNDS - 1
+            )
+        if joined is not None:
+            return joined
+        raise StoreUnavailable(
+            "two profiles of one person were not joined: others wrote them all the while.",
+            fix="Send it again; if it stays, find who writes that profile so often.",
+        )
+
+    async def _joined(
+        self,
+        source: str,
+        target: str,
+        priority: Sequence[str],
+        *,
+        linked: bool,
+        by: Event | None,
+        rounds: int,
+    ) -> Dropped | None:
+        """As _join; None: others were faster each time."""
+        for _ in range(rounds):
             led_to = await self._leads_to(source)
             if linked and led_to == target:
                 return NOTHING_DROPPED  # by what another call said meanwhile
@@ -238,10 +264,7 @@ class IdentityGraph:
                     # Whose an identity was is told of it nowhere once this is answered.
                     await self._until_heard()
                 return lost + Dropped(joined.dropped_events, joined.dropped)
-        raise StoreUnavailable(
-            "two profiles of one person were not joined: others wrote them all the while.",
-            fix="Send it again; if it stays, find who writes that profile so often.",
-        )
+        return None
 
     async def _forgotten(self, key: str) -> bool:
         """Whether the profile is past its retention. No identity leads to it then, be it removed
@@ -270,7 +293,7 @@ class IdentityGraph:
         hot = self._engine.held(key)
         if hot is not None and self._engine.keeping.expired(hot.latest, self._clock_ms()):
             gone = Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Nothing(),))
-            await self._admission.decide(gone)
+            await self._admission.decide_at_once(gone)
             hot = self._engine.held(key)
         if hot is not None and hot.pending:
             self._drain.wake()

@@ -133,6 +133,24 @@ async def test_whoever_is_always_overtaken_hears_that_it_failed() -> None:
         assert graph_of(stack).holds_something(PHONE)
 
 
+async def test_who_writes_a_profile_without_pause_waits_while_it_becomes_part_of_another() -> None:
+    class WrittenEachTime(WatchedStore):
+        async def join(self, joining: Joining) -> Joined:
+            writing.append(asyncio.ensure_future(kept(stack, f"w{len(writing)}")))
+            await settled()
+            return await super().join(joining)
+
+    writing: list[asyncio.Future[None]] = []
+    async with running(WrittenEachTime(MemoryStore())) as stack:
+        await kept(stack, "e1")
+        await graph_of(stack).move(PHONE, ANNA)
+        await asyncio.gather(*writing)
+
+        assert len(writing) == 2
+        assert await stack.event_ids(ANNA) == {"e1", "w0"}
+        assert await stack.event_ids(PHONE) == {"w1"}
+
+
 async def test_a_customer_past_the_retention_begins_anew_with_what_the_device_brings() -> None:
     async with running() as stack:
         await kept(stack, "old", ANNA)
