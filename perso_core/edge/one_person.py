@@ -83,10 +83,14 @@ async def _joined(
     what there is stays where it is. And whether what the device did is stored as part of it."""
     graph, priority = services.graph, call.datastream.identity_priority
     linked = Linked(await graph.canonical(keys[0], priority=priority))
+    # What an identity that leads there brought is told of the profile: it may be taken back since.
+    new = [
+        one
+        for key, one in zip(keys, consents, strict=False)
+        if await graph.canonical(key) != linked.key
+    ]
     says = tuple(
-        change
-        for one in (person.of_device, *consents)
-        for change in carried(one, keeps=True, by=by)
+        change for one in (person.of_device, *new) for change in carried(one, keeps=True, by=by)
     )
     if not await _linked_already(keys, linked.key, services):
         answer = await services.decide(

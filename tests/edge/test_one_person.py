@@ -11,6 +11,7 @@ from msgspec import structs
 from perso_core import PageRequest
 from perso_core.client import Client
 from perso_core.decision.caps import DEFAULT_CAPS
+from perso_core.decision.consent import Consent, sharing_refused
 from perso_core.decision.graph import MAX_IDENTITIES, canonical_first, rank
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.document import Definitions
@@ -36,7 +37,14 @@ from tests.edge.servers import (
     with_attributes,
     written_key,
 )
-from tests.edge.test_identity_assertions import assertion, defined, known, saying, two_processes
+from tests.edge.test_identity_assertions import (
+    assertion,
+    defined,
+    known,
+    on_sharing,
+    saying,
+    two_processes,
+)
 
 ADDED = "commerce.productListAdds"
 
@@ -272,6 +280,28 @@ async def test_in_one_batch_an_identity_that_was_linked_by_an_earlier_event_is_t
     )
 
     assert await count(edge, "CRMID", "1") == 2
+
+
+async def test_a_refusal_of_sharing_that_was_taken_back_is_not_brought_again_by_a_further_link(
+    edge: RunningEdge,
+) -> None:
+    browser, ecid = await known(edge)
+
+    async def says(word: str, customer: Identity) -> Consent | None:
+        await browser.send("privacy/set-consent", on_sharing(word))
+        said = assertion(ecid, identity={"namespace": customer.namespace, "id": customer.id})
+        await browser.send(body=saying(said))
+        return (await edge.store.load(key("CRMID", "1"))).consent
+
+    await says("n", Identity("Email", "anna@example.com"))
+    await server_call(edge, event("CRMID:1", "Email:anna@example.com"))
+    taken_back = await says("y", Identity("CRMID", "1"))
+    assert taken_back is not None
+    assert sharing_refused(taken_back) is None
+
+    await server_call(edge, event("CRMID:1", "Email:anna@example.com", "Loyalty:5"))
+
+    assert (await edge.store.load(key("CRMID", "1"))).consent == taken_back
 
 
 async def test_who_refused_under_one_identity_is_kept_under_none_of_them(
