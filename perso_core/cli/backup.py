@@ -180,7 +180,9 @@ def _check_keys(path: Path, fix: str) -> None:
 
 
 def _copy_keys(source: Path, target: Path) -> None:
-    """With the keys' own mode from the first byte on."""
+    """With the keys' own mode from the first byte on; on disk when this returns."""
+    from perso_core.stores.sqlite_backup import sync
+
     fresh = target.with_name(target.name + ".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(made(fresh, os.O_WRONLY), "wb") as writing, source.open("rb") as reading:
@@ -188,3 +190,4 @@ def _copy_keys(source: Path, target: Path) -> None:
         writing.flush()
         os.fsync(writing.fileno())
     os.replace(fresh, target)
+    sync(target.parent)

@@ -76,6 +76,23 @@ def test_a_backup_beside_a_running_server_is_restored_with_all_it_had(tmp_path: 
     assert events_of(tmp_path, anna) == [*before, anna.acknowledged[-1]]
 
 
+def test_cookie_keys_have_their_name_on_disk_before_they_are_said_to_be_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut right after it could leave the keys of before beside the restored visitors."""
+    restored, synced = tmp_path / KEYS, list[tuple[Path, bytes]]()
+    restored.write_bytes(b"before")
+    (tmp_path / "backup").write_bytes(b"kept")
+    monkeypatch.setattr(
+        "perso_core.stores.sqlite_backup.sync",
+        lambda path: synced.append((path, restored.read_bytes())),
+    )
+
+    cli_backup._copy_keys(tmp_path / "backup", restored)
+
+    assert synced == [(tmp_path, b"kept")]
+
+
 def test_a_backup_is_for_its_owner_alone(tmp_path: Path) -> None:
     backed_up(tmp_path)
 
