@@ -17,7 +17,7 @@ from perso_core.stores.sqlite import open_sqlite
 from tests.journeys.server import Server, Visitor, prepare, serving, session
 from tests.soaking import Progress, times
 
-RUNS = times(20, 200)
+RUNS = times(10, 200)
 # In each run at least so many events are acknowledged, and so many sent and not answered.
 LEAST = 50
 VISITORS = 200
