@@ -107,7 +107,8 @@ def keyboard_faults(page: Page) -> list[str]:
     page.evaluate(_TO_THE_TOP)
     page.evaluate(_LISTEN)
     for _ in range(min(controls, _MOST_STOPS)):
-        page.keyboard.press("Tab")
+        page.keyboard.down("Tab")
+    page.keyboard.up("Tab")
     stops: list[dict[str, Any]] = page.evaluate(_STOPS)
     faults = [f"no ring on {stop['what']}" for stop in stops if not stop["ring"]]
     faults += [f"off the screen: {stop['what']}" for stop in stops if not stop["visible"]]
