@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import gc
 
+import pytest
+
 from perso_core.worker.collection import old_left_alone
+
+
+@pytest.fixture(autouse=True)
+def _the_suite_left_alone() -> None:
+    """Each full collection here would go through all tests of the suite, which are frozen until a
+    test here has ended."""
+    gc.freeze()
 
 
 class Cycle:
