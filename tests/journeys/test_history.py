@@ -137,12 +137,12 @@ async def test_whatever_workers_die_nothing_is_lost_stale_doubled_or_anothers(
 @pytest.mark.alone
 async def test_without_the_token_the_same_check_finds_stale_answers(directory: Path) -> None:
     """So that the check says something."""
-    settings = "answer_within_ms = 5000\nnews_interval_ms = 2000"
+    settings = "answer_within_ms = 5000\nnews_interval_ms = 10000"
     with supervised(directory, workers=4, settings=settings) as running:
         reads, _ = await visited(running.url, reads=4_000, steps=15, keeps_token=False)
         # Of each some hundred are found.
         signing, _ = await visited(
-            running.url, reads=1_000, steps=15, keeps_token=False, visits=visit_and_sign_in
+            running.url, reads=9_000, steps=15, keeps_token=False, visits=visit_and_sign_in
         )
 
     assert {line[:2] for line in violations(reads)} == {"P2"}
