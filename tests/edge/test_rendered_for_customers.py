@@ -9,6 +9,8 @@ from typing import Literal, cast
 import pytest
 
 from perso_core import Identity
+from perso_core.decision.profile import mark_of
+from perso_core.engine.engine import Interaction
 from perso_core.errors import BadAttributes
 from tests.building import definitions
 from tests.edge.rendered import ANNA, FPID, held, opened, page
@@ -28,6 +30,20 @@ async def test_a_page_shows_a_signed_in_customer_what_was_done_on_the_device_bef
         assert "basket" in signed_in
         assert "basket" in again
         assert "basket" not in signed_out, "what was done is the customer's now"
+
+
+async def test_the_signal_of_a_device_that_is_new_is_the_devices_word_with_its_customer(
+    tmp_path: Path,
+) -> None:
+    """So that it is taken back there, as one of a device that was here before."""
+    async with opened(tmp_path, definitions()) as perso:
+        visitor = await perso.visit(page({}, customer=ANNA, gpc=True))
+        asked = Interaction(profile_key=visitor.profile_key, datastream_id="demo")
+
+        kept = (await perso._services.decide(asked)).consent
+
+        assert kept is not None
+        assert kept.share_of == mark_of(f"ECID:{visitor.ecid}").hex()
 
 
 async def test_a_customer_is_known_on_another_device_and_to_the_sites_servers(
