@@ -9,14 +9,15 @@ from importlib.resources import files
 from types import MappingProxyType
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from perso_core.edge import openapi, privacy
 from perso_core.edge.acquire import acquire
 from perso_core.edge.arrival import Arrival, arrival_of, call_of, unknown_datastream
+from perso_core.edge.asked import Asked
 from perso_core.edge.at_sight import shown_in
 from perso_core.edge.call import Call, Reply
-from perso_core.edge.guard import Connection, Handler
+from perso_core.edge.guard import Connection, Straight
+from perso_core.edge.http_answer import Headers, HttpAnswer
 from perso_core.edge.import_rows import (
     MAX_BODY_BYTES,
     MEDIA_TYPES,
@@ -48,6 +49,7 @@ __all__ = ["ACTIONS", "EdgeServices", "build_edge", "straight"]
 log = logging.getLogger(__name__)
 
 Action = Callable[[Call, EdgeServices], Awaitable[Reply]]
+Routed = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ACTIONS: Mapping[str, Action] = MappingProxyType(
     {
@@ -79,10 +81,26 @@ OPENAPI_PAGE = files("perso_core").joinpath("edge", "static", "openapi.html").re
 SCRIPTS = ("perso.js", "alloy-destinations-shim.js")
 CALLED, READ = "POST, OPTIONS", "GET, HEAD"
 PREFLIGHT_MAX_AGE_S = 600
+_EVERY: Headers = (
+    ("Cache-Control", "private, no-store"),
+    ("Vary", "Origin"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+_READABLE: Headers = (
+    ("Access-Control-Allow-Credentials", "true"),
+    ("Access-Control-Expose-Headers", "Retry-After, x-adobe-edge, x-request-id"),
+)
+_PREFLIGHT: Headers = (
+    ("Access-Control-Allow-Methods", "POST"),
+    ("Access-Control-Allow-Headers", "content-type, x-request-id"),
+    ("Access-Control-Max-Age", str(PREFLIGHT_MAX_AGE_S)),
+)
+_JSON = ("Content-Type", "application/json")
+_PROBLEM = ("Content-Type", "application/problem+json")
 # Who is refused as their bytes come, for refused_again.
 _AGAIN = web.AppKey("again", RefusedAgain)
 # What answers at a path, for straight.
-_BY_PATH = web.AppKey("by_path", dict[str, Handler])
+_BY_PATH = web.AppKey("by_path", dict[str, Straight])
 
 
 def build_edge(services: EdgeServices) -> web.Application:
@@ -92,30 +110,33 @@ def build_edge(services: EdgeServices) -> web.Application:
     app[_BY_PATH] = {}
     for version, actions in (("v1", ACTIONS), ("v2", SERVER_ACTIONS)):
         for path, action in actions.items():
-            handler = partial(_answer, services, action, version == "v2")
-            app.router.add_route("*", f"/{version}/{path}", handler)
-            app.router.add_route("*", f"/{{hint}}/{version}/{path}", handler)
+            answer = partial(_answer, services, action, version == "v2")
+            _add_routes(app, f"/{version}/{path}", partial(_routed, services, answer))
             # The hint that clients have is ours; any other leads here by its route.
             for before in ("", f"/{services.location_hint}"):
-                app[_BY_PATH][f"{before}/{version}/{path}"] = handler
+                app[_BY_PATH][f"{before}/{version}/{path}"] = answer
     for path, action in IMPORTS.items():
-        handler = partial(_answer, services, action, True, rows=True)
-        app.router.add_route("*", f"/v2/{path}", handler)
-        app.router.add_route("*", f"/{{hint}}/v2/{path}", handler)
-    read: dict[str, Handler] = {"/openapi.json": _openapi, "/openapi": _openapi_page}
+        answer = partial(_answer, services, action, True, rows=True)
+        _add_routes(app, f"/v2/{path}", partial(_routed, services, answer))
+    read: dict[str, Routed] = {"/openapi.json": _openapi, "/openapi": _openapi_page}
     read |= {f"/{name}": partial(_script, script(name)) for name in SCRIPTS}
     for path, reading in read.items():
         app.router.add_get(path, reading)
         app.router.add_route("*", path, partial(_only_read, services))
     # Whatever else comes under our prefix is answered here too, as problem+json.
-    app.router.add_route("*", "/{path:.*}", partial(_answer, services, None, False))
+    app.router.add_route("*", "/{path:.*}", partial(_no_such_path, services))
     app.on_cleanup.append(partial(_tell_of_failed, services))
     return app
 
 
-def straight(edge: web.Application, prefix: str) -> Mapping[str, Handler]:
-    """What answers at the edge's usual paths, by whole path, where it is mounted under prefix: for
-    a server that has no middleware and so need not look for routes (guard.py)."""
+def _add_routes(app: web.Application, path: str, handler: Routed) -> None:
+    app.router.add_route("*", path, handler)
+    app.router.add_route("*", f"/{{hint}}{path}", handler)
+
+
+def straight(edge: web.Application, prefix: str) -> Mapping[str, Straight]:
+    """What answers a POST at the edge's usual paths, by whole path, where it is mounted under
+    prefix: for a server that has no middleware and so need not look for routes (guard.py)."""
     return {prefix + path: handler for path, handler in edge[_BY_PATH].items()}
 
 
@@ -139,7 +160,7 @@ async def _openapi_page(_: web.Request) -> web.Response:
 
 async def _only_read(services: EdgeServices, request: web.Request) -> web.Response:
     refused = MethodRefused(f"{shown(request.method)}.", allowed=READ)
-    return _problem(arrival_of(request, services), refused, services)
+    return _problem(arrival_of(request, services), refused, services).response()
 
 
 async def _script(served: Script, request: web.Request) -> web.Response:
@@ -163,23 +184,30 @@ def _public(body: bytes, content_type: str) -> web.Response:
     return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
 
 
-async def _answer(
-    services: EdgeServices,
-    action: Action | None,
-    server: bool,
-    request: web.Request,
-    *,
-    rows: bool = False,
-) -> web.Response:
+async def _no_such_path(services: EdgeServices, request: web.Request) -> web.Response:
+    sent = shown(request.rel_url.raw_path)  # decoded, it may look like what is advised
+    error = NoSuchPath(f"'{sent}'.", fix="Use /v1/interact or /v2/interact.")
+    return _problem(arrival_of(request, services), error, services).response()
+
+
+async def _routed(services: EdgeServices, answer: Straight, request: web.Request) -> web.Response:
+    if request.method == "POST":
+        return (await answer(request)).response()
     arrival = arrival_of(request, services)
     try:
-        if action is None:
-            sent = shown(request.rel_url.raw_path)  # decoded, it may look like what is advised
-            raise NoSuchPath(f"'{sent}'.", fix="Use /v1/interact or /v2/interact.")
-        if request.method == "OPTIONS":
-            return _preflight(arrival, services)
-        if request.method != "POST":
+        if request.method != "OPTIONS":
             raise MethodRefused(f"{shown(request.method)}.", allowed=CALLED)
+        return _preflight(arrival, services).response()
+    except EdgeError as error:
+        return _problem(arrival, error, services).response()
+
+
+async def _answer(
+    services: EdgeServices, action: Action, server: bool, request: Asked, *, rows: bool = False
+) -> HttpAnswer:
+    """To a POST."""
+    arrival = arrival_of(request, services)
+    try:
         if rows:
             reply = await _imported(arrival, action, services)
         else:
@@ -198,31 +226,28 @@ async def _answer(
         return answer
     if reply.failed:
         services.failed.count(reply.failed, services.clock_ms())
-    headers = _headers(arrival, services)
-    for cookie in reply.set_cookies:
-        headers.add("Set-Cookie", cookie)
+    headers = _headers(arrival, services) + tuple(("Set-Cookie", one) for one in reply.set_cookies)
     if not reply.body:
-        return web.Response(status=204, headers=headers)
-    headers["Content-Type"] = "application/json"
-    return web.Response(status=reply.status, body=reply.body, headers=headers)
+        return HttpAnswer(204, headers)
+    return HttpAnswer(reply.status, (*headers, _JSON), reply.body)
 
 
-def _remember_refused(arrival: Arrival, call: Call, profile_key: str, answer: web.Response) -> None:
+def _remember_refused(arrival: Arrival, call: Call, profile_key: str, answer: HttpAnswer) -> None:
     """Then who sends the same again is answered as their bytes come. Where a credential is asked
     for, whether it is good is a matter of each call."""
-    connection, part = arrival.request.protocol, shown_in(call.body)
+    request, part = arrival.request, shown_in(call.body)
     asked = call.datastream.access_type == "authenticated"
-    if not isinstance(connection, Connection) or asked or part is None:
+    if not isinstance(request.protocol, Connection) or asked or part is None:
         return
     refused = Refused(
         profile_key,
         part,
         call.datastream.id,
-        tuple(arrival.request.headers.getall("X-Forwarded-For", ())),
+        tuple(request.headers.getall("X-Forwarded-For", ())),
         arrival.report,
         answer_head_of(answer.headers),
     )
-    connection.remember_refused(refused, arrival.request_id)
+    request.protocol.remember_refused(refused, arrival.request_id)
 
 
 async def _imported(arrival: Arrival, action: Action, services: EdgeServices) -> Reply:
@@ -262,52 +287,36 @@ async def _reply(call: Call, action: Action, services: EdgeServices, within_ms: 
     return call.reply([], errors=(failure, *set_aside_in(deadline)))
 
 
-def _problem(arrival: Arrival, error: EdgeError, services: EdgeServices) -> web.Response:
-    headers = _headers(arrival, services, refused=isinstance(error, OriginRefused))
-    headers["Content-Type"] = "application/problem+json"
+def _problem(arrival: Arrival, error: EdgeError, services: EdgeServices) -> HttpAnswer:
+    headers = [*_headers(arrival, services, refused=isinstance(error, OriginRefused)), _PROBLEM]
     if isinstance(error, TooManyRequests):
-        headers["Retry-After"] = str(error.retry_after_s)
+        headers.append(("Retry-After", str(error.retry_after_s)))
     if isinstance(error, MethodRefused):
-        headers["Allow"] = error.allowed
+        headers.append(("Allow", error.allowed))
     if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    body = encode_problem(error.problem(arrival.report))
-    return web.Response(status=error.status, body=body, headers=headers)
+        headers.append(("WWW-Authenticate", "Bearer"))
+    return HttpAnswer(error.status, tuple(headers), encode_problem(error.problem(arrival.report)))
 
 
-def _preflight(arrival: Arrival, services: EdgeServices) -> web.Response:
+def _preflight(arrival: Arrival, services: EdgeServices) -> HttpAnswer:
     """Answered for a page that any datastream lists, whichever one is asked for: a browser shows
     the page nothing of a call whose preflight failed, not even that it named a wrong datastream.
+    Raises OriginRefused.
     """
     if not arrival.known_page:
         raise OriginRefused(
             f"'{shown(arrival.origin or '')}' may not call.",
             fix="Add it to the allowed_origins of the datastream if it is yours.",
         )
-    headers = _headers(arrival, services)
-    headers["Access-Control-Allow-Methods"] = "POST"
-    headers["Access-Control-Allow-Headers"] = "content-type, x-request-id"
-    headers["Access-Control-Max-Age"] = str(PREFLIGHT_MAX_AGE_S)
-    return web.Response(status=204, headers=headers)
+    return HttpAnswer(204, (*_headers(arrival, services), *_PREFLIGHT))
 
 
-def _headers(
-    arrival: Arrival, services: EdgeServices, *, refused: bool = False
-) -> CIMultiDict[str]:
+def _headers(arrival: Arrival, services: EdgeServices, *, refused: bool = False) -> Headers:
     """What every answer carries. A page may read it only where its origin is known and was not
     refused: without these headers the browser keeps it from the page.
     """
-    headers = CIMultiDict(
-        {
-            "Cache-Control": "private, no-store",
-            "Vary": "Origin",
-            "X-Content-Type-Options": "nosniff",
-            "x-adobe-edge": f"{services.location_hint.upper()};{services.region_id}",
-            "x-request-id": arrival.request_id,
-        }
-    )
-    if arrival.origin is not None and arrival.known_page and not refused:
-        headers["Access-Control-Allow-Origin"] = arrival.origin
-        headers["Access-Control-Allow-Credentials"] = "true"
-        headers["Access-Control-Expose-Headers"] = "Retry-After, x-adobe-edge, x-request-id"
-    return headers
+    edge = f"{services.location_hint.upper()};{services.region_id}"
+    own = (*_EVERY, ("x-adobe-edge", edge), ("x-request-id", arrival.request_id))
+    if arrival.origin is None or refused or not arrival.known_page:
+        return own
+    return (*own, ("Access-Control-Allow-Origin", arrival.origin), *_READABLE)

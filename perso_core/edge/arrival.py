@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct
 
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.snapshot import Snapshot
+from perso_core.edge.asked import Asked
 from perso_core.edge.authentication import authenticated
 from perso_core.edge.call import Call
 from perso_core.edge.first_party import first_party
@@ -41,7 +42,7 @@ _PLAIN_CODINGS = (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunk
 class Arrival(Struct, frozen=True):
     """What is known of a call before anything about it was found good."""
 
-    request: web.Request
+    request: Asked
     snapshot: Snapshot | None
     request_id: str
     config_id: str | None
@@ -66,7 +67,7 @@ class Arrival(Struct, frozen=True):
         return listed(self.origin, streams)
 
 
-def arrival_of(request: web.Request, services: EdgeServices) -> Arrival:
+def arrival_of(request: Asked, services: EdgeServices) -> Arrival:
     # Names in any case, and of one name sent twice the first: documents spell it three ways.
     query = {name.lower(): value for name, value in reversed(list(request.query.items()))}
     # Browsers send one: several together are nobody's.
@@ -86,7 +87,7 @@ def arrival_of(request: web.Request, services: EdgeServices) -> Arrival:
     )
 
 
-def _request_id(request: web.Request, query: Mapping[str, str], services: EdgeServices) -> str:
+def _request_id(request: Asked, query: Mapping[str, str], services: EdgeServices) -> str:
     places = (query.get("requestid"), request.headers.get("x-request-id"))
     stated = [text for text in places if text]
     for text in stated:
@@ -166,7 +167,7 @@ def unknown_datastream(config_id: str) -> DatastreamUnknown:
     )
 
 
-def _media_type(request: web.Request, taken: frozenset[str]) -> str:
+def _media_type(request: Asked, taken: frozenset[str]) -> str:
     """In small letters. Raises ContentTypeBad, MediaTypeUnsupported."""
     stated = request.headers.get("Content-Type", "")
     found = _type_in(stated)
@@ -195,7 +196,7 @@ def _send(taken: frozenset[str]) -> str:
     return f"Send {' or '.join(sorted(taken))}."
 
 
-async def _body(request: web.Request, services: EdgeServices, limit: int, sent: str) -> bytes:
+async def _body(request: Asked, services: EdgeServices, limit: int, sent: str) -> bytes:
     """The body, never more than the limit of it in memory, and not waited for beyond its time."""
     content = request.content
     try:

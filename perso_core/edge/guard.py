@@ -4,7 +4,8 @@ aiohttp waits an hour for the rest of a request's head. Here a head that has beg
 connection that sends nothing at all, has some seconds, and there are only so many connections.
 Bodies have their own time (arrival.py), and are left as they came: what we refuse compressed is
 not unpacked first. Who was refused, and sends the same again, is refused as their bytes come
-(refused_again.py).
+(refused_again.py). A POST that came whole, to a path that has its answer, is answered straight from
+what aiohttp's parser made of it: its request, stream and response cost more than most answers.
 
 aiohttp also logs each request that it cannot read, with its bytes and a traceback, and tells them
 back. There may be a token among them, and whoever can connect could fill the log: here neither.
@@ -18,17 +19,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http import HttpVersion11
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
+from perso_core.edge.asked import Asked, WholeRequest
+from perso_core.edge.http_answer import HttpAnswer
 from perso_core.edge.problem import HttpBad, Report
 from perso_core.edge.refused_again import Refused, RefusedAgain, is_all
 from perso_core.edge.wire import encode_problem
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# What answers a POST.
+Straight = Callable[[Asked], Awaitable[HttpAnswer]]
 TOLD_EACH_S = 0.02  # refusals that are due
 LOOKED_EACH_S = 0.02  # whether the connections are gone of a server that leaves
 
@@ -37,12 +42,26 @@ UNREADABLE = encode_problem(
         Report()
     )
 )
+FAILED = HttpAnswer(
+    500,
+    (("Content-Type", "text/plain; charset=utf-8"),),
+    b"500 Internal Server Error\n\nServer got itself in trouble",
+)
 
 
 class Connection(RequestHandler):
     """One connection. A head that arrives whole costs no timer."""
 
-    __slots__ = ("_at_a_beginning", "_body", "_deadline", "_head_within_s", "_refusal", "_server")
+    __slots__ = (
+        "_answering",
+        "_at_a_beginning",
+        "_body",
+        "_deadline",
+        "_head_within_s",
+        "_refusal",
+        "_server",
+        "_straight",
+    )
 
     def __init__(self, server: GuardedServer, *, head_within_s: float, **more: Any) -> None:
         super().__init__(server, **more)
@@ -52,6 +71,8 @@ class Connection(RequestHandler):
         self._body: StreamReader = EMPTY_PAYLOAD  # of the request that came last
         self._at_a_beginning = False  # the next bytes begin a request, and somebody is refused
         self._refusal: bytes | None = None  # that is to be told
+        self._straight: WholeRequest | None = None  # that is being answered
+        self._answering: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -89,26 +110,125 @@ class Connection(RequestHandler):
         if data and self._refused_again(data):
             return
         before, idle = self._request_count, self._idle
-        super().data_received(data)
+        # aiohttp would wake whoever waits for a request.
+        waiter, self._waiter = self._waiter, None
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = waiter
         if data:
             self._at_a_beginning = idle and self._came_alone(data, before)
         if self._request_count != before:
             self._end()
             self._body = self._messages[-1][1]
+            if not (idle and self._answer_straight()):
+                self._wake()
         elif self._deadline is None and self._idle:
             # Nobody waits for a body, so these bytes are part of a head.
             self._begin()
 
     @property
+    def _waits(self) -> bool:
+        """Whether no request is being answered."""
+        return self._waiter is not None and self._straight is None
+
+    @property
     def _idle(self) -> bool:
-        return self._waiter is not None and not self._messages
+        return self._waits and not self._messages
+
+    def _wake(self) -> None:
+        """aiohttp goes on with the requests that came."""
+        waiter = self._waiter
+        if self._messages and self._straight is None and waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # ---- what is answered straight ----
+
+    def _answer_straight(self) -> bool:
+        """Whether the requests that came are one that is. Nothing else was to be answered."""
+        server = self._server
+        message, body = self._messages[0]
+        if (
+            len(self._messages) > 1
+            or not isinstance(message, RawRequestMessage)
+            or not body.is_eof()
+            or message.method != "POST"
+            or message.version != HttpVersion11
+            or message.upgrade
+            or hdrs.HOST not in message.headers
+            or hdrs.EXPECT in message.headers
+            or server.leaving
+            or self._logging_enabled
+            or self._paused  # answers are not read
+            or self._parser is None
+        ):
+            return False
+        answer = server.straight.get(message.path.partition("?")[0])
+        if answer is None:
+            return False
+        self._messages.clear()
+        self._parser.message_consumed()
+        server.requests_count += 1
+        self._request_in_progress = True
+        self._straight = WholeRequest(message, body, self)
+        self._answering = self._loop.create_task(self._answered(self._straight, answer))
+        return True
+
+    async def _answered(self, request: WholeRequest, answer: Straight) -> None:
+        try:
+            told, last = await answer(request), request.message.should_close
+        except Exception as error:
+            self.log_exception("Error handling request from %s", request.remote, exc_info=error)
+            told, last = FAILED, True
+        except BaseException:
+            self.force_close()
+            raise
+        finally:
+            self._over()
+        if self.transport is None:
+            return
+        self._tell(request, told, last=last)
+        if last or self._close or self._force_close:
+            self.force_close()
+            return
+        self._keepalive = True
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
+        self._wake()
+
+    def _tell(self, request: WholeRequest, told: HttpAnswer, *, last: bool) -> None:
+        if self.transport is not None:
+            self.transport.write(told.encoded(last=last))
+
+    def _over(self) -> None:
+        self._straight = self._answering = None
+        self._request_in_progress = False
+        if self._handler_waiter is not None:
+            self._handler_waiter.set_result(None)
+
+    def _process_keepalive(self) -> None:
+        if self._straight is not None:  # for aiohttp the connection is idle
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  as aiohttp's
+        await super().shutdown(timeout)
+        if self._answering is not None:
+            self._answering.cancel()
 
     # ---- who is refused as their bytes come ----
 
     def remember_refused(self, refused: Refused, request_id: str) -> None:
         """The request under way was."""
         again, request = self._server.again, self._current_request
-        if again is not None and request is not None:
+        if again is None:
+            return
+        if self._straight is not None:
+            again.remember(self._straight.message, refused, request_id)
+        elif request is not None:
             again.remember(request._message, refused, request_id)
 
     def _came_alone(self, data: bytes, before: int) -> bool:
@@ -171,7 +291,7 @@ class Connection(RequestHandler):
         """Whether the connection stays open for now, whose other side sends no more: until the
         requests that came whole are answered."""
         self.tell_refusal()
-        idle = self._waiter is not None or not self._request_count
+        idle = self._waits or not self._request_count
         if not self._body.is_eof() or (idle and not self._messages):
             return False
         if self._messages:
@@ -218,13 +338,13 @@ class GuardedServer(web.Server):
         *,
         max_connections: int,
         head_within_s: float,
-        straight: Mapping[str, Handler],
+        straight: Mapping[str, Straight],
         again: RefusedAgain | None,
         **more: Any,
     ) -> None:
         # As Application._make_handler does, which makes a Server of no other class.
-        handler = _handler(app, straight)
-        super().__init__(handler, request_factory=app._make_request, **more)  # type: ignore[arg-type]  # as aiohttp passes it itself
+        super().__init__(app._handle, request_factory=app._make_request, **more)  # type: ignore[arg-type]  # as aiohttp passes it itself
+        self.straight = straight
         self._max_connections = max_connections
         self._head_within_s = head_within_s
         self.leaving = False
@@ -292,25 +412,11 @@ async def _until(done: Callable[[], bool], within_s: float) -> float:
     return 0.0
 
 
-def _handler(app: web.Application, straight: Mapping[str, Handler]) -> Handler:
-    """The application, without its routes where a path has its handler."""
-    if not straight:
-        return app._handle
-
-    def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
-        found = straight.get(request.rel_url.raw_path)
-        # Whoever expects a word before sending the body has it from the application.
-        if found is None or "Expect" in request.headers:
-            return app._handle(request)
-        return found(request)
-
-    return handle
-
-
 class GuardedRunner(web.AppRunner):
     """A runner whose connections are guarded. idle_s: how long one may wait for its next request.
-    straight: what answers at some paths, by whole path, as the application's own routes would;
-    middleware and signals of answers are passed by (edge/app.py). It saves 5 µs of a request.
+    straight: what answers a POST that came whole, by whole path, as the application's own routes
+    would; middleware and signals of answers are passed by (edge/app.py), and nothing goes straight
+    where there is an access log.
     again: who is refused as their bytes come; None: nobody."""
 
     def __init__(
@@ -320,7 +426,7 @@ class GuardedRunner(web.AppRunner):
         max_connections: int = 10_000,
         head_within_s: float = 10,
         idle_s: float = 75,
-        straight: Mapping[str, Handler] = MappingProxyType({}),
+        straight: Mapping[str, Straight] = MappingProxyType({}),
         again: RefusedAgain | None = None,
         **more: Any,
     ) -> None:

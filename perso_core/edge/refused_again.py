@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE, HttpVersion11
@@ -21,6 +21,7 @@ from msgspec import Struct, structs
 
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.at_sight import events_in, shown_in
+from perso_core.edge.http_answer import Headers
 from perso_core.edge.problem import Report, TooManyRequests
 from perso_core.edge.request_id import made_request_id
 from perso_core.edge.services import EdgeServices
@@ -231,10 +232,10 @@ class RefusedAgain:
         return error
 
 
-def answer_head_of(headers: Mapping[str, str]) -> bytes:
+def answer_head_of(headers: Headers) -> bytes:
     """Of a refusal, with those of its headers that are the same in the next one."""
     own = ("x-request-id", "retry-after")
-    lines = [f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() not in own]
+    lines = [f"{name}: {value}\r\n" for name, value in headers if name.lower() not in own]
     head = f"HTTP/1.1 429 Too Many Requests\r\n{''.join(lines)}Server: {SERVER_SOFTWARE}\r\n"
     return head.encode(errors="surrogateescape")
 

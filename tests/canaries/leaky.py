@@ -12,6 +12,9 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from aiohttp import web
 
+from perso_core.edge.asked import Asked
+from perso_core.edge.guard import GuardedRunner
+from perso_core.edge.http_answer import HttpAnswer
 from tests.canaries.planting import CANARY
 
 ATTRIBUTES = f'{{"attributes":{{"canary":{{"value":"{CANARY}"}}}}}}'
@@ -77,17 +80,25 @@ PATHS: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
 }
 
 
+async def _straight(_: Asked) -> HttpAnswer:
+    return HttpAnswer(200, (), ATTRIBUTES.encode())
+
+
+# What answers a POST without aiohttp's request and response.
+STRAIGHT = {"/v1/straight": _straight, "/v2/straight": _straight}
+
+
 async def main(paths: list[str]) -> None:
     app = web.Application()
     for path, answer in PATHS.items():
         app.router.add_get(path, answer)
-    runner = web.AppRunner(app)
+    runner = GuardedRunner(app, straight=STRAIGHT, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer x"}) as http:
         for path in paths:
-            async with http.get(url + path) as told:
+            async with http.request("POST" if path in STRAIGHT else "GET", url + path) as told:
                 await told.read()
     await runner.cleanup()
 

@@ -47,9 +47,12 @@ def test_where_no_canary_is_none_is_found(tmp_path: Path) -> None:
 
 
 def test_only_a_proven_servers_good_answer_may_hold_one(tmp_path: Path) -> None:
-    assert found_by(tmp_path, "/v2/good", "/v2/bad", "/v1/good") == {
+    paths = ("/v2/good", "/v2/bad", "/v1/good", "/v2/straight", "/v1/straight")
+
+    assert found_by(tmp_path, *paths) == {
         "in the answer to GET /v2/bad": 1,
         "in the answer to GET /v1/good": 1,
+        "in the answer to POST /v1/straight": 1,
     }
 
 

@@ -12,7 +12,11 @@ from typing import Any, TextIO
 
 from aiohttp import web, web_fileresponse
 from aiohttp.web_protocol import RequestHandler
+from msgspec import structs
 
+from perso_core.edge.asked import WholeRequest
+from perso_core.edge.guard import Connection
+from perso_core.edge.http_answer import HttpAnswer
 from tests.canaries.ledger import noted
 from tests.canaries.planting import CANARY, taken_out
 
@@ -46,6 +50,8 @@ def watch() -> None:
     handler.connection_made = _connection_made
     handler.finish_response = _finish_response
     handler.connection_lost = _connection_lost
+    straight: Any = Connection
+    straight._tell = _tell
     # So that files too are written through the transport.
     setattr(web_fileresponse, "NOSENDFILE", True)  # noqa: B010 - its name says it is final
     logging.getLogger().addHandler(_Searched())
@@ -86,6 +92,7 @@ _ORIGINAL = (
     RequestHandler.finish_response,
     RequestHandler.connection_lost,
 )
+_ORIGINAL_TELL = Connection._tell
 _OPEN: dict[int, _Transport] = {}  # by id of the handler, as long as its connection lasts
 
 
@@ -98,25 +105,39 @@ def _connection_made(self: RequestHandler, transport: Any) -> None:
 async def _finish_response(
     self: RequestHandler, request: web.BaseRequest, answer: Any, *more: Any
 ) -> Any:
-    proven = _proven(request, answer)
+    proven = isinstance(answer, web.Response) and _proven(request, answer)
     if proven and holds_one(answer.body):
         noted("proven", len(answer.body))
         answer.body = taken_out(answer.body)
     try:
         return await _ORIGINAL[1](self, request, answer, *more)
     finally:
-        if proven and id(self) in _OPEN:
-            _OPEN[id(self)].written.clear()
-        _search(self, request)
+        _searched(self, f"{request.method} {request.path}", proven=proven)
+
+
+def _tell(self: Connection, request: WholeRequest, told: HttpAnswer, *, last: bool) -> None:
+    proven = _proven(request, told)
+    if proven and holds_one(told.body):
+        noted("proven", len(told.body))
+        told = structs.replace(told, body=taken_out(told.body))
+    _ORIGINAL_TELL(self, request, told, last=last)
+    _searched(self, f"POST {request.path}", proven=proven)
+
+
+def _searched(handler: RequestHandler, asked: str, *, proven: bool) -> None:
+    if proven and id(handler) in _OPEN:
+        _OPEN[id(handler)].written.clear()
+    _search(handler, asked)
 
 
 def _connection_lost(self: RequestHandler, exc: BaseException | None) -> None:
-    _search(self, self._current_request)
+    request = self._current_request
+    _search(self, f"{request.method} {request.path}" if request else "a connection")
     _OPEN.pop(id(self), None)
     _ORIGINAL[2](self, exc)
 
 
-def _proven(request: web.BaseRequest, answer: Any) -> bool:
+def _proven(request: web.BaseRequest | WholeRequest, answer: web.Response | HttpAnswer) -> bool:
     """Whether the answer is one in which attributes may stand."""
     # Another x-api-key is Adobe's client id, and proves nothing.
     key = request.headers.get("x-api-key", "")
@@ -124,13 +145,12 @@ def _proven(request: web.BaseRequest, answer: Any) -> bool:
     return (
         "/v2/" in request.path
         and shown
-        and isinstance(answer, web.Response)
         and answer.status in (200, 207)
         and isinstance(answer.body, bytes)
     )
 
 
-def _search(handler: RequestHandler, request: web.BaseRequest | None) -> None:
+def _search(handler: RequestHandler, asked: str) -> None:
     transport = _OPEN.get(id(handler))
     if transport is None or not transport.written:
         return
@@ -138,7 +158,6 @@ def _search(handler: RequestHandler, request: web.BaseRequest | None) -> None:
     transport.written.clear()
     noted("answer", len(said))
     if holds_one(said):
-        asked = f"{request.method} {request.path}" if request else "a connection"
         _leaked(len(said), f"in the answer to {asked}")
 
 

@@ -9,12 +9,15 @@ from ipaddress import ip_network
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from perso_core.decision.identity import Device
 from perso_core.edge.abuse import Limits
 from perso_core.edge.app import build_edge, refused_again, straight
+from perso_core.edge.asked import Asked
 from perso_core.edge.cookies import SOURCE_RANDOM, identity_cookies
-from perso_core.edge.guard import Connection, GuardedRunner, Handler
+from perso_core.edge.guard import Connection, GuardedRunner, Straight
+from perso_core.edge.http_answer import HttpAnswer
 from perso_core.edge.limits import Rate
 from perso_core.edge.refused_again import (
     RefusedAgain,
@@ -58,8 +61,13 @@ class Edge:
         self.again: RefusedAgain
         self.port = 0
 
-    def counted(self, handler: Handler) -> Handler:
-        async def answer(asked: web.Request) -> web.StreamResponse:
+    @web.middleware
+    async def routed(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.read += 1
+        return await handler(request)
+
+    def counted(self, handler: Straight) -> Straight:
+        async def answer(asked: Asked) -> HttpAnswer:
             self.read += 1
             return await handler(asked)
 
@@ -82,7 +90,7 @@ async def guarded(*, address: Rate | None = None, **more: Any) -> AsyncIterator[
         limits = Limits(visitor=ONE_A_SECOND, address=address, trusted=LOOPBACK)
         own = {"limits": limits, "refusals": Turns(AFTER_REFUSALS), **more}
         edge = Edge(running, running.services(**own))
-        app = web.Application()
+        app = web.Application(middlewares=[edge.routed])
         built = build_edge(edge.services)
         app.add_subapp("/ee", built)
         paths = {path: edge.counted(one) for path, one in straight(built, "/ee").items()}

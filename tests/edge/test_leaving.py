@@ -6,17 +6,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
 from aiohttp import web
 from msgspec import Struct
 
-from perso_core.edge.guard import GuardedRunner, Handler
+from perso_core.edge.guard import GuardedRunner
 from tests.edge.listening import listening
 
 PATIENT_S = 10
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NOTHING_MORE: Mapping[str, Handler] = MappingProxyType({})
 ASKED = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SENDING = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"

@@ -1,0 +1,235 @@
+"""A POST that came whole is answered straight from what was read: nothing else of a connection may
+be otherwise for that."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from msgspec import Struct
+
+from perso_core.edge.asked import Asked
+from perso_core.edge.guard import Connection, GuardedRunner
+from perso_core.edge.http_answer import HttpAnswer
+from tests.edge.listening import listening
+
+PATIENT_S = 10
+NAMED = (("Content-Type", "text/plain"),)
+ROUTED = b"GET /routed HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def post(body: bytes, *more: bytes) -> bytes:
+    head = (b"POST /straight HTTP/1.1", b"Host: x", b"Content-Length: %d" % len(body), *more)
+    return b"\r\n".join((*head, b"", body))
+
+
+class Served(Struct):
+    """Where a POST's own body is its answer, once it may go on. asked: bodies, as they came."""
+
+    runner: GuardedRunner
+    asked: asyncio.Queue[bytes]
+    may_go_on: asyncio.Event
+    routed: int = 0
+
+    @property
+    def connections(self) -> list[Connection]:
+        assert self.runner.server is not None
+        return [one for one in self.runner.server.connections if isinstance(one, Connection)]
+
+    @property
+    def connection(self) -> Connection:
+        (one,) = self.connections
+        return one
+
+
+class Caller(Struct, frozen=True):
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def told(self) -> tuple[int, bytes]:
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
+        return int(head.split()[1]), await self.reader.readexactly(length)
+
+    async def ended(self) -> bool:
+        return await self.reader.read() == b""
+
+    def reset(self) -> None:
+        """Go, and take no answer any more: to close alone is to send no more."""
+        connected = self.writer.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+
+@asynccontextmanager
+async def served(*, stops_within_s: float = PATIENT_S) -> AsyncIterator[tuple[Served, Caller]]:
+    """And somebody who is connected."""
+    asked, may_go_on = asyncio.Queue[bytes](), asyncio.Event()
+
+    async def answer(request: Asked) -> HttpAnswer:
+        body = request.content.read_nowait()
+        asked.put_nowait(body)
+        if body == b"fails":
+            raise LookupError("nothing is there")
+        await may_go_on.wait()
+        return HttpAnswer(200, NAMED, body)
+
+    async def routed(_: web.Request) -> web.Response:
+        server.routed += 1
+        return web.Response(text="routed")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", routed)
+    runner = GuardedRunner(
+        app, straight={"/straight": answer}, access_log=None, shutdown_timeout=stops_within_s
+    )
+    server = Served(runner, asked, may_go_on)
+    async with listening(runner) as port, asyncio.timeout(PATIENT_S):
+        caller = Caller(*await asyncio.open_connection("127.0.0.1", port))
+        try:
+            yield server, caller
+        finally:
+            may_go_on.set()
+            caller.writer.close()
+
+
+async def test_one_after_the_other_is_answered_on_one_connection() -> None:
+    async with served() as (server, caller):
+        server.may_go_on.set()
+        for number in range(3):
+            caller.writer.write(post(b"%d" % number))
+            assert await caller.told() == (200, b"%d" % number)
+            caller.writer.write(ROUTED)
+            assert await caller.told() == (200, b"routed")
+
+    assert server.routed == 3, "no POST went by its route"
+
+
+async def test_what_comes_meanwhile_is_answered_behind_it() -> None:
+    async with served() as (server, caller):
+        caller.writer.write(post(b"first"))
+        await server.asked.get()
+        caller.writer.write(ROUTED + post(b"third")[:60])
+        caller.writer.write(post(b"third")[60:])
+        while server.connection._request_count < 3:  # noqa: ASYNC110  # nothing tells it
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        server.may_go_on.set()
+
+        assert await caller.told() == (200, b"first")
+        assert await caller.told() == (200, b"routed")
+        assert await caller.told() == (200, b"routed"), "in pieces it takes its route"
+
+
+async def test_of_requests_that_came_together_each_is_answered_in_turn() -> None:
+    async with served() as (server, caller):
+        caller.writer.write(post(b"first") + ROUTED)
+
+        assert await caller.told() == (200, b"routed"), "not alone it takes its route"
+        assert await caller.told() == (200, b"routed")
+        assert server.asked.empty()
+
+
+@pytest.mark.parametrize("more", [b"Expect: 100-continue", b"Connection: Upgrade\r\nUpgrade: h2c"])
+async def test_what_asks_for_more_than_an_answer_takes_its_route(more: bytes) -> None:
+    async with served() as (server, caller):
+        caller.writer.write(post(b"", more))
+
+        await caller.reader.readuntil(b"routed")
+        assert server.asked.empty()
+
+
+async def test_whoever_wants_the_connection_closed_has_it_closed() -> None:
+    async with served() as (server, caller):
+        server.may_go_on.set()
+        caller.writer.write(post(b"last", b"Connection: close"))
+
+        head = await caller.reader.readuntil(b"\r\n\r\n")
+        assert b"\r\nConnection: close\r\n" in head
+        assert await caller.reader.read() == b"last"
+
+
+async def test_whoever_sends_no_more_is_answered() -> None:
+    async with served() as (server, caller):
+        caller.writer.write(post(b"last"))
+        await server.asked.get()
+        caller.writer.write_eof()
+        await asyncio.sleep(0)
+        server.may_go_on.set()
+
+        assert await caller.told() == (200, b"last")
+        assert await caller.ended()
+
+
+async def test_a_fault_is_logged_and_told_as_ours(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.CRITICAL, "asyncio"), caplog.at_level(logging.ERROR):
+        async with served() as (_, caller):
+            caller.writer.write(post(b"fails"))
+
+            status, body = await caller.told()
+            assert (status, b"nothing is there" in body) == (500, False)
+            assert await caller.ended()
+
+    assert "LookupError: nothing is there" in caplog.text
+
+
+async def test_a_connection_is_not_idle_while_it_is_answered() -> None:
+    async with served() as (server, caller):
+        caller.writer.write(post(b"slow"))
+        await server.asked.get()
+        server.connection._next_keepalive_close_time = 0.0
+        server.connection._process_keepalive()
+        server.may_go_on.set()
+
+        assert await caller.told() == (200, b"slow")
+        server.connection._next_keepalive_close_time = 0.0
+        server.connection._process_keepalive()
+        assert await caller.ended(), "then it is"
+
+
+async def test_whoever_went_away_is_answered_to_nobody() -> None:
+    async with served() as (server, caller):
+        caller.writer.write(post(b"gone"))
+        await server.asked.get()
+        caller.reset()
+        while server.connections:  # noqa: ASYNC110  # nothing tells it
+            await asyncio.sleep(0)
+        server.may_go_on.set()
+
+
+async def test_a_server_that_stops_answers_what_is_under_way() -> None:
+    async with served() as (server, caller):
+        caller.writer.write(post(b"last"))
+        await server.asked.get()
+        stopping = asyncio.create_task(server.runner.cleanup())
+        await asyncio.sleep(0.1)
+        server.may_go_on.set()
+
+        assert await caller.told() == (200, b"last")
+        assert await caller.ended()
+        await stopping
+
+
+async def test_a_server_that_stops_waits_no_longer_than_it_may() -> None:
+    async with served(stops_within_s=0.05) as (server, caller):
+        caller.writer.write(post(b"never"))
+        await server.asked.get()
+        answering = server.connection._answering
+        await server.runner.cleanup()
+
+        assert await caller.ended()
+        assert answering is not None
+        with pytest.raises(asyncio.CancelledError):
+            await answering
+
+
+def test_no_header_ends_its_line() -> None:
+    with pytest.raises(ValueError, match="line break"):
+        HttpAnswer(200, (("X", "a\r\nSet-Cookie: b"),)).encoded(last=False)
