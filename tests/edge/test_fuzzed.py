@@ -17,6 +17,7 @@ from tests.fuzz.edge import Wrong, edge
 from tests.fuzz.request import Request, request_in, request_of
 from tests.fuzz.telling import Told, summary
 from tests.fuzz.timed import TooSlow, soon
+from tests.fuzz.wire import Answered
 
 TARGETS = [bodies, jars, credentials]
 BY_NAME = pytest.mark.parametrize("target", TARGETS, ids=["body", "cookies", "credentials"])
@@ -47,6 +48,22 @@ def test_bytes_of_no_request_pass(target: ModuleType) -> None:
     chance = random.Random(1)
     for length in range(200):
         target.fuzz_one(chance.randbytes(length))
+
+
+@BY_NAME
+def test_what_is_answered_straight_is_answered_as_by_its_route(target: ModuleType) -> None:
+    chance, wire = random.Random(2), edge()
+    for number in range(300):
+        data = target.mutated(chance.choice(target.TEXTS), target.MOST_BYTES, number)
+        sent = request_in(data).as_http()
+        straight, by_route = (wire.ask(sent, by_route=one) for one in (False, True))
+        assert told(straight) == told(by_route)
+
+
+def told(answer: Answered) -> tuple[object, ...]:
+    """All but when."""
+    headers = [one for one in answer.headers if one[0].lower() != "date"]
+    return answer.status, headers, answer.body, answer.database.events
 
 
 # ---- the search reaches what it is meant for -------------------------------------

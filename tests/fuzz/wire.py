@@ -20,9 +20,9 @@ from msgspec import Struct, structs
 from perso_core.assembly import MAX_HEADER_BYTES
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.snapshot import compile_snapshot
-from perso_core.edge.app import EdgeServices, build_edge
+from perso_core.edge.app import EdgeServices, build_edge, straight
 from perso_core.edge.graph import Graph
-from perso_core.edge.guard import GuardedRunner
+from perso_core.edge.guard import GuardedRunner, GuardedServer
 from perso_core.engine.engine import Answer, Engine, Interaction
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.worker.admit import Admission
@@ -56,14 +56,23 @@ class Wire:
         self._failures = _Failures()
         self._state: _State
         host = web.Application()
-        host.add_subapp("/ee", build_edge(self._services()))
-        runner = GuardedRunner(host, access_log=None, max_field_size=MAX_HEADER_BYTES)
+        edge = build_edge(self._services())
+        host.add_subapp("/ee", edge)
+        runner = GuardedRunner(
+            host,
+            straight=straight(edge, "/ee"),
+            access_log=None,
+            max_field_size=MAX_HEADER_BYTES,
+        )
         self._loop.run_until_complete(runner.setup())
-        assert runner.server is not None, "it was set up"
+        assert isinstance(runner.server, GuardedServer), "it was set up"
         self._server = runner.server
+        self._straight = runner.server.straight
 
-    def ask(self, request: bytes) -> Answered:
-        """request: a whole one, after whose answer the connection closes."""
+    def ask(self, request: bytes, *, by_route: bool = False) -> Answered:
+        """request: a whole one, after whose answer the connection closes. by_route: it is not
+        answered straight."""
+        self._server.straight = {} if by_route else self._straight
         return self._loop.run_until_complete(self._answered(request))
 
     def keep(self, *interactions: Interaction) -> None:
@@ -85,6 +94,7 @@ class Wire:
             transport = _Transport()
             connection = self._server()
             connection.connection_made(transport)
+            await asyncio.sleep(0)  # it waits for a request
             connection.data_received(request)
             await transport.closed
             connection.connection_lost(None)
