@@ -177,44 +177,67 @@ def changes_by_key(entries: Iterable[Entry]) -> list[KeyChange]:
 
 
 def _key_change(key: str, entries: list[Entry]) -> KeyChange:
+    """In one pass: nearly always it is one entry, an event, and looks for anything else cost more
+    than what they find."""
     words = words_of(entries)
     if len(entries) > 1:
         # What came before the visitor was forgotten is forgotten too.
         last = max((n for n, entry in enumerate(entries) if _erases(entry)), default=0)
         entries = entries[last:]
+    begin, end = entries[0], entries[-1]
     # Whatever was stored is gone before the rest is kept.
-    anew = _erases(entries[0])
-    expired = entries[0].change if isinstance(entries[0].change, Expired) and anew else None
-    writes = [entry for entry in entries if entry.profile is not None]
-    brought = [entry for entry in entries if brought_by(entry.change) is not None]
-    reported = [entry for entry in writes if entry.event is not None]
-    first = next(iter(writes or brought), None)
-    decided_ms = first.now_ms if first is not None else 0
+    anew = _erases(begin)
+    expired = begin.change if anew and isinstance(begin.change, Expired) else None
+    writes: list[Entry] = []
+    bringing: list[Event] = []
+    dates_ms: list[int] = []  # of what was reported
+    said_ms: list[int] = []
+    decided_ms = brought_ms = 0
+    evicted = returned = False
+    arrivals_alone = True
+    for entry in entries:
+        change = entry.change
+        if entry.profile is not None:
+            decided_ms = decided_ms if writes else entry.now_ms
+            writes.append(entry)
+            evicted = evicted or entry.evicted
+            if entry.event is not None:
+                dates_ms.append(entry.dated_ms)
+        if isinstance(change, EventArrived):
+            arrivals_alone = arrivals_alone and not entry.redated
+            continue
+        arrivals_alone = False
+        by = brought_by(change)
+        if by is not None:
+            brought_ms = brought_ms if bringing else entry.now_ms
+            bringing.append(by)
+            dates_ms.append(entry.dated_ms)
+        elif _patches(entry):
+            said_ms.append(entry.dated_ms)
+        elif isinstance(change, Visited):
+            returned = True
+    if not writes:
+        decided_ms = brought_ms
     return KeyChange(
         key=key,
-        events_from_ms=entries[-1].events_from_ms,
+        events_from_ms=end.events_from_ms,
         forgotten=anew and expired is None,
         base_version=writes[0].base_version if writes and not anew else None,
         profile=writes[-1].profile if writes else None,
         events=_arrived(writes),
-        cuts=_cuts(writes) if any(entry.evicted for entry in writes) else (),
+        cuts=_cuts(writes) if evicted else (),
         words=words,
         decided_ms=decided_ms,
-        reported_ms=min(
-            (entry.dated_ms for entry in (*reported, *brought)),
-            default=decided_ms,
-        ),
-        said_ms=min((entry.dated_ms for entry in writes if _patches(entry)), default=None),
-        erased_ms=entries[0].now_ms if isinstance(entries[0].change, Forgotten) else None,
+        reported_ms=min(dates_ms, default=decided_ms),
+        said_ms=min(said_ms, default=None),
+        erased_ms=begin.now_ms if isinstance(begin.change, Forgotten) else None,
         expired=expired,
-        first_visit_ms=entries[-1].first_visit_ms,
-        returned=any(isinstance(entry.change, Visited) for entry in entries),
-        arrivals_alone=all(
-            isinstance(entry.change, EventArrived) and not entry.redated for entry in entries
-        ),
-        epoch=entries[0].epoch,
-        linked=entries[0].linked,
-        bringing=tuple(event for entry in brought if (event := brought_by(entry.change))),
+        first_visit_ms=end.first_visit_ms,
+        returned=returned,
+        arrivals_alone=arrivals_alone,
+        epoch=begin.epoch,
+        linked=begin.linked,
+        bringing=tuple(bringing),
         senders=senders_of(entries),
     )
 
@@ -222,11 +245,12 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
 def senders_of(entries: Iterable[Entry]) -> frozenset[str]:
     """The other keys under which the events of entries of one profile came. What was erased under
     one of them is known again by it."""
-    return frozenset(
-        entry.change.sender
-        for entry in entries
-        if isinstance(entry.change, EventArrived) and entry.change.sender not in ("", entry.key)
-    )
+    found: set[str] = set()
+    for entry in entries:
+        change = entry.change
+        if isinstance(change, EventArrived) and change.sender not in ("", entry.key):
+            found.add(change.sender)
+    return frozenset(found)
 
 
 def consent_after(change: KeyChange, stored: Consent | None) -> Consent | None:
@@ -237,11 +261,14 @@ def consent_after(change: KeyChange, stored: Consent | None) -> Consent | None:
 def _erases(entry: Entry) -> bool:
     """What came before is gone: the visitor asked for that, refused to be kept, or did not come
     for so long."""
-    if isinstance(entry.change, ConsentChosen):
-        return entry.change.general == "out" and refused(entry.consent)
-    if isinstance(entry.change, Expired):
+    change = entry.change
+    if isinstance(change, EventArrived):
+        return False
+    if isinstance(change, ConsentChosen):
+        return change.general == "out" and refused(entry.consent)
+    if isinstance(change, Expired):
         return entry.profile is None
-    return isinstance(entry.change, Forgotten)
+    return isinstance(change, Forgotten)
 
 
 def _patches(entry: Entry) -> bool:
@@ -260,9 +287,10 @@ def _cuts(writes: list[Entry]) -> tuple[tuple[int, int], ...]:
 
 def _arrived(writes: list[Entry]) -> tuple[Event, ...]:
     # A dict keeps the place where an id first came, also when the event is replaced.
-    kept = {}
+    kept: dict[str, Event] = {}
     for entry in writes:
-        kept.update({event.id: event for event in entry.redated})
-        if entry.event:
+        for event in entry.redated:
+            kept[event.id] = event
+        if entry.event is not None:
             kept[entry.event.id] = entry.event
     return tuple(kept.values())

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from perso_core.decision.consent import NOTHING_CHOSEN, Consent, after_signal, takes_back
-from perso_core.engine.journal import ConsentChosen, Entry, Forgotten, PrivacySignalled
+from perso_core.engine.journal import (
+    ConsentChosen,
+    Entry,
+    EventArrived,
+    Forgotten,
+    PrivacySignalled,
+)
 
 
 class ConsentWords(Struct, frozen=True, kw_only=True):
@@ -41,6 +47,8 @@ def words_of(entries: Sequence[Entry]) -> ConsentWords:
     consent, gpc, signalled_ms, signalled_of = None, False, None, ""
     for entry in entries:
         change = entry.change
+        if isinstance(change, EventArrived):
+            continue
         if isinstance(change, ConsentChosen):
             said.append(change)
             consent = entry.consent
