@@ -146,6 +146,11 @@ class KeyChange(Struct, frozen=True, kw_only=True):
         """The events that it is of: where one of them was erased, nothing of it is kept."""
         return (*self.events, *self.bringing) if self.bringing else self.events
 
+    @property
+    def told(self) -> tuple[str, tuple[str, ...], tuple[Event, ...]]:
+        """Its key, the keys under which its events came, the events."""
+        return self.key, (self.key, *self.senders), self.told_by
+
     def meets_return(self, consent: Consent | None, visit_ms: int) -> bool:
         """Whether the stored consent, with its first_visit_ms, tells that the device came back of
         which this keeps a first visit: it is to be decided again as what it is."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 
 import apsw
+import msgspec
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent, refused
@@ -19,7 +21,6 @@ from perso_core.stores import sqlite_imports as imports
 from perso_core.stores import sqlite_links
 from perso_core.stores.batch import (
     KEPT_NOTICES,
-    MOST_EVENTS,
     KeyChange,
     aging_mark,
     changes_by_key,
@@ -37,16 +38,16 @@ from perso_core.stores.record import (
     consent_and_visit_from,
     consent_record,
     definitions_record,
-    event_record,
-    profile_record,
 )
 from perso_core.stores.same_file import SameFile, refuse_emptied
+from perso_core.stores.sqlite_changes import Rows, encoded, keep_events, swapped
 from perso_core.stores.sqlite_erased import (
-    any_sent_again,
+    any_erased,
     forget_erased,
     forget_marks,
     mark_devices,
     mark_events,
+    sent_again,
 )
 from perso_core.stores.sqlite_expiry import (
     Aged,
@@ -67,14 +68,6 @@ from perso_core.stores.sqlite_file import (
 )
 
 Result = TypeVar("Result")
-# An event of which more is told stays where it is. An id that was used so long ago that no rule
-# sees that event gets a new place: others look there for what was added.
-_KEPT_EVENT = (
-    "INSERT INTO event (key, id, timestamp_ms, record) VALUES (?, ?, ?, ?)"
-    " ON CONFLICT (key, id) DO UPDATE SET sequence = CASE timestamp_ms"
-    " WHEN excluded.timestamp_ms THEN sequence ELSE (SELECT max(sequence) + 1 FROM event) END,"
-    " timestamp_ms = excluded.timestamp_ms, record = excluded.record"
-)
 KEPT_DEFINITIONS = 100
 KEPT_QUARANTINED = 10_000
 
@@ -87,14 +80,6 @@ class Unreadable(Struct, frozen=True, kw_only=True):
     key: str
     record: bytes
     reason: str
-
-
-class _Rows(Struct, frozen=True):
-    """A key's change, encoded: done before the transaction begins, so that it is held shortly."""
-
-    change: KeyChange
-    profile: bytes | None
-    events: list[tuple[str, str, int, bytes]]  # key, id, timestamp_ms, record
 
 
 class Writer:
@@ -118,7 +103,7 @@ class Writer:
 
     def commit(self, entries: Sequence[Entry], announce: bool) -> frozenset[str]:
         """Keep the entries; the keys in conflict. Raises StoreUnavailable: nothing was kept."""
-        rows = [_encoded(change) for change in changes_by_key(entries)]
+        rows = [encoded(change) for change in changes_by_key(entries)]
         return self.in_transaction(lambda connection: self._keep_all(connection, rows, announce))
 
     def join(self, joining: Joining) -> Joined:
@@ -278,22 +263,39 @@ class Writer:
         return connection
 
     def _keep_all(
-        self, connection: apsw.Connection, rows: list[_Rows], announce: bool
+        self, connection: apsw.Connection, rows: list[Rows], announce: bool
     ) -> frozenset[str]:
         newest = last_noted(connection)
-        conflicts = frozenset(row.change.key for row in rows if not self._keep(connection, row))
-        changes = [row.change for row in rows if row.change.key not in conflicts]
+        appended: list[KeyChange] = []
+        others: list[KeyChange] = []
+        for appends, run in groupby(rows, key=lambda row: row.change.appends):
+            if appends:
+                appended += self._append(connection, list(run))
+            else:
+                others += [row.change for row in run if self._keep(connection, row)]
         # Together: others wait for this transaction.
-        erased = [change.key for change in changes if change.erased_ms is not None]
+        erased = [change.key for change in others if change.erased_ms is not None]
         forget_first_visits(connection, erased, through=newest)
-        told = [change for change in changes if announce or change.told_at_once]
-        if told:
-            appended = [change.key for change in told if change.appends]
-            others = [change.key for change in told if not change.appends]
-            self._announce(connection, others, appended)
-        return conflicts
+        told = [change.key for change in others if announce or change.told_at_once]
+        added = [change.key for change in appended] if announce else []
+        if told or added:
+            self._announce(connection, told, added)
+        kept = {change.key for change in (*appended, *others)}
+        return frozenset(row.change.key for row in rows if row.change.key not in kept)
 
-    def _keep(self, connection: apsw.Connection, row: _Rows) -> bool:
+    def _append(self, connection: apsw.Connection, rows: list[Rows]) -> list[KeyChange]:
+        """Keep what does no more than add events to profiles that are there; what was kept of it.
+        Together: each call of SQLite by itself costs about as much as what it does."""
+        rows = [row for row in rows if not is_another(row.change.epoch, self._epoch)]
+        if any_erased(connection, min((row.change.dated_ms for row in rows), default=0)):
+            rows = [row for row in rows if not self._erased_after(connection, row.change)]
+        if again := sent_again(connection, (row.change.told for row in rows)):
+            rows = [row for row in rows if row.change.key not in again]
+        rows = swapped(connection, rows)
+        keep_events(connection, rows)
+        return [row.change for row in rows]
+
+    def _keep(self, connection: apsw.Connection, row: Rows) -> bool:
         """False: the stored version is another one, and nothing was kept."""
         change = row.change
         if is_another(change.epoch, self._epoch):
@@ -306,15 +308,14 @@ class Writer:
         consent = consent_after(change, before)
         if change.begins and (refused(consent) or change.meets_return(before, visit_ms)):
             return False
-        if change.may_be_erased and self._erased_since(connection, change.key, change.dated_ms):
+        if self._erased_after(connection, change):
             return False
         if change.may_be_led and sqlite_links.led_to(connection, change.key):
             return False
         if change.erased_ms is not None:
             mark_events(connection, change.key, self.aging_ms())
             mark_devices(connection, change.key)
-        under = (change.key, *change.senders)
-        if change.told_by and any_sent_again(connection, under, change.told_by):
+        if change.told_by and sent_again(connection, [change.told]):
             return False
         if change.erased_ms is not None:
             self._mark_erased(connection, change.key, change.erased_ms)
@@ -323,9 +324,9 @@ class Writer:
         if change.forgotten:
             for table in TABLES_BY_KEY:
                 connection.execute(f"DELETE FROM {table} WHERE key = ?", (change.key,))
-        if row.profile is not None and not _swapped(connection, change, row.profile):
+        if row.profile is not None and not swapped(connection, [row]):
             return False
-        self._keep_events(connection, row)
+        keep_events(connection, [row])
         if consent is not None and (consent is not before or change.forgotten or change.returned):
             record = consent_record(consent, change.first_visit_ms)
             connection.execute("REPLACE INTO consent VALUES (?, ?)", (change.key, record))
@@ -334,6 +335,9 @@ class Writer:
         if change.first_visit_ms and (change.begins or change.profile is None):
             note_first_visit(connection, change.key, change.first_visit_ms)
         return True
+
+    def _erased_after(self, connection: apsw.Connection, change: KeyChange) -> bool:
+        return change.may_be_erased and self._erased_since(connection, change.key, change.dated_ms)
 
     def _erased_since(self, connection: apsw.Connection, key: str, dated_ms: int) -> bool:
         """Whether the profile was erased after this was: it must not come back by it."""
@@ -346,34 +350,9 @@ class Writer:
 
     def _said_before(self, connection: apsw.Connection, joining: Joining, by: Event) -> bool:
         """Whether an event that says whose two are was erased with one of them, or is of before."""
-        return any(
-            any_sent_again(connection, (key,), (by,))
-            or self._erased_since(connection, key, joining.dated_ms)
-            for key in (joining.source, joining.target)
-        )
-
-    def _keep_events(self, connection: apsw.Connection, row: _Rows) -> None:
-        done = 0
-        for arrived, kept in row.change.cuts:
-            connection.executemany(_KEPT_EVENT, row.events[done:arrived])
-            self._sweep(connection, row.change, kept)
-            done = arrived
-        if row.events[done:]:
-            connection.executemany(_KEPT_EVENT, row.events[done:])
-        if row.change.sweep:
-            self._sweep(connection, row.change, MOST_EVENTS)
-
-    def _sweep(self, connection: apsw.Connection, change: KeyChange, kept: int) -> None:
-        connection.execute(
-            "DELETE FROM event WHERE key = ? AND (timestamp_ms < ? OR sequence IN"
-            " (SELECT sequence FROM event WHERE key = ?"
-            "  ORDER BY timestamp_ms DESC, sequence DESC LIMIT -1 OFFSET ?))",
-            (
-                change.key,
-                change.events_from_ms,
-                change.key,
-                kept,
-            ),
+        both = (joining.source, joining.target)
+        return bool(sent_again(connection, ((key, (key,), (by,)) for key in both))) or any(
+            self._erased_since(connection, key, joining.dated_ms) for key in both
         )
 
     def _mark_erased(self, connection: apsw.Connection, key: str, erased_ms: int) -> None:
@@ -399,42 +378,16 @@ class Writer:
         appended: Sequence[str] = (),
     ) -> None:
         """appended: keys of profiles that got events, and nothing else changed."""
-        rows = [(self._origin, key) for key in keys]
-        # An older Perso takes it for somebody else's, and reads the profile anew.
-        rows += [(-self._origin, key) for key in appended]
-        connection.executemany("INSERT INTO notice (origin, key) VALUES (?, ?)", rows)
+        # An older Perso takes the second for somebody else's, and reads the profile anew.
+        for origin, named in ((self._origin, keys), (-self._origin, appended)):
+            connection.execute(
+                "INSERT INTO notice (origin, key) SELECT ?, value FROM json_each(?)",
+                (origin, msgspec.json.encode(named).decode()),
+            )
         connection.execute(
             "DELETE FROM notice WHERE sequence <= (SELECT max(sequence) FROM notice) - ?",
             (KEPT_NOTICES,),
         )
-
-
-def _encoded(change: KeyChange) -> _Rows:
-    key = change.key
-    return _Rows(
-        change,
-        profile_record(change.profile, change.first_visit_ms)
-        if change.profile is not None
-        else None,
-        [(key, event.id, event.timestamp_ms, event_record(event)) for event in change.events],
-    )
-
-
-def _swapped(connection: apsw.Connection, change: KeyChange, record: bytes) -> bool:
-    """Compare-and-set of the profile row."""
-    assert change.profile is not None, "a profile record comes from a profile"
-    version = change.profile.version
-    if not change.base_version:  # 0, or None: what was there was deleted just now
-        connection.execute(
-            "INSERT INTO profile VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (change.key, version, record),
-        )
-    else:
-        connection.execute(
-            "UPDATE profile SET version = ?, record = ? WHERE key = ? AND version = ?",
-            (version, record, change.key, change.base_version),
-        )
-    return connection.changes() == 1
 
 
 def _stored_consent(connection: apsw.Connection, change: KeyChange) -> tuple[Consent | None, int]:

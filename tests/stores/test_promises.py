@@ -328,6 +328,26 @@ async def test_of_two_stores_on_one_database_the_second_to_write_hears_of_the_co
     assert {one.id for one in kept.events} == {"e1", "e2"}
 
 
+async def test_of_several_who_get_an_event_in_one_batch_those_overtaken_are_left_out_alone(
+    store: Store,
+) -> None:
+    everyone = [f"ECID:{number:038d}" for number in range(6)]
+    await store.commit([arrived(event(event_id="e1"), key) for key in everyone])
+    overtaken = {everyone[2], everyone[5]}
+    await store.commit([arrived(event(event_id="other"), key, base=1) for key in overtaken])
+
+    committed = await store.commit([arrived(event(event_id="e2"), key, base=1) for key in everyone])
+
+    assert committed.conflicts == overtaken
+    for key in everyone:
+        kept = (await store.load(key)).profile
+        assert kept is not None
+        assert [one.id for one in kept.events] == [
+            "e1",
+            "other" if key in overtaken else "e2",
+        ]
+
+
 # ---- definitions --------------------------------------------------------------------
 
 

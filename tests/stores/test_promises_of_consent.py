@@ -221,6 +221,47 @@ async def test_nor_as_part_of_another_profile_where_it_comes_under_the_key_that_
     assert not (await store.commit([under(BERT, "e1", 1)])).conflicts
 
 
+async def test_nor_does_it_or_one_dated_before_the_erasure_among_the_events_of_others(
+    store: Store,
+) -> None:
+    carla = "ECID:" + "3" * 38
+    await store.commit([arrived(event(event_id="old"), key) for key in (ANNA, BERT)])
+    await store.commit([forgot(key, base=1, now_ms=NOON_MS + 10) for key in (ANNA, BERT)])
+
+    def later(event_id: str, key: str, base: int, *, at_ms: int = NOON_MS + 20) -> Entry:
+        reported = event(event_id=event_id, at_ms=at_ms)
+        return arrived(reported, key, base=base, now_ms=NOON_MS + 20)
+
+    await store.commit([later("new", key, 0) for key in (ANNA, BERT, carla)])
+    committed = await store.commit(
+        [
+            later("old", ANNA, 1),
+            later("late", BERT, 1, at_ms=NOON_MS + 5),
+            later("late", carla, 1, at_ms=NOON_MS + 5),
+        ]
+    )
+
+    assert committed.conflicts == {ANNA, BERT}
+
+
+async def test_an_event_erased_with_a_person_is_known_of_each_who_sends_it_in_one_batch(
+    store: Store,
+) -> None:
+    await store.commit([arrived(event(event_id="old"))])
+    await store.commit([forgot(base=1, now_ms=NOON_MS + 10)])
+
+    def under_anna(key: str) -> Entry:
+        sent = arrived(event(event_id="old", at_ms=NOON_MS + 20), key, base=1)
+        return structs.replace(sent, change=structs.replace(sent.change, sender=ANNA))
+
+    carla = "ECID:" + "3" * 38
+    await store.commit([arrived(event(event_id="new"), key) for key in (BERT, carla)])
+
+    committed = await store.commit([under_anna(BERT), under_anna(carla)])
+
+    assert committed.conflicts == {BERT, carla}
+
+
 async def test_nor_does_one_of_a_clock_that_was_days_behind_the_erasure(store: Store) -> None:
     """Or the erasure's was days ahead: an event is not as old as its date says."""
     await store.commit([arrived(event(event_id="e1", at_ms=NOON_MS))])
