@@ -13,8 +13,15 @@ from perso_core.edge.context import AuthContext
 from perso_core.edge.cookies import CookieKeys, proven_device, received
 from perso_core.edge.first_party import FirstParty
 from perso_core.edge.fpid import fpid_of
-from perso_core.edge.problem import EdgeError, NamespaceNotFetched, Report, shown
-from perso_core.edge.wire import Handle, RequestMeta, RequestQuery, encode_answer, state_store
+from perso_core.edge.problem import EdgeError, NamespaceNotFetched, Problem, Report, shown
+from perso_core.edge.wire import (
+    Handle,
+    RequestMeta,
+    RequestQuery,
+    encode_answer,
+    state_store,
+    state_store_of,
+)
 from perso_core.visitor import SetCookie
 
 FETCHED = frozenset({"ECID"})
@@ -81,16 +88,18 @@ class Call(Struct, frozen=True, kw_only=True):
         return proven_by(proof, fpid, org=self.org, keys=keys)
 
     def kept(
-        self, meta: RequestMeta, cookies: Sequence[SetCookie], *more: SetCookie
+        self, meta: RequestMeta, cookies: Sequence[SetCookie], more: SetCookie | None = None
     ) -> tuple[list[Handle], tuple[str, ...]]:
         """The handles that have the SDK keep cookies, and the Set-Cookie headers that keep them
         themselves. cookies: of the identity; where page and edge are of one site they go by
-        header, since browsers shorten the life of what a script wrote. more: always by the SDK.
+        header, since browsers shorten the life of what a script wrote. more: always by the SDK;
+        the same for many visitors.
         """
-        headers = self.headers(meta, cookies)
-        told = more if headers else (*cookies, *more)
-        stored = [state_store(told, same_site_none=self.same_site_none)] if told else []
-        return stored, headers
+        headers = self.headers(meta, cookies) if cookies else ()
+        if cookies and not headers:
+            told = (*cookies, more) if more else cookies
+            return [state_store(told, same_site_none=self.same_site_none)], ()
+        return [state_store_of(more, self.same_site_none)] if more else [], headers
 
     def headers(self, meta: RequestMeta, cookies: Sequence[SetCookie]) -> tuple[str, ...]:
         """Set-Cookie headers for the cookies; none where page and edge are of two sites."""
@@ -115,12 +124,15 @@ class Call(Struct, frozen=True, kw_only=True):
             encode_answer(
                 self.request_id,
                 handles,
-                errors=[error.problem(self.report) for error in errors],
-                warnings=[warning.problem(self.report) for warning in warnings],
+                errors=self._problems(errors) if errors else (),
+                warnings=self._problems(warnings) if warnings else (),
             ),
             set_cookies,
             tuple(error.code for error in errors) if errors else (),
         )
+
+    def _problems(self, faults: Sequence[EdgeError]) -> list[Problem]:
+        return [fault.problem(self.report) for fault in faults]
 
 
 class Reply(Struct, frozen=True):

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from perso_core.decision.lookup import DestinationLookup
 from perso_core.edge.problem import (
@@ -181,19 +181,8 @@ def _field_fault(message: str) -> FieldMissing | FieldBad:
 # ---- answers -----------------------------------------------------------------
 
 
-class Handle(Struct, frozen=True, rename="camel"):
-    """One part of an answer. event_index: which event it belongs to, where it does."""
-
-    type: str
-    payload: Raw | list[Any]
-    event_index: int | UnsetType = UNSET
-
-
-class _Envelope(Struct, frozen=True, kw_only=True, rename="camel"):
-    request_id: str
-    handle: Sequence[Handle]
-    errors: Sequence[Problem] | UnsetType = UNSET
-    warnings: Sequence[Problem] | UnsetType = UNSET
+# One part of an answer, encoded.
+Handle = bytes
 
 
 class _StateItem(Struct, frozen=True, rename="camel"):
@@ -204,7 +193,11 @@ class _StateItem(Struct, frozen=True, rename="camel"):
 
 
 def identity_result(ecid: str) -> Handle:
-    return Handle("identity:result", [{"id": ecid, "namespace": {"code": "ECID"}}])
+    """ecid: digits alone."""
+    return (
+        b'{"type":"identity:result","payload":[{"id":"%b","namespace":{"code":"ECID"}}]}'
+        % ecid.encode()
+    )
 
 
 def activation_pull(destinations: Iterable[DestinationLookup], event_index: int) -> Handle:
@@ -220,7 +213,8 @@ def activation_pull(destinations: Iterable[DestinationLookup], event_index: int)
 
 def activation_pull_of(items: Iterable[bytes], event_index: int) -> Handle:
     """items: encoded profileLookups."""
-    return Handle("activation:pull", Raw(b"[" + b",".join(items) + b"]"), event_index)
+    parts = b",".join(items), event_index
+    return b'{"type":"activation:pull","payload":[%b],"eventIndex":%d}' % parts
 
 
 def profile_lookup_with(found: DestinationLookup, attributes: Mapping[str, Any] | None) -> bytes:
@@ -254,7 +248,7 @@ def _segments(audiences: tuple[str, ...]) -> bytes:
 @lru_cache(maxsize=64)
 def location_hint(hint: str) -> Handle:
     item = {"scope": "EdgeNetwork", "hint": hint, "ttlSeconds": LOCATION_HINT_TTL_S}
-    return Handle("locationHint:result", Raw(msgspec.json.encode([item])))
+    return b'{"type":"locationHint:result","payload":[%b]}' % msgspec.json.encode(item)
 
 
 def state_store(cookies: Iterable[SetCookie], *, same_site_none: bool) -> Handle:
@@ -262,18 +256,22 @@ def state_store(cookies: Iterable[SetCookie], *, same_site_none: bool) -> Handle
     Secure; on an http page the browser would then drop the cookie (protocol.md, 0.8).
     """
     attrs = {"SameSite": "None"} if same_site_none else UNSET
-    return Handle(
-        "state:store",
-        [
-            _StateItem(
-                cookie.name,
-                cookie.value,
-                UNSET if cookie.max_age_s is None else cookie.max_age_s,
-                attrs,
-            )
-            for cookie in cookies
-        ],
-    )
+    items = [
+        _StateItem(
+            cookie.name,
+            cookie.value,
+            UNSET if cookie.max_age_s is None else cookie.max_age_s,
+            attrs,
+        )
+        for cookie in cookies
+    ]
+    return b'{"type":"state:store","payload":%b}' % msgspec.json.encode(items)
+
+
+@lru_cache(maxsize=64)
+def state_store_of(cookie: SetCookie, same_site_none: bool) -> Handle:
+    """As state_store, of one cookie that is the same for many visitors."""
+    return state_store((cookie,), same_site_none=same_site_none)
 
 
 def encode_answer(
@@ -284,14 +282,13 @@ def encode_answer(
     warnings: Sequence[Problem] = (),
 ) -> bytes:
     """The answer's bytes. alloy rejects a 2xx whose `handle` is not an array."""
-    return msgspec.json.encode(
-        _Envelope(
-            request_id=request_id,
-            handle=handles,
-            errors=errors or UNSET,
-            warnings=warnings or UNSET,
-        )
-    )
+    encode = msgspec.json.encode
+    answer = b'{"requestId":%b,"handle":[%b]' % (encode(request_id), b",".join(handles))
+    if errors:
+        answer += b',"errors":%b' % encode(errors)
+    if warnings:
+        answer += b',"warnings":%b' % encode(warnings)
+    return answer + b"}"
 
 
 class _Accepted(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from perso_core.decision.lookup import DestinationLookup
 from perso_core.edge.cookies import CLUSTER_MAX_AGE_S, cluster_cookie
+from perso_core.edge.problem import EdgeError, Problem, Report
 from perso_core.edge.wire import (
     LOCATION_HINT_TTL_S,
     activation_pull,
@@ -64,3 +65,22 @@ def test_an_answer_is_the_json_of_what_it_tells_whatever_the_ids_are(
     sent = encode_answer("r-1", told)
 
     assert sent == as_json(ecid, entry, hint, cross_site=cross_site)
+
+
+PROBLEMS = st.lists(
+    AWKWARD.map(lambda text: EdgeError(text, fix="Send it again.").problem(Report(request_id="r"))),
+    max_size=2,
+)
+
+
+@given(AWKWARD, PROBLEMS, PROBLEMS)
+def test_an_answer_tells_errors_and_warnings_where_there_are_some(
+    request_id: str, errors: list[Problem], warnings: list[Problem]
+) -> None:
+    told: dict[str, Any] = {"requestId": request_id, "handle": []}
+    told |= {"errors": errors} if errors else {}
+    told |= {"warnings": warnings} if warnings else {}
+
+    sent = encode_answer(request_id, (), errors=errors, warnings=warnings)
+
+    assert sent == msgspec.json.encode(told)
