@@ -11,8 +11,8 @@ from msgspec import Struct
 MAX_QUEUE_MS = 300_000
 
 
-class Event(Struct, frozen=True, kw_only=True):
-    """One event.
+class Event(Struct, frozen=True, kw_only=True, dict=True):
+    """One event. Beside its fields it may have what it is as bytes: see whole_event.
 
     id: its `_id`, or a hash where it has none; one id takes effect once on a profile.
     timestamp_ms: by our clock (received minus the time it queued), or as a proven server dates it;

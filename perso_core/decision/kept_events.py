@@ -243,8 +243,10 @@ class KeptEvents(Sequence[Event]):
         row = self._packed(number, projection)
         if event is None or not isinstance(row, bytes):
             return row
-        whole = whole_event(event)
-        return event if whole is None else Newest(row, whole)
+        try:
+            return Newest(row, whole_event(event))
+        except TypeError:
+            return event
 
     def _none(self, projection: Projection) -> KeptEvents:
         return KeptEvents(projection, b"", b"", (), 0)

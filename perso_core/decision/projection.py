@@ -18,12 +18,16 @@ _NOTHING = object()
 _NO_OBJECT = -1
 
 
-def whole_event(event: Event) -> bytes | None:
-    """All of an event; None where it has values that no packing takes."""
-    try:
-        return packed((event.id, event.timestamp_ms, event.xdm, event.client_timestamp))
-    except TypeError:
-        return None
+def whole_event(event: Event) -> bytes:
+    """All of an event, as it is stored and as the newest one lies in memory: made once, by whoever
+    is the first to ask, on any thread. Raises TypeError where it has values that no packing takes.
+    """
+    made = event.__dict__
+    whole: bytes | None = made.get("whole")
+    if whole is None:
+        fields = (event.id, event.timestamp_ms, event.xdm, event.client_timestamp)
+        whole = made["whole"] = packed(fields)
+    return whole
 
 
 def event_of(whole: bytes) -> Event:

@@ -20,6 +20,7 @@ from perso_core.decision.identity import Identity
 from perso_core.decision.large_integers import large_integer, with_large_integers
 from perso_core.decision.membership import Membership, Memberships
 from perso_core.decision.profile import MARK_BYTES, Moved, Profile
+from perso_core.decision.projection import whole_event
 from perso_core.definitions.document import Definitions
 from perso_core.errors import MisplacedRecord, UnreadableRecord
 
@@ -193,7 +194,7 @@ def _of_status(
 
 
 def event_record(event: Event) -> bytes:
-    return _sealed("event", (event.id, event.timestamp_ms, event.xdm, event.client_timestamp))
+    return _with_head("event", whole_event(event))
 
 
 def event_from_record(record: bytes) -> Event:
@@ -241,6 +242,10 @@ def _sealed(kind: Kind, fields: object) -> bytes:
         payload = _encoder.encode(fields)
     except OverflowError:
         payload = _encoder.encode(with_large_integers(fields))
+    return _with_head(kind, payload)
+
+
+def _with_head(kind: Kind, payload: bytes) -> bytes:
     return _FORMAT_BYTE + crc32(payload, _SEEDS[kind]).to_bytes(4, "big") + payload
 
 

@@ -17,6 +17,7 @@ from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.decision.membership import Membership
 from perso_core.decision.profile import Profile
+from perso_core.decision.projection import event_of, whole_event
 from perso_core.errors import UnreadableRecord
 from perso_core.stores.record import (
     FORMAT,
@@ -102,6 +103,18 @@ def test_a_profile_is_read_as_it_was_written(written: Profile) -> None:
 @given(_events)
 def test_an_event_is_read_as_it_was_written(written: Event) -> None:
     assert event_from_record(event_record(written)) == written
+
+
+def test_an_event_is_packed_once_for_the_disk_and_for_memory() -> None:
+    one = event(web={"x": 1})
+    later = structs.replace(one, timestamp_ms=one.timestamp_ms + 1)
+
+    record = event_record(one)
+
+    assert whole_event(one) is whole_event(one)
+    assert record.endswith(whole_event(one))
+    assert one == event(web={"x": 1}), "what it is as bytes is no part of what it is"
+    assert event_of(whole_event(later)) == later, "another one has its own"
 
 
 @given(
