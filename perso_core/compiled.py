@@ -35,6 +35,8 @@ MODULES = (
     "rules.alone",
     "rules.draft",
     "rules.ruleset",
+    "decision.projection",
+    "decision.kept_events",
     "engine.hits",
 )
 # Raised when hatch_build.py compiles in another way.

@@ -148,11 +148,11 @@ def test_both_forms_come_to_the_same_standings_whatever_an_event_holds() -> None
 
 
 @needs_compiled
-def test_the_laws_of_rules_hold_in_pure_python_as_well() -> None:
-    laws = "tests/rules/test_standing.py"
+def test_the_laws_of_rules_and_kept_events_hold_in_pure_python_as_well() -> None:
+    laws = ("tests/rules/test_standing.py", "tests/decision/test_kept_events.py")
 
     said = run(
-        *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", laws),
+        *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *laws),
         more={PURE: "1", "HYPOTHESIS_PROFILE": "few"},
         limit_s=LAWS_LIMIT_S,
     )

@@ -48,7 +48,7 @@ _MARK_BITS = 0xFFFFFFFF
 _NO_BLOCKS: tuple[Block, ...] = ()
 
 
-class KeptEvents(Sequence[Event]):
+class KeptEvents:
     """Events, oldest first by time, arrival breaking ties: a value; a change makes a new one.
 
     projection: what is kept of those that are packed. Equal to any sequence of the same events.
@@ -145,7 +145,7 @@ class KeptEvents(Sequence[Event]):
 
     def whole_at(self, place: int) -> Event | None:
         """The event at this place; None: it is packed."""
-        number = place - self._compressed
+        number = place - self._in_blocks()
         if number >= 0:
             return self._whole(self._rows[number])
         newest = self._newest_in_block() if number == -1 else None
@@ -155,12 +155,12 @@ class KeptEvents(Sequence[Event]):
         """With one more, whose id is none of theirs, whole."""
         time, mark = _TIME.pack(event.timestamp_ms), _mark(event.id)
         if not self._times or self._last_ms() <= event.timestamp_ms:
-            rows = (*self._rows, event)
+            rows = self._rows + (event,)  # noqa: RUF005  # by unpacking it would be a list first
             return self._with(self._times + time, self._marks + mark, rows, self._loose)
         place = bisect_right(self._milliseconds(), event.timestamp_ms)
         at, mark_at = place * _TIME.size, place * _MARK.size
         known = self._loosened(place)
-        number = place - known._compressed
+        number = place - known._in_blocks()
         return known._with(
             self._times[:at] + time + self._times[at:],
             self._marks[:mark_at] + mark + self._marks[mark_at:],
@@ -171,14 +171,14 @@ class KeptEvents(Sequence[Event]):
     def replaced(self, place: int, event: Event) -> KeptEvents:
         """With another report of the event at this place, of the same id and time."""
         known = self._loosened(place)
-        number = place - known._compressed
+        number = place - known._in_blocks()
         rows = (*known._rows[:number], event, *known._rows[number + 1 :])
         return known._with(self._times, self._marks, rows, min(known._loose, number))
 
     def ending(self, count: int, events: Sequence[Event]) -> KeptEvents:
         """The first so many and then these, whole, none of which is before one of those."""
         known = self._loosened(count)
-        number = count - known._compressed
+        number = count - known._in_blocks()
         times = array("q", [event.timestamp_ms for event in events]).tobytes()
         return known._with(
             self._times[: count * _TIME.size] + times,
@@ -199,9 +199,7 @@ class KeptEvents(Sequence[Event]):
 
     def knows_for(self, projection: Projection) -> bool:
         """Whether all is here that the projection keeps."""
-        if self.projection.covers(projection):
-            return True
-        return not self._blocks and all(isinstance(row, Event) for row in self._rows)
+        return self.projection.covers(projection) or self._are_whole()
 
     # ---- packing
 
@@ -235,7 +233,7 @@ class KeptEvents(Sequence[Event]):
             return projection.packed(row)
         if projection is self.projection:
             return _row(row)
-        at_ms = self._milliseconds()[self._compressed + number]
+        at_ms = self._milliseconds()[self._in_blocks() + number]
         return projection.packed(self._event(row, at_ms))
 
     def _newest(self, number: int, projection: Projection) -> Row:
@@ -283,8 +281,10 @@ class KeptEvents(Sequence[Event]):
 
     # ---- inside
 
-    @property
-    def _compressed(self) -> int:
+    def _are_whole(self) -> bool:
+        return not self._blocks and all(isinstance(row, Event) for row in self._rows)
+
+    def _in_blocks(self) -> int:
         """How many events are in blocks."""
         return len(self) - len(self._rows)
 
@@ -296,7 +296,7 @@ class KeptEvents(Sequence[Event]):
         return chain(compressed, self._rows)
 
     def _row_at(self, place: int) -> Row:
-        number = place - self._compressed
+        number = place - self._in_blocks()
         if number >= 0:
             return self._rows[number]
         place += self._gone
@@ -308,10 +308,10 @@ class KeptEvents(Sequence[Event]):
 
     def _loosened(self, place: int) -> KeptEvents:
         """With no event in a block from this place on. Itself where that is so."""
-        if place >= self._compressed:
+        if place >= self._in_blocks():
             return self
         blocks, rows = [*self._blocks], list[Row]()
-        compressed = self._compressed
+        compressed = self._in_blocks()
         while blocks and place < compressed:
             block = blocks.pop()
             found = block.rows() if blocks else block.rows()[self._gone :]
@@ -352,7 +352,7 @@ class KeptEvents(Sequence[Event]):
         return KeptEvents(self.projection, times, marks, rows, loose, blocks, gone, woken=woken)
 
     def _from(self, place: int) -> KeptEvents:
-        number = place - self._compressed
+        number = place - self._in_blocks()
         blocks, gone = self._blocks, self._gone + place
         while blocks and gone >= blocks[0].count:
             gone -= blocks[0].count
@@ -375,6 +375,11 @@ class KeptEvents(Sequence[Event]):
 
     def _last_ms(self) -> int:
         return self.time_at(len(self) - 1)
+
+
+# It is one, and has no base: a class of C has none of Python's.
+Sequence.register(KeptEvents)
+Events = Sequence[Event] | KeptEvents
 
 
 def _mark(event_id: str) -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct, field, structs
 
 from perso_core.decision.event import Event, completed, filled
 from perso_core.decision.identity import Identity, identity_of
-from perso_core.decision.kept_events import KeptEvents
+from perso_core.decision.kept_events import Events, KeptEvents
 from perso_core.decision.membership import ImportedMembership, Membership
 from perso_core.decision.projection import Projection
 
@@ -62,7 +62,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     version: int = 0
     attributes: Mapping[str, Any] = {}
     claims: tuple[Identity, ...] = ()
-    events: Sequence[Event] = ()
+    events: Events = ()
     memberships: Mapping[str, Membership] = {}
     evaluated_ms: int = 0
     snapshot_id: str = ""
@@ -135,7 +135,7 @@ def packed(profile: Profile, projection: Projection) -> Profile:
     return profile if events is profile.events else structs.replace(profile, events=events)
 
 
-def with_whole_events(profile: Profile, stored: Sequence[Event]) -> Profile:
+def with_whole_events(profile: Profile, stored: Iterable[Event]) -> Profile:
     """The profile with those of its events whole that are stored."""
     whole = {event.id: event for event in stored}
     events = tuple(whole.get(event.id, event) for event in profile.events)

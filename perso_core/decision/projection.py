@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from perso_core.decision.event import Event
 from perso_core.decision.large_integers import large_integer, packed
 
 Paths = frozenset[tuple[str, ...]]
-# For each name its leaf's number, or what is below it.
+# For each name the bit of its leaf, or what is below it.
 Tree = tuple[tuple[str, int, "Tree | None"], ...]
 
 _NOTHING = object()
@@ -56,7 +56,7 @@ class Projection:
 
     def packed(self, event: Event) -> bytes | Event:
         """What is kept of the event; the event itself where it has values that no packing takes."""
-        xdm = event.xdm
+        xdm = event.xdm if type(event.xdm) is dict else dict(event.xdm)
         if xdm.get("_id") != event.id or xdm.get("timestamp") != event.timestamp_ms:
             return event
         kept: Any = xdm
@@ -106,22 +106,22 @@ def _tree(leaves: Sequence[tuple[str, ...]], depth: int = 0, first: int = 0) -> 
             end += 1
         leaf = len(leaves[at]) == depth + 1
         below = None if leaf else _tree(leaves[at:end], depth + 1, first + at)
-        nodes.append((name, first + at, below))
+        nodes.append((name, 1 << first + at, below))
         at = end
     return tuple(nodes)
 
 
-def _gather(tree: Tree, value: Mapping[str, Any], values: list[Any]) -> int:
+def _gather(tree: Tree, value: dict[str, Any], values: list[Any]) -> int:
     """Adds what stands at the leaves, and gives one bit for each that is there; _NO_OBJECT: where
     an object is asked for stands something else."""
     here = 0
-    for name, number, below in tree:
+    for name, flag, below in tree:
         found = value.get(name, _NOTHING)
         if found is _NOTHING:
             continue
         if below is None:
             values.append(found)
-            here |= 1 << number
+            here |= flag
         elif type(found) is dict:
             inner = _gather(below, found, values)
             if inner == _NO_OBJECT:
@@ -132,7 +132,7 @@ def _gather(tree: Tree, value: Mapping[str, Any], values: list[Any]) -> int:
     return here
 
 
-def _trimmed(value: Mapping[str, Any], tree: Tree) -> dict[str, Any]:
+def _trimmed(value: dict[str, Any], tree: Tree) -> dict[str, Any]:
     """What stands at the leaves, and whole what is no object where one is asked for, such as a
     list of objects."""
     kept: dict[str, Any] = {}

@@ -8,7 +8,7 @@ gap, say different things, which of them is kept depends on what they say alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -165,7 +165,7 @@ def _with_move(profile: Profile, moved: Moved, *, now_ms: int) -> tuple[Moved, .
     return tuple(reversed(kept))
 
 
-def _events_of_both(one: Sequence[Event], other: Sequence[Event]) -> tuple[Event, ...]:
+def _events_of_both(one: Iterable[Event], other: Iterable[Event]) -> tuple[Event, ...]:
     """Each event once, oldest first."""
     by_id = {event.id: event for event in one}
     for event in other:

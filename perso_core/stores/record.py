@@ -7,7 +7,7 @@ A record that fails in any way raises UnreadableRecord; it never yields a wrong 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeVar
 from zlib import crc32
 
@@ -17,6 +17,7 @@ from msgspec import Struct, structs
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
+from perso_core.decision.kept_events import Events
 from perso_core.decision.large_integers import large_integer, with_large_integers
 from perso_core.decision.membership import Membership, Memberships
 from perso_core.decision.profile import MARK_BYTES, Moved, Profile
@@ -132,7 +133,7 @@ def _fields_of_moves(profile: Profile) -> tuple[Any, ...]:
     )
 
 
-def profile_from(key: str, version: int, record: bytes, events: Sequence[Event]) -> Profile:
+def profile_from(key: str, version: int, record: bytes, events: Events) -> Profile:
     """The profile of a record, with the parts that are kept beside it. key: ANY_KEY: whose it is
     does not matter. Raises UnreadableRecord, and MisplacedRecord for another profile's."""
     return profile_and_visit_from(key, version, record, events)[0]
@@ -142,7 +143,7 @@ def profile_and_visit_from(
     key: str,
     version: int,
     record: bytes,
-    events: Sequence[Event],
+    events: Events,
     held: Memberships | None = None,
 ) -> tuple[Profile, int]:
     """The same, and its first_visit_ms. held: are the profile's, where the record has no others.

@@ -1,0 +1,17 @@
+cimport cython
+
+cpdef bytes whole_event(object event)
+
+cdef class Projection:
+    cdef readonly object paths
+    cdef readonly bint whole
+    cdef list _leaves
+    cdef tuple _tree
+    @cython.locals(xdm=dict, values=list)
+    cpdef object packed(self, object event)
+    cpdef dict unpacked(self, bytes row, object timestamp_ms)
+    cdef dict _spread(self, object kept)
+
+# As deep as the paths are, not as what an event holds.
+cdef _gather(tuple tree, dict value, list values)
+cdef dict _trimmed(dict value, tuple tree)
