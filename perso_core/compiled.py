@@ -37,7 +37,15 @@ MODULES = (
     "rules.ruleset",
     "decision.projection",
     "decision.kept_events",
+    "decision.profile",
+    "decision.qualification",
+    "decision.lookup",
     "engine.hits",
+    "engine.apply",
+    "engine.keeping",
+    "engine.following",
+    "engine.looked_up",
+    "engine.engine",
 )
 # Raised when hatch_build.py compiles in another way.
 WAY = 1

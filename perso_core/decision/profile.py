@@ -92,6 +92,11 @@ class Merged(Struct, frozen=True):
     evicted: bool = False
 
 
+def _events(profile: Profile) -> KeptEvents:
+    events = profile.events
+    return events if isinstance(events, KeptEvents) else KeptEvents.of(events)
+
+
 def merge(
     profile: Profile, event: Event, *, max_events: int, stored: Event | None = None
 ) -> Merged:
@@ -100,7 +105,7 @@ def merge(
     store has it, where it is packed here."""
     if profile.moved and was_moved(profile, event.id):
         return Merged(profile, "duplicate", None)
-    events = KeptEvents.of(profile.events)
+    events = _events(profile)
     place = events.place_of(event.id)
     if place is not None:
         known = events.whole_at(place) or stored
@@ -122,7 +127,7 @@ def merge(
 def lacks_whole(profile: Profile, event_id: str, stored: Event | None = None) -> bool:
     """Whether the event of this id is known and packed: a second report of it has to wait. stored:
     that event as the store has it, which helps where it has the same instant."""
-    events = KeptEvents.of(profile.events)
+    events = _events(profile)
     place = events.place_of(event_id)
     if place is None or events.whole_at(place) is not None:
         return False
@@ -131,7 +136,7 @@ def lacks_whole(profile: Profile, event_id: str, stored: Event | None = None) ->
 
 def packed(profile: Profile, projection: Projection) -> Profile:
     """The profile with what the projection keeps of its events. Itself where that is so."""
-    events = KeptEvents.of(profile.events).packed(projection)
+    events = _events(profile).packed(projection)
     return profile if events is profile.events else structs.replace(profile, events=events)
 
 
@@ -144,7 +149,7 @@ def with_whole_events(profile: Profile, stored: Iterable[Event]) -> Profile:
 
 def knows_for(profile: Profile, projection: Projection) -> bool:
     """Whether all is at hand that the projection keeps of the profile's events."""
-    return KeptEvents.of(profile.events).knows_for(projection)
+    return _events(profile).knows_for(projection)
 
 
 def mark_of(text: str) -> bytes:
@@ -162,13 +167,13 @@ def without_moves_before(profile: Profile, oldest_ms: int) -> Profile:
     """The profile without the marks of what was moved so long ago. Itself when there are none."""
     if not profile.moved or profile.moved[0].at_ms >= oldest_ms:
         return profile
-    kept = tuple(one for one in profile.moved if one.at_ms >= oldest_ms)
+    kept = tuple([one for one in profile.moved if one.at_ms >= oldest_ms])
     return structs.replace(profile, moved=kept)
 
 
 def without_events_before(profile: Profile, oldest_ms: int) -> Profile:
     """The profile without events that no rule can see any more. Itself when there are none."""
-    events = KeptEvents.of(profile.events)
+    events = _events(profile)
     kept = events.since(oldest_ms)
     return profile if kept is events else structs.replace(profile, events=kept)
 
@@ -265,7 +270,7 @@ def view(profile: Profile, realized: Mapping[str, Mapping[str, str]]) -> dict[st
             audience_id: {"since": one.since_ms, "until": one.until_ms}
             for audience_id, one in profile.imported.items()
         },
-        "xEvent": KeptEvents.of(profile.events).xdm(),
+        "xEvent": _events(profile).xdm(),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import Struct, structs
@@ -72,11 +73,13 @@ def after_event(
     """
     standing = before.standing
     assert standing is not None, "the rules were run before"
-    after = snapshot.rules.after_event(
+    rules = snapshot.rules
+    at_ms = now_ms if now_ms > standing.now_ms else standing.now_ms
+    after = rules.after_event(
         standing,
         event.xdm,
         _seen(profile),
-        now_ms=max(now_ms, standing.now_ms),
+        now_ms=at_ms,
         kept=len(profile.events),
         evicted=evicted,
     )
@@ -255,7 +258,11 @@ def _at(before: Qualified, snapshot: Snapshot, now_ms: int) -> Qualified:
 
 def _seen(profile: Profile) -> Callable[[], Mapping[str, Any]]:
     """The profile as rules see it; memberships are put in by the rules, which know them."""
-    return lambda: view(profile, {})
+    return partial(_viewed, profile)
+
+
+def _viewed(profile: Profile) -> Mapping[str, Any]:
+    return view(profile, {})
 
 
 def _trimmed(profile: Profile, snapshot: Snapshot, now_ms: int) -> Profile:

@@ -152,12 +152,12 @@ def whole_needed(
         put_right(profile, now_ms=now_ms) is None
     ):
         return NeedProfile(profile.key, behind=True, whole=True)
-    again = tuple(
+    again = [
         change.event.id
         for change in changes
         if isinstance(change, EventArrived) and lacks_whole(profile, change.event.id, change.known)
-    )
-    return NeedProfile(profile.key, behind=True, whole=True, again=again) if again else None
+    ]
+    return NeedProfile(profile.key, behind=True, whole=True, again=tuple(again)) if again else None
 
 
 def entry_of(

@@ -24,8 +24,8 @@ from perso_core.engine.caps import refuse_full, refuse_too_large, with_dropped
 from perso_core.engine.erased import NEVER_ERASED, Erased
 from perso_core.engine.explaining import explained
 from perso_core.engine.following import Following, withheld
-from perso_core.engine.hits import Hits
-from perso_core.engine.hot_profiles import Appended, Hot, HotProfiles, Kept, State
+from perso_core.engine.hits import Hits, Hot, Kept
+from perso_core.engine.hot_profiles import Appended, HotProfiles, State
 from perso_core.engine.interaction import NOTHING_SEEN as NOTHING_SEEN
 from perso_core.engine.interaction import OPERATOR as OPERATOR
 from perso_core.engine.interaction import Answer as Answer
