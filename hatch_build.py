@@ -38,7 +38,8 @@ SHIFTED = re.compile(r"<<=? .*__pyx_[tv]_")
 # What is not ready yet.
 MAKING = "making-"
 MADE_WITHIN_S = 3_600
-FLAGS = ("-O2", "-g0", "-fno-plt")
+# A method of C that is taken for a value has one argument more than Cython gives it: an error.
+FLAGS = ("-O2", "-g0", "-fno-plt", "-Werror=incompatible-pointer-types")
 
 
 class CompiledForm(BuildHookInterface[Any]):

@@ -122,9 +122,9 @@ class KeptEvents:
 
     def xdm(self) -> list[Mapping[str, Any]]:
         """Of each event, as rules see it."""
-        unpacked = self.projection.unpacked
+        projection = self.projection
         return [
-            row.xdm if isinstance(row, Event) else unpacked(_row(row), at_ms)
+            row.xdm if isinstance(row, Event) else projection.unpacked(_row(row), at_ms)
             for row, at_ms in zip(self._all_rows(), self._milliseconds(), strict=True)
         ]
 
