@@ -1,7 +1,8 @@
 """interact_100_durable/bare_aiohttp and others: requests per second, with so many audiences of the
 mix, against the framework alone. behind: answered before the disk. Others say what is out of reach:
 floor_rules_100 and floor_rules_1000 ask the rules, and keep and tell nothing (rules_server.py);
-floor_durable keeps each event as Perso does, and decides nothing (floor_server.py)."""
+floor_durable keeps each event as Perso does, and decides nothing (floor_server.py); floor_raw_100
+and floor_raw_1000 ask the rules and keep a log, and leave aiohttp out as well (raw_server.py)."""
 
 from __future__ import annotations
 
@@ -39,6 +40,8 @@ FLOORS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "floor_durable": ("floor_server", (), FIRST),
     "floor_rules_100": ("rules_server", ("100",), FIRST),
     "floor_rules_1000": ("rules_server", ("1000",), "interact_1000_behind"),
+    "floor_raw_100": ("raw_server", ("100",), FIRST),
+    "floor_raw_1000": ("raw_server", ("1000",), "interact_1000_durable"),
 }
 # Enough that a visitor's events stay few while the rounds last.
 VISITORS = 1_000

@@ -25,7 +25,7 @@ from bench.serving import serve_until_told
 from perso_core.rules.standing import Standing
 
 _KEY = bytes(32)
-_HEADERS = {
+HEADERS = {
     "Cache-Control": "private, no-store",
     "Vary": "Origin",
     "X-Content-Type-Options": "nosniff",
@@ -34,7 +34,7 @@ _HEADERS = {
 }
 
 
-class _Rules:
+class Rules:
     """Where each visitor stands, by the proof of its cookies."""
 
     def __init__(self, audiences: int) -> None:
@@ -55,16 +55,20 @@ class _Rules:
         return msgspec.msgpack.encode(event)
 
 
+def proof_of(body: dict[str, Any]) -> bytes:
+    cookies = [one["value"] for one in body["meta"]["state"]["entries"]]
+    return hmac.digest(_KEY, "".join(cookies).encode(), "sha256")
+
+
 async def serve(size: int, audiences: int) -> None:
-    rules, constant = _Rules(audiences), b"x" * size
+    rules, constant = Rules(audiences), b"x" * size
     decode = msgspec.json.Decoder().decode
 
     async def answer(request: web.BaseRequest) -> web.Response:
         body = decode(await request.read())
         (event,) = body["events"]
-        cookies = [one["value"] for one in body["meta"]["state"]["entries"]]
-        rules.decide(hmac.digest(_KEY, "".join(cookies).encode(), "sha256"), event["xdm"])
-        return web.Response(body=constant, headers={**_HEADERS, "x-request-id": str(uuid4())})
+        rules.decide(proof_of(body), event["xdm"])
+        return web.Response(body=constant, headers={**HEADERS, "x-request-id": str(uuid4())})
 
     # Cheaper than an Application: no routes, no middlewares.
     await serve_until_told(web.ServerRunner(web.Server(answer, access_log=None)))
