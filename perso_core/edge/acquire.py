@@ -20,14 +20,16 @@ from perso_core.edge.wire import (
 
 async def acquire(call: Call, services: EdgeServices) -> Reply:
     """Raises EdgeError for a fault in the request, and what consult raises."""
-    call = await admit_at_sight(call, services)
+    if (at_sight := admit_at_sight(call, services)) is not None:
+        call = await at_sight
     request = decode_request(call.body, AcquireRequest)
     overrides_from(request.meta.config_overrides)
     named = claimed(request.xdm.identity_map, "xdm.identityMap")
     caller = call.caller(
         request.meta, named.ecid, named.claims, keys=services.keys, entropy=services.entropy
     )
-    await admit(call, caller, services)
+    if (waiting := admit(call, caller, services)) is not None:
+        await waiting
     consulted = await consult(call, caller, (), services)
     warnings = fetch_warnings(request.query)
     if not consulted.permitted:

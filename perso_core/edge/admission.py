@@ -3,6 +3,8 @@ many that are nobody's, or a single one's (turns.py)."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from msgspec import structs
 
 from perso_core.edge.at_sight import events_in, of_nobody
@@ -13,65 +15,87 @@ from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import another_calls, not_counted
 
 
-async def admit_at_sight(call: Call, services: EdgeServices) -> Call:
-    """As admit, and says so in the call, where it can be told whose it is before its body is
-    decoded, and that it may have to wait. Else the call as it is. Raises TooManyRequests,
-    with the visitor's key."""
+def admit_at_sight(call: Call, services: EdgeServices) -> Awaitable[Call] | None:
+    """As admit, with the call that says so, where it can be told whose it is before its body is
+    decoded, and that it may have to wait. None: it is to be decoded. What is returned raises
+    TooManyRequests, with the visitor's key."""
     key = services.heavy_senders.key_of(call)
     if key is not None:
-        try:
-            await _counted(key, events_in(call.body), services)
-        except TooManyRequests as refused:
-            raise refused.of(key) from None
-    elif of_nobody(call):
-        await not_counted(services.first_visits.turn())
-    else:
-        return call
+        return _of_known(key, call, services)
+    return _of_nobody(call, services) if of_nobody(call) else None
+
+
+async def _of_known(key: str, call: Call, services: EdgeServices) -> Call:
+    events = events_in(call.body)
+    try:
+        if gives_way := _counted(key, events, services):
+            await _give_way(key, events, gives_way, services)
+    except TooManyRequests as refused:
+        raise refused.of(key) from None
     return structs.replace(call, admitted=True)
 
 
-async def admit(call: Call, caller: Caller, services: EdgeServices, *, events: int = 1) -> None:
-    """Counts a call whose visitor is known, by a proof, as so many events, and has it wait for its
-    turn where it is to give way. Raises TooManyRequests."""
-    if not call.admitted:
-        await _admit(call, caller, services, events)
-    if not caller.of_nobody:
-        services.limits.count_events(caller.profile_key, events, services.clock_ms())
+async def _of_nobody(call: Call, services: EdgeServices) -> Call:
+    await not_counted(services.first_visits.turn())
+    return structs.replace(call, admitted=True)
 
 
-async def _admit(call: Call, caller: Caller, services: EdgeServices, events: int) -> None:
+def admit(
+    call: Call, caller: Caller, services: EdgeServices, *, events: int = 1
+) -> Awaitable[None] | None:
+    """Counts a call whose visitor is known, by a proof, as so many events. Returns what waits for
+    its turn where it is to give way, and raises TooManyRequests; None: it goes on."""
     if caller.of_nobody:
-        await not_counted(services.first_visits.turn())
-        return
+        return None if call.admitted else not_counted(services.first_visits.turn())
+    key = caller.profile_key
+    if not call.admitted and (gives_way := _counted(key, events, services)):
+        return _admit(call, caller, events, gives_way, services)
+    services.limits.count_events(key, events, services.clock_ms())
+    return None
+
+
+async def _admit(
+    call: Call,
+    caller: Caller,
+    events: int,
+    gives_way: bool | TooManyRequests,
+    services: EdgeServices,
+) -> None:
     try:
-        many = await _counted(caller.profile_key, events, services)
+        await _give_way(caller.profile_key, events, gives_way, services)
     except TooManyRequests:
         services.heavy_senders.remember(call, caller)
         raise
-    if many:
-        services.heavy_senders.remember(call, caller)
+    services.heavy_senders.remember(call, caller)
+    services.limits.count_events(caller.profile_key, events, services.clock_ms())
 
 
-async def before_answer(caller: Caller, services: EdgeServices) -> None:
-    """First visits are stored many together: they are not answered together."""
-    if caller.device.new:
-        await not_counted(services.first_visits.turn())
+async def before_answer(services: EdgeServices) -> None:
+    """Of a new device: first visits are stored many together, and not answered together."""
+    await not_counted(services.first_visits.turn())
 
 
-async def _counted(profile_key: str, events: int, services: EdgeServices) -> bool:
-    """Of a visitor who is known: whether they send more than a person does. events: for how many
-    their call waits, where it does. Raises TooManyRequests, in its turn."""
-    senders = services.heavy_senders
+def _counted(profile_key: str, events: int, services: EdgeServices) -> bool | TooManyRequests:
+    """Of a visitor who is known: whether they send more than a person does, or what is to be told
+    to them where it is too much. events: for how many their call waits, where it does."""
+    if refused := services.heavy_senders.refused(profile_key, events):
+        return refused
     try:
-        if refused := senders.refused(profile_key, events):
-            raise refused
         # Not as the call came: an instant before one that was counted sets the limit back.
-        if not services.limits.count_visitor(profile_key, services.clock_ms()):
-            another_calls(services)
-            return False
-        with senders.waiting(profile_key, events):
-            await not_counted(services.excess.turn())
-    except TooManyRequests:
+        many = services.limits.count_visitor(profile_key, services.clock_ms())
+    except TooManyRequests as too_many:
+        return too_many
+    if not many:
+        another_calls(services)
+    return many
+
+
+async def _give_way(
+    profile_key: str, events: int, gives_way: bool | TooManyRequests, services: EdgeServices
+) -> None:
+    """gives_way: as _counted returned it. Raises TooManyRequests, in its turn."""
+    if isinstance(gives_way, TooManyRequests):
         await not_counted(services.refusals.turn())
-        raise
-    return True
+        raise gives_way
+    with services.heavy_senders.waiting(profile_key, events):
+        await not_counted(services.excess.turn())

@@ -25,13 +25,18 @@ class Deciding(Protocol):
     def decided_again(self) -> Callable[[int], bool]: ...
 
 
+def decided_again(answer: Answer, services: Deciding) -> bool:
+    """Whether what is on disk may be told by as_stored alone."""
+    return bool(answer.sequence) and services.decided_again(answer.sequence)
+
+
 async def as_stored(answer: Answer, interaction: Interaction, services: Deciding) -> Answer:
     """The answer to an interaction whose changes are on disk. Where they were decided again, on top
     of what another process had written, it is that of the profile as it is now, for each of them:
     a browser gets the version token of that. What consent held back, and would not now, was not
     kept: it is, before this is told. Raises what deciding and durable raise."""
     for _ in range(MAX_ROUNDS):
-        if not answer.sequence or not services.decided_again(answer.sequence):
+        if not decided_again(answer, services):
             return answer
         asked = Interaction(
             profile_key=interaction.profile_key,

@@ -32,8 +32,9 @@ Shown = tuple[tuple[tuple[str, str], ...], bytes]
 
 def told_by_header(body: bytes) -> bool:
     """Whether the Cookie header alone says whose call it is that has this body."""
-    if any(word in body for word in _TELLING):
-        return False
+    for word in _TELLING:  # a generator would take twice as long
+        if word in body:
+            return False
     return b"identityMap" not in body or _NAMING.search(body) is None
 
 

@@ -150,8 +150,8 @@ NOTHING_TO_TELL = Reply(204)
 
 def fetch_warnings(query: RequestQuery) -> tuple[EdgeError, ...]:
     """A warning where the caller wants identities of namespaces that we have not."""
-    unknown = [name for name in query.identity.fetch if name not in FETCHED]
-    if not unknown:
+    if FETCHED.issuperset(query.identity.fetch):
         return ()
+    unknown = [name for name in query.identity.fetch if name not in FETCHED]
     names = shown(", ".join(unknown[:5]))
     return (NamespaceNotFetched(f"Not fetched: {names}.", fix="Ask for ECID alone."),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -10,6 +10,7 @@ from msgspec import Struct
 from perso_core.decision.tcf import Undecodable
 from perso_core.definitions.datastream import Datastream
 from perso_core.edge.consent_objects import IAB_TCF, TCF_VERSIONS, said_by_tc_string, stated
+from perso_core.edge.wire import SentEvent
 
 Heard = Literal["in", "out"]
 
@@ -34,10 +35,13 @@ def opted_in(heard: HeardConsent, datastream: Datastream) -> bool:
     return heard.general == "in" and datastream.consent_strings_opt_in
 
 
-def heard_in(events: Iterable[Mapping[str, Any]], datastream: Datastream) -> HeardConsent:
-    """events: each one's xdm. Strings of other standards than IAB TCF say nothing to us. Raises
-    FieldBad for an integer that cannot be kept."""
-    sent = [event["consentStrings"] for event in events if "consentStrings" in event]
+def heard_in(events: Sequence[SentEvent], datastream: Datastream) -> HeardConsent:
+    """Strings of other standards than IAB TCF say nothing to us. Raises FieldBad for an integer
+    that cannot be kept."""
+    sent = []
+    for event in events:
+        if "consentStrings" in event.xdm:
+            sent.append(event.xdm["consentStrings"])
     if not sent:
         return NOTHING_HEARD
     said = [one for strings in sent for one in _each(strings, datastream)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 
 from msgspec import Struct, structs
 
@@ -10,7 +10,7 @@ from perso_core.decision.consent import Choice, Consent, may_collect, refused, s
 from perso_core.decision.event import Event
 from perso_core.decision.lookup import Lookup
 from perso_core.decision.profile import mark_of
-from perso_core.edge.as_stored import as_stored
+from perso_core.edge.as_stored import as_stored, decided_again
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
 from perso_core.edge.graph import moved_in
@@ -62,8 +62,10 @@ async def consult(
         return Consulted(permitted=False, chosen="out")
     if caller.person is not None:
         return await _consult_of_person(call, caller, caller.person, changes, services)
-    changes = (*_browsers_refusal(caller), *changes)
-    changes = (*await _carried_consent(call, caller, services), *changes)
+    if caller.said_out:
+        changes = (*_browsers_refusal(caller), *changes)
+    if caller.replaced is not None:
+        changes = (*await _carried_consent(call, caller, services), *changes)
     if caller.device.new and not changes:
         return Consulted(permitted=may_collect(None, call.datastream.default_consent))
     return await _kept(call, caller, caller.device.profile_key, changes, services)
@@ -194,6 +196,8 @@ async def _kept(
     """profile_key: of the caller's device, the one it replaced, or the person. anew: by what is
     stored, be it known here or not."""
     device = caller.device
+    of_device = profile_key == device.profile_key
+    new = device.new and of_device
     seen = seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys)
     if caller.person == profile_key:
         # Whoever has seen what the device did, sees it in the person's profile from now on.
@@ -202,41 +206,41 @@ async def _kept(
         profile_key=profile_key,
         datastream_id=call.datastream.id,
         changes=changes,
-        new=device.new and profile_key == device.profile_key,
-        visits=not device.new or profile_key != device.profile_key,
-        unsigned=(caller.proof is None and not device.new and profile_key == device.profile_key),
+        new=new,
+        visits=not new,
+        unsigned=of_device and not device.new and caller.proof is None,
         seen=ALL_THAT_IS_STORED if anew else seen,
     )
-    answer = await _decided(caller, interaction, services)
-    events_alone = all(isinstance(one, EventArrived) for one in changes)
-    ahead = events_alone and answer.permitted and services.ahead()
-    stored = ahead or await _stored(call, caller, answer.sequence, services)
-    if stored:
-        answer = await _as_stored(caller, answer, interaction, services)
+    try:
+        answer = await services.decide(interaction)
+        stored = _ahead(answer, changes, services) or await _stored(
+            call, caller, answer.sequence, services
+        )
+        if stored and decided_again(answer, services):
+            answer = await as_stored(answer, interaction, services)
+    except (StoreUnavailable, Overloaded) as why:
+        raise _unread(caller) from why
     consulted = _consulted(answer, stored=stored)
     # What stands against telling anything must not be said before it stands.
     return consulted if consulted.permitted else all_stored(consulted)
 
 
-async def _stored(call: Call, caller: Caller, sequence: int, services: EdgeServices) -> bool:
+def _ahead(answer: Answer, changes: tuple[Change, ...], services: EdgeServices) -> bool:
+    """Whether it may be told before it is on disk."""
+    return (
+        services.ahead()
+        and answer.permitted
+        and all(isinstance(one, EventArrived) for one in changes)
+    )
+
+
+def _stored(call: Call, caller: Caller, sequence: int, services: EdgeServices) -> Awaitable[bool]:
     gives_way = caller.of_nobody or services.limits.are_many(caller.profile_key, call.now_ms)
-    return await (on_disk if gives_way else on_disk_first)(sequence, services)
+    return (on_disk if gives_way else on_disk_first)(sequence, services)
 
 
-async def _decided(caller: Caller, interaction: Interaction, services: EdgeServices) -> Answer:
-    try:
-        return await services.decide(interaction)
-    except (StoreUnavailable, Overloaded) as why:
-        raise Unread(None if caller.device.new else caller.device.ecid) from why
-
-
-async def _as_stored(
-    caller: Caller, answer: Answer, interaction: Interaction, services: EdgeServices
-) -> Answer:
-    try:
-        return await as_stored(answer, interaction, services)
-    except (StoreUnavailable, Overloaded) as why:
-        raise Unread(None if caller.device.new else caller.device.ecid) from why
+def _unread(caller: Caller) -> Unread:
+    return Unread(None if caller.device.new else caller.device.ecid)
 
 
 def all_stored(consulted: Consulted) -> Consulted:
@@ -279,7 +283,10 @@ async def _consent_of(
         visits=True,
         seen=seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys),
     )
-    return (await _decided(caller, asked, services)).consent
+    try:
+        return (await services.decide(asked)).consent
+    except (StoreUnavailable, Overloaded) as why:
+        raise _unread(caller) from why
 
 
 def _said_before(consent: Consent) -> tuple[Change, ...]:

@@ -4,7 +4,7 @@ identity."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -42,13 +42,16 @@ class Claimed(Struct, frozen=True):
     claims: tuple[Identity, ...] = ()
 
 
+NOBODY = Claimed()
+
+
 def claimed(identity_map: Any, path: str) -> Claimed:
     """Check an identity map. UNSET: there is none. path: where it stood, for what is raised.
 
     Raises FieldBad and FieldMissing for a wrong shape, IdentityBad for an id that is none.
     """
     if identity_map is UNSET:
-        return Claimed()
+        return NOBODY
     identities = tuple(dict.fromkeys(_identities(identity_map, path)))
     ecids = [identity.id for identity in identities if identity.namespace == "ECID"]
     if len(ecids) > 1:
@@ -92,9 +95,12 @@ def authenticated_in(identity_map: Any) -> tuple[Identity, ...]:
     )
 
 
-def claims_of(*maps: Claimed) -> tuple[Identity, ...]:
+def claims_of(maps: Iterable[Claimed]) -> tuple[Identity, ...]:
     """All claims of one request, each once. Raises FieldBad when they are too many."""
-    claims = tuple(dict.fromkeys(claim for one in maps for claim in one.claims))
+    found: dict[Identity, None] = {}
+    for one in maps:
+        found |= dict.fromkeys(one.claims)
+    claims = tuple(found)
     if len(claims) > MAX_CLAIMS_PER_REQUEST:
         raise FieldBad(
             f"'identityMap': {len(claims)} identities in one request, the limit is "

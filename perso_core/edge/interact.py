@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from msgspec import Struct
 
 from perso_core.decision.event import event_from
@@ -47,7 +45,8 @@ async def interact(call: Call, services: EdgeServices) -> Reply:
 
     Raises EdgeError for a fault in the request, and what consult raises.
     """
-    call = await admit_at_sight(call, services)
+    if (at_sight := admit_at_sight(call, services)) is not None:
+        call = await at_sight
     recorded = await record(call, decode_request(call.body, InteractRequest), services)
     return told(call, recorded, services)
 
@@ -62,7 +61,9 @@ def told(call: Call, recorded: Recorded, services: EdgeServices) -> Reply:
     if recorded.overrides.destinations and call.datastream.personalization_destinations:
         if call.server and not consulted.lookups:
             handles.append(activation_pull((), 0))
-        handles += _activations(consulted, len(request.events))
+        # One for each event. A visitor of whom nothing is known has no entries in it.
+        for index, found in enumerate(consulted.lookups[-len(request.events) :]):
+            handles.append(activation_pull(found.destinations, index))
     handles.append(location_hint(services.location_hint))
     cookies = (
         *caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms),
@@ -80,7 +81,8 @@ async def collect(call: Call, services: EdgeServices) -> Reply:
     """Record the events; nobody may be there to read an answer (a beacon). 204 where there is
     nothing to tell. Raises as interact does.
     """
-    call = await admit_at_sight(call, services)
+    if (at_sight := admit_at_sight(call, services)) is not None:
+        call = await at_sight
     recorded = await record(call, decode_request(call.body, InteractRequest), services)
     warnings = recorded.warnings
     if not recorded.consulted.permitted:
@@ -129,37 +131,45 @@ async def record(
     """Keep a browser's events, and decide. events: where the event of an index stood."""
     overrides = overrides_from(request.meta.config_overrides)
     named = claimed(request.xdm.identity_map, "xdm.identityMap")
-    claims = claims_of(named, *_event_claims(request, events))
+    claims = claims_of([named, *_event_claims(request, events)])
     caller = call.caller(
         request.meta, named.ecid, claims, keys=services.keys, entropy=services.entropy
     )
-    caller, ignored = await with_person(call, caller, request, services)
-    heard = heard_in([event.xdm for event in request.events], call.datastream)
+    ignored: tuple[EdgeError, ...] = ()
+    for sent in request.events:
+        if PLACE in sent.data:
+            caller, ignored = await with_person(call, caller, request, services)
+            break
+    heard = heard_in(request.events, call.datastream)
     # A refusal is heard from anybody; a stranger's waits for its turn, as nobody's is refused.
     if heard.general != "out" or caller.of_nobody:
-        await admit(call, caller, services, events=len(request.events))
-    arrived = tuple(
-        arrived_event(call, request, index, caller.device.profile_key, claims, overrides)
-        for index in range(len(request.events))
-        if not (call.server and asks_alone(request.events[index]))
-    )
-    kept = arrived if overrides.platform else ()
+        waiting = admit(call, caller, services, events=len(request.events))
+        if waiting is not None:
+            await waiting
+    arrived, sender_key = list[EventArrived](), caller.device.profile_key
+    for index, sent in enumerate(request.events):
+        if not (call.server and asks_alone(sent)):
+            arrived.append(arrived_event(call, request, index, sender_key, claims, overrides))
+    kept = tuple(arrived) if overrides.platform else ()
     caller, consulted = await visited(call, caller, heard, kept, services)
-    await before_answer(caller, services)
+    if caller.device.new:
+        await before_answer(services)
     return Recorded(
         request=request,
         overrides=overrides,
         caller=caller,
         consulted=consulted,
-        warnings=(*ignored, *fetch_warnings(request.query)),
+        warnings=ignored + fetch_warnings(request.query),
     )
 
 
-def _event_claims(request: InteractRequest, events: str) -> Iterator[Claimed]:
+def _event_claims(request: InteractRequest, events: str) -> list[Claimed]:
+    found = []
     for index, event in enumerate(request.events):
         if "identityMap" in event.xdm:
             path = f"{events.format(index)}.xdm.identityMap"
-            yield claimed(event.xdm["identityMap"], path)
+            found.append(claimed(event.xdm["identityMap"], path))
+    return found
 
 
 def arrived_event(
@@ -191,9 +201,3 @@ def arrived_event(
         datastream_id=call.datastream.id,
         sender=sender_key,
     )
-
-
-def _activations(consulted: Consulted, events: int) -> Iterator[Handle]:
-    """One handle per event. A visitor of whom nothing is known has no entries in it."""
-    for index, found in enumerate(consulted.lookups[-events:]):
-        yield activation_pull(found.destinations, index)

@@ -154,7 +154,7 @@ def _said(
     dated_ms = instant_from(
         stated, f"{path}.xdm.timestamp", now_ms=call.now_ms, kept_ms=snapshot.event_window_ms
     )
-    heard = heard_in([sent.xdm], call.datastream)
+    heard = heard_in((sent,), call.datastream)
     return structs.replace(_named(request, index, path), dated_ms=dated_ms, heard=heard)
 
 
@@ -171,7 +171,7 @@ def _named(request: InteractRequest, index: int, path: str) -> _Named:
     return _Named(
         primary,
         ecid,
-        claims_of(claimed_by_event, claimed_by_request),
+        claims_of((claimed_by_event, claimed_by_request)),
         (*authenticated_in(of_event), *authenticated_in(of_request)),
     )
 

@@ -37,10 +37,12 @@ async def set_consent(call: Call, services: EdgeServices) -> Reply:
     if general is None and spoken.share is None:
         return await _not_chosen(call, caller, spoken, warnings, services)
     said = ConsentChosen(general, spoken.share, call.gpc, stated(request.consent))
-    if caller.device.new:  # what a visitor says is never refused
-        await admit(call, caller, services)
+    # What a visitor says is never refused.
+    if caller.device.new and (waiting := admit(call, caller, services)) is not None:
+        await waiting
     consulted = await choose(call, caller, said, services)
-    await before_answer(caller, services)
+    if caller.device.new:
+        await before_answer(services)
     holds = told(spoken, consulted.chosen, call.datastream.default_consent)
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
     # Also of a refusal: no process may answer by what was before.
@@ -80,7 +82,8 @@ async def _not_chosen(
     services: EdgeServices,
 ) -> Reply:
     """Nothing was decided: what stands on disk stays."""
-    await admit(call, caller, services)
+    if (waiting := admit(call, caller, services)) is not None:
+        await waiting
     # The cookie may say what somebody else is about to keep.
     consulted = all_stored(await consult(call, caller, (), services))
     holds = told(spoken, consulted.chosen, call.datastream.default_consent)

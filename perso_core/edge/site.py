@@ -136,7 +136,7 @@ class InProcessSite:
         if claims:
             caller = self._caller(request, claims, datastream)
             nobody = untold(request, caller, site=self, org=self._org)
-        heard = heard_in([one.xdm for one in sent], datastream)
+        heard = heard_in(sent, datastream)
         if request.customer is not None and heard.general != "out":
             key = customer_key(request.customer, org=call.org, datastream_id=datastream.id)
             caller = await held_by(key, call, caller, self._services)
@@ -218,4 +218,4 @@ class InProcessSite:
 def _claims(sent: Sequence[SentEvent]) -> tuple[Identity, ...]:
     """Raises EdgeErrors for identities that are none."""
     maps = (one.xdm.get("identityMap", UNSET) for one in sent)
-    return claims_of(*(claimed(one, "xdm.identityMap") for one in maps))
+    return claims_of(claimed(one, "xdm.identityMap") for one in maps)

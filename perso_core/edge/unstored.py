@@ -35,7 +35,8 @@ def not_stored(detail: str = "It is not known to be stored.") -> NotStored:
 
 def failures(*, stored: bool) -> tuple[EdgeError, ...]:
     """What goes with an answer that was decided."""
-    return (*(() if stored else (not_stored(),)), *set_aside_in(_deadline.get(None)))
+    lost = set_aside_in(_deadline.get(None))
+    return lost if stored else (not_stored(), *lost)
 
 
 def set_aside_in(deadline: Deadline | None) -> tuple[EdgeError, ...]:

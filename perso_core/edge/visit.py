@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from msgspec import structs
 
 from perso_core.edge.call import Call
@@ -27,6 +29,8 @@ async def visited(
     Raises as consult does.
     """
     consulted = await _consulted(call, caller, heard, arrived, services)
+    if caller.person is None:
+        return caller, consulted
     for _ in range(MAX_LEADS):
         # Where the disk does not keep up, nothing more is waited for.
         further = await _led_on(call, caller, services) if consulted.stored else caller
@@ -55,32 +59,35 @@ async def held_by(key: str, call: Call, caller: Caller, services: EdgeServices) 
     return structs.replace(caller, person=person)
 
 
-async def _consulted(
+def _consulted(
     call: Call,
     caller: Caller,
     heard: HeardConsent,
     arrived: tuple[EventArrived, ...],
     services: EdgeServices,
-) -> Consulted:
+) -> Awaitable[Consulted]:
     if heard.general == "out":
-        return await refuse(call, caller, ConsentChosen("out", stated=heard.stated), services)
+        return refuse(call, caller, ConsentChosen("out", stated=heard.stated), services)
     if heard.unreadable:
-        return Consulted(permitted=False, unreadable=heard.unreadable)
-    before: list[Change] = []
+        return _unreadable(heard)
+    before: tuple[Change, ...] = ()
     if opted_in(heard, call.datastream):
-        before.append(ConsentChosen("in", stated=heard.stated, unless_chosen=True))
+        before = (ConsentChosen("in", stated=heard.stated, unless_chosen=True),)
     # Of a newcomer who tells nothing there is nothing to be kept with the signal.
     if call.gpc and (arrived or not caller.of_nobody):
-        before.append(PrivacySignalled())
-    return await consult(call, caller, (*before, *arrived), services)
+        before += (PrivacySignalled(),)
+    return consult(call, caller, before + arrived, services)
+
+
+async def _unreadable(heard: HeardConsent) -> Consulted:
+    return Consulted(permitted=False, unreadable=heard.unreadable)
 
 
 async def _led_on(call: Call, caller: Caller, services: EdgeServices) -> Caller:
     """The caller, by the profile that the person's identity is part of once the call is decided:
     another process may have linked it before this one heard of it. Itself: nothing is to be
     decided again. Raises Unread."""
-    if caller.person is None:
-        return caller
+    assert caller.person is not None, "of a device alone nothing leads on"
     priority = call.datastream.identity_priority
     try:
         person = await services.graph.canonical(caller.person, priority=priority)

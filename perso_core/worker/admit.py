@@ -70,7 +70,8 @@ class Admission:
     async def decide(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
         self.refuse_another_loop()
-        await self.heard_all()
+        if self._hearing.unsure:
+            await self.heard_all()
         while interaction.changes and (until := self._unchanged.get(interaction.profile_key)):
             await until[0].wait()
         return await self.decide_at_once(interaction)
