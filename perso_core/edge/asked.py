@@ -33,9 +33,10 @@ class Asked(Protocol):
 
 class WholeRequest:
     """A request that came in one piece with its body, so that nothing of it is waited for.
-    message: has a Host. content: has ended. protocol: its connection."""
+    message: has a Host. content: has ended. protocol: its connection, which is open as yet.
+    remote: who sent it, also once they are gone."""
 
-    __slots__ = ("content", "headers", "message", "protocol")
+    __slots__ = ("content", "headers", "message", "protocol", "remote")
 
     def __init__(
         self, message: RawRequestMessage, content: StreamReader, protocol: RequestHandler
@@ -44,6 +45,8 @@ class WholeRequest:
         self.headers = message.headers
         self.content = content
         self.protocol = protocol
+        peer = protocol.peername
+        self.remote = str(peer[0]) if isinstance(peer, (list, tuple)) else peer
 
     @property
     def path(self) -> str:
@@ -61,14 +64,6 @@ class WholeRequest:
     @property
     def host(self) -> str:
         return self.headers[hdrs.HOST]
-
-    @property
-    def remote(self) -> str | None:
-        """None: the connection is gone."""
-        peer = self.protocol.peername
-        if peer is None:
-            return None
-        return str(peer[0]) if isinstance(peer, (list, tuple)) else str(peer)
 
     @property
     def content_length(self) -> int | None:

@@ -204,6 +204,16 @@ async def test_whoever_went_away_is_answered_to_nobody() -> None:
         server.may_go_on.set()
 
 
+async def test_whoever_is_gone_as_soon_as_they_asked_is_known_by_their_address() -> None:
+    async with served() as (server, _):
+        connection = server.connection
+        connection.data_received(post(b"gone"))
+        connection.connection_lost(None)
+        request = connection._straight
+        assert request is not None
+        assert (await server.asked.get(), request.remote) == (b"gone", "127.0.0.1")
+
+
 async def test_a_server_that_stops_answers_what_is_under_way() -> None:
     async with served() as (server, caller):
         caller.writer.write(post(b"last"))
