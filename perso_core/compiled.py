@@ -46,6 +46,9 @@ MODULES = (
     "engine.following",
     "engine.looked_up",
     "engine.engine",
+    "decision.membership",
+    "stores.batch",
+    "stores.record",
 )
 # Raised when hatch_build.py compiles in another way.
 WAY = 1

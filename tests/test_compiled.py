@@ -158,3 +158,16 @@ def test_the_laws_of_rules_and_kept_events_hold_in_pure_python_as_well() -> None
     )
 
     assert "passed" in said
+
+
+@needs_compiled
+def test_a_batch_is_kept_alike_in_pure_python() -> None:
+    promises = ("tests/stores/test_record.py", "tests/stores/test_promises.py")
+
+    said = run(
+        *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *promises),
+        more={PURE: "1"},
+        limit_s=LAWS_LIMIT_S,
+    )
+
+    assert "passed" in said

@@ -158,12 +158,7 @@ class Memberships(Mapping[str, Membership]):
 
     def since(self) -> tuple[dict[str, int], dict[str, int]]:
         """By audience id, since when: of the realized ones, and of the exited ones."""
-        realized: dict[str, int] = {}
-        exited: dict[str, int] = {}
-        for audience_id, instant in zip(self._ids, array("q", self._instants), strict=True):
-            of_status = realized if instant & 1 else exited
-            of_status[audience_id] = instant >> 1
-        return realized, exited
+        return _since(self._ids, array("q", self._instants))
 
     def exited_by(self, at_ms: int) -> bool:
         """Whether some audience was left at that instant or before."""
@@ -187,6 +182,17 @@ class Memberships(Mapping[str, Membership]):
         place = bisect_left(self._ids, audience_id)
         known = place < len(self._ids) and self._ids[place] == audience_id
         return place if known else None
+
+
+def _since(ids: tuple[str, ...], instants: array[int]) -> tuple[dict[str, int], dict[str, int]]:
+    realized: dict[str, int] = {}
+    exited: dict[str, int] = {}
+    for audience_id, instant in zip(ids, instants, strict=True):
+        if instant & 1:
+            realized[audience_id] = instant >> 1
+        else:
+            exited[audience_id] = instant >> 1
+    return realized, exited
 
 
 def _instant(membership: Membership) -> int:

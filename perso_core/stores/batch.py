@@ -187,8 +187,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
     words = words_of(entries)
     if len(entries) > 1:
         # What came before the visitor was forgotten is forgotten too.
-        last = max((n for n, entry in enumerate(entries) if _erases(entry)), default=0)
-        entries = entries[last:]
+        entries = entries[_last_erasure(entries) :]
     begin, end = entries[0], entries[-1]
     # Whatever was stored is gone before the rest is kept.
     anew = _erases(begin)
@@ -261,6 +260,10 @@ def senders_of(entries: Iterable[Entry]) -> frozenset[str]:
 def consent_after(change: KeyChange, stored: Consent | None) -> Consent | None:
     """The consent to be kept on top of what is stored. `stored` itself: it stays."""
     return after_words(change.words, None if change.erased_ms is not None else stored)
+
+
+def _last_erasure(entries: list[Entry]) -> int:
+    return max((place for place, entry in enumerate(entries) if _erases(entry)), default=0)
 
 
 def _erases(entry: Entry) -> bool:

@@ -101,7 +101,7 @@ def profile_record(profile: Profile, first_visit_ms: int = 0) -> bytes:
         "profile",
         (
             profile.attributes,
-            tuple((claim.namespace, claim.id) for claim in profile.claims),
+            tuple([(claim.namespace, claim.id) for claim in profile.claims]),
             realized,
             exited,
             profile.evaluated_ms,
@@ -129,7 +129,7 @@ def owner_of(key: str) -> int:
 
 def _fields_of_moves(profile: Profile) -> tuple[Any, ...]:
     return tuple(
-        (one.at_ms, one.to, one.version, b"".join(sorted(one.marks))) for one in profile.moved
+        [(one.at_ms, one.to, one.version, b"".join(sorted(one.marks))) for one in profile.moved]
     )
 
 

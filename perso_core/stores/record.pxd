@@ -1,0 +1,5 @@
+cpdef bytes profile_record(object profile, object first_visit_ms=*)
+cdef tuple _fields_of_moves(object profile)
+cpdef owner_of(object key)
+cpdef bytes event_record(object event)
+cdef bytes _sealed(object kind, object fields)
