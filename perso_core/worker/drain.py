@@ -247,9 +247,11 @@ class Drain:
             for entry in batch:
                 if entry.key not in conflicts:
                     self._conflicts.pop(entry.key, None)
-        in_turn = {entry.sequence for entry in batch if self._precedence.gives_way(entry)}
-        self._waiters.kept(one for one in kept if one not in in_turn)
-        self._waiters.kept_in_turn(one for one in kept if one in in_turn)
+        if in_turn := {entry.sequence for entry in self._precedence.giving_way(batch)}:
+            self._waiters.kept(one for one in kept if one not in in_turn)
+            self._waiters.kept_in_turn(one for one in kept if one in in_turn)
+        else:
+            self._waiters.kept(kept)
 
     def _abandon(self, why: StoreUnavailable) -> None:
         """Nothing that waits will be stored: the engine forgets it and everyone hears why."""

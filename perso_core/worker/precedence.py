@@ -7,8 +7,7 @@ in few commits.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from perso_core.engine.journal import Entry
 
@@ -25,6 +24,7 @@ GATHERED_AT_MOST_S = 0.1
 USUAL_IN_A_SECOND = 10
 # Such a visitor gives way to others, where there have been any so lately.
 _LATELY_S = 0.1
+_NOBODY: Set[str] = frozenset()
 
 
 class Precedence:
@@ -36,8 +36,9 @@ class Precedence:
         self._began_s: float | None = None  # when what gathered began to go; None: it is over
         self._at_most_s = 0.0  # so far apart it and the next may begin
         self._others = False  # somebody wrote lately, as of the last turn
-        self._committed: Counter[str] = Counter()  # of this second, by key
-        self._busy: frozenset[str] = frozenset()  # those of the second before
+        self._committed: dict[str, int] = {}  # of this second, by key
+        # Who sends more than a person does, as of the second before or of this one so far.
+        self._busy: set[str] = set()
 
     @property
     def due_in_s(self) -> float:
@@ -51,14 +52,18 @@ class Precedence:
         now_s = self._elapsed_s()
         self._count_anew(now_s)
         self._others = now_s < self._others_until_s
-        hurried = {entry.key for entry in pending if not self._gathers(entry)}
         batch = pending
-        gathered = sum(entry.key not in hurried for entry in pending)
-        if now_s < self._gathered_from_s and not full:
-            batch = [entry for entry in pending if entry.key in hurried]
-        elif gathered:
-            self._began_s, self._gathered_from_s = now_s, now_s + GATHERED_S
-            self._at_most_s = min(gathered * GATHERED_S, GATHERED_AT_MOST_S)
+        if self._gathering(pending):
+            busy = self._giving_way
+            hurried = {
+                entry.key for entry in pending if not entry.first_visit_ms and entry.key not in busy
+            }
+            gathered = sum(entry.key not in hurried for entry in pending)
+            if now_s < self._gathered_from_s and not full:
+                batch = [entry for entry in pending if entry.key in hurried]
+            elif gathered:
+                self._began_s, self._gathered_from_s = now_s, now_s + GATHERED_S
+                self._at_most_s = min(gathered * GATHERED_S, GATHERED_AT_MOST_S)
         self._count(batch, now_s)
         return batch
 
@@ -70,30 +75,36 @@ class Precedence:
             self._gathered_from_s = max(self._gathered_from_s, self._began_s + apart_s)
         self._began_s = None
 
-    def gives_way(self, entry: Entry) -> bool:
-        """Whether others wrote shortly before the last turn, and this is none of theirs."""
-        return self._others and self._gathers(entry)
+    def giving_way(self, batch: Iterable[Entry]) -> list[Entry]:
+        """Those that are none of the others', where others wrote shortly before the last turn."""
+        return self._gathering(batch) if self._others else []
 
-    def _gathers(self, entry: Entry) -> bool:
-        return bool(entry.first_visit_ms) or (self._others and self._is_busy(entry.key))
+    def _gathering(self, pending: Iterable[Entry]) -> list[Entry]:
+        busy = self._giving_way
+        return [entry for entry in pending if entry.first_visit_ms or entry.key in busy]
 
-    def _is_busy(self, key: str) -> bool:
-        return key in self._busy or self._committed[key] > USUAL_IN_A_SECOND
+    @property
+    def _giving_way(self) -> Set[str]:
+        return self._busy if self._others else _NOBODY
 
     def _count_anew(self, now_s: float) -> None:
         if now_s < self._second_ends_s:
             return
         lately = now_s < self._second_ends_s + 1
-        self._busy = frozenset(
+        self._busy = {
             key for key, number in self._committed.items() if lately and number > USUAL_IN_A_SECOND
-        )
+        }
         self._committed.clear()
         self._second_ends_s = now_s + 1
 
     def _count(self, batch: Sequence[Entry], now_s: float) -> None:
+        committed, busy = self._committed, self._busy
         for entry in batch:
             if entry.first_visit_ms:
                 continue
-            self._committed[entry.key] += 1
-            if not self._is_busy(entry.key):
+            key = entry.key
+            number = committed[key] = committed.get(key, 0) + 1
+            if number > USUAL_IN_A_SECOND:
+                busy.add(key)
+            if key not in busy:
                 self._others_until_s = now_s + _LATELY_S
