@@ -53,6 +53,7 @@ from perso_core.edge import (
 from perso_core.edge.abuse import NO_LIMITS
 from perso_core.edge.app import build_edge
 from perso_core.edge.services import EdgeServices
+from perso_core.edge.wire import StateEntry
 from perso_core.engine import engine as engines
 from perso_core.engine.engine import Answer, Engine, Interaction
 from perso_core.engine.journal import AttributesPatched, ConsentChosen
@@ -177,7 +178,8 @@ class Handler:
         )
         more = (cookies.consent_cookie(ORG, "in"), cookies.cluster_cookie(ORG, "perso"))
         jar = {cookie.name: cookie.value for cookie in (*told, *more)}
-        proof = cookies.proven_device(cookies.received("", jar.items()), org=ORG, keys=KEYS)
+        entries = [StateEntry(name, value) for name, value in jar.items()]
+        proof = cookies.proven_device(cookies.received("", entries), org=ORG, keys=KEYS)
         assert proof, "the cookies prove it"
         self._proofs[jar[cookies.cookie_names(ORG).identity]] = proof
         return jar

@@ -61,8 +61,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
     def cookies(self, meta: RequestMeta) -> Mapping[str, tuple[str, ...]]:
         """Those of the Cookie header and those that the body carries."""
-        entries = ((entry.key, entry.value) for entry in meta.state.entries)
-        return received(self.cookie_header, entries)
+        return received(self.cookie_header, meta.state.entries)
 
     def caller(
         self,

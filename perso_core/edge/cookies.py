@@ -17,6 +17,7 @@ from typing import Literal
 from msgspec import Struct
 
 from perso_core.decision.identity import Device, is_ecid
+from perso_core.edge.wire import StateEntry
 from perso_core.visitor import SetCookie
 
 # Lifetimes as Adobe's edge sets them (protocol.md, 6).
@@ -48,10 +49,11 @@ _OWN = bytes(8)  # the suffix of a device whose ECID we made
 _MAC_PURPOSE = b"perso device proof 1"
 
 
-class CookieKeys(Struct, frozen=True):
+class CookieKeys(Struct, frozen=True, eq=False):
     """keys: key id (0..255) -> at least 32 random bytes. current: the id of the key that signs;
     all are believed. The edge's cookies live 395 days: so long a replaced key stays here.
     naming: makes ECIDs of FPIDs (fpid.py), and is never replaced; none: the key of the lowest id.
+    What is kept by keys is kept by these very ones: others are others, whatever is in them.
     """
 
     current: int
@@ -66,9 +68,6 @@ class CookieKeys(Struct, frozen=True):
     @property
     def naming_key(self) -> bytes:
         return self.naming or self.keys[min(self.keys)]
-
-    def __hash__(self) -> int:
-        return hash((self.current, *self.keys))
 
     def __repr__(self) -> str:  # a traceback or a log must not show the keys
         return f"CookieKeys(current={self.current}, ids={sorted(self.keys)})"
@@ -122,22 +121,22 @@ def cookie_names(org: str) -> CookieNames:
 
 
 def received(
-    cookie_header: str, entries: Iterable[tuple[str, str]] = ()
+    cookie_header: str, entries: Iterable[StateEntry] = ()
 ) -> Mapping[str, tuple[str, ...]]:
     """All values of each cookie name, in order.
 
-    cookie_header: the Cookie header, "" when absent. entries: (name, value) pairs from the body
+    cookie_header: the Cookie header, "" when absent. entries: those of the body
     (`meta.state.entries`). A name in the header hides the body's: a page's script writes the
     body, so it must not choose between two cookies that the browser holds.
     """
-    sent = cookie_pairs(cookie_header)
     values: dict[str, tuple[str, ...]] = {}
-    for name, value in sent:
-        values[name] = (*values.get(name, ()), value)
+    for name, value in cookie_pairs(cookie_header) if cookie_header else ():
+        values[name] = (*values[name], value) if name in values else (value,)
     in_header = frozenset(values)
-    for name, value in entries:
+    for entry in entries:
+        name = entry.key
         if name not in in_header:
-            values[name] = (*values.get(name, ()), value)
+            values[name] = (*values[name], entry.value) if name in values else (entry.value,)
     return values
 
 

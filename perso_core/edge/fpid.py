@@ -8,7 +8,7 @@ server sets; then the FPID in it selects the profile too.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -29,7 +29,7 @@ class Fpid(Struct, frozen=True):
     trusted: bool = False
 
 
-def fpid_of(claims: Iterable[Identity], cookie_header: str, datastream: Datastream) -> Fpid | None:
+def fpid_of(claims: Sequence[Identity], cookie_header: str, datastream: Datastream) -> Fpid | None:
     """What a call says: in an identity map, else in the site's cookie (protocol.md, 2.5). A cookie
     that a script carried into the body is none.
     """
@@ -38,7 +38,7 @@ def fpid_of(claims: Iterable[Identity], cookie_header: str, datastream: Datastre
     if datastream.trust_fpid_cookie and in_cookie is not None:
         # A map can be written by anybody: it cannot take the cookie's visitor its profile.
         return Fpid(in_cookie, trusted=True)
-    text = fpid_claimed(claims) or in_cookie
+    text = (fpid_claimed(claims) if claims else None) or in_cookie
     return Fpid(text) if text is not None else None
 
 

@@ -99,7 +99,8 @@ def claims_of(maps: Iterable[Claimed]) -> tuple[Identity, ...]:
     """All claims of one request, each once. Raises FieldBad when they are too many."""
     found: dict[Identity, None] = {}
     for one in maps:
-        found |= dict.fromkeys(one.claims)
+        if one.claims:
+            found |= dict.fromkeys(one.claims)
     claims = tuple(found)
     if len(claims) > MAX_CLAIMS_PER_REQUEST:
         raise FieldBad(

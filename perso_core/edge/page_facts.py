@@ -24,8 +24,9 @@ def with_page_facts(xdm: Mapping[str, Any], *, accept_language: str) -> Mapping[
     environment.type says so). web.webReferrer.type: internal, search_engine or external.
     Returns xdm itself when nothing is added.
     """
-    language = preferred_language(accept_language[:_MAX_LANGUAGE_CHARS])
-    return _with_referrer_type(_with_language(xdm, language))
+    if accept_language:
+        xdm = _with_language(xdm, preferred_language(accept_language[:_MAX_LANGUAGE_CHARS]))
+    return _with_referrer_type(xdm)
 
 
 # Browsers of one language send the same header: 0.1 µs instead of 2.

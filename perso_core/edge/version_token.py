@@ -47,8 +47,10 @@ _MAX_VERSION = (1 << 63) - 1
 
 def presented(received: Mapping[str, tuple[str, ...]], org: str) -> tuple[str, ...]:
     """The tokens that a browser sent, of whichever profiles; not checked yet."""
-    values = received.get(cookie_names(org).version, ())[:MAX_VALUES]
-    return tuple(token for value in values for token in value.split(_APART)[:KEPT])
+    values = received.get(cookie_names(org).version)
+    if values is None:
+        return ()
+    return tuple(token for value in values[:MAX_VALUES] for token in value.split(_APART)[:KEPT])
 
 
 def seen_in(tokens: Sequence[str], profile_key: str, *, org: str, keys: CookieKeys) -> Seen:

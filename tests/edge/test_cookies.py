@@ -27,6 +27,7 @@ from perso_core.edge.cookies import (
     received,
     stored_identity,
 )
+from perso_core.edge.wire import StateEntry
 from tests.building import NOON_MS, ORG
 
 NAMES = cookie_names(ORG)
@@ -373,7 +374,9 @@ def test_a_flood_of_cookies_proves_nobody() -> None:
 
 
 def test_a_name_in_the_cookie_header_hides_the_bodys() -> None:
-    values = received("a=1; a=2", [("a", "3"), ("b", "4"), ("b", "5")])
+    values = received(
+        "a=1; a=2", [StateEntry("a", "3"), StateEntry("b", "4"), StateEntry("b", "5")]
+    )
 
     assert values == {"a": ("1", "2"), "b": ("4", "5")}
 
