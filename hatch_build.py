@@ -96,7 +96,7 @@ def _compile(forms: ModuleType, where: Path) -> None:
     with tempfile.TemporaryDirectory(dir=where.parent, prefix=MAKING) as scratch:
         work = Path(scratch)
         _try_compiler(work)
-        print("compiling the rules to C: some 15 s", file=sys.stderr, flush=True)
+        print("compiling to C: about a minute", file=sys.stderr, flush=True)
         extensions = [
             Extension(
                 f"{PACKAGE.name}.{module}",
