@@ -1,6 +1,9 @@
 cimport cython
 from perso_core.decision.projection cimport Projection, whole_event
 
+cdef Py_ssize_t _TIME_BYTES
+cdef Py_ssize_t _MARK_BYTES
+
 cdef class KeptEvents:
     cdef readonly Projection projection
     cdef bytes _times

@@ -44,6 +44,8 @@ class ParkedEvents(Struct, frozen=True, gc=False):
 Row = bytes | Newest | Event
 _TIME = Layout("=q")
 _MARK = Layout("=I")
+_TIME_BYTES, _MARK_BYTES = _TIME.size, _MARK.size
+_time_packed, _time_unpacked, _mark_packed = _TIME.pack, _TIME.unpack_from, _MARK.pack
 _MARK_BITS = 0xFFFFFFFF
 _NO_BLOCKS: tuple[Block, ...] = ()
 
@@ -101,7 +103,7 @@ class KeptEvents:
         return cls(NOTHING_KEPT, times, marks, known, 0)
 
     def __len__(self) -> int:
-        return len(self._times) // _TIME.size
+        return len(self._times) // _TIME_BYTES
 
     @overload
     def __getitem__(self, place: int) -> Event: ...
@@ -132,15 +134,15 @@ class KeptEvents:
         """Where the event of this id is; None: there is none."""
         mark, at = _mark(event_id), -1
         while (at := self._marks.find(mark, at + 1)) >= 0:
-            if at % _MARK.size == 0:
-                place = at // _MARK.size
+            if at % _MARK_BYTES == 0:
+                place = at // _MARK_BYTES
                 if self._event(self._row_at(place), 0).id == event_id:
                     return place
         return None
 
     def time_at(self, place: int) -> int:
         """When the event at this place was, in epoch milliseconds."""
-        found: int = _TIME.unpack_from(self._times, place * _TIME.size)[0]
+        found: int = _time_unpacked(self._times, place * _TIME_BYTES)[0]
         return found
 
     def whole_at(self, place: int) -> Event | None:
@@ -153,12 +155,12 @@ class KeptEvents:
 
     def with_event(self, event: Event) -> KeptEvents:
         """With one more, whose id is none of theirs, whole."""
-        time, mark = _TIME.pack(event.timestamp_ms), _mark(event.id)
+        time, mark = _time_packed(event.timestamp_ms), _mark(event.id)
         if not self._times or self._last_ms() <= event.timestamp_ms:
             rows = self._rows + (event,)  # noqa: RUF005  # by unpacking it would be a list first
             return self._with(self._times + time, self._marks + mark, rows, self._loose)
         place = bisect_right(self._milliseconds(), event.timestamp_ms)
-        at, mark_at = place * _TIME.size, place * _MARK.size
+        at, mark_at = place * _TIME_BYTES, place * _MARK_BYTES
         known = self._loosened(place)
         number = place - known._in_blocks()
         return known._with(
@@ -181,8 +183,8 @@ class KeptEvents:
         number = count - known._in_blocks()
         times = array("q", [event.timestamp_ms for event in events]).tobytes()
         return known._with(
-            self._times[: count * _TIME.size] + times,
-            self._marks[: count * _MARK.size] + b"".join([_mark(event.id) for event in events]),
+            self._times[: count * _TIME_BYTES] + times,
+            self._marks[: count * _MARK_BYTES] + b"".join([_mark(event.id) for event in events]),
             (*known._rows[:number], *events),
             min(known._loose, number),
         )
@@ -193,7 +195,7 @@ class KeptEvents:
 
     def since(self, oldest_ms: int) -> KeptEvents:
         """Those of that instant and later. Itself when that is all of them."""
-        if not self._times or _TIME.unpack_from(self._times)[0] >= oldest_ms:
+        if not self._times or _time_unpacked(self._times)[0] >= oldest_ms:
             return self
         return self._from(bisect_right(self._milliseconds(), oldest_ms - 1))
 
@@ -361,8 +363,8 @@ class KeptEvents:
         loose = self._loose if number < 0 else max(0, self._loose - number)
         return KeptEvents(
             self.projection,
-            self._times[place * _TIME.size :],
-            self._marks[place * _MARK.size :],
+            self._times[place * _TIME_BYTES :],
+            self._marks[place * _MARK_BYTES :],
             rows,
             loose,
             blocks,
@@ -383,7 +385,7 @@ Events = Sequence[Event] | KeptEvents
 
 
 def _mark(event_id: str) -> bytes:
-    return _MARK.pack(hash(event_id) & _MARK_BITS)
+    return _mark_packed(hash(event_id) & _MARK_BITS)
 
 
 def _row(row: bytes | Newest) -> bytes:

@@ -147,9 +147,11 @@ def advance(before: Qualified, snapshot: Snapshot, *, now_ms: int) -> Qualified:
     """
     current = before
     for _ in range(MAX_STEPS):
-        if current.until_ms > now_ms:
+        # Nothing asks for it as often: a property would cost more than the rest.
+        until_ms = FOREVER_MS if current.standing is None else current.standing.until_ms
+        if until_ms > now_ms:
             return current
-        current = _at(current, snapshot, current.until_ms)
+        current = _at(current, snapshot, until_ms)
     return _at(current, snapshot, now_ms)
 
 

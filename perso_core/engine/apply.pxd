@@ -1,4 +1,6 @@
 cimport cython
+from perso_core.decision.consent cimport last_said_ms, refused
+from perso_core.decision.dated_ahead cimport is_ahead
 from perso_core.decision.profile cimport lacks_whole, merge, seen_on, with_claims, without_events_before, without_moves_before
 from perso_core.decision.qualification cimport advance, after_event
 

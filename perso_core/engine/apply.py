@@ -262,11 +262,12 @@ def _event_arrived(
         qualified = qualify_all(after, snapshot, now_ms=_not_before(before, now_ms))
         state = structs.replace(before, qualified=qualified, complete=True)
         return Applied(state, merged.event, evicted)
-    qualified = structs.replace(before.qualified, profile=after)
     if merged.event:
         qualified = after_event(
-            qualified, after, merged.event, snapshot, now_ms=now_ms, evicted=evicted
+            before.qualified, after, merged.event, snapshot, now_ms=now_ms, evicted=evicted
         )
+    else:
+        qualified = structs.replace(before.qualified, profile=after)
     if claimed is not profile:
         qualified = after_attributes(
             qualified, qualified.profile, ("identityMap",), snapshot, now_ms=now_ms

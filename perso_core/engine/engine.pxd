@@ -1,4 +1,5 @@
 cimport cython
+from perso_core.decision.consent cimport may_collect
 from perso_core.decision.lookup cimport Lookups
 from perso_core.decision.profile cimport knows_for, packed
 from perso_core.decision.projection cimport Projection
@@ -18,7 +19,7 @@ cdef class Engine:
     cdef readonly Following following
     cdef object _caps
     cdef object _journal_limit
-    cdef readonly Keeping keeping
+    cdef public Keeping keeping
     cdef object _sequence
     cdef set _lagging
     cdef dict _journal

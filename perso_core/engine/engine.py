@@ -296,7 +296,7 @@ class Engine:
 
     def pending(self, limit: int) -> tuple[Entry, ...]:
         """The oldest entries that are not yet committed, in order."""
-        return tuple(entry for entry, _, _ in islice(self._journal.values(), limit))
+        return tuple([entry for entry, _, _ in islice(self._journal.values(), limit)])
 
     def kept(self, sequences: Iterable[int]) -> None:
         """These entries are on disk, given in order. Their states become what others see."""
