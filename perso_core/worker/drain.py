@@ -247,7 +247,7 @@ class Drain:
             for entry in batch:
                 if entry.key not in conflicts:
                     self._conflicts.pop(entry.key, None)
-        if in_turn := {entry.sequence for entry in self._precedence.giving_way(batch)}:
+        if in_turn := self._precedence.giving_way(batch):
             self._waiters.kept(one for one in kept if one not in in_turn)
             self._waiters.kept_in_turn(one for one in kept if one in in_turn)
         else:

@@ -7,7 +7,7 @@ in few commits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 
 from perso_core.engine.journal import Entry
 
@@ -53,11 +53,9 @@ class Precedence:
         self._count_anew(now_s)
         self._others = now_s < self._others_until_s
         batch = pending
-        if self._gathering(pending):
-            busy = self._giving_way
-            hurried = {
-                entry.key for entry in pending if not entry.first_visit_ms and entry.key not in busy
-            }
+        in_a_hurry = self._in_a_hurry(pending)
+        if len(in_a_hurry) < len(pending):
+            hurried = {entry.key for entry in in_a_hurry}
             gathered = sum(entry.key not in hurried for entry in pending)
             if now_s < self._gathered_from_s and not full:
                 batch = [entry for entry in pending if entry.key in hurried]
@@ -75,17 +73,18 @@ class Precedence:
             self._gathered_from_s = max(self._gathered_from_s, self._began_s + apart_s)
         self._began_s = None
 
-    def giving_way(self, batch: Iterable[Entry]) -> list[Entry]:
-        """Those that are none of the others', where others wrote shortly before the last turn."""
-        return self._gathering(batch) if self._others else []
+    def giving_way(self, batch: Sequence[Entry]) -> set[int]:
+        """Sequences of those that are none of the others', where others wrote shortly before the
+        last turn."""
+        in_a_hurry = self._in_a_hurry(batch) if self._others else batch
+        if len(in_a_hurry) == len(batch):
+            return set()
+        return {entry.sequence for entry in batch} - {entry.sequence for entry in in_a_hurry}
 
-    def _gathering(self, pending: Iterable[Entry]) -> list[Entry]:
-        busy = self._giving_way
-        return [entry for entry in pending if entry.first_visit_ms or entry.key in busy]
-
-    @property
-    def _giving_way(self) -> Set[str]:
-        return self._busy if self._others else _NOBODY
+    def _in_a_hurry(self, pending: Sequence[Entry]) -> list[Entry]:
+        """Nearly always all: that is found in one look at each."""
+        busy = self._busy if self._others else _NOBODY
+        return [entry for entry in pending if not entry.first_visit_ms and entry.key not in busy]
 
     def _count_anew(self, now_s: float) -> None:
         if now_s < self._second_ends_s:
