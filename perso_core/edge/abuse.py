@@ -55,10 +55,12 @@ class Limits:
     def count_visitor(self, profile_key: str, now_ms: int) -> bool:
         """For a visitor whom a cookie proves. Returns whether they call more often than a person
         does. Raises TooManyRequests."""
-        if self._visitor is None:
+        visitor = self._visitor
+        if visitor is None:
             return False
-        _count(self._visitor, profile_key, VISITOR, now_ms)
-        return self.are_many(profile_key, now_ms)
+        if wait_ms := visitor.wait_ms(profile_key, now_ms):
+            raise too_often(VISITOR, wait_ms)
+        return visitor.taken(profile_key, now_ms) > MANY_CALLS
 
     def count_events(self, profile_key: str, events: int, now_ms: int) -> None:
         """For a visitor whose call was counted, once it is known to bring so many: each of them

@@ -25,7 +25,8 @@ from perso_core.visitor import SetCookie
 
 
 class Caller(Struct, frozen=True, kw_only=True):
-    """device: who calls. proof: what proved it, None for a new device.
+    """device: who calls. device_key: of its own profile. proof: what proved it, None for a new
+    device.
     source: where a new device's ECID comes from.
     replaced: the device that is proven where the request named another one.
     said_out: its browser holds the consent cookie `general=out`, which counts where the store has
@@ -35,6 +36,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     """
 
     device: Device
+    device_key: str
     proof: Proof | None = None
     source: int = SOURCE_RANDOM
     replaced: Device | None = None
@@ -45,7 +47,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     @property
     def profile_key(self) -> str:
         """Of the profile that this call touches."""
-        return self.person or self.device.profile_key
+        return self.person or self.device_key
 
     @property
     def of_nobody(self) -> bool:
@@ -55,7 +57,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     @property
     def beside(self) -> str | None:
         """The key of the device's own profile, where the call is about the person who holds it."""
-        return self.device.profile_key if self.person is not None else None
+        return self.device_key if self.person is not None else None
 
     def cookies(self, *, org: str, keys: CookieKeys, now_ms: int) -> tuple[SetCookie, ...]:
         """The identity cookies to set; none where those that the browser holds are fresh."""
@@ -90,23 +92,30 @@ def caller_from(
     proven = proven_by(proof, fpid, org=org, keys=keys)
     out, tokens = said_out(received, org), presented(received, org)
     if named is not None and (proven is None or proven.ecid != named):
+        device = named_device(named, entropy)
         return Caller(
-            device=named_device(named, entropy),
+            device=device,
+            device_key=device.profile_key,
             source=SOURCE_RECEIVED_IN_REQUEST,
             replaced=proven,
             said_out=out,
             tokens=tokens,
         )
     if proof is not None:
-        return Caller(device=proof.device, proof=proof, said_out=out, tokens=tokens)
-    if fpid is not None:
         return Caller(
-            device=proven or named_device(ecid_of_fpid(fpid, org=org, keys=keys), entropy),
+            device=proof.device, device_key=proof.key, proof=proof, said_out=out, tokens=tokens
+        )
+    if fpid is not None:
+        device = proven or named_device(ecid_of_fpid(fpid, org=org, keys=keys), entropy)
+        return Caller(
+            device=device,
+            device_key=device.profile_key,
             source=SOURCE_FIRST_PARTY_ID,
             said_out=out,
             tokens=tokens,
         )
-    return Caller(device=Device(ecid_from(entropy(16)), new=True), said_out=out, tokens=tokens)
+    device = Device(ecid_from(entropy(16)), new=True)
+    return Caller(device=device, device_key=device.profile_key, said_out=out, tokens=tokens)
 
 
 def proven_by(

@@ -68,14 +68,14 @@ async def consult(
         changes = (*await _carried_consent(call, caller, services), *changes)
     if caller.device.new and not changes:
         return Consulted(permitted=may_collect(None, call.datastream.default_consent))
-    return await _kept(call, caller, caller.device.profile_key, changes, services)
+    return await _kept(call, caller, caller.device_key, changes, services)
 
 
 async def _consult_of_person(
     call: Call, caller: Caller, person: str, changes: tuple[Change, ...], services: EdgeServices
 ) -> Consulted:
     """Of whoever holds the device: as on the server API, with the device's consent on top."""
-    device = caller.device.profile_key
+    device = caller.device_key
     if caller.device.new:  # of which nothing is kept
         changes = tuple(of_holder(changes, None, device))
         return _of_person(await _kept(call, caller, person, changes, services))
@@ -163,7 +163,7 @@ async def choose(
     changes = (*await _carried_consent(call, caller, services), *before, said)
     # Said again it changes nothing here: another process may have kept another choice since.
     again = services.seen is not None and not caller.device.new
-    consulted = await _kept(call, caller, caller.device.profile_key, changes, services, anew=again)
+    consulted = await _kept(call, caller, caller.device_key, changes, services, anew=again)
     return all_stored(consulted)
 
 
@@ -196,12 +196,12 @@ async def _kept(
     """profile_key: of the caller's device, the one it replaced, or the person. anew: by what is
     stored, be it known here or not."""
     device = caller.device
-    of_device = profile_key == device.profile_key
+    of_device = profile_key == caller.device_key
     new = device.new and of_device
     seen = seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys)
     if caller.person == profile_key:
         # Whoever has seen what the device did, sees it in the person's profile from now on.
-        seen = seen.joined(services.graph.to_see(profile_key, left=device.profile_key))
+        seen = seen.joined(services.graph.to_see(profile_key, left=caller.device_key))
     interaction = Interaction(
         profile_key=profile_key,
         datastream_id=call.datastream.id,

@@ -48,7 +48,7 @@ class HeavySenders:
     def refused(self, profile_key: str, events: int) -> TooManyRequests | None:
         """What to tell this visitor, who sends so many events, where as many of theirs wait as may;
         None: they may wait as well."""
-        waiting = self._waiting[profile_key]
+        waiting = self._waiting.get(profile_key)
         if not waiting or waiting + events <= MOST_WAITING:
             return None
         return too_often(VISITOR, SECOND_MS)

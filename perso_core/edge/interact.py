@@ -67,7 +67,7 @@ def told(call: Call, recorded: Recorded, services: EdgeServices) -> Reply:
     handles.append(location_hint(services.location_hint))
     cookies = (
         *caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms),
-        *services.tokens(caller.tokens, caller.profile_key, call.org, beside=caller.beside),
+        *services.tokens_of(caller, call.org),
     )
     cluster = cluster_cookie(call.org, services.location_hint)
     stored, set_cookies = call.kept(request.meta, cookies, cluster)
@@ -91,7 +91,7 @@ async def collect(call: Call, services: EdgeServices) -> Reply:
         return call.reply([], errors=recorded.consulted.errors, warnings=warnings)
     caller = recorded.caller
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
-    tokens = services.tokens(caller.tokens, caller.profile_key, call.org, beside=caller.beside)
+    tokens = services.tokens_of(caller, call.org)
     stored, set_cookies = call.kept(recorded.request.meta, cookies)
     # No script reads the answer to a beacon: only a header has the browser keep the token.
     set_cookies += call.headers(recorded.request.meta, tokens)
@@ -146,7 +146,7 @@ async def record(
         waiting = admit(call, caller, services, events=len(request.events))
         if waiting is not None:
             await waiting
-    arrived, sender_key = list[EventArrived](), caller.device.profile_key
+    arrived, sender_key = list[EventArrived](), caller.device_key
     for index, sent in enumerate(request.events):
         if not (call.server and asks_alone(sent)):
             arrived.append(arrived_event(call, request, index, sender_key, claims, overrides))

@@ -84,8 +84,10 @@ def _caller_named(ecid: str | None, services: EdgeServices) -> Caller:
     """Somebody new. ecid: by which the site's own device id names them."""
     entropy = services.entropy
     if ecid is None:
-        return Caller(device=Device(ecid_from(entropy(16)), new=True))
-    return Caller(device=named_device(ecid, entropy), source=_source(ecid))
+        device = Device(ecid_from(entropy(16)), new=True)
+        return Caller(device=device, device_key=device.profile_key)
+    device = named_device(ecid, entropy)
+    return Caller(device=device, device_key=device.profile_key, source=_source(ecid))
 
 
 def _with_token(visitor: Visitor, sent: Sequence[str], services: EdgeServices) -> Visitor:
@@ -119,7 +121,8 @@ def _first_cookies(visitor: Visitor, services: EdgeServices) -> tuple[SetCookie,
     else it would be asked again once they sign out."""
     if visitor.state in ("known", "new") or visitor.ecid is None:
         return ()
-    first = Caller(device=device_of(visitor.device_key), source=_source(visitor.named_ecid))
+    key = visitor.device_key
+    first = Caller(device=device_of(key), device_key=key, source=_source(visitor.named_ecid))
     now_ms = services.clock_ms()
     return first.cookies(org=services.in_force.org, keys=services.keys, now_ms=now_ms)
 

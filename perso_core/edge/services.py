@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.edge.abuse import NO_LIMITS, Limits
+from perso_core.edge.caller import Caller
 from perso_core.edge.cookies import CookieKeys
 from perso_core.edge.failed_answers import FailedAnswers
 from perso_core.edge.graph import Apart, Graph
@@ -153,3 +154,9 @@ class EdgeServices:
         if self.seen is None:
             return ()
         return tokens_to_hold(sent, profile_key, self.seen, org=org, keys=self.keys, beside=beside)
+
+    def tokens_of(self, caller: Caller, org: str) -> tuple[SetCookie, ...]:
+        """Those that a caller's browser is to hold from now on."""
+        if self.seen is None:
+            return ()
+        return self.tokens(caller.tokens, caller.profile_key, org, beside=caller.beside)

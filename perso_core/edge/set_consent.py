@@ -46,7 +46,7 @@ async def set_consent(call: Call, services: EdgeServices) -> Reply:
     holds = told(spoken, consulted.chosen, call.datastream.default_consent)
     cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
     # Also of a refusal: no process may answer by what was before.
-    cookies += services.tokens(caller.tokens, caller.profile_key, call.org)
+    cookies += services.tokens_of(caller, call.org)
     stored, set_cookies = call.kept(request.meta, cookies, consent_cookie(call.org, holds))
     return call.reply(
         [identity_result(caller.device.ecid), *stored],

@@ -187,7 +187,7 @@ class InProcessSite:
             return structs.replace(nobody, state="no-consent", cookies=kept, said_out=said_out)
         if not consulted.lookups:
             return structs.replace(nobody, state="new")
-        keys, tokens = self._services.keys, self._services.tokens
+        services = self._services
         return structs.replace(
             nobody,
             state="known" if consulted.known else "new",
@@ -196,8 +196,8 @@ class InProcessSite:
             lookup=consulted.lookups[-1],
             event_id=arrived[0].event.id if arrived else None,
             cookies=(
-                *caller.cookies(org=call.org, keys=keys, now_ms=call.now_ms),
-                *tokens(caller.tokens, caller.profile_key, call.org, beside=caller.beside),
+                *caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms),
+                *services.tokens_of(caller, call.org),
             ),
         )
 

@@ -169,7 +169,12 @@ def test_both_cookies_together_prove_their_device(device: Device) -> None:
     proof = proof_of(*issued(device, at_ms=NOON_MS + 5))
 
     assert proof == Proof(
-        device=device, written_ms=NOON_MS + 5, created_ms=NOON_MS, source=SOURCE_RANDOM, kid=1
+        device=device,
+        key=device.profile_key,
+        written_ms=NOON_MS + 5,
+        created_ms=NOON_MS,
+        source=SOURCE_RANDOM,
+        kid=1,
     )
 
 
