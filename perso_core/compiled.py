@@ -53,7 +53,7 @@ MODULES = (
     "stores.record",
 )
 # Raised when hatch_build.py compiles in another way.
-WAY = 1
+WAY = 2
 # Set to anything but 0: Python runs the sources, whatever lies beside them; nothing is compiled.
 PURE = "PERSO_PURE"
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 
 from msgspec import structs
 
+from perso_core.edge.abuse import SECOND_MS, VISITOR, too_often
 from perso_core.edge.at_sight import events_in, of_nobody
 from perso_core.edge.call import Call
 from perso_core.edge.caller import Caller
@@ -28,8 +29,9 @@ def admit_at_sight(call: Call, services: EdgeServices) -> Awaitable[Call] | None
 async def _of_known(key: str, call: Call, services: EdgeServices) -> Call:
     events = events_in(call.body)
     try:
-        if gives_way := _counted(key, events, services):
-            await _give_way(key, events, gives_way, services)
+        stays_away_s = _counted(key, events, services)
+        if stays_away_s is not None:
+            await _give_way(key, events, stays_away_s, services)
     except TooManyRequests as refused:
         raise refused.of(key) from None
     return structs.replace(call, admitted=True)
@@ -48,21 +50,19 @@ def admit(
     if caller.of_nobody:
         return None if call.admitted else not_counted(services.first_visits.turn())
     key = caller.profile_key
-    if not call.admitted and (gives_way := _counted(key, events, services)):
-        return _admit(call, caller, events, gives_way, services)
+    if not call.admitted:
+        stays_away_s = _counted(key, events, services)
+        if stays_away_s is not None:
+            return _admit(call, caller, events, stays_away_s, services)
     services.limits.count_events(key, events, services.clock_ms())
     return None
 
 
 async def _admit(
-    call: Call,
-    caller: Caller,
-    events: int,
-    gives_way: bool | TooManyRequests,
-    services: EdgeServices,
+    call: Call, caller: Caller, events: int, stays_away_s: int, services: EdgeServices
 ) -> None:
     try:
-        await _give_way(caller.profile_key, events, gives_way, services)
+        await _give_way(caller.profile_key, events, stays_away_s, services)
     except TooManyRequests:
         services.heavy_senders.remember(call, caller)
         raise
@@ -75,27 +75,31 @@ async def before_answer(services: EdgeServices) -> None:
     await not_counted(services.first_visits.turn())
 
 
-def _counted(profile_key: str, events: int, services: EdgeServices) -> bool | TooManyRequests:
-    """Of a visitor who is known: whether they send more than a person does, or what is to be told
-    to them where it is too much. events: for how many their call waits, where it does."""
-    if refused := services.heavy_senders.refused(profile_key, events):
-        return refused
+def _counted(profile_key: str, events: int, services: EdgeServices) -> int | None:
+    """Of a visitor who is known: None: they send no more than a person does. 0: they give way.
+    Else it is too much, and they are to stay away for so many seconds. events: for how many their
+    call waits, where it does."""
+    refused = services.heavy_senders.refused(profile_key, events)
+    if refused is not None:
+        return refused.retry_after_s
     try:
         # Not as the call came: an instant before one that was counted sets the limit back.
         many = services.limits.count_visitor(profile_key, services.clock_ms())
     except TooManyRequests as too_many:
-        return too_many
-    if not many:
-        another_calls(services)
-    return many
+        return too_many.retry_after_s
+    if many:
+        return 0
+    another_calls(services)
+    return None
 
 
 async def _give_way(
-    profile_key: str, events: int, gives_way: bool | TooManyRequests, services: EdgeServices
+    profile_key: str, events: int, stays_away_s: int, services: EdgeServices
 ) -> None:
-    """gives_way: as _counted returned it. Raises TooManyRequests, in its turn."""
-    if isinstance(gives_way, TooManyRequests):
+    """stays_away_s: as _counted returned it. Raises TooManyRequests, in its turn: made here, for
+    one that waits in a frame which raises it is a circle with the whole call in it."""
+    if stays_away_s:
         await not_counted(services.refusals.turn())
-        raise gives_way
+        raise too_often(VISITOR, stays_away_s * SECOND_MS)
     with services.heavy_senders.waiting(profile_key, events):
         await not_counted(services.excess.turn())

@@ -46,7 +46,8 @@ class WholeRequest:
         self.content = content
         self.protocol = protocol
         peer = protocol.peername
-        self.remote = str(peer[0]) if isinstance(peer, (list, tuple)) else peer
+        first = peer[0] if isinstance(peer, (list, tuple)) else peer
+        self.remote = None if first is None else str(first)
 
     @property
     def path(self) -> str:

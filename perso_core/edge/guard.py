@@ -55,6 +55,7 @@ class Connection(RequestHandler):
     __slots__ = (
         "_answering",
         "_at_a_beginning",
+        "_begun",
         "_body",
         "_deadline",
         "_head_within_s",
@@ -71,6 +72,7 @@ class Connection(RequestHandler):
         self._body: StreamReader = EMPTY_PAYLOAD  # of the request that came last
         self._at_a_beginning = False  # the next bytes begin a request, and somebody is refused
         self._refusal: bytes | None = None  # that is to be told
+        self._begun = False  # aiohttp's task
         self._straight: WholeRequest | None = None  # that is being answered
         self._answering: asyncio.Task[None] | None = None
 
@@ -86,6 +88,7 @@ class Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._end()
         self._refusal = None
+        self._body = EMPTY_PAYLOAD  # which knows its connection, and that it
         super().connection_lost(exc)
 
     def answer_once_more(self) -> None:
@@ -129,8 +132,8 @@ class Connection(RequestHandler):
 
     @property
     def _waits(self) -> bool:
-        """Whether no request is being answered."""
-        return self._waiter is not None and self._straight is None
+        """Whether no request is being answered: the first may be here before aiohttp begins."""
+        return (self._waiter is not None or not self._begun) and self._straight is None
 
     @property
     def _idle(self) -> bool:
@@ -142,55 +145,68 @@ class Connection(RequestHandler):
         if self._messages and self._straight is None and waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    async def start(self) -> None:
+        self._begun = True
+        await super().start()
+
     # ---- what is answered straight ----
 
     def _answer_straight(self) -> bool:
         """Whether the requests that came are one that is. Nothing else was to be answered."""
-        server = self._server
         message, body = self._messages[0]
-        if (
-            len(self._messages) > 1
-            or not isinstance(message, RawRequestMessage)
-            or not body.is_eof()
-            or message.method != "POST"
-            or message.version != HttpVersion11
-            or message.upgrade
-            or hdrs.HOST not in message.headers
-            or hdrs.EXPECT in message.headers
-            or server.leaving
-            or self._logging_enabled
-            or self._paused  # answers are not read
-            or self._parser is None
-        ):
+        if len(self._messages) > 1 or not isinstance(message, RawRequestMessage):
             return False
-        answer = server.straight.get(message.path.partition("?")[0])
-        if answer is None:
+        answer = self._server.straight.get(message.path.partition("?")[0])
+        if answer is None or self._parser is None or not self._goes_straight(message, body):
             return False
         self._messages.clear()
         self._parser.message_consumed()
-        server.requests_count += 1
+        self._server.requests_count += 1
         self._request_in_progress = True
         self._straight = WholeRequest(message, body, self)
         self._answering = self._loop.create_task(self._answered(self._straight, answer))
         return True
 
+    def _goes_straight(self, message: RawRequestMessage, body: StreamReader) -> bool:
+        """Whether it is all here, and asks for nothing but an answer, which may be told at once."""
+        return (
+            body.is_eof()
+            and message.method == "POST"
+            and message.version == HttpVersion11
+            and not message.upgrade
+            and hdrs.HOST in message.headers
+            and hdrs.EXPECT not in message.headers
+            and not self._server.leaving
+            and not self._logging_enabled
+            and not self._paused  # answers are read
+        )
+
     async def _answered(self, request: WholeRequest, answer: Straight) -> None:
+        last = request.message.should_close
         try:
-            told, last = await answer(request), request.message.should_close
+            self._tell(request, await answer(request), last=last)
         except Exception as error:
             self.log_exception("Error handling request from %s", request.remote, exc_info=error)
-            told, last = FAILED, True
+            last = True
+            self._tell(request, FAILED, last=last)
         except BaseException:
             self.force_close()
             raise
         finally:
             self._over()
-        if self.transport is None:
-            return
-        self._tell(request, told, last=last)
         if last or self._close or self._force_close:
             self.force_close()
-            return
+        else:
+            self._keep_alive()
+
+    def _tell(self, request: WholeRequest, told: HttpAnswer, *, last: bool) -> None:
+        """Raises as HttpAnswer.encoded does, and then nothing was told."""
+        encoded = told.encoded(last=last)
+        if self.transport is not None:
+            self.transport.write(encoded)
+
+    def _keep_alive(self) -> None:
+        """Until the next request, which may be here; as aiohttp does after each."""
         self._keepalive = True
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if self._keepalive_handle is None:
@@ -199,15 +215,12 @@ class Connection(RequestHandler):
             )
         self._wake()
 
-    def _tell(self, request: WholeRequest, told: HttpAnswer, *, last: bool) -> None:
-        if self.transport is not None:
-            self.transport.write(told.encoded(last=last))
-
     def _over(self) -> None:
         self._straight = self._answering = None
         self._request_in_progress = False
-        if self._handler_waiter is not None:
-            self._handler_waiter.set_result(None)
+        stopping = self._handler_waiter
+        if stopping is not None and not stopping.done():
+            stopping.set_result(None)
 
     def _process_keepalive(self) -> None:
         if self._straight is not None:  # for aiohttp the connection is idle
@@ -215,6 +228,7 @@ class Connection(RequestHandler):
         super()._process_keepalive()
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  as aiohttp's
+        """As aiohttp's, but that an answer under way has the timeout once."""
         await super().shutdown(timeout)
         if self._answering is not None:
             self._answering.cancel()

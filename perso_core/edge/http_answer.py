@@ -30,14 +30,18 @@ class HttpAnswer(Struct, frozen=True):
 
     def encoded(self, *, last: bool) -> bytes:
         """For HTTP/1.1, as aiohttp sends the response. last: the connection closes after it.
-        Raises ValueError where a header would end its line."""
+        Raises ValueError where a header is no text of one line."""
         lines = [f"{name}: {value}" for name, value in self.headers]
         if self.body:
             lines.append(f"Content-Length: {len(self.body)}")
         lines += (f"Date: {rfc822_formatted_time()}", _SERVER, *(_CLOSE if last else ()))
         text = _BREAK.join(lines)
-        if text.count("\r") != len(lines) - 1 or text.count("\n") != len(lines) - 1:
-            raise ValueError("a header of the answer has a line break.")
+        if text.count(_BREAK) >= len(lines) or not _is_text(text.replace(_BREAK, "")):
+            raise ValueError("a header of the answer is no text of one line.")
         head = f"{_FIRST_LINES[self.status]}{text}{_BREAK}{_BREAK}"
-        # What came in a header as no text at all is left out, as aiohttp does.
         return head.encode(errors="ignore") + self.body
+
+
+def _is_text(headers: str) -> bool:
+    """Bytes that were no UTF-8 as they came are left out, as aiohttp does."""
+    return headers.isprintable() or headers.encode(errors="ignore").decode().isprintable()

@@ -286,6 +286,7 @@ class Writer:
     def _append(self, connection: apsw.Connection, rows: list[Rows]) -> list[KeyChange]:
         """Keep what does no more than add events to profiles that are there; what was kept of it.
         Together: each call of SQLite by itself costs about as much as what it does."""
+        assert all(row.change.appends for row in rows), "of anything else more is to be asked"
         rows = [row for row in rows if not is_another(row.change.epoch, self._epoch)]
         if any_erased(connection, min((row.change.dated_ms for row in rows), default=0)):
             rows = [row for row in rows if not self._erased_after(connection, row.change)]

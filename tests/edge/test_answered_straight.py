@@ -4,11 +4,13 @@ be otherwise for that."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -67,6 +69,23 @@ class Caller(Struct, frozen=True):
         self.writer.transport.abort()
 
 
+class Told(asyncio.Transport):
+    """What is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("203.0.113.7", 50_000)})
+        self.written = bytearray()
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
 @asynccontextmanager
 async def served(*, stops_within_s: float = PATIENT_S) -> AsyncIterator[tuple[Served, Caller]]:
     """And somebody who is connected."""
@@ -78,7 +97,8 @@ async def served(*, stops_within_s: float = PATIENT_S) -> AsyncIterator[tuple[Se
         if body == b"fails":
             raise LookupError("nothing is there")
         await may_go_on.wait()
-        return HttpAnswer(200, NAMED, body)
+        named = (("X", "\n"),) if body == b"no answer" else NAMED
+        return HttpAnswer(200, named, body)
 
     async def routed(_: web.Request) -> web.Response:
         server.routed += 1
@@ -240,6 +260,58 @@ async def test_a_server_that_stops_waits_no_longer_than_it_may() -> None:
             await answering
 
 
-def test_no_header_ends_its_line() -> None:
-    with pytest.raises(ValueError, match="line break"):
-        HttpAnswer(200, (("X", "a\r\nSet-Cookie: b"),)).encoded(last=False)
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\0"])
+def test_no_header_is_more_than_text_of_one_line(value: str) -> None:
+    with pytest.raises(ValueError, match="no text of one line"):
+        HttpAnswer(200, (("X", value),)).encoded(last=False)
+
+
+async def test_an_answer_that_cannot_be_told_is_a_fault_of_ours() -> None:
+    async with served() as (server, caller):
+        server.may_go_on.set()
+        caller.writer.write(post(b"no answer"))
+
+        assert (await caller.told())[0] == 500
+        assert await caller.ended()
+
+
+async def test_a_connections_first_request_goes_straight_too() -> None:
+    """uvloop reads it before aiohttp's task has begun."""
+    async with served() as (server, _):
+        assert server.runner.server is not None
+        connection, told = server.runner.server(), Told()
+        assert isinstance(connection, Connection)
+        connection.connection_made(told)
+        connection.data_received(post(b"first"))
+        server.may_go_on.set()
+        assert await server.asked.get() == b"first"
+        while not told.written:  # noqa: ASYNC110  # nothing tells it
+            await asyncio.sleep(0)
+        connection.data_received(ROUTED)
+        while b"routed" not in told.written:  # noqa: ASYNC110  # nothing tells it
+            await asyncio.sleep(0)
+        connection.connection_lost(None)
+
+    assert told.written.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_an_ended_connection_is_no_circle() -> None:
+    async with served() as (server, _):
+        server.may_go_on.set()
+        assert server.runner.server is not None
+        connection, told = server.runner.server(), Told()
+        connection.connection_made(told)
+        connection.data_received(post(b"last"))
+        while not told.written:  # noqa: ASYNC110  # nothing tells it
+            await asyncio.sleep(0)
+        gc.collect()
+        gc.disable()
+        try:
+            connection.connection_lost(None)
+            del connection
+            for _ in range(5):
+                await asyncio.sleep(0)
+            alive = [one for one in gc.get_objects() if isinstance(one, Connection)]
+            assert alive == server.connections
+        finally:
+            gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from ipaddress import ip_network
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from perso_core.edge.abuse import MAX_KEPT_CHARS, Limits
 from perso_core.edge.addresses import client_prefix, networks
+from perso_core.edge.call import Call
 from perso_core.edge.limits import Limiter, Rate
 from perso_core.edge.problem import TooManyRequests
 from tests.building import NOON_MS
@@ -226,6 +228,24 @@ async def test_what_is_refused_is_not_recorded_and_may_be_sent_again() -> None:
 
         assert (refused.status, again.status) == (429, 200)
         assert await edge.events(first.ecid) == 3
+
+
+async def test_what_was_refused_is_gone_once_it_is_told() -> None:
+    """Whatever is left in a circle then, a full collection that comes by leaves alone for good."""
+    limits = Limits(visitor=Rate(per_s=1, burst=1))
+    async with running_edge(ordinary(), services=lambda edge: edge.services(limits=limits)) as edge:
+        browser = Browser(edge)
+        await browser.send()
+        await browser.send()
+        gc.collect()
+        gc.disable()
+        try:
+            statuses = {(await browser.send()).status for _ in range(10)}
+            left = [one for one in gc.get_objects() if isinstance(one, (TooManyRequests, Call))]
+        finally:
+            gc.enable()
+
+    assert (statuses, left) == ({429}, [])
 
 
 async def test_a_refusal_is_heard_from_whoever_calls_too_often() -> None:
