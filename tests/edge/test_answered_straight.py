@@ -218,10 +218,13 @@ async def test_whoever_went_away_is_answered_to_nobody() -> None:
     async with served() as (server, caller):
         caller.writer.write(post(b"gone"))
         await server.asked.get()
+        answering = server.connection._answering
+        assert answering is not None
         caller.reset()
         while server.connections:  # noqa: ASYNC110  # nothing tells it
             await asyncio.sleep(0)
         server.may_go_on.set()
+        await answering
 
 
 async def test_whoever_is_gone_as_soon_as_they_asked_is_known_by_their_address() -> None:
