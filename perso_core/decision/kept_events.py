@@ -379,7 +379,8 @@ class KeptEvents:
         return self.time_at(len(self) - 1)
 
 
-# It is one, and has no base: a class of C has none of Python's.
+# A sequence, though without the base: a class of C has none of Python's. Compiled it cannot be
+# copied or pickled.
 Sequence.register(KeptEvents)
 Events = Sequence[Event] | KeptEvents
 

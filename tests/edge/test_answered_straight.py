@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import socket
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +17,7 @@ from msgspec import Struct
 from perso_core.edge.asked import Asked
 from perso_core.edge.guard import Connection, GuardedRunner
 from perso_core.edge.http_answer import HttpAnswer
-from tests.edge.listening import listening
+from tests.edge.listening import listening, reset
 
 PATIENT_S = 10
 NAMED = (("Content-Type", "text/plain"),)
@@ -61,12 +59,6 @@ class Caller(Struct, frozen=True):
 
     async def ended(self) -> bool:
         return await self.reader.read() == b""
-
-    def reset(self) -> None:
-        """Go, and take no answer any more: to close alone is to send no more."""
-        connected = self.writer.get_extra_info("socket")
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
 
 
 class Told(asyncio.Transport):
@@ -220,7 +212,7 @@ async def test_whoever_went_away_is_answered_to_nobody() -> None:
         await server.asked.get()
         answering = server.connection._answering
         assert answering is not None
-        caller.reset()
+        reset(caller.writer)
         while server.connections:  # noqa: ASYNC110  # nothing tells it
             await asyncio.sleep(0)
         server.may_go_on.set()

@@ -4,8 +4,6 @@ breaks."""
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -14,7 +12,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from perso_core.edge.guard import GuardedRunner
-from tests.edge.listening import listening
+from tests.edge.listening import listening, reset
 
 PATIENT_S = 10
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -36,12 +34,6 @@ class Caller(Struct, frozen=True):
 
     async def ended(self) -> bool:
         return await self.reader.read() == b""
-
-    def reset(self) -> None:
-        """Go, and take no answer any more: to close alone is to send no more."""
-        connected = self.writer.get_extra_info("socket")
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
 
 
 @asynccontextmanager
@@ -138,7 +130,7 @@ async def test_who_went_away_before_the_answer_keeps_nobody_from_theirs() -> Non
         async with calling(runner) as gone:
             gone.writer.write(ASKED.replace(b"/ ", b"/slow ", 1))
             await asked.wait()
-            gone.reset()
+            reset(gone.writer)
         for _ in range(3):  # so the server has seen it
             visitor.writer.write(ASKED)
             await visitor.told()
