@@ -13,15 +13,17 @@ from perso_core.stores.record import event_record, profile_record
 
 # An event of which more is told stays where it is. An id that was used so long ago that no rule
 # sees that event gets a new place: others look there for what was added.
-_KEPT_EVENT = (
-    "INSERT INTO event (key, id, timestamp_ms, record) VALUES (?, ?, ?, ?)"
+# To be formatted with what is kept.
+KEPT_EVENT = (
+    "INSERT INTO event (key, id, timestamp_ms, record) {}"
     " ON CONFLICT (key, id) DO UPDATE SET sequence = CASE timestamp_ms"
     " WHEN excluded.timestamp_ms THEN sequence ELSE (SELECT max(sequence) + 1 FROM event) END,"
     " timestamp_ms = excluded.timestamp_ms, record = excluded.record"
 )
+_KEPT_EVENT = KEPT_EVENT.format("VALUES (?, ?, ?, ?)")
 
 
-class Rows(Struct, frozen=True):
+class EncodedChange(Struct, frozen=True):
     """A key's change, encoded."""
 
     change: KeyChange
@@ -29,9 +31,9 @@ class Rows(Struct, frozen=True):
     events: list[tuple[str, str, int, bytes]]  # key, id, timestamp_ms, record
 
 
-def encoded(change: KeyChange) -> Rows:
+def encoded(change: KeyChange) -> EncodedChange:
     key = change.key
-    return Rows(
+    return EncodedChange(
         change,
         profile_record(change.profile, change.first_visit_ms)
         if change.profile is not None
@@ -40,10 +42,10 @@ def encoded(change: KeyChange) -> Rows:
     )
 
 
-def swapped(connection: apsw.Connection, rows: list[Rows]) -> list[Rows]:
+def swapped(connection: apsw.Connection, rows: list[EncodedChange]) -> list[EncodedChange]:
     """Compare-and-set of profile rows; those whose version was the one."""
     execute = connection.cursor().execute  # one for each costs a sixth more
-    found: list[Rows] = []
+    found: list[EncodedChange] = []
     for row in rows:
         change = row.change
         assert change.profile is not None, "a profile record comes from a profile"
@@ -63,7 +65,7 @@ def swapped(connection: apsw.Connection, rows: list[Rows]) -> list[Rows]:
     return found
 
 
-def keep_events(connection: apsw.Connection, rows: Sequence[Rows]) -> None:
+def keep_events(connection: apsw.Connection, rows: Sequence[EncodedChange]) -> None:
     """Of changes with cuts one by one; of all others together."""
     last = []
     for row in rows:

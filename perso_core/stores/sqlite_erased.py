@@ -116,12 +116,18 @@ def any_erased(connection: apsw.Connection, after_ms: int) -> bool:
     return bool(found)
 
 
+def any_marks(connection: apsw.Connection) -> bool:
+    """Whether there are marks of erased events."""
+    found: int = connection.execute("SELECT EXISTS (SELECT 1 FROM erased_event)").get
+    return bool(found)
+
+
 def sent_again(
     connection: apsw.Connection, told: Iterable[tuple[str, Sequence[str], Sequence[Event]]]
 ) -> set[str]:
     """Those of whom one of the events is among what was erased under one of the keys. told: who,
     keys, events."""
-    if not connection.execute("SELECT EXISTS (SELECT 1 FROM erased_event)").get:
+    if not any_marks(connection):
         return set()
     sent = [
         ((erasure_mark(of), mark_of(event.id)), who)

@@ -83,6 +83,9 @@ def writing_connection(path: Path) -> apsw.Connection:
         # until something else needs its place. Costs a fifth more to write where profiles are
         # removed, and nothing that can be measured where one is written.
         connection.execute("PRAGMA secure_delete = ON")
+        # What a statement puts aside goes to no file beside: where there is no room for one, or it
+        # may not be made, what the database has room for is kept all the same.
+        connection.execute("PRAGMA temp_store = MEMORY")
         _refuse_unsafe_modes(connection, path)
         _migrate(connection, path)
         if incarnation.unnamed(connection, path):
@@ -148,15 +151,19 @@ def bring_up_to_date(path: Path, *, named: bool = False) -> None:
 
 @contextmanager
 def transaction(connection: apsw.Connection) -> Iterator[None]:
-    """All of it is on disk when this returns.
-
-    After an exception the connection is closed, which undoes it: after a fault of the disk
-    nothing of that connection's state is trusted.
-    """
-    try:
+    """All of it is on disk when this returns. After an exception none of it is."""
+    with closed_by_failure(connection):
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("COMMIT")
+
+
+@contextmanager
+def closed_by_failure(connection: apsw.Connection) -> Iterator[None]:
+    """After an exception the connection is closed, which undoes what it was doing: after a fault of
+    the disk nothing of its state is trusted."""
+    try:
+        yield
     except BaseException:
         connection.close(force=True)
         raise

@@ -40,9 +40,11 @@ from perso_core.stores.record import (
     definitions_record,
 )
 from perso_core.stores.same_file import SameFile, refuse_emptied
-from perso_core.stores.sqlite_changes import Rows, encoded, keep_events, swapped
+from perso_core.stores.sqlite_appending import UNTOLD, append, prepare
+from perso_core.stores.sqlite_changes import EncodedChange, encoded, keep_events, swapped
 from perso_core.stores.sqlite_erased import (
     any_erased,
+    any_marks,
     forget_erased,
     forget_marks,
     mark_devices,
@@ -61,6 +63,7 @@ from perso_core.stores.sqlite_expiry import (
 )
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
+    closed_by_failure,
     empty_log,
     transaction,
     unavailable,
@@ -99,19 +102,38 @@ class Writer:
         self._max_events = max_events
         self._clock_ms = self.aging_ms = clock_ms
         self._imports_announced = 0  # as sweep_notices was called last
+        self._any_erased = False  # as far as is known, there are marks of erased events
         self._connection: apsw.Connection | None = self._opened()
 
     def commit(self, entries: Sequence[Entry], announce: bool) -> frozenset[str]:
         """Keep the entries; the keys in conflict. Raises StoreUnavailable: nothing was kept."""
         rows = [encoded(change) for change in changes_by_key(entries)]
+        if self._appended(rows, announce):
+            return frozenset()
         return self.in_transaction(lambda connection: self._keep_all(connection, rows, announce))
+
+    def _appended(self, rows: list[EncodedChange], announce: bool) -> bool:
+        """Whether all of it is kept, as one statement. Raises StoreUnavailable: nothing was."""
+        connection = self._connection
+        if connection is None or not rows:
+            return False
+        if not all(row.change.appends and not self._is_another(row.change.epoch) for row in rows):
+            return False
+        origin = -self._origin if announce else UNTOLD
+        with unavailable(self._path):
+            self._connection = None  # until it has proved itself again
+            self._checked(connection)
+            with closed_by_failure(connection):
+                done = append(connection, rows, origin=origin, any_erased=self._any_erased)
+            self._connection = self._checked(connection)
+        return done
 
     def join(self, joining: Joining) -> Joined:
         """See Store. Raises StoreUnavailable: nothing was kept."""
         records = sqlite_links.encoded(joining)
 
         def join(connection: apsw.Connection) -> Joined:
-            if is_another(joining.epoch, self._epoch):
+            if self._is_another(joining.epoch):
                 return NOT_JOINED
             if any(
                 refused(_consent_of(connection, one)[0]) for one in (joining.source, joining.target)
@@ -188,6 +210,7 @@ class Writer:
                 self._announce(connection, [None])
             connection.execute("DELETE FROM notice WHERE sequence <= ?", (through,))
             forget_marks(connection, self.aging_ms())
+            self._any_erased = any_marks(connection)
             imports.forget_announcements(connection, self._imports_announced)
             self._imports_announced = imports.last_announced(connection)
             return newest
@@ -250,6 +273,8 @@ class Writer:
 
     def _opened(self) -> apsw.Connection:
         connection = writing_connection(self._path)
+        with unavailable(self._path):
+            prepare(connection)
         self._same, self._epoch = SameFile(self._path), epoch_of(connection)
         return connection
 
@@ -263,9 +288,10 @@ class Writer:
         return connection
 
     def _keep_all(
-        self, connection: apsw.Connection, rows: list[Rows], announce: bool
+        self, connection: apsw.Connection, rows: list[EncodedChange], announce: bool
     ) -> frozenset[str]:
         newest = last_noted(connection)
+        self._any_erased = any_marks(connection)
         appended: list[KeyChange] = []
         others: list[KeyChange] = []
         for appends, run in groupby(rows, key=lambda row: row.change.appends):
@@ -283,11 +309,14 @@ class Writer:
         kept = {change.key for change in (*appended, *others)}
         return frozenset(row.change.key for row in rows if row.change.key not in kept)
 
-    def _append(self, connection: apsw.Connection, rows: list[Rows]) -> list[KeyChange]:
+    def _is_another(self, epoch: int) -> bool:
+        return is_another(epoch, self._epoch)
+
+    def _append(self, connection: apsw.Connection, rows: list[EncodedChange]) -> list[KeyChange]:
         """Keep what does no more than add events to profiles that are there; what was kept of it.
         Together: each call of SQLite by itself costs about as much as what it does."""
         assert all(row.change.appends for row in rows), "of anything else more is to be asked"
-        rows = [row for row in rows if not is_another(row.change.epoch, self._epoch)]
+        rows = [row for row in rows if not self._is_another(row.change.epoch)]
         if any_erased(connection, min((row.change.dated_ms for row in rows), default=0)):
             rows = [row for row in rows if not self._erased_after(connection, row.change)]
         if again := sent_again(connection, (row.change.told for row in rows)):
@@ -296,10 +325,10 @@ class Writer:
         keep_events(connection, rows)
         return [row.change for row in rows]
 
-    def _keep(self, connection: apsw.Connection, row: Rows) -> bool:
+    def _keep(self, connection: apsw.Connection, row: EncodedChange) -> bool:
         """False: the stored version is another one, and nothing was kept."""
         change = row.change
-        if is_another(change.epoch, self._epoch):
+        if self._is_another(change.epoch):
             return False
         if change.expired is not None and not expire(connection, change.key, change.expired):
             return False

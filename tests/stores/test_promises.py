@@ -428,7 +428,7 @@ async def test_who_opens_later_hears_only_what_comes_after(open_store: OpenStore
 async def test_who_did_not_listen_for_too_long_hears_that_something_was_missed(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("memory", "sqlite_writer"):
+    for module in ("memory", "sqlite_writer", "sqlite_appending"):
         monkeypatch.setattr(f"perso_core.stores.{module}.KEPT_NOTICES", 2)
     writer, reader = await open_store(), await open_store()
     for base in range(3):

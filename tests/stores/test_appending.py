@@ -1,0 +1,230 @@
+"""A batch of nothing but events is kept by one statement, as if each key had been looked at by
+itself (P1, P5)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from perso_core.engine.journal import Entry
+from perso_core.errors import StoreTooNew
+from perso_core.stores import sqlite_writer
+from perso_core.stores.sqlite_writer import Writer
+from tests.building import DAY_MS, NOON_MS, event
+from tests.stores.building import ANNA, BERT, arrived, forgot
+from tests.stores.test_sqlite import sql
+
+KEYS = (ANNA, BERT, "Ümläut\0~:7")
+TABLES = ("profile", "event", "notice", "erased", "erased_event")
+
+events = st.builds(
+    lambda id, later_ms, text: event(event_id=id, at_ms=NOON_MS + later_ms, text=text),
+    st.sampled_from(["a", "b", "c", "\0", "ä" * 90]),
+    st.integers(-2, 2),
+    st.text(max_size=3),
+)
+# By key what comes in one batch; a key may be decided on a version that is not the stored one.
+batches = st.dictionaries(
+    st.sampled_from(KEYS),
+    st.tuples(st.lists(events, min_size=1, max_size=3), st.sampled_from([0, 0, 0, 0, 5])),
+    min_size=1,
+)
+# Who is forgotten, as of how much later than what comes.
+forgotten = st.tuples(st.sampled_from(KEYS), st.sampled_from([0, 0, 1]))
+
+
+class Beside:
+    """Two files to which the same is done: one statement for a batch, or each key by itself."""
+
+    def __init__(self, directory: Path) -> None:
+        self.paths = [directory / name / "perso.sqlite" for name in ("at-once", "by-itself")]
+        for path in self.paths:
+            path.parent.mkdir()
+            path.touch(0o600)
+        self.writers = [
+            Writer(path, origin=7, max_events=5_000, clock_ms=lambda: NOON_MS)
+            for path in self.paths
+        ]
+        self.versions = dict.fromkeys(KEYS, 0)
+        self.begun = 0
+
+    def commit(self, entries: Sequence[Entry], announce: bool) -> None:
+        at_once, by_itself = self.writers
+        conflicts = at_once.commit(entries, announce)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sqlite_writer, "append", lambda *_, **__: False)
+            assert by_itself.commit(entries, announce) == conflicts
+        for entry in entries:
+            if entry.key not in conflicts:
+                self.versions[entry.key] = entry.profile.version if entry.profile else 0
+        assert rows(self.paths[0]) == rows(self.paths[1])
+
+    def begin(self, key: str, announce: bool, *, version: int = 1) -> None:
+        """With an event that is old by the time that others come."""
+        self.begun += 1
+        first = event(event_id=f"first {self.begun}", at_ms=NOON_MS - DAY_MS)
+        begun = arrived(first, key, now_ms=NOON_MS + 1)
+        assert begun.profile is not None
+        profile = structs.replace(begun.profile, version=version)
+        self.commit([structs.replace(begun, profile=profile)], announce)
+
+    def close(self) -> None:
+        for writer in self.writers:
+            writer.close()
+
+
+@contextmanager
+def two_files() -> Iterator[Beside]:
+    with tempfile.TemporaryDirectory() as directory:
+        beside = Beside(Path(directory))
+        try:
+            yield beside
+        finally:
+            beside.close()
+
+
+def rows(path: Path) -> dict[str, list[Any]]:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return {
+            table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
+            for table in TABLES
+        }
+    finally:
+        connection.close()
+
+
+def to_add(
+    key: str, added: Sequence[Any], base: int, *, events_from_ms: int = NOON_MS - 1
+) -> list[Entry]:
+    return [
+        arrived(one, key, base=base + place, events_from_ms=events_from_ms)
+        for place, one in enumerate(added)
+    ]
+
+
+@given(st.lists(batches | forgotten, max_size=8), st.booleans(), st.sampled_from([0, 62, 63]))
+def test_at_once_leaves_what_one_by_one_leaves(
+    steps: list[dict[str, Any] | tuple[str, int]], announce: bool, versions: int
+) -> None:
+    """Also where an erased event comes again, another process was faster, or old events are due to
+    go, which is so in the 64th version."""
+    with two_files() as beside:
+        for key in KEYS:
+            beside.begin(key, announce, version=versions + 1)
+        for step in steps:
+            if isinstance(step, tuple):
+                key, later_ms = step
+                gone = forgot(key, base=beside.versions[key], now_ms=NOON_MS + later_ms)
+                beside.commit([gone], announce)
+                beside.begin(key, announce)
+                continue
+            entries = [
+                entry
+                for key, (added, off) in step.items()
+                for entry in to_add(key, added, beside.versions[key] + off)
+            ]
+            beside.commit(entries, announce)
+
+
+@contextmanager
+def told(writer: Writer) -> Iterator[list[str]]:
+    """The statements that its connection is asked for meanwhile."""
+    asked: list[str] = []
+    connection = writer._connection
+    assert connection is not None
+
+    def hear(_: apsw.Cursor, statement: str, __: object) -> bool:
+        asked.append(statement.split()[0])
+        return True
+
+    connection.exec_trace = hear
+    yield asked
+    connection.exec_trace = None
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "perso.sqlite"
+    path.touch(0o600)
+    return path
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[Writer]:
+    writer = Writer(path, origin=7, max_events=5_000, clock_ms=lambda: NOON_MS)
+    writer.commit([arrived(event(event_id="1"), key) for key in (ANNA, BERT)], announce=True)
+    yield writer
+    writer.close()
+
+
+def test_a_batch_is_one_call_of_sqlite(writer: Writer) -> None:
+    batch = [arrived(event(event_id="2"), key, base=1) for key in (ANNA, BERT)]
+
+    with told(writer) as asked:
+        assert writer.commit(batch, announce=True) == frozenset()
+
+    assert asked == ["INSERT"]
+
+
+def test_so_it_is_while_marks_of_somebody_erased_are_kept(writer: Writer) -> None:
+    writer.commit([forgot(BERT, base=1)], announce=True)
+    writer.commit([arrived(event(event_id="2"), base=1, now_ms=NOON_MS + 1)], announce=True)
+
+    with told(writer) as asked:
+        again = arrived(event(event_id="3"), base=2, now_ms=NOON_MS + 1)
+        assert writer.commit([again], announce=True) == frozenset()
+
+    assert asked == ["INSERT"]
+
+
+def test_who_was_overtaken_keeps_nobody_else_waiting(writer: Writer) -> None:
+    batch = [
+        arrived(event(event_id="2"), ANNA, base=1),
+        arrived(event(event_id="2"), BERT, base=5),
+    ]
+
+    assert writer.commit(batch, announce=True) == {BERT}
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_was_erased_does_not_come_back(elsewhere: bool, writer: Writer, path: Path) -> None:
+    """Be it by another process, of whose marks this one has not heard."""
+    other = Writer(path, origin=8, max_events=5_000, clock_ms=lambda: NOON_MS)
+    by = other if elsewhere else writer
+    by.commit([forgot(ANNA, base=1)], announce=True)
+    anew = arrived(event(event_id="2"), ANNA, now_ms=NOON_MS + 1)
+    assert by.commit([anew], announce=True) == frozenset()
+    other.close()
+
+    again = arrived(event(event_id="1"), ANNA, base=1, now_ms=NOON_MS + 2)
+    assert writer.commit([again], announce=True) == {ANNA}
+
+
+def test_a_file_that_a_newer_perso_took_over_is_left_alone(writer: Writer, path: Path) -> None:
+    sql(path, "PRAGMA user_version = 999")
+
+    with pytest.raises(StoreTooNew):
+        writer.commit([arrived(event(event_id="2"), base=1)], announce=True)
+
+
+def test_without_carray_each_key_is_looked_at(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with an apsw of a distribution."""
+    monkeypatch.delattr(apsw, "carray")
+
+    with told(writer) as asked:
+        again = arrived(event(event_id="2"), base=1)
+        assert writer.commit([again], announce=True) == frozenset()
+
+    assert asked[0] == "BEGIN"
