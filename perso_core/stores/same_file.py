@@ -4,6 +4,7 @@ or replaced, nobody ever reads again."""
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import apsw
@@ -12,6 +13,8 @@ from perso_core.errors import StoreUnavailable
 
 # SQLite takes a file of one byte for an empty one, and begins a store there.
 EMPTY_BYTES = 1
+# No file system tells the time of a change less exactly than this.
+_SETTLED_NS = 3 * 10**9
 
 
 def refuse_emptied(path: Path) -> None:
@@ -37,13 +40,24 @@ class SameFile:
         self._path = path
         self._paths = (os.fspath(path), f"{path}-wal", f"{path}-shm")
         self._opened = self._now()
+        self._unchanged: tuple[int, int, int] | None = None  # the directory, when all was there
 
     @property
     def replaced(self) -> bool:
-        """Costs three looks at the directory. A log may come where there was none, as where a store
-        that was put back has no writer yet; from then on it is looked for. A log has an index:
-        where none lies there, what this process has is one that was removed, which its connections
-        share until all of them are closed."""
+        """Where nothing came into the directory or went since the last look this costs one look at
+        it: each lets go of Python's lock, and takes it again.
+
+        A log may come where there was none, as where a store that was put back has no writer yet;
+        from then on it is looked for. A log has an index: where none lies there, what this process
+        has is one that was removed, which its connections share until all of them are closed."""
+        directory = self._directory()
+        if directory is not None and directory == self._unchanged:
+            return False
+        found = self._any_replaced()
+        self._unchanged = None if found else directory
+        return found
+
+    def _any_replaced(self) -> bool:
         now = self._now()
         if self._opened[0] == now[0]:
             self._opened = [
@@ -70,6 +84,16 @@ class SameFile:
             f"{self._path} or its -wal or -shm file was removed or replaced while it was open.",
             fix="Put it back, or `perso restore` a backup; stop the servers before you do.",
         )
+
+    def _directory(self) -> tuple[int, int, int] | None:
+        """Device, number and last change of the directory; None: it is not there, or changed so
+        lately that it might once more without showing."""
+        try:
+            told = os.stat(self._path.parent)
+        except OSError:
+            return None
+        settled = time.time_ns() - told.st_ctime_ns > _SETTLED_NS
+        return (told.st_dev, told.st_ino, told.st_ctime_ns) if settled else None
 
     def _now(self) -> list[tuple[int, int] | None]:
         """Device and number of each; None: it is not there."""

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,47 @@ async def test_nothing_is_acknowledged_of_a_file_that_is_gone(lost: str, path: P
         await store.news()
 
     await store.close()
+
+
+@pytest.mark.parametrize("lost", ["", "-wal", "-shm"])
+async def test_nor_where_its_directory_had_not_changed_for_long(
+    lost: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it alone is looked at, and after it changed at its files again."""
+    store = await open_sqlite(path)
+    _in_another_moment(path.parent)
+    monkeypatch.setattr("perso_core.stores.same_file._SETTLED_NS", 0)
+    await store.commit([arrived(event(), ANNA)])
+    looked_at = _looks(monkeypatch)
+    await store.commit([arrived(event(event_id="e2"), ANNA, base=1)])
+    assert set(looked_at) == {path.parent}
+
+    path.with_name(path.name + lost).unlink()
+
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
+        await store.commit([arrived(event(), BERT)])
+    await store.close()
+
+
+def _in_another_moment(directory: Path) -> None:
+    """What happens in the directory from now on shows."""
+    changed_ns, beside = directory.stat().st_ctime_ns, directory.with_name("beside")
+    beside.touch()
+    while beside.stat().st_ctime_ns <= changed_ns:
+        beside.touch()
+
+
+def _looks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """At which paths somebody looks from here on."""
+    paths: list[Any] = []
+    look = os.stat
+
+    def stat(path: Any, *more: Any, **named: Any) -> os.stat_result:
+        paths.append(path)
+        return look(path, *more, **named)
+
+    monkeypatch.setattr(os, "stat", stat)
+    return paths
 
 
 @pytest.mark.parametrize("left", [0, 1])
