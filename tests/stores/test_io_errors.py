@@ -33,8 +33,8 @@ def key(number: int) -> str:
 
 
 def worked(path: Path) -> tuple[set[str], set[str]]:
-    """Commits to profiles of their own, which are loaded before; a checkpoint at the end. Returns
-    the ids acknowledged, and those said not to be stored."""
+    """Commits to profiles that are loaded before, each second one to a profile that has an event; a
+    checkpoint at the end. Returns the ids acknowledged, and those said not to be stored."""
     kept: set[str] = set()
     refused: set[str] = set()
     try:
@@ -46,8 +46,10 @@ def worked(path: Path) -> tuple[set[str], set[str]]:
     for number in range(COMMITS):
         name = f"e{number}"
         try:
-            reader.load(key(number))
-            writer.commit([arrived(event(event_id=name), key(number))], False)
+            of = key(number - number % 2)
+            profile = reader.load(of).stored.profile
+            base = profile.version if profile else 0
+            assert not writer.commit([arrived(event(event_id=name), of, base=base)], False)
             kept.add(name)
         except StoreUnavailable:
             refused.add(name)
