@@ -17,6 +17,7 @@ from perso_core.edge.app import straight
 from perso_core.edge.guard import GuardedRunner
 from perso_core.settings import Settings
 from perso_core.worker.collection import old_left_alone
+from perso_core.worker.taking_turns import in_short_turns
 
 
 async def serve(data_dir: str, audiences: int, mix: str = "varied", behind: int = 0) -> None:
@@ -39,6 +40,6 @@ async def serve(data_dir: str, audiences: int, mix: str = "varied", behind: int 
 
 
 if __name__ == "__main__":
-    with old_left_alone():  # as perso serve does
+    with old_left_alone(), in_short_turns():  # as perso serve does
         mix, behind = sys.argv[3:5] or ("varied", "0")
         uvloop.run(serve(sys.argv[1], int(sys.argv[2]), mix, int(behind)))

@@ -18,6 +18,7 @@ from perso_core.edge.app import refused_again, straight
 from perso_core.edge.guard import GuardedRunner
 from perso_core.settings import Settings
 from perso_core.worker.collection import old_left_alone
+from perso_core.worker.taking_turns import in_short_turns
 
 PREFIX = "/ee"
 BACKLOG = 1_024  # connections that may wait to be accepted
@@ -126,5 +127,5 @@ def serve(
     this signal stops it, too, once those who keep their connections had an answer that ends them:
     another process listens. Raises as open_perso, and OSError for a port that is taken.
     """
-    with old_left_alone():
+    with old_left_alone(), in_short_turns():
         uvloop.run(_serve(settings, ready, sockets, alive, leave_on))
