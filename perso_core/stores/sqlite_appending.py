@@ -60,6 +60,10 @@ _NONE_ERASED = f"""{_APPEND} JOIN carray(?4) AS told
 
 def prepare(connection: apsw.Connection) -> None:
     """Before the first `append` on a connection."""
+    # What a statement puts aside goes to no file beside: where there is no room for one, or it may
+    # not be made, what the database has room for is kept all the same. Not of a connection that
+    # rewrites the whole store: all of it would be put aside.
+    connection.execute("PRAGMA temp_store = MEMORY")
     # What a row of the view does. version 0: it brings no profile, as the last one of a key does.
     # event empty: there is none. swept_ms: older events go; _NEVER_MS: none.
     connection.execute(f"""

@@ -83,9 +83,6 @@ def writing_connection(path: Path) -> apsw.Connection:
         # until something else needs its place. Costs a fifth more to write where profiles are
         # removed, and nothing that can be measured where one is written.
         connection.execute("PRAGMA secure_delete = ON")
-        # What a statement puts aside goes to no file beside: where there is no room for one, or it
-        # may not be made, what the database has room for is kept all the same.
-        connection.execute("PRAGMA temp_store = MEMORY")
         _refuse_unsafe_modes(connection, path)
         _migrate(connection, path)
         if incarnation.unnamed(connection, path):

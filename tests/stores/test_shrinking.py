@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import apsw
+import pytest
 from msgspec import structs
 
 from perso_core.decision.retention import Retention
@@ -84,6 +85,22 @@ async def test_a_file_that_an_earlier_perso_made_is_left_as_it_is_until_it_is_co
     await swept(again)
     assert await again.shrink()
     await again.close()
+
+
+async def test_compacting_does_not_take_the_store_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "perso.sqlite"
+    store = await open_sqlite(path)
+    await flooded(store)
+    await store.close()
+    monkeypatch.setattr("perso_core.stores.sqlite_file._CACHE_KIB", 500)
+    before = apsw.memory_used()
+    apsw.memory_high_water(reset=True)
+
+    compact_store(path)
+
+    assert apsw.memory_high_water() - before < path.stat().st_size / 2
 
 
 async def test_what_a_first_visit_left_in_the_queue_is_little(tmp_path: Path) -> None:
