@@ -51,9 +51,10 @@ INSERT INTO appending SELECT
 FROM carray(?1)
 WHERE (SELECT user_version FROM pragma_user_version) <= {newest()}
     AND NOT EXISTS (SELECT 1 FROM erased WHERE erased_ms > ?2)
-    AND NOT EXISTS (SELECT 1 FROM erased_event"""
-_NOBODY_ERASED = f"{_APPEND})"
-_NONE_ERASED = f"""{_APPEND} JOIN carray(?4) AS told
+    AND NOT EXISTS (SELECT 1 FROM """
+_NOBODY_ERASED = f"{_APPEND} erased_event)"
+# CROSS: each is searched for, also where statistics that are old promise next to no marks.
+_NONE_ERASED = f"""{_APPEND} carray(?4) AS told CROSS JOIN erased_event
         ON of = substr(told.value, 1, {_MARK_BYTES})
         AND mark = substr(told.value, {_MARK_BYTES + 1}))"""
 

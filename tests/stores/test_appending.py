@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,30 @@ def test_so_it_is_while_marks_of_somebody_erased_are_kept(writer: Writer) -> Non
         assert writer.commit([again], announce=True) == frozenset()
 
     assert asked == ["INSERT"]
+
+
+def test_marks_are_searched_for_whatever_statistics_somebody_made(
+    writer: Writer, path: Path
+) -> None:
+    """By ANALYZE when there was one mark, for which its table might be read as a whole."""
+    writer.commit([forgot(BERT, base=1)], announce=True)
+    sql(path, "ANALYZE")
+    sql(
+        path,
+        "INSERT INTO erased_event WITH RECURSIVE mark (number) AS"
+        " (SELECT 1 UNION ALL SELECT number + 1 FROM mark WHERE number < 10000)"
+        f" SELECT randomblob(16), randomblob(16), {NOON_MS} FROM mark",
+    )
+    writer.commit([arrived(event(event_id="2"), base=1, now_ms=NOON_MS + 1)], announce=True)
+    connection = writer._connection
+    assert connection is not None
+    steps = count()
+    connection.set_progress_handler(lambda: next(steps) < 0, 1)
+
+    again = arrived(event(event_id="3"), base=2, now_ms=NOON_MS + 1)
+    assert writer.commit([again], announce=True) == frozenset()
+
+    assert next(steps) < 1_000
 
 
 def test_who_was_overtaken_keeps_nobody_else_waiting(writer: Writer) -> None:
