@@ -100,7 +100,7 @@ def append(
     Raises apsw.Error: none were, and the connection is not to be trusted.
     """
     assert all(one.change.appends for one in changes), "of anything else more is to be asked"
-    if not hasattr(apsw, "carray"):  # older than 3.53, or built without it
+    if not hasattr(apsw, "carray"):  # built without it
         return False
     dated_ms = min(one.change.dated_ms for one in changes)
     # Old events go once all that is new has its place: else some of it would have theirs.
