@@ -45,11 +45,7 @@ class SameFile:
     @property
     def replaced(self) -> bool:
         """Where nothing came into the directory or went since the last look this costs one look at
-        it: each lets go of Python's lock, and takes it again.
-
-        A log may come where there was none, as where a store that was put back has no writer yet;
-        from then on it is looked for. A log has an index: where none lies there, what this process
-        has is one that was removed, which its connections share until all of them are closed."""
+        it: each lets go of Python's lock, and takes it again."""
         directory = self._directory()
         if directory is not None and directory == self._unchanged:
             return False
@@ -58,6 +54,10 @@ class SameFile:
         return found
 
     def _any_replaced(self) -> bool:
+        """A log may come where there was none, as where a store that was put back has no writer
+        yet; from then on it is looked for. A log has an index: where none lies there, what this
+        process has is one that was removed, which its connections share until all of them are
+        closed."""
         now = self._now()
         if self._opened[0] == now[0]:
             self._opened = [

@@ -29,17 +29,18 @@ _EVENT = KEPT_EVENT.format(
     "SELECT NEW.key, NEW.id, NEW.timestamp_ms, NEW.event WHERE length(NEW.event)"
 )
 
-# A row on its way: seven numbers of so many digits, and what the last three are the lengths of.
-_DIGITS = 20
-_HEAD = b"%%0%dd" % _DIGITS * 7
-_HEAD_BYTES = 7 * _DIGITS
+# A row on its way is one blob (_row): numbers of so many digits; key, id and profile, of which the
+# last three numbers are the lengths; the event.
+_NUMBERS, _DIGITS = 7, 20  # as many as -2**63 has
+_HEAD = (b"%%0%dd" % _DIGITS) * _NUMBERS
+_HEAD_BYTES = _NUMBERS * _DIGITS
 
 
 def _number(place: int) -> str:
     return f"CAST(substr(value, {place * _DIGITS + 1}, {_DIGITS}) AS INTEGER)"
 
 
-_BASE, _VERSION, _TIMESTAMP_MS, _SWEPT_MS, _KEY, _ID, _PROFILE = map(_number, range(7))
+_BASE, _VERSION, _TIMESTAMP_MS, _SWEPT_MS, _KEY, _ID, _PROFILE = map(_number, range(_NUMBERS))
 _BODY = _HEAD_BYTES + 1
 # ?1: the rows; ?2: the earliest date in them; ?3: their origin; ?4: the marks of their events.
 _APPEND = f"""
