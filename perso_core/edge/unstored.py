@@ -12,6 +12,7 @@ from collections.abc import Awaitable
 from contextvars import ContextVar
 from types import TracebackType
 
+from perso_core.edge.alarm import alarm_of
 from perso_core.edge.problem import EdgeError, NotStored, ProfileSetAside
 from perso_core.edge.services import EdgeServices
 from perso_core.errors import Overloaded, StoreUnavailable
@@ -66,16 +67,18 @@ class Deadline:
     As asyncio.timeout, for 1 µs instead of 4: each request has one.
     """
 
-    __slots__ = ("_alarm", "_before", "_cancelling", "_task", "_within_s", "expired", "set_aside")
+    __slots__ = ("_alarm", "_before", "_cancelling", "_task", "_within_ms", "expired", "set_aside")
 
     def __init__(self, within_ms: int) -> None:
-        self._within_s = within_ms / 1_000
+        self._within_ms = within_ms
         self.expired = self.set_aside = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task, "the block is of a task"
         self._task, self._cancelling = task, task.cancelling()
+        self._alarm = alarm_of(loop, self._within_ms)
         self._before = _deadline.set(self)
         self.begin()
 
@@ -95,12 +98,12 @@ class Deadline:
 
     def begin(self) -> None:
         """The whole time, from now on."""
-        self._alarm = asyncio.get_running_loop().call_later(self._within_s, self._expire)
+        self._alarm.add(self)
 
     def pause(self) -> None:
-        self._alarm.cancel()
+        self._alarm.remove(self)
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
         self.expired = True
         self._task.cancel()
 

@@ -36,7 +36,9 @@ CONSENTING = {"consent": [{"standard": "Adobe", "version": "1.0", "value": {"gen
 class Alarms(list[tuple[float, Callable[[], None]]]):
     """Instead of a loop's call_later: what is to be called, and after how many seconds."""
 
-    def __call__(self, delay_s: float, then: Callable[..., None], *of: object) -> Alarm:
+    def __call__(
+        self, delay_s: float, then: Callable[..., None], *of: object, **_: object
+    ) -> Alarm:
         self.append((delay_s, partial(then, *of)))
         return Alarm()
 
@@ -588,21 +590,22 @@ async def test_of_a_visitor_s_batches_as_few_wait_as_bring_no_more_events() -> N
 
 
 async def test_a_turn_is_waited_for_outside_of_the_time_that_an_answer_may_take(
-    monkeypatch: pytest.MonkeyPatch,
+    pauses: Alarms,
 ) -> None:
-    loop = asyncio.get_running_loop()
-    alarms: list[Alarm] = []
-
-    def call_later(*_: object) -> Alarm:
-        alarms.append(Alarm())
-        return alarms[-1]
-
-    monkeypatch.setattr(loop, "call_later", call_later)
+    deadline = Deadline(0)  # its time is up whenever the clock is looked at
 
     async def turn() -> None:
-        assert [one.cancelled for one in alarms] == [True]
+        ((_, look),) = pauses
+        look()
+        assert not deadline.expired
 
-    with Deadline(250):
-        await not_counted(turn())
-        assert [one.cancelled for one in alarms] == [True, False]
-    assert [one.cancelled for one in alarms] == [True, True]
+    async def call() -> None:
+        with deadline:
+            await not_counted(turn())
+            assert len(pauses) == 2, "the whole time, from now on"
+            pauses[1][1]()
+            assert deadline.expired
+            await asyncio.sleep(0)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.create_task(call())
