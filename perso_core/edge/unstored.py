@@ -8,13 +8,15 @@ be stored.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine, Iterable
 from contextvars import ContextVar
 from types import TracebackType
+from typing import Any
 
 from perso_core.edge.alarm import alarm_of
 from perso_core.edge.problem import EdgeError, NotStored, ProfileSetAside
 from perso_core.edge.services import EdgeServices
+from perso_core.edge.turns import Turns
 from perso_core.errors import Overloaded, StoreUnavailable
 
 
@@ -129,30 +131,31 @@ def another_calls(services: EdgeServices) -> None:
         turns.another_calls()
 
 
-async def on_disk(sequence: int, services: EdgeServices) -> bool:
+def on_disk(sequence: int, services: EdgeServices) -> Coroutine[Any, Any, bool]:
     """Whether what was decided is on disk, once it is, or it failed, or time is up. 0: at once."""
+    return _on_disk(sequence, services, ())
+
+
+def on_disk_first(sequence: int, services: EdgeServices) -> Coroutine[Any, Any, bool]:
+    """As on_disk, of a call that somebody waits for. Those which give way stand still meanwhile."""
+    return _on_disk(sequence, services, services.giving_way)
+
+
+async def _on_disk(sequence: int, services: EdgeServices, standing_still: Iterable[Turns]) -> bool:
     if not sequence:
         return True
     # A call that has two things to store waits for both as long as for one.
     deadline = _deadline.get(None)
-    expired = deadline is not None and deadline.expired
-    if not expired and await finished(services.durable(sequence)):
-        return True
-    # Who waits to hear of a commit, behind hundreds of others, may run out of time once it is done.
-    return services.is_kept(sequence)
-
-
-async def on_disk_first(sequence: int, services: EdgeServices) -> bool:
-    """As on_disk, of a call that somebody waits for. Those which give way stand still meanwhile."""
-    if not sequence:
-        return True
-    giving_way = services.giving_way
-    for turns in giving_way:
+    if deadline is not None and deadline.expired:
+        return services.is_kept(sequence)
+    for turns in standing_still:
         turns.another_waits_for_disk()
     try:
-        return await on_disk(sequence, services)
+        # Who waits to hear of a commit, behind hundreds of others, may run out of time once it is
+        # done.
+        return await finished(services.durable(sequence)) or services.is_kept(sequence)
     finally:
-        for turns in giving_way:
+        for turns in standing_still:
             turns.another_waits_no_more()
 
 

@@ -114,22 +114,25 @@ class Drain:
         engine = self._engine
         return not self._refused and engine.waiting <= min(MAX_AHEAD, engine.room)
 
-    async def durable(self, sequence: int) -> None:
+    def durable(self, sequence: int) -> Awaitable[None]:
         """Returns once the entry of this sequence is on disk; at once for 0.
 
         Raises StoreUnavailable when it was not stored (or, rarely, nobody can say).
         """
-        if self._is_done(sequence):
-            if sequence in self._lost:
-                raise _lost_entry()
-            return
-        if self._task is None or self._task.done():
+        if self._is_done(sequence) or self._task is None or self._task.done():
+            return self._known(sequence)
+        kept = self._waiters.wait(sequence, self._task.get_loop())
+        self._work.set()
+        return kept
+
+    async def _known(self, sequence: int) -> None:
+        """As durable, of what nobody has to wait for."""
+        if not self._is_done(sequence):
             if self._closing:
                 self._on_problem(_asked_too_late())
             raise _stopped()
-        kept = self._waiters.wait(sequence, self._task.get_loop())
-        self._work.set()
-        await kept
+        if sequence in self._lost:
+            raise _lost_entry()
 
     def is_kept(self, sequence: int) -> bool:
         """Whether the entry of this sequence is known to be on disk."""
