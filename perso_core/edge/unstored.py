@@ -82,7 +82,7 @@ class Deadline:
         self._task, self._cancelling = task, task.cancelling()
         self._alarm = alarm_of(loop, self._within_ms)
         self._before = _deadline.set(self)
-        self.begin()
+        self._alarm.add(self)
 
     def __exit__(
         self,
@@ -90,7 +90,7 @@ class Deadline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.pause()
+        self._alarm.remove(self)
         _deadline.reset(self._before)
         if not self.expired:
             return
