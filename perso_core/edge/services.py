@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from perso_core.decision.profile import Profile
@@ -143,7 +144,7 @@ class EdgeServices:
         assert snapshot, "a datastream was found in it, or it is the site's own"
         return snapshot
 
-    @property
+    @cached_property
     def giving_way(self) -> tuple[Turns, Turns, Turns]:
         return self.first_visits, self.excess, self.refusals
 
