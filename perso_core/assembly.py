@@ -123,7 +123,7 @@ class Perso(InProcessSite):
     def _services_of(self, **more: Any) -> EdgeServices:
         """What stands behind the edge and behind rendered pages. more: what is not of both."""
         return EdgeServices(
-            decide=self._admission.decide,
+            decide=self._admission.decided,
             durable=self._drain.durable,
             decided_again=self._engine.following.decided_again.includes,
             is_kept=self._drain.is_kept,

@@ -17,8 +17,7 @@ MAX_ROUNDS = 3
 class Deciding(Protocol):
     """As of EdgeServices."""
 
-    @property
-    def decide(self) -> Callable[[Interaction], Awaitable[Answer]]: ...
+    def decided(self, interaction: Interaction) -> Awaitable[Answer]: ...
     @property
     def durable(self) -> Callable[[int], Awaitable[None]]: ...
     @property
@@ -43,7 +42,7 @@ async def as_stored(answer: Answer, interaction: Interaction, services: Deciding
             datastream_id=interaction.datastream_id,
             seen=NOTHING_SEEN,
         )
-        now = await services.decide(asked)
+        now = await services.decided(asked)
         if answer.permitted or not now.permitted:
             return structs.replace(
                 now,
@@ -51,7 +50,7 @@ async def as_stored(answer: Answer, interaction: Interaction, services: Deciding
                 sequence=answer.sequence,
                 dropped=answer.dropped,
             )
-        before, answer = answer, await services.decide(interaction)
+        before, answer = answer, await services.decided(interaction)
         await services.durable(answer.sequence)
         answer = structs.replace(answer, dropped=before.dropped + answer.dropped)
     raise StoreUnavailable(

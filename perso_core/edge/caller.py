@@ -55,6 +55,16 @@ class Caller(Struct, frozen=True, kw_only=True):
         return self.person is None and self.device.new
 
     @property
+    def of_device_alone(self) -> bool:
+        """Whether it is a device that was here before, of which its browser says nothing more."""
+        return (
+            not self.device.new
+            and self.person is None
+            and self.replaced is None
+            and not self.said_out
+        )
+
+    @property
     def beside(self) -> str | None:
         """The key of the device's own profile, where the call is about the person who holds it."""
         return self.device_key if self.person is not None else None

@@ -52,11 +52,19 @@ class Consulted(Struct, frozen=True, kw_only=True):
         return failures(stored=self.stored)
 
 
-async def consult(
+def consult(
     call: Call, caller: Caller, changes: tuple[Change, ...], services: EdgeServices
-) -> Consulted:
+) -> Awaitable[Consulted]:
     """Raises Unread, UnknownDatastream, and StoreUnavailable where a refusal was not stored: then
     nothing may be told."""
+    if caller.of_device_alone:
+        return _kept(call, caller, caller.device_key, changes, services)
+    return _consult(call, caller, changes, services)
+
+
+async def _consult(
+    call: Call, caller: Caller, changes: tuple[Change, ...], services: EdgeServices
+) -> Consulted:
     if caller.said_out and caller.device.new:
         # The store's word counts, but of a new device it has none: the browser's own `out` does.
         return Consulted(permitted=False, chosen="out")
@@ -212,7 +220,8 @@ async def _kept(
         seen=ALL_THAT_IS_STORED if anew else seen,
     )
     try:
-        answer = await services.decide(interaction)
+        asked = services.decide(interaction)
+        answer = asked if isinstance(asked, Answer) else await asked
         stored = _ahead(answer, changes, services) or await _stored(
             call, caller, answer.sequence, services
         )
@@ -284,7 +293,7 @@ async def _consent_of(
         seen=seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys),
     )
     try:
-        return (await services.decide(asked)).consent
+        return (await services.decided(asked)).consent
     except (StoreUnavailable, Overloaded) as why:
         raise _unread(caller) from why
 

@@ -59,10 +59,9 @@ class Graph(Protocol):
 
 
 class Moving(Protocol):
-    """What it takes to move a profile: decide and durable are those of EdgeServices."""
+    """What it takes to move a profile: decided and durable are those of EdgeServices."""
 
-    @property
-    def decide(self) -> Callable[[Interaction], Awaitable[Answer]]: ...
+    def decided(self, interaction: Interaction) -> Awaitable[Answer]: ...
     @property
     def durable(self) -> Callable[[int], Awaitable[None]]: ...
     @property
@@ -110,7 +109,7 @@ async def moved_in(
     if not may_collect(of_device, datastream.default_consent):
         return NOTHING_DROPPED
     asked = Interaction(profile_key=person, datastream_id=datastream.id, changes=says)
-    answer = await services.decide(asked)
+    answer = await services.decided(asked)
     if answer.sequence:
         await services.durable(answer.sequence)
     if not answer.permitted:

@@ -20,7 +20,7 @@ from perso_core.edge.overrides import Overrides, overrides_from
 from perso_core.edge.page_facts import with_page_facts
 from perso_core.edge.problem import EdgeError, NoConsent
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.visit import visited
+from perso_core.edge.visit import consulted_of, visited
 from perso_core.edge.wire import (
     Handle,
     InteractRequest,
@@ -151,7 +151,10 @@ async def record(
         if not (call.server and asks_alone(sent)):
             arrived.append(arrived_event(call, request, index, sender_key, claims, overrides))
     kept = tuple(arrived) if overrides.platform else ()
-    caller, consulted = await visited(call, caller, heard, kept, services)
+    if caller.person is None:
+        consulted = await consulted_of(call, caller, heard, kept, services)
+    else:
+        caller, consulted = await visited(call, caller, heard, kept, services)
     if caller.device.new:
         await before_answer(services)
     return Recorded(

@@ -140,7 +140,7 @@ async def asked(
 ) -> Answer:
     """What is known of a profile, no older than what the tokens say was told of it. visits: its
     cookies came along."""
-    return await services.decide(
+    return await services.decided(
         Interaction(
             profile_key=profile_key,
             datastream_id=call.datastream.id,

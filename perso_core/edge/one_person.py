@@ -93,7 +93,7 @@ async def _joined(
         change for one in (person.of_device, *new) for change in carried(one, keeps=True, by=by)
     )
     if not await _linked_already(keys, linked.key, services):
-        answer = await services.decide(
+        answer = await services.decided(
             Interaction(profile_key=linked.key, datastream_id=call.datastream.id, changes=says)
         )
         await services.durable(answer.sequence)

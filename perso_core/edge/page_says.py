@@ -104,7 +104,7 @@ async def _durably(visitor: Visitor, key: str, change: Change, services: EdgeSer
         changes=_with_signal(visitor, change),
         seen=_to_be_seen(change, services),
     )
-    answer = await services.decide(said)
+    answer = await services.decided(said)
     await services.durable(answer.sequence)
 
 
@@ -144,7 +144,7 @@ async def _device_refuses(visitor: Visitor, services: EdgeServices) -> bool:
     if not device:
         return visitor.said_out
     asked = Interaction(profile_key=device, datastream_id=visitor.datastream_id)
-    answer = await services.decide(asked)
+    answer = await services.decided(asked)
     return refused(answer.consent, said_out=visitor.said_out)
 
 
@@ -164,7 +164,7 @@ async def _change(visitor: Visitor, change: Change, services: EdgeServices) -> V
             new=begins is not None,
             seen=_to_be_seen(change, services) if begins is None else NOTHING_SEEN,
         )
-        answer = await services.decide(interaction)
+        answer = await services.decided(interaction)
         await services.durable(answer.sequence)
         # Where another process linked it meanwhile, what was kept becomes that profile's.
         key = await services.graph.canonical(interaction.profile_key)

@@ -267,7 +267,7 @@ async def _decided_of(
         seen=_seen_of(call, person, services),
         counts_dropped=True,
     )
-    answer = await services.decide(interaction)
+    answer = await services.decided(interaction)
     answer = structs.replace(answer, dropped=answer.dropped + person.dropped)
     return _Decided(person, answer, said, interaction)
 

@@ -81,11 +81,12 @@ class PrivacyServices:
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeServices:
-    """decide: the engine's answer, profiles loaded as needed. Raises StoreUnavailable,
-    UnknownDatastream, Overloaded. durable: returns once that sequence is on disk. Raises
-    StoreUnavailable when it could not be kept. Both may be cancelled at any await. decided_again:
-    whether what that sequence ends was decided once more since it was answered, as another process
-    had written the profile: then that is to be told which is on disk.
+    """decide: the engine's answer, profiles loaded as needed, or what gives it where something has
+    to be waited for. Raises StoreUnavailable, UnknownDatastream, Overloaded. durable: returns once
+    that sequence is on disk. Raises StoreUnavailable when it could not be kept. Both may be
+    cancelled at any await. decided_again: whether what that sequence ends was decided once more
+    since it was answered, as another process had written the profile: then that is to be told which
+    is on disk.
 
     snapshot: what is in force; None where nothing was ever applied.
     clock_ms: epoch milliseconds. entropy: that many random bytes.
@@ -107,7 +108,7 @@ class EdgeServices:
     failed: counts the answers with an error of ours.
     """
 
-    decide: Callable[[Interaction], Awaitable[Answer]]
+    decide: Callable[[Interaction], Answer | Awaitable[Answer]]
     durable: Callable[[int], Awaitable[None]]
     snapshot: Callable[[], Snapshot | None]
     clock_ms: Callable[[], int]
@@ -136,6 +137,11 @@ class EdgeServices:
     graph: Graph = field(default_factory=Apart)
     imports: ImportStores | None = None
     import_within_ms: int = 30_000
+
+    async def decided(self, interaction: Interaction) -> Answer:
+        """What decide gives."""
+        answer = self.decide(interaction)
+        return answer if isinstance(answer, Answer) else await answer
 
     @property
     def in_force(self) -> Snapshot:

@@ -28,7 +28,7 @@ async def visited(
     the person's identity is part of by then. arrived: (): who is here asks, and tells nothing.
     Raises as consult does.
     """
-    consulted = await _consulted(call, caller, heard, arrived, services)
+    consulted = await consulted_of(call, caller, heard, arrived, services)
     if caller.person is None:
         return caller, consulted
     for _ in range(MAX_LEADS):
@@ -37,7 +37,7 @@ async def visited(
         if further is caller:
             break
         caller = further
-        consulted = await _consulted(call, caller, heard, arrived, services)
+        consulted = await consulted_of(call, caller, heard, arrived, services)
     return caller, consulted
 
 
@@ -59,13 +59,14 @@ async def held_by(key: str, call: Call, caller: Caller, services: EdgeServices) 
     return structs.replace(caller, person=person)
 
 
-def _consulted(
+def consulted_of(
     call: Call,
     caller: Caller,
     heard: HeardConsent,
     arrived: tuple[EventArrived, ...],
     services: EdgeServices,
 ) -> Awaitable[Consulted]:
+    """As visited, for the caller as it is."""
     if heard.general == "out":
         return refuse(call, caller, ConsentChosen("out", stated=heard.stated), services)
     if heard.unreadable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 from msgspec import Struct, structs
@@ -69,7 +69,23 @@ class Admission:
 
     async def decide(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
+        answer = self.decided(interaction)
+        return answer if isinstance(answer, Answer) else await answer
+
+    def decided(self, interaction: Interaction) -> Answer | Awaitable[Answer]:
+        """The same, as what gives it where something has to be waited for: for most calls nothing
+        has."""
         self.refuse_another_loop()
+        waits = interaction.changes and interaction.profile_key in self._unchanged
+        if waits or self._hearing.unsure:
+            return self._decided_later(interaction)
+        answer = self._engine.decide(interaction, now_ms=self._clock_ms())
+        if isinstance(answer, NeedProfile):
+            return self._decided(interaction, answer)
+        self._wake_for(answer)
+        return answer
+
+    async def _decided_later(self, interaction: Interaction) -> Answer:
         if self._hearing.unsure:
             await self.heard_all()
         while interaction.changes and (until := self._unchanged.get(interaction.profile_key)):
@@ -95,6 +111,10 @@ class Admission:
     async def decide_at_once(self, interaction: Interaction) -> Answer:
         """As decide, for whoever has the profile unchanged."""
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
+        return await self._decided(interaction, answer)
+
+    async def _decided(self, interaction: Interaction, answer: Answer | NeedProfile) -> Answer:
+        """answer: the engine's, as things are."""
         looked = False
         while isinstance(answer, NeedProfile):
             key = answer.profile_key
@@ -122,9 +142,12 @@ class Admission:
                 )
             # No await between admitting and deciding: nothing can evict what was just admitted.
             answer = self._engine.decide(interaction, now_ms=self._clock_ms())
+        self._wake_for(answer)
+        return answer
+
+    def _wake_for(self, answer: Answer) -> None:
         if answer.sequence or self._engine.waiting:
             self._drain.wake()
-        return answer
 
     async def _with_stored(self, interaction: Interaction, ids: Sequence[str]) -> Interaction:
         """With what is stored of the events of these ids, which it reports again, as of the profile

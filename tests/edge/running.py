@@ -125,7 +125,7 @@ class RunningEdge:
 
     def services(self, **more: Any) -> EdgeServices:
         own: dict[str, Any] = {
-            "decide": self.admission.decide,
+            "decide": self.admission.decided,
             "durable": self.drain.durable,
             "snapshot": lambda: self.engine.snapshot if self.in_force else None,
             "clock_ms": lambda: self.now_ms,

@@ -296,11 +296,10 @@ async def test_a_refusal_does_not_overtake_the_answer_before_it() -> None:
     gate.set()
 
     async with guarded() as edge, calling(edge) as caller:
-        decide = edge.services.decide
 
         async def gated(interaction: Interaction) -> EngineAnswer:
             await gate.wait()
-            return await decide(interaction)
+            return await edge.running.admission.decide(interaction)
 
         object.__setattr__(edge.services, "decide", gated)
         await refused_by(edge, caller, event())

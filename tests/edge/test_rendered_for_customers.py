@@ -40,7 +40,7 @@ async def test_the_signal_of_a_device_that_is_new_is_the_devices_word_with_its_c
         visitor = await perso.visit(page({}, customer=ANNA, gpc=True))
         asked = Interaction(profile_key=visitor.profile_key, datastream_id="demo")
 
-        kept = (await perso._services.decide(asked)).consent
+        kept = (await perso._services.decided(asked)).consent
 
         assert kept is not None
         assert kept.share_of == mark_of(f"ECID:{visitor.ecid}").hex()

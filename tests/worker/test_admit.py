@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.event import Event
-from perso_core.engine.engine import Interaction
+from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.journal import EventArrived
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
@@ -42,6 +42,22 @@ async def test_a_stored_profile_is_loaded_and_answers(store: WatchedStore) -> No
         assert answer.known
         assert answer.sequence == 0
         assert store.loads == [ANNA]
+
+
+async def test_who_is_in_memory_is_decided_about_without_waiting(store: WatchedStore) -> None:
+    async with running(store) as stack:
+        waiting = stack.admission.decided(LOOKUP)
+        assert not isinstance(waiting, Answer)
+        read = await waiting
+
+        assert stack.admission.decided(LOOKUP) == read
+
+        with stack.admission.unchanged(ANNA):
+            assert isinstance(stack.admission.decided(LOOKUP), Answer)  # it changes nothing
+            changing = structs.replace(LOOKUP, changes=(EventArrived(event=event()),))
+            waiting = stack.admission.decided(changing)
+            assert not isinstance(waiting, Answer)
+        assert (await waiting).sequence == 1
 
 
 async def test_a_hundred_who_ask_at_once_cause_one_load(store: WatchedStore) -> None:
