@@ -51,6 +51,7 @@ MODULES = (
     "decision.membership",
     "stores.batch",
     "stores.record",
+    "edge.strict_json",
 )
 # Raised when hatch_build.py compiles in another way.
 WAY = 2

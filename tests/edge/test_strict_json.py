@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perso_core.edge.problem import FieldBad, JsonBad
-from perso_core.edge.strict_json import parsed
+from perso_core.edge.strict_json import _depth, parsed
 
 JSON = st.recursive(
     st.none()
@@ -61,6 +61,36 @@ def test_32_levels_are_taken_and_33_are_not() -> None:
     assert parsed(nested(32))
     with pytest.raises(JsonBad, match="32 levels"):
         parsed(nested(33))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":' + nested(32) + b',"a":1}',  # of which nothing stays once it is read
+        nested(33)[:-1],
+        nested(33) + b"x",
+        b'{"a":"\xff","b":' + nested(32) + b"}",
+        nested(32).replace(b"1", b"[]"),
+        nested(31).replace(b"1", b'[[],"[",{"c":0}]'),
+    ],
+)
+def test_too_many_levels_are_told_before_whatever_else_is_wrong(body: bytes) -> None:
+    with pytest.raises(JsonBad, match="32 levels"):
+        parsed(body)
+
+
+@given(JSON, st.integers(0, 33), st.sampled_from([b"[%b]", b'{"a":%b}', b'[1,{"a":"]","b":[%b]}]']))
+def test_levels_are_counted_as_they_stand_in_the_text(
+    value: Any, times: int, around: bytes
+) -> None:
+    body = json.dumps(value).encode()
+    for _ in range(times):
+        body = around.replace(b"%b", body)
+    if _depth(body) > 32:
+        with pytest.raises(JsonBad, match="32 levels"):
+            parsed(body)
+    else:
+        parsed(body)
 
 
 def test_many_objects_side_by_side_are_not_deep() -> None:
