@@ -41,12 +41,14 @@ def large_integer(code: int, content: memoryview) -> Any:
     raise ValueError(f"unknown extension {code}")
 
 
-_encoder = msgspec.msgpack.Encoder()
+# As MessagePack. Raises OverflowError for an integer of more than 64 bits, TypeError for what no
+# JSON is.
+packed_plainly = msgspec.msgpack.Encoder().encode
 
 
 def packed(value: Any) -> bytes:
-    """As MessagePack. Raises TypeError for what no JSON is."""
+    """The same, with integers of any size."""
     try:
-        return _encoder.encode(value)
+        return packed_plainly(value)
     except OverflowError:
-        return _encoder.encode(with_large_integers(value))
+        return packed_plainly(with_large_integers(value))

@@ -1,6 +1,8 @@
 cimport cython
 
 cpdef bytes whole_event(object event)
+cpdef bint has_large_integers(object event)
+cdef tuple _fields(object event)
 
 cdef class Projection:
     cdef readonly object paths

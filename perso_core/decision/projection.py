@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from perso_core.decision.event import Event
-from perso_core.decision.large_integers import large_integer, packed
+from perso_core.decision.large_integers import large_integer, packed, packed_plainly
 
 Paths = frozenset[tuple[str, ...]]
 # For each name the bit of its leaf, or what is below it.
@@ -25,9 +25,21 @@ def whole_event(event: Event) -> bytes:
     made = event.__dict__
     whole: bytes | None = made.get("whole")
     if whole is None:
-        fields = (event.id, event.timestamp_ms, event.xdm, event.client_timestamp)
-        whole = made["whole"] = packed(fields)
+        whole = made["whole"] = packed(_fields(event))
     return whole
+
+
+def has_large_integers(event: Event) -> bool:
+    """Whether it holds integers of more than 64 bits. If not, whole_event has its bytes by this."""
+    try:
+        event.__dict__["whole"] = packed_plainly(_fields(event))
+    except OverflowError:
+        return True
+    return False
+
+
+def _fields(event: Event) -> tuple[Any, ...]:
+    return event.id, event.timestamp_ms, event.xdm, event.client_timestamp
 
 
 def event_of(whole: bytes) -> Event:

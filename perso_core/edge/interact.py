@@ -14,7 +14,7 @@ from perso_core.edge.consent_objects import unreadable_string
 from perso_core.edge.consent_strings import heard_in
 from perso_core.edge.consult import Consulted
 from perso_core.edge.cookies import cluster_cookie, consent_cookie
-from perso_core.edge.event_id import event_id
+from perso_core.edge.event_id import event_id, refuse_unkept
 from perso_core.edge.identity_map import Claimed, claimed, claims_of
 from perso_core.edge.overrides import Overrides, overrides_from
 from perso_core.edge.page_facts import with_page_facts
@@ -196,6 +196,7 @@ def arrived_event(
         followers=len(request.events) - 1 - index,
         dated_ms=dated_ms,
     )
+    refuse_unkept(sent, event, index)
     segmentation = overrides.segmentation and call.datastream.edge_segmentation
     return EventArrived(
         event=event,

@@ -152,9 +152,11 @@ def fingerprint(event: SentEvent, path: str) -> bytes:
     try:
         return msgspec.msgpack.encode(event)
     except OverflowError:
-        raise FieldBad(
-            f"'{path}' holds an integer of more than 64 bits.", fix="Send it as a string."
-        ) from None
+        raise unkept(path) from None
+
+
+def unkept(path: str) -> FieldBad:
+    return FieldBad(f"'{path}' holds an integer of more than 64 bits.", fix="Send it as a string.")
 
 
 # ---- faults in fields ---------------------------------------------------------

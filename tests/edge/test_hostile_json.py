@@ -59,6 +59,18 @@ TABLE: dict[str, tuple[bytes, tuple[int, str]]] = {
     "the largest of 64 bits": (event(b'{"a":18446744073709551615}'), TAKEN),
     "one more than 64 bits": (event(b'{"a":18446744073709551616}'), BAD_FIELD),
     "the smallest of 64 bits": (event(b'{"a":-9223372036854775808}'), TAKEN),
+    "one more than 64 bits, of an event with an _id": (
+        event(b'{"_id":"e","a":[{"b":18446744073709551616}]}'),
+        BAD_FIELD,
+    ),
+    "one more than 64 bits for a time": (
+        event(b'{"_id":"e","timestamp":18446744073709551616}'),
+        BAD_FIELD,
+    ),
+    "one more than 64 bits beside the xdm": (
+        b'{"events":[{"xdm":{"_id":"e"},"data":{"a":18446744073709551616}}]}',
+        BAD_FIELD,
+    ),
     "one less than 64 bits": (event(b'{"a":-9223372036854775809}'), BAD_FIELD),
     "six thousand digits": (event(b'{"a":' + b"9" * 6_000 + b"}"), BAD_FIELD),
     "six thousand digits below zero": (event(b'{"a":-' + b"9" * 6_000 + b"}"), BAD_FIELD),
