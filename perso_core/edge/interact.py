@@ -65,16 +65,13 @@ def told(call: Call, recorded: Recorded, services: EdgeServices) -> Reply:
         for index, found in enumerate(consulted.lookups[-len(request.events) :]):
             handles.append(activation_pull(found.destinations, index))
     handles.append(location_hint(services.location_hint))
-    cookies = (
-        *caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms),
-        *services.tokens_of(caller, call.org),
-    )
+    cookies = caller.cookies(org=call.org, keys=services.keys, now_ms=call.now_ms)
+    cookies += services.tokens_of(caller, call.org)
     cluster = cluster_cookie(call.org, services.location_hint)
     stored, set_cookies = call.kept(request.meta, cookies, cluster)
+    handles += stored
     errors = consulted.errors
-    return call.reply(
-        [*handles, *stored], errors=errors, warnings=warnings, set_cookies=set_cookies
-    )
+    return call.reply(handles, errors=errors, warnings=warnings, set_cookies=set_cookies)
 
 
 async def collect(call: Call, services: EdgeServices) -> Reply:

@@ -15,6 +15,7 @@ MAX_DEPTH = 32  # levels of objects and arrays
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _BYTE = re.compile(r"\(byte (\d+)\)")
+_TOO_DEEP = -1
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -27,11 +28,15 @@ def parsed(body: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         _refuse_deep(body)
         raise _json_fault(body, fault) from None
-    if not _fits(value, MAX_DEPTH):
+    strings = _strings(value, MAX_DEPTH)
+    if strings == _TOO_DEEP:
         raise _too_deep()
-    # What was decoded has no name twice. If it encodes to the very body, but for white space, the
-    # body had none either: so it is with what JSON.stringify and json.dumps wrote, and the slow
-    # look is for the rest.
+    # What was decoded has no name twice. If it has as many strings as the body, where nothing is
+    # escaped, the body had none either.
+    if b"\\" not in body and body.count(b'"') == 2 * strings:
+        return value
+    # Nor had it if what was decoded encodes to the very body, but for white space: so it is with
+    # what JSON.stringify and json.dumps wrote, and the slow look is for the rest.
     encoded = _encode(value)
     if encoded != body and encoded != msgspec.json.format(body, indent=-1):
         _refuse_deep(body)  # of a name that stands twice the first value was never seen
@@ -39,35 +44,41 @@ def parsed(body: bytes) -> Any:
     return value
 
 
-def _fits(value: Any, levels: int) -> bool:
-    """Whether there are no more levels of objects and arrays in it."""
+def _strings(value: Any, levels: int) -> int:
+    """How many strings there are in it, names among them; _TOO_DEEP: it has more levels of objects
+    and arrays."""
     if type(value) is dict:
-        return _object_fits(value, levels)
-    return type(value) is not list or _array_fits(value, levels)
+        return _strings_of_object(value, levels)
+    if type(value) is list:
+        return _strings_of_array(value, levels)
+    return 1 if type(value) is str else 0
 
 
-def _object_fits(members: dict[str, Any], levels: int) -> bool:
+def _strings_of_object(members: dict[str, Any], levels: int) -> int:
     if not levels:
-        return False
+        return _TOO_DEEP
+    strings = len(members)
     for one in members.values():
-        if type(one) is dict:
-            if not _object_fits(one, levels - 1):
-                return False
-        elif type(one) is list and not _array_fits(one, levels - 1):
-            return False
-    return True
+        if type(one) is str:
+            strings += 1
+        elif type(one) is dict or type(one) is list:
+            inner = _strings(one, levels - 1)
+            if inner == _TOO_DEEP:
+                return _TOO_DEEP
+            strings += inner
+    return strings
 
 
-def _array_fits(members: list[Any], levels: int) -> bool:
+def _strings_of_array(members: list[Any], levels: int) -> int:
     if not levels:
-        return False
+        return _TOO_DEEP
+    strings = 0
     for one in members:
-        if type(one) is dict:
-            if not _object_fits(one, levels - 1):
-                return False
-        elif type(one) is list and not _array_fits(one, levels - 1):
-            return False
-    return True
+        inner = _strings(one, levels - 1)
+        if inner == _TOO_DEEP:
+            return _TOO_DEEP
+        strings += inner
+    return strings
 
 
 def _refuse_deep(body: bytes) -> None:

@@ -51,6 +51,19 @@ def test_a_name_twice_in_one_object_is_refused_in_any_spelling(body: bytes) -> N
         parsed(body)
 
 
+@given(JSON, st.text(), JSON, JSON, st.sampled_from([None, 2]), st.booleans())
+def test_a_name_twice_is_found_whatever_else_there_is(
+    value: Any, name: str, first: Any, second: Any, indent: int | None, ascii: bool
+) -> None:
+    def text(one: Any) -> bytes:
+        return json.dumps(one, indent=indent, ensure_ascii=ascii).encode()
+
+    body = b"[%b,{%b:%b,%b:%b}]" % tuple(map(text, (value, name, first, name, second)))
+
+    with pytest.raises(JsonBad, match="stands twice"):
+        parsed(body)
+
+
 def test_a_name_may_stand_in_several_objects() -> None:
     body = b'{"a":{"a":[{"a":1},{"a":2}]}, "b":"\\"a\\":1,\\"a\\":2"}'
 
