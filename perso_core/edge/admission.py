@@ -54,7 +54,8 @@ def admit(
         stays_away_s = _counted(key, events, services)
         if stays_away_s is not None:
             return _admit(call, caller, events, stays_away_s, services)
-    services.limits.count_events(key, events, services.clock_ms())
+    if events > 1:  # one is counted with its call
+        services.limits.count_events(key, events, services.clock_ms())
     return None
 
 

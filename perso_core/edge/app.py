@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -226,7 +226,9 @@ async def _answer(
         return answer
     if reply.failed:
         services.failed.count(reply.failed, services.clock_ms())
-    headers = _headers(arrival, services) + tuple(("Set-Cookie", one) for one in reply.set_cookies)
+    headers = _headers(arrival, services)
+    if reply.set_cookies:
+        headers += tuple([("Set-Cookie", one) for one in reply.set_cookies])
     if not reply.body:
         return HttpAnswer(204, headers)
     return HttpAnswer(reply.status, (*headers, _JSON), reply.body)
@@ -315,8 +317,13 @@ def _headers(arrival: Arrival, services: EdgeServices, *, refused: bool = False)
     """What every answer carries. A page may read it only where its origin is known and was not
     refused: without these headers the browser keeps it from the page.
     """
-    edge = f"{services.location_hint.upper()};{services.region_id}"
-    own = (*_EVERY, ("x-adobe-edge", edge), ("x-request-id", arrival.request_id))
+    every = _every(services.location_hint, services.region_id)
+    own = (*every, ("x-request-id", arrival.request_id))
     if arrival.origin is None or refused or not arrival.known_page:
         return own
     return (*own, ("Access-Control-Allow-Origin", arrival.origin), *_READABLE)
+
+
+@lru_cache(maxsize=64)
+def _every(hint: str, region_id: int) -> Headers:
+    return (*_EVERY, ("x-adobe-edge", f"{hint.upper()};{region_id}"))

@@ -99,8 +99,12 @@ def caller_from(
     site's own device id; it names a visitor whom nothing else names.
     """
     proof = proven_device(received, org=org, keys=keys)
-    proven = proven_by(proof, fpid, org=org, keys=keys)
     out, tokens = said_out(received, org), presented(received, org)
+    if proof is not None and (named is None or proof.device.ecid == named):
+        return Caller(
+            device=proof.device, device_key=proof.key, proof=proof, said_out=out, tokens=tokens
+        )
+    proven = proven_by(proof, fpid, org=org, keys=keys)
     if named is not None and (proven is None or proven.ecid != named):
         device = named_device(named, entropy)
         return Caller(
@@ -110,10 +114,6 @@ def caller_from(
             replaced=proven,
             said_out=out,
             tokens=tokens,
-        )
-    if proof is not None:
-        return Caller(
-            device=proof.device, device_key=proof.key, proof=proof, said_out=out, tokens=tokens
         )
     if fpid is not None:
         device = proven or named_device(ecid_of_fpid(fpid, org=org, keys=keys), entropy)

@@ -25,7 +25,7 @@ from perso_core.edge.unstored import (
 )
 from perso_core.edge.version_token import seen_in
 from perso_core.engine.engine import Answer, Interaction
-from perso_core.engine.interaction import ALL_THAT_IS_STORED
+from perso_core.engine.interaction import ALL_THAT_IS_STORED, NOTHING_SEEN
 from perso_core.engine.journal import Change, ConsentChosen, EventArrived, PrivacySignalled
 from perso_core.errors import Overloaded, StoreUnavailable
 
@@ -206,7 +206,9 @@ async def _kept(
     device = caller.device
     of_device = profile_key == caller.device_key
     new = device.new and of_device
-    seen = seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys)
+    seen = NOTHING_SEEN
+    if caller.tokens:
+        seen = seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys)
     if caller.person == profile_key:
         # Whoever has seen what the device did, sees it in the person's profile from now on.
         seen = seen.joined(services.graph.to_see(profile_key, left=caller.device_key))
@@ -229,7 +231,13 @@ async def _kept(
             answer = await as_stored(answer, interaction, services)
     except (StoreUnavailable, Overloaded) as why:
         raise _unread(caller) from why
-    consulted = _consulted(answer, stored=stored)
+    consulted = Consulted(
+        stored=stored,
+        permitted=answer.permitted,
+        chosen=answer.consent.general if answer.consent else None,
+        lookups=answer.lookups,
+        known=answer.known,
+    )
     # What stands against telling anything must not be said before it stands.
     return consulted if consulted.permitted else all_stored(consulted)
 
@@ -257,16 +265,6 @@ def all_stored(consulted: Consulted) -> Consulted:
     if not consulted.stored:
         raise StoreUnavailable("the change was not stored.", fix="Send it again.")
     return consulted
-
-
-def _consulted(answer: Answer, *, stored: bool) -> Consulted:
-    return Consulted(
-        stored=stored,
-        permitted=answer.permitted,
-        chosen=answer.consent.general if answer.consent else None,
-        lookups=answer.lookups,
-        known=answer.known,
-    )
 
 
 async def _carried_consent(

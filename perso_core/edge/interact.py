@@ -128,7 +128,8 @@ async def record(
     """Keep a browser's events, and decide. events: where the event of an index stood."""
     overrides = overrides_from(request.meta.config_overrides)
     named = claimed(request.xdm.identity_map, "xdm.identityMap")
-    claims = claims_of([named, *_event_claims(request, events)])
+    on_events = _event_claims(request, events)
+    claims = claims_of([named, *on_events]) if on_events or named.claims else ()
     caller = call.caller(
         request.meta, named.ecid, claims, keys=services.keys, entropy=services.entropy
     )

@@ -185,6 +185,7 @@ def _field_fault(message: str) -> FieldMissing | FieldBad:
 
 # One part of an answer, encoded.
 Handle = bytes
+_encode = msgspec.json.Encoder().encode
 
 
 class _StateItem(Struct, frozen=True, rename="camel"):
@@ -284,13 +285,13 @@ def encode_answer(
     warnings: Sequence[Problem] = (),
 ) -> bytes:
     """The answer's bytes. alloy rejects a 2xx whose `handle` is not an array."""
-    encode = msgspec.json.encode
-    answer = b'{"requestId":%b,"handle":[%b]' % (encode(request_id), b",".join(handles))
+    faults = b""
     if errors:
-        answer += b',"errors":%b' % encode(errors)
+        faults += b',"errors":%b' % _encode(errors)
     if warnings:
-        answer += b',"warnings":%b' % encode(warnings)
-    return answer + b"}"
+        faults += b',"warnings":%b' % _encode(warnings)
+    parts = _encode(request_id), b",".join(handles), faults
+    return b'{"requestId":%b,"handle":[%b]%b}' % parts
 
 
 class _Accepted(Struct, frozen=True, kw_only=True, rename="camel"):

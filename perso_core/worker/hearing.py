@@ -93,7 +93,9 @@ class Hearing:
     def unsure(self) -> bool:
         """Whether others may have revoked something of which this process did not hear in time:
         catch up, and answer nothing where it is deaf then."""
-        return self._look() - self._caught_up_s > DEAF_AFTER_S or self._missed
+        # Asked for each request: without a call of _missed.
+        now_s = self._look()
+        return now_s - self._caught_up_s > DEAF_AFTER_S or self._went_on_s > self._knows_of_s
 
     @property
     def behind(self) -> bool:
