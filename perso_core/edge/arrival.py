@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 
 import aiohttp
 from aiohttp import web
@@ -13,10 +12,11 @@ from msgspec import UNSET, Struct
 
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.snapshot import Snapshot
-from perso_core.edge.asked import Asked
+from perso_core.edge.asked import Asked, Content, facts_in
 from perso_core.edge.authentication import authenticated
 from perso_core.edge.call import Call
 from perso_core.edge.first_party import first_party
+from perso_core.edge.header_facts import HeaderFacts
 from perso_core.edge.origins import is_own, listed, refuse_unlisted, same_site_none
 from perso_core.edge.problem import (
     BodyEmpty,
@@ -33,16 +33,14 @@ from perso_core.edge.request_id import hashed_request_id, made_request_id
 from perso_core.edge.services import EdgeServices
 
 MEDIA_TYPES = frozenset({"text/plain", "application/json", "text/javascript"})
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_MEDIA_TYPE = re.compile(rf"\s*({_TOKEN}/{_TOKEN})\s*(?:;.*)?")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_PLAIN_CODINGS = (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked"))
 
 
 class Arrival(Struct, frozen=True):
     """What is known of a call before anything about it was found good."""
 
     request: Asked
+    facts: HeaderFacts
     snapshot: Snapshot | None
     request_id: str
     config_id: str | None
@@ -70,16 +68,16 @@ class Arrival(Struct, frozen=True):
 def arrival_of(request: Asked, services: EdgeServices) -> Arrival:
     # Names in any case, and of one name sent twice the first: documents spell it three ways.
     query = {name.lower(): value for name, value in reversed(list(request.query.items()))}
-    # Browsers send one: several together are nobody's.
-    origins = request.headers.getall("Origin", None)
-    origin = None if origins is None else ", ".join(origins)
+    facts = facts_in(request)
+    origin = facts.origin
     own = origin is not None and (
-        origin in services.own_origins or is_own(origin, edge=f"{request.scheme}://{request.host}")
+        origin in services.own_origins or is_own(origin, edge=f"{request.scheme}://{facts.host}")
     )
     return Arrival(
         request=request,
+        facts=facts,
         snapshot=services.snapshot(),
-        request_id=_request_id(request, query, services),
+        request_id=_request_id(facts, query, services),
         config_id=query.get("configid") or query.get("datastreamid") or None,
         silent=query.get("silent", "").lower() == "true",
         origin=origin,
@@ -87,8 +85,8 @@ def arrival_of(request: Asked, services: EdgeServices) -> Arrival:
     )
 
 
-def _request_id(request: Asked, query: Mapping[str, str], services: EdgeServices) -> str:
-    places = (query.get("requestid"), request.headers.get("x-request-id"))
+def _request_id(facts: HeaderFacts, query: Mapping[str, str], services: EdgeServices) -> str:
+    places = (query.get("requestid"), facts.request_id)
     stated = [text for text in places if text]
     for text in stated:
         if _REQUEST_ID.fullmatch(text):
@@ -110,13 +108,12 @@ async def call_of(
     `authenticated` asks for one on /v1 as well. max_body_bytes: 0: those of the services. sent:
     what makes a body large. Raises EdgeError.
     """
-    request = arrival.request
+    request, facts = arrival.request, arrival.facts
     datastream = _datastream(arrival)
     refuse_unlisted(arrival.origin, datastream, own=arrival.own)
     now_ms = services.clock_ms()
-    forwarded_for = request.headers.getall("X-Forwarded-For", ())
-    services.limits.count_call(request.remote, forwarded_for, datastream.id, now_ms)
-    media_type = _media_type(request, media_types)
+    services.limits.count_call(request.remote, facts.forwarded_for, datastream.id, now_ms)
+    media_type = _media_type(facts, media_types)
     assert arrival.snapshot, "a datastream was found in it"
     context = None
     if server or datastream.access_type == "authenticated":
@@ -128,22 +125,21 @@ async def call_of(
             now_ms=services.clock_ms(),
         )
     body = await _body(request, services, max_body_bytes or services.max_body_bytes, sent)
-    headers, origin, host = request.headers, arrival.origin, request.host
-    fetch_site = headers.get("Sec-Fetch-Site")
+    origin, host, fetch_site = facts.origin, facts.host, facts.fetch_site
     return Call(
         request_id=arrival.request_id,
         datastream=datastream,
         org=arrival.snapshot.org,
         body=body,
-        cookie_header="; ".join(headers.getall("Cookie", ())),
+        cookie_header=facts.cookie_header,
         same_site_none=same_site_none(origin, host=host, fetch_site=fetch_site),
         now_ms=services.clock_ms(),
         first_party=first_party(origin, host=host, fetch_site=fetch_site),
         server=server,
         context=context if server else None,
         silent=arrival.silent,
-        gpc=headers.get("Sec-GPC") == "1",
-        accept_language=headers.get("Accept-Language", ""),
+        gpc=facts.gpc,
+        accept_language=facts.accept_language,
         media_type=media_type,
     )
 
@@ -167,27 +163,17 @@ def unknown_datastream(config_id: str) -> DatastreamUnknown:
     )
 
 
-def _media_type(request: Asked, taken: frozenset[str]) -> str:
+def _media_type(facts: HeaderFacts, taken: frozenset[str]) -> str:
     """In small letters. Raises ContentTypeBad, MediaTypeUnsupported."""
-    stated = request.headers.get("Content-Type", "")
-    found = _type_in(stated)
-    if not found:
-        raise ContentTypeBad(f"'{shown(stated)}'.", fix=_send(taken))
-    media_type = found.lower()
+    if not facts.media_type:
+        raise ContentTypeBad(f"'{shown(facts.content_type)}'.", fix=_send(taken))
+    media_type = facts.media_type.lower()
     if media_type not in taken:
-        raise MediaTypeUnsupported(f"'{shown(found)}'.", fix=_send(taken))
-    for name, plain in _PLAIN_CODINGS:
-        for coding in request.headers.getall(name, ()):
-            if coding.lower() != plain:
-                raise MediaTypeUnsupported(f"{name} '{shown(coding)}'.", fix="Do not compress.")
+        raise MediaTypeUnsupported(f"'{shown(facts.media_type)}'.", fix=_send(taken))
+    if facts.coding is not None:
+        name, coding = facts.coding
+        raise MediaTypeUnsupported(f"{name} '{shown(coding)}'.", fix="Do not compress.")
     return media_type
-
-
-@lru_cache(maxsize=64)
-def _type_in(stated: str) -> str:
-    """The media type without its parameters; "": there is none."""
-    found = _MEDIA_TYPE.fullmatch(stated)
-    return found[1] if found else ""
 
 
 def _send(taken: frozenset[str]) -> str:
@@ -216,7 +202,7 @@ async def _body(request: Asked, services: EdgeServices, limit: int, sent: str) -
     return body
 
 
-async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
+async def _read(content: Content, limit: int) -> bytes:
     """All of it, or more than the limit."""
     body = bytearray()
     while len(body) <= limit and (chunk := await content.readany()):

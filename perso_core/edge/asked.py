@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from aiohttp import StreamReader, hdrs
+from aiohttp import hdrs
+from aiohttp.http import HttpRequestParser
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
-from multidict import CIMultiDictProxy, MultiMapping
+from multidict import CIMultiDictProxy, MultiDict, MultiMapping
+
+from perso_core.edge.header_facts import HeaderFacts, facts_of
+from perso_core.edge.known_heads import Line
+
+
+class Content(Protocol):
+    """What is read of a body; `StreamReader` has all of it."""
+
+    def is_eof(self) -> bool: ...
+    def read_nowait(self) -> bytes: ...
+    async def readany(self) -> bytes: ...
 
 
 class Asked(Protocol):
@@ -24,39 +36,80 @@ class Asked(Protocol):
     @property
     def remote(self) -> str | None: ...
     @property
-    def content(self) -> StreamReader: ...
+    def content(self) -> Content: ...
     @property
     def content_length(self) -> int | None: ...
     @property
     def protocol(self) -> RequestHandler: ...
 
 
+class Here:
+    """A body that is here."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def is_eof(self) -> bool:
+        return True
+
+    def read_nowait(self) -> bytes:
+        body, self._body = self._body, b""
+        return body
+
+    async def readany(self) -> bytes:
+        return self.read_nowait()
+
+
 class WholeRequest:
     """A request that came in one piece with its body, so that nothing of it is waited for.
-    message: has a Host. content: has ended. protocol: its connection, which is open as yet.
-    remote: who sent it, also once they are gone."""
+    read: as aiohttp read it, with a Host; or its first line, where it is known what the others say.
+    content: has ended. protocol: its connection, which is open as yet. remote: who sent it, also
+    once they are gone. last: the connection closes after the answer."""
 
-    __slots__ = ("content", "headers", "message", "protocol", "remote")
+    __slots__ = ("_read", "content", "facts", "last", "protocol", "remote")
 
     def __init__(
-        self, message: RawRequestMessage, content: StreamReader, protocol: RequestHandler
+        self,
+        read: RawRequestMessage | Line,
+        facts: HeaderFacts,
+        content: Content,
+        protocol: RequestHandler,
     ) -> None:
-        self.message = message
-        self.headers = message.headers
+        self._read = read
+        self.facts = facts
         self.content = content
         self.protocol = protocol
+        self.last = not isinstance(read, Line) and read.should_close
         peer = protocol.peername
         first = peer[0] if isinstance(peer, (list, tuple)) else peer
         self.remote = None if first is None else str(first)
 
     @property
+    def message(self) -> RawRequestMessage:
+        """As aiohttp reads it."""
+        read = self._read
+        return _read_again(read, self.protocol) if isinstance(read, Line) else read
+
+    @property
     def path(self) -> str:
         """Decoded."""
-        return self.message.url.path
+        read = self._read
+        return read.path if isinstance(read, Line) else read.url.path
 
     @property
     def query(self) -> MultiMapping[str]:
-        return self.message.url.query
+        read = self._read
+        if not isinstance(read, Line):
+            return read.url.query
+        pairs = [one.partition("=") for one in read.query.split("&") if one]
+        return MultiDict([(name, value) for name, _, value in pairs])
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        """Without Content-Length, if they came before."""
+        return self.facts.headers
 
     @property
     def scheme(self) -> str:
@@ -64,9 +117,29 @@ class WholeRequest:
 
     @property
     def host(self) -> str:
-        return self.headers[hdrs.HOST]
+        return self.facts.host
 
     @property
     def content_length(self) -> int | None:
-        stated = self.headers.get(hdrs.CONTENT_LENGTH)
+        stated = self.message.headers.get(hdrs.CONTENT_LENGTH)
         return None if stated is None else int(stated)
+
+
+def facts_in(request: Asked) -> HeaderFacts:
+    if isinstance(request, WholeRequest):
+        return request.facts
+    return facts_of(request.headers, request.host)
+
+
+def _read_again(line: Line, protocol: RequestHandler) -> RawRequestMessage:
+    loop: Any = protocol._loop
+    parser = HttpRequestParser(
+        protocol,
+        loop,
+        0,
+        max_line_size=protocol.max_line_size,
+        max_headers=protocol.max_headers,
+        max_field_size=protocol.max_field_size,
+    )
+    ((message, _),), _, _ = parser.feed_data(line.head)
+    return message

@@ -5,7 +5,8 @@ connection that sends nothing at all, has some seconds, and there are only so ma
 Bodies have their own time (arrival.py), and are left as they came: what we refuse compressed is
 not unpacked first. Who was refused, and sends the same again, is refused as their bytes come
 (refused_again.py). A POST that came whole, to a path that has its answer, is answered straight from
-what aiohttp's parser made of it: its request, stream and response cost more than most answers.
+what aiohttp's parser made of it: its request, stream and response cost more than most answers. And
+where its headers came before, from what they are known to say (known_heads.py).
 
 aiohttp also logs each request that it cannot read, with its bytes and a traceback, and tells them
 back. There may be a token among them, and whoever can connect could fill the log: here neither.
@@ -26,8 +27,10 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from perso_core.edge.asked import Asked, WholeRequest
+from perso_core.edge.asked import Asked, Content, Here, WholeRequest
+from perso_core.edge.header_facts import facts_of
 from perso_core.edge.http_answer import HttpAnswer
+from perso_core.edge.known_heads import KnownHeads, Whole, line_of, was_read, whole_in
 from perso_core.edge.problem import HttpBad, Report
 from perso_core.edge.refused_again import Refused, RefusedAgain, is_all
 from perso_core.edge.wire import encode_problem
@@ -69,8 +72,8 @@ class Connection(RequestHandler):
         self._server = server
         self._head_within_s = head_within_s
         self._deadline: asyncio.TimerHandle | None = None
-        self._body: StreamReader = EMPTY_PAYLOAD  # of the request that came last
-        self._at_a_beginning = False  # the next bytes begin a request, and somebody is refused
+        self._body: StreamReader = EMPTY_PAYLOAD  # of the request that aiohttp read last
+        self._at_a_beginning = False  # the next bytes begin a request
         self._refusal: bytes | None = None  # that is to be told
         self._begun = False  # aiohttp's task
         self._straight: WholeRequest | None = None  # that is being answered
@@ -82,6 +85,7 @@ class Connection(RequestHandler):
             self.force_close()
         else:
             self._begin()
+            self._at_a_beginning = True
             if self._server.leaving:
                 self.answer_once_more()
 
@@ -113,6 +117,9 @@ class Connection(RequestHandler):
         if data and self._refused_again(data):
             return
         before, idle = self._request_count, self._idle
+        whole = whole_in(data) if data and idle and self._at_a_beginning else None
+        if whole is not None and self._answer_known(whole):
+            return
         # aiohttp would wake whoever waits for a request.
         waiter, self._waiter = self._waiter, None
         try:
@@ -120,15 +127,26 @@ class Connection(RequestHandler):
         finally:
             self._waiter = waiter
         if data:
-            self._at_a_beginning = idle and self._came_alone(data, before)
+            self._at_a_beginning = idle and self._came_alone(data, before, whole)
         if self._request_count != before:
             self._end()
             self._body = self._messages[-1][1]
-            if not (idle and self._answer_straight()):
+            if not (idle and self._answer_straight(whole)):
                 self._wake()
         elif self._deadline is None and self._idle:
             # Nobody waits for a body, so these bytes are part of a head.
             self._begin()
+
+    def _came_alone(self, data: bytes, before: int, whole: Whole | None) -> bool:
+        """Whether the bytes that were read were one request, and nothing else: only then is what
+        comes next known to begin one. before: how many requests had come. whole: what they look
+        like, where they were known to begin one."""
+        if self._request_count != before + 1:
+            return False
+        message, body = self._messages[-1]
+        if not isinstance(message, RawRequestMessage) or not body.is_eof() or self._message_tail:
+            return False
+        return is_all(data, message) if whole is None else was_read(whole, message, body)
 
     @property
     def _waits(self) -> bool:
@@ -151,8 +169,30 @@ class Connection(RequestHandler):
 
     # ---- what is answered straight ----
 
-    def _answer_straight(self) -> bool:
-        """Whether the requests that came are one that is. Nothing else was to be answered."""
+    def _answer_known(self, whole: Whole) -> bool:
+        """Whether it is, by what its headers are known to say: aiohttp hears nothing of it then.
+        whole: what the bytes look like that came. Nothing else was to be answered."""
+        facts = self._server.known.facts(whole.fields)
+        line = line_of(whole) if facts is not None else None
+        answer = self._server.straight.get(line.path) if line is not None else None
+        if (
+            facts is None
+            or line is None
+            or answer is None
+            or self._close
+            or self._force_close
+            or not self._tells_at_once
+            or whole.line > self.max_line_size
+        ):
+            return False
+        self._request_count += 1
+        self._end()
+        self._answer(WholeRequest(line, facts, Here(whole.body), self), answer)
+        return True
+
+    def _answer_straight(self, whole: Whole | None) -> bool:
+        """Whether the requests that came are one that is. whole: what its bytes look like, where
+        they were known to begin it. Nothing else was to be answered."""
         message, body = self._messages[0]
         if len(self._messages) > 1 or not isinstance(message, RawRequestMessage):
             return False
@@ -161,10 +201,13 @@ class Connection(RequestHandler):
             return False
         self._messages.clear()
         self._parser.message_consumed()
-        self._server.requests_count += 1
-        self._request_in_progress = True
-        self._straight = WholeRequest(message, body, self)
-        self._answering = self._loop.create_task(self._answered(self._straight, answer))
+        facts = facts_of(message.headers, message.headers[hdrs.HOST])
+        content: Content = body
+        if whole is not None and self._at_a_beginning:  # and so it was read
+            content = Here(whole.body)
+            if not message.should_close:
+                self._server.known.came(whole.fields, facts)
+        self._answer(WholeRequest(message, facts, content, self), answer)
         return True
 
     def _goes_straight(self, message: RawRequestMessage, body: StreamReader) -> bool:
@@ -176,13 +219,25 @@ class Connection(RequestHandler):
             and not message.upgrade
             and hdrs.HOST in message.headers
             and hdrs.EXPECT not in message.headers
-            and not self._server.leaving
+            and self._tells_at_once
+        )
+
+    @property
+    def _tells_at_once(self) -> bool:
+        return (
+            not self._server.leaving
             and not self._logging_enabled
             and not self._paused  # answers are read
         )
 
+    def _answer(self, request: WholeRequest, answer: Straight) -> None:
+        self._server.requests_count += 1
+        self._request_in_progress = True
+        self._straight = request
+        self._answering = self._loop.create_task(self._answered(request, answer))
+
     async def _answered(self, request: WholeRequest, answer: Straight) -> None:
-        last = request.message.should_close
+        last = request.last
         try:
             self._tell(request, await answer(request), last=last)
         except Exception as error:
@@ -245,42 +300,29 @@ class Connection(RequestHandler):
         elif request is not None:
             again.remember(request._message, refused, request_id)
 
-    def _came_alone(self, data: bytes, before: int) -> bool:
-        """Whether the bytes that were read were one request, and nothing else: only then is what
-        comes next known to begin one. before: how many requests had come."""
-        again = self._server.again
-        if again is None or not again.armed or self._request_count != before + 1:
-            return False
-        message, body = self._messages[-1]
-        return (
-            isinstance(message, RawRequestMessage)
-            and body.is_eof()
-            and not self._message_tail
-            and is_all(data, message)
-        )
-
     def _refused_again(self, data: bytes) -> bool:
         """Whether a refusal is all that there is to do with these bytes, of which aiohttp hears
         nothing then."""
         self.tell_refusal()  # where a transport cannot be paused, in the order of requests
-        server = self._server
+        again, server = self._server.again, self._server
         if (
-            not self._at_a_beginning
+            again is None
+            or not again.armed
+            or not self._at_a_beginning
             or self._deadline is not None  # a head has begun
             or not self._idle
             or self._force_close
             or self._paused  # answers are not read
             or self.transport is None
-            or server.again is None
             or server.leaving
         ):
             return False
         peer = self.transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else None  # a Unix socket has none
-        self._refusal = server.again.refusal(data, address)
+        self._refusal = again.refusal(data, address)
         if self._refusal is None:
             return False
-        wait_s = server.again.waits_s
+        wait_s = again.waits_s
         # aiohttp heard of no request: else it would close an idle connection before it is told.
         self._next_keepalive_close_time = self._loop.time() + wait_s + self._keepalive_timeout
         if wait_s:
@@ -363,6 +405,7 @@ class GuardedServer(web.Server):
         self._head_within_s = head_within_s
         self.leaving = False
         self.again = again
+        self.known = KnownHeads()
         self._told_later: deque[tuple[float, Connection, bytes]] = deque()
 
     def tell_later(self, connection: Connection, refusal: bytes, wait_s: float) -> None:

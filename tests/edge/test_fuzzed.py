@@ -60,6 +60,19 @@ def test_what_is_answered_straight_is_answered_as_by_its_route(target: ModuleTyp
         assert told(straight) == told(by_route)
 
 
+@BY_NAME
+def test_what_is_known_by_its_head_is_answered_as_by_its_route(target: ModuleType) -> None:
+    chance, wire = random.Random(3), edge()
+    before = wire.known_heads
+    for number in range(150):
+        data = target.mutated(chance.choice(target.TEXTS), target.MOST_BYTES, number)
+        sent = request_in(data).as_http(stays=True)
+        by_route = told(wire.ask(sent, by_route=True))
+        for _ in range(3):
+            assert told(wire.ask(sent)) == by_route
+    assert wire.known_heads > before
+
+
 def told(answer: Answered) -> tuple[object, ...]:
     """All but when."""
     headers = [one for one in answer.headers if one[0].lower() != "date"]

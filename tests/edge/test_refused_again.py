@@ -335,7 +335,7 @@ async def test_who_does_not_read_their_answers_gets_no_more_of_them() -> None:
 
 
 async def test_the_networks_limit_counts_them_too() -> None:
-    async with guarded(address=Rate(per_s=1, burst=5)) as edge, calling(edge) as caller:
+    async with guarded(address=Rate(per_s=1, burst=READ + 1)) as edge, calling(edge) as caller:
         headers = b"X-Forwarded-For: 192.0.2.7\r\n"
         await refused_by(edge, caller, event(headers=headers))
 

@@ -38,11 +38,11 @@ class Request(Struct, frozen=True):
         lines = [self.path, *(name + b": " + value for name, value in self.headers)]
         return b"\n".join(lines) + b"\n\n" + self.body
 
-    def as_http(self) -> bytes:
-        """As it goes over the wire."""
+    def as_http(self, *, stays: bool = False) -> bytes:
+        """As it goes over the wire. stays: its connection may have another one."""
         headers = [
             (b"Host", b"edge.shop.test"),
-            (b"Connection", b"close"),
+            (b"Connection", b"keep-alive" if stays else b"close"),
             (b"Content-Length", b"%d" % len(self.body)),
             *_sendable(self.headers),
         ]

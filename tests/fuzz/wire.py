@@ -70,10 +70,14 @@ class Wire:
         self._straight = runner.server.straight
 
     def ask(self, request: bytes, *, by_route: bool = False) -> Answered:
-        """request: a whole one, after whose answer the connection closes. by_route: it is not
-        answered straight."""
+        """request: a whole one. by_route: it is not answered straight."""
         self._server.straight = {} if by_route else self._straight
         return self._loop.run_until_complete(self._answered(request))
+
+    @property
+    def known_heads(self) -> int:
+        """Requests with the same headers as others are not read any more."""
+        return len(self._server.known)
 
     def keep(self, *interactions: Interaction) -> None:
         """Put what they change into `stored`."""
@@ -96,7 +100,7 @@ class Wire:
             connection.connection_made(transport)
             await asyncio.sleep(0)  # it waits for a request
             connection.data_received(request)
-            await transport.closed
+            await transport.told
             connection.connection_lost(None)
         status, headers, body = _taken_apart(bytes(transport.written))
         return Answered(status, headers, body, self._failures.taken(), state.database)
@@ -172,22 +176,31 @@ def _copy(database: MemoryDatabase) -> MemoryDatabase:
 
 
 class _Transport(asyncio.Transport):
-    """Keeps what is written; closed: done once nothing more will be."""
+    """Keeps what is written; told: done once that is a whole answer, or nothing more will be."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("203.0.113.7", 50_000)})
         self.written = bytearray()
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closed = False
 
     def write(self, data: Any) -> None:
         self.written += data
+        head, end, body = self.written.partition(b"\r\n\r\n")
+        length = head.partition(b"\r\nContent-Length: ")[2].partition(b"\r\n")[0]
+        if end and len(body) >= int(length or 0) and b"\r\nConnection: close" not in head:
+            self._done()
 
     def is_closing(self) -> bool:
-        return self.closed.done()
+        return self._closed
 
     def close(self) -> None:
-        if not self.closed.done():
-            self.closed.set_result(None)
+        self._closed = True
+        self._done()
+
+    def _done(self) -> None:
+        if not self.told.done():
+            self.told.set_result(None)
 
     abort = close
 
