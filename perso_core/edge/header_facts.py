@@ -14,7 +14,7 @@ _MEDIA_TYPE = re.compile(rf"\s*({_TOKEN}/{_TOKEN})\s*(?:;.*)?")
 _PLAIN_CODINGS = (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked"))
 
 
-class HeaderFacts(Struct, frozen=True):
+class HeaderFacts(Struct, frozen=True, gc=False):
     """Facts of the headers alone: nothing here depends on what is in force, nor on the connection.
 
     request_id: as stated, if it is. content_type: the header, "" when absent. media_type: the one

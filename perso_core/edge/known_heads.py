@@ -38,7 +38,7 @@ _MAX_DIGITS = 7
 _WEIGHT, _WEIGHT_OF_A_HEADER = 500, 65
 
 
-class Whole(Struct, frozen=True):
+class Whole(Struct, frozen=True, gc=False):
     """The bytes of one request, where they begin one. fields: its headers, without how long the
     body is: others with the same say the same. line, head: where these end."""
 
@@ -52,7 +52,7 @@ class Whole(Struct, frozen=True):
         return self.data[self.head :]
 
 
-class Line(Struct, frozen=True):
+class Line(Struct, frozen=True, gc=False):
     """What differs from one request to the next before its body. head: that, and the rest."""
 
     path: str
