@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 # Name and value of each, in order; one name may be there more than once.
 Headers = tuple[tuple[str, str], ...]
 _BREAK = "\r\n"
+_PRINTABLE = bytes(range(0x20, 0x7F))  # of ASCII
 _SERVER, _CLOSE = f"Server: {SERVER_SOFTWARE}", ("Connection: close",)
 _FIRST_LINES = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n" for one in HTTPStatus}
 
@@ -35,13 +36,17 @@ class HttpAnswer(Struct, frozen=True):
         if self.body:
             lines.append(f"Content-Length: {len(self.body)}")
         lines += (f"Date: {rfc822_formatted_time()}", _SERVER, *(_CLOSE if last else ()))
-        text = _BREAK.join(lines)
-        if text.count(_BREAK) >= len(lines) or not _is_text(text.replace(_BREAK, "")):
+        lines += ("", "")
+        head = f"{_FIRST_LINES[self.status]}{_BREAK.join(lines)}".encode(errors="ignore")
+        if not _is_text(head, len(lines)):
             raise ValueError("a header of the answer is no text of one line.")
-        head = f"{_FIRST_LINES[self.status]}{text}{_BREAK}{_BREAK}"
-        return head.encode(errors="ignore") + self.body
+        return head + self.body
 
 
-def _is_text(headers: str) -> bool:
-    """Bytes that were no UTF-8 as they came are left out, as aiohttp does."""
-    return headers.isprintable() or headers.encode(errors="ignore").decode().isprintable()
+def _is_text(head: bytes, lines: int) -> bool:
+    """Bytes that were no UTF-8 as they came were left out, as aiohttp does."""
+    others = head.translate(None, _PRINTABLE)
+    if others == b"\r\n" * lines:
+        return True
+    text = head.decode()
+    return text.count(_BREAK) == lines and text.replace(_BREAK, "").isprintable()

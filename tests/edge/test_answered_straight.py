@@ -255,10 +255,20 @@ async def test_a_server_that_stops_waits_no_longer_than_it_may() -> None:
             await answering
 
 
-@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\0"])
+@pytest.mark.parametrize(
+    "value",
+    ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "\r\n", "a\0", "a\x7f", "\xe4\r\nb", "\xe4\n", "\u2028"],
+)
 def test_no_header_is_more_than_text_of_one_line(value: str) -> None:
     with pytest.raises(ValueError, match="no text of one line"):
         HttpAnswer(200, (("X", value),)).encoded(last=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [("\xe4 b", b"\xc3\xa4 b"), ("a\udcff", b"a"), ("", b"")]
+)
+def test_a_header_is_told_as_text_without_what_is_none(value: str, told: bytes) -> None:
+    assert b"\r\nX: %b\r\n" % told in HttpAnswer(200, (("X", value),)).encoded(last=False)
 
 
 async def test_an_answer_that_cannot_be_told_is_a_fault_of_ours() -> None:
