@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct
 
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.snapshot import Snapshot
-from perso_core.edge.asked import Asked, Content, facts_in
+from perso_core.edge.asked import Asked, Content, facts_in, query_in
 from perso_core.edge.authentication import authenticated
 from perso_core.edge.call import Call
 from perso_core.edge.first_party import first_party
@@ -66,9 +66,7 @@ class Arrival(Struct, frozen=True):
 
 
 def arrival_of(request: Asked, services: EdgeServices) -> Arrival:
-    # Names in any case, and of one name sent twice the first: documents spell it three ways.
-    query = {name.lower(): value for name, value in reversed(list(request.query.items()))}
-    facts = facts_in(request)
+    query, facts = query_in(request), facts_in(request)
     origin = facts.origin
     own = origin is not None and (
         origin in services.own_origins or is_own(origin, edge=f"{request.scheme}://{facts.host}")

@@ -100,11 +100,15 @@ class WholeRequest:
 
     @property
     def query(self) -> MultiMapping[str]:
+        return MultiDict(self.pairs())
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Of the query, in order."""
         read = self._read
         if not isinstance(read, Line):
-            return read.url.query
-        pairs = [one.partition("=") for one in read.query.split("&") if one]
-        return MultiDict([(name, value) for name, _, value in pairs])
+            return list(read.url.query.items())
+        parts = [one.partition("=") for one in read.query.split("&") if one]
+        return [(name, value) for name, _, value in parts]
 
     @property
     def headers(self) -> CIMultiDictProxy[str]:
@@ -123,6 +127,14 @@ class WholeRequest:
     def content_length(self) -> int | None:
         stated = self.message.headers.get(hdrs.CONTENT_LENGTH)
         return None if stated is None else int(stated)
+
+
+def query_in(request: Asked) -> dict[str, str]:
+    """What its query says. Names in any case, and of one name sent twice the first: documents spell
+    it three ways."""
+    one = request
+    pairs = one.pairs() if isinstance(one, WholeRequest) else list(one.query.items())
+    return {name.lower(): value for name, value in reversed(pairs)}
 
 
 def facts_in(request: Asked) -> HeaderFacts:
