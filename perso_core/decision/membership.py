@@ -137,10 +137,10 @@ class Memberships(Mapping[str, Membership]):
         return iter(self._ids)
 
     def __getitem__(self, audience_id: str) -> Membership:
-        place = self._place(audience_id)
-        if place is None:
+        found = self.of_audience(audience_id)
+        if found is None:
             raise KeyError(audience_id)
-        return _membership(audience_id, array("q", self._instants)[place])
+        return found
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Memberships):
@@ -148,6 +148,14 @@ class Memberships(Mapping[str, Membership]):
         return super().__eq__(other)
 
     __hash__ = None  # type: ignore[assignment]  # as a dict
+
+    def of_audience(self, audience_id: str) -> Membership | None:
+        """None: it never was in that one. As `get`, which tells by an exception that nothing is
+        there."""
+        place = self._place(audience_id)
+        if place is None:
+            return None
+        return _membership(audience_id, array("q", self._instants)[place])
 
     def each(self) -> Iterator[Membership]:
         return map(_membership, self._ids, array("q", self._instants))

@@ -322,7 +322,8 @@ def _moved(
     for position in bits_of(changed):
         audience_id = snapshot.rules.ids_by_position[position]
         holds = bool(standing.members >> position & 1)
-        after = qualify(audience_id, known.get(audience_id), holds=holds, now_ms=standing.now_ms)
+        earlier = known.of_audience(audience_id)
+        after = qualify(audience_id, earlier, holds=holds, now_ms=standing.now_ms)
         if after is not None:
             moved.append(after)
     return known.replaced(moved)
