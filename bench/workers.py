@@ -1,5 +1,8 @@
 """workers_scaling/bare_scaling: two workers over one, ours over what aiohttp alone gains by them on
-this machine, where the client takes its part of the same cores."""
+this machine, where the client takes its part of the same cores.
+
+floor_scaling/bare_scaling: two of ours that know nothing of each other, each with a store and half
+of the connections, over one: what is left of the machine's cores where nothing is shared."""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -24,6 +28,10 @@ ROUNDS = 4
 SECONDS = 3
 CONNECTIONS = 64
 COUNTS = (1, 2)
+APART = "apart"
+OURS = (("perso", 1), ("perso", 2), (APART, 2))
+Of = tuple[str, int]  # whose, and how many processes
+Site = tuple[int, Path]  # a port, and what is sent there
 AUDIENCES = 100
 
 
@@ -32,44 +40,61 @@ def measure() -> None:
     if shutil.which("wrk") is None:
         raise MissingWrk
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=ROOT) as scratch, ExitStack() as running:
-        ours: dict[int, int] = {}
-        bodies: dict[int, Path] = {}
+        servers: dict[Of, list[Site]] = {}
+        for name, count in OURS:
+            servers[name, count] = found = []
+            for number in range(count if name == APART else 1):
+                data_dir = Path(scratch) / f"{name}-{count}-{number}"
+                asyncio.run(_prepare(data_dir))
+                workers = 1 if name == APART else count
+                port = running.enter_context(_serving(data_dir, workers))
+                bodies = Path(scratch) / f"{name}-{count}-{number}.bodies"
+                _, answer_bytes = write_bodies(port, bodies)
+                found.append((port, bodies))
         for count in COUNTS:
-            data_dir = Path(scratch) / f"of-{count}"
-            asyncio.run(_prepare(data_dir))
-            ours[count] = running.enter_context(_serving(data_dir, count))
-            bodies[count] = Path(scratch) / f"bodies-{count}"
-            _, answer_bytes = write_bodies(ours[count], bodies[count])
-        bare = {
-            count: running.enter_context(server("bare_server", str(answer_bytes), str(count)))
-            for count in COUNTS
-        }
-        loads = _loads(ours, bare, bodies)
-    _record(loads)
+            port = running.enter_context(server("bare_server", str(answer_bytes), str(count)))
+            servers["bare", count] = [(port, bodies)]
+        _record(_loads(servers))
 
 
-def _loads(
-    ours: dict[int, int], bare: dict[int, int], bodies: dict[int, Path]
-) -> dict[tuple[str, int], list[Load]]:
-    loads: dict[tuple[str, int], list[Load]] = {}
+def _loads(servers: dict[Of, list[Site]]) -> dict[Of, list[Load]]:
+    loads: dict[Of, list[Load]] = {of: [] for of in servers}
     for turn in range(ROUNDS + 1):
-        for name, ports in (("perso", ours), ("bare", bare)):
-            for count, port in ports.items():
-                one = load(
-                    port,
-                    bodies[count],
-                    f"{name}{turn}",
-                    seconds=SECONDS if turn else 1,
-                    connections=CONNECTIONS,
-                )
-                if turn:  # the first one warms up
-                    loads.setdefault((name, count), []).append(one)
+        for (name, count), sites in servers.items():
+            one = _together(sites, f"{name}{count}{turn}", seconds=SECONDS if turn else 1)
+            if turn:  # the first one warms up
+                loads[name, count].append(one)
     return loads
 
 
-def _record(loads: dict[tuple[str, int], list[Load]]) -> None:
+def _together(sites: list[Site], run: str, *, seconds: int) -> Load:
+    """What wrk counts at all of them, each with its part of the connections."""
+
+    def loaded(site: Site) -> Load:
+        port, bodies = site
+        each = CONNECTIONS // len(sites)
+        return load(port, bodies, run, seconds=seconds, connections=each)
+
+    with ThreadPoolExecutor(len(sites)) as clients:
+        found = list(clients.map(loaded, sites))
+    return Load(
+        sum(one.requests for one in found),
+        max(one.seconds for one in found),
+        sum(one.wrong for one in found),
+        sum(one.broken for one in found),
+    )
+
+
+def _record(loads: dict[Of, list[Load]]) -> None:
     rps = {of: median(one.rps for one in found) for of, found in loads.items()}
     scaling = {name: rps[name, 2] / rps[name, 1] for name in ("perso", "bare")}
+    record(
+        "floor_scaling/bare_scaling",
+        rps[APART, 2] / rps["perso", 1] / scaling["bare"],
+        unit="ratio",
+        requests_per_s=round(rps[APART, 2]),
+        rounds=ROUNDS,
+    )
     record(
         "workers_scaling/bare_scaling",
         scaling["perso"] / scaling["bare"],
