@@ -16,7 +16,7 @@ from perso_core.edge.arrival import Arrival, arrival_of, call_of, unknown_datast
 from perso_core.edge.asked import Asked
 from perso_core.edge.at_sight import shown_in
 from perso_core.edge.call import Call, Reply
-from perso_core.edge.guard import Connection, Straight
+from perso_core.edge.connection import Connection, Straight
 from perso_core.edge.http_answer import Headers, HttpAnswer
 from perso_core.edge.import_rows import (
     MAX_BODY_BYTES,
@@ -136,12 +136,14 @@ def _add_routes(app: web.Application, path: str, handler: Routed) -> None:
 
 def straight(edge: web.Application, prefix: str) -> Mapping[str, Straight]:
     """What answers a POST at the edge's usual paths, by whole path, where it is mounted under
-    prefix: for a server that has no middleware and so need not look for routes (guard.py)."""
+    prefix: for a server that has no middleware and so need not look for routes
+    (connection.py)."""
     return {prefix + path: handler for path, handler in edge[_BY_PATH].items()}
 
 
 def refused_again(edge: web.Application) -> RefusedAgain:
-    """Who is refused as their bytes come, for a server whose connections can do that (guard.py)."""
+    """Who is refused as their bytes come, for a server whose connections can do that
+    (connection.py)."""
     return edge[_AGAIN]
 
 

@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from msgspec import structs
 
 from perso_core.edge.asked import WholeRequest
-from perso_core.edge.guard import Connection
+from perso_core.edge.connection import Connection
 from perso_core.edge.http_answer import HttpAnswer
 from tests.canaries.ledger import noted
 from tests.canaries.planting import CANARY, taken_out

@@ -15,8 +15,9 @@ from perso_core.decision.identity import Device
 from perso_core.edge.abuse import Limits
 from perso_core.edge.app import build_edge, refused_again, straight
 from perso_core.edge.asked import Asked
+from perso_core.edge.connection import Connection, Straight
 from perso_core.edge.cookies import SOURCE_RANDOM, identity_cookies
-from perso_core.edge.guard import Connection, GuardedRunner, Straight
+from perso_core.edge.guard import GuardedRunner
 from perso_core.edge.http_answer import HttpAnswer
 from perso_core.edge.limits import Rate
 from perso_core.edge.refused_again import (

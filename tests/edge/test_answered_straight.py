@@ -15,7 +15,8 @@ from aiohttp import web
 from msgspec import Struct
 
 from perso_core.edge.asked import Asked
-from perso_core.edge.guard import Connection, GuardedRunner
+from perso_core.edge.connection import Connection
+from perso_core.edge.guard import GuardedRunner
 from perso_core.edge.http_answer import HttpAnswer
 from tests.edge.listening import listening, reset
 

@@ -20,7 +20,8 @@ from msgspec import Struct, structs
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from perso_core.edge.asked import Asked, WholeRequest, facts_in
-from perso_core.edge.guard import Connection, GuardedRunner, GuardedServer
+from perso_core.edge.connection import Connection
+from perso_core.edge.guard import GuardedRunner, GuardedServer
 from perso_core.edge.header_facts import HeaderFacts, facts_of
 from perso_core.edge.http_answer import HttpAnswer
 from perso_core.edge.known_heads import KnownHeads, line_of, was_read, whole_in
