@@ -14,16 +14,17 @@ from collections.abc import Sequence
 
 import apsw
 
-from perso_core.decision.profile import mark_of
-from perso_core.engine.erased import erased_under
 from perso_core.stores.batch import KEPT_NOTICES, KeyChange, erasure_mark
 from perso_core.stores.migrations import newest
 from perso_core.stores.sqlite_changes import KEPT_EVENT, EncodedChange
+from perso_core.stores.sqlite_erased import marks_of
 
 # Of this origin nothing is announced.
 UNTOLD = 0
 _NEVER_MS = -(2**63)
-_MARK_BYTES = 16
+_MARK_BYTES = len(erasure_mark(""))
+# As in EncodedChange.events, of a row that brings a profile alone, or a sweep.
+_NO_EVENT = ("", "", 0, b"")
 
 _EVENT = KEPT_EVENT.format(
     "SELECT NEW.key, NEW.id, NEW.timestamp_ms, NEW.event WHERE length(NEW.event)"
@@ -53,6 +54,7 @@ FROM carray(?1)
 WHERE (SELECT user_version FROM pragma_user_version) <= {newest()}
     AND NOT EXISTS (SELECT 1 FROM erased WHERE erased_ms > ?2)
     AND NOT EXISTS (SELECT 1 FROM """
+# Where there are no marks of erased events, and where there are.
 _NOBODY_ERASED = f"{_APPEND} erased_event)"
 # CROSS: each is searched for, also where statistics that are old promise next to no marks.
 _NONE_ERASED = f"""{_APPEND} carray(?4) AS told CROSS JOIN erased_event
@@ -92,10 +94,10 @@ def append(
     changes: Sequence[EncodedChange],
     *,
     origin: int,
-    any_erased: bool,
+    any_marks: bool,
 ) -> bool:
     """Keep changes that do no more than add events to profiles that are there, each of another key;
-    whether they were: all of them, or none. origin: see Writer; UNTOLD: nobody is told. any_erased:
+    whether they were: all of them, or none. origin: see Writer; UNTOLD: nobody is told. any_marks:
     whether there are marks of erased events, as far as is known.
 
     Raises apsw.Error: none were, and the connection is not to be trusted.
@@ -109,7 +111,7 @@ def append(
     rows = apsw.carray((*(row for one in changes for row in _rows(one)), *swept))
     before = connection.total_changes()
     try:
-        if any_erased:
+        if any_marks:
             marks = apsw.carray(tuple(mark for one in changes for mark in _marks(one)))
             connection.execute(_NONE_ERASED, (rows, dated_ms, origin, marks))
         else:
@@ -124,14 +126,14 @@ def _rows(encoded: EncodedChange) -> list[bytes]:
     profile = change.profile
     assert profile is not None, "events come to one"
     key, state = change.key.encode(), encoded.profile or b""
-    *earlier, last = events or [("", "", 0, b"")]
+    *earlier, last = events or [_NO_EVENT]
     rows = [_row(key, event) for event in earlier]
     rows.append(_row(key, last, change.base_version or 0, profile.version, state))
     return rows
 
 
 def _sweep(change: KeyChange) -> bytes:
-    return _row(change.key.encode(), ("", "", 0, b""), swept_ms=change.events_from_ms)
+    return _row(change.key.encode(), _NO_EVENT, swept_ms=change.events_from_ms)
 
 
 def _row(
@@ -149,7 +151,5 @@ def _row(
 
 
 def _marks(encoded: EncodedChange) -> list[bytes]:
-    """As sqlite_erased.sent_again looks for them."""
     _, keys, events = encoded.change.told
-    marked = [erasure_mark(of) for key in keys for of in erased_under(key)]
-    return [of + mark_of(event.id) for of in marked for event in events] or [b""]
+    return [of + mark for of, mark in marks_of(keys, events)] or [b""]

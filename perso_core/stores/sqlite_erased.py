@@ -129,18 +129,19 @@ def sent_again(
     keys, events."""
     if not any_marks(connection):
         return set()
-    sent = [
-        ((erasure_mark(of), mark_of(event.id)), who)
-        for who, keys, events in told
-        for key in keys
-        for of in erased_under(key)
-        for event in events
-    ]
+    sent = [(mark, who) for who, keys, events in told for mark in marks_of(keys, events)]
     rows = connection.executemany(
-        "SELECT of, mark FROM erased_event WHERE of = ? AND mark = ?", [marks for marks, _ in sent]
+        "SELECT of, mark FROM erased_event WHERE of = ? AND mark = ?", [mark for mark, _ in sent]
     ).fetchall()
     found = set(cast(list[tuple[bytes, bytes]], rows))
-    return {who for marks, who in sent if marks in found}
+    return {who for mark, who in sent if mark in found}
+
+
+def marks_of(keys: Sequence[str], events: Sequence[Event]) -> list[tuple[bytes, bytes]]:
+    """What is kept of the events (whose, and which) where they were erased under one of the
+    keys."""
+    erased = [erasure_mark(of) for key in keys for of in erased_under(key)]
+    return [(of, mark_of(event.id)) for of in erased for event in events]
 
 
 def erased_events_of(connection: apsw.Connection, key: str) -> frozenset[bytes]:

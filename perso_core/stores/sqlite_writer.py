@@ -102,7 +102,7 @@ class Writer:
         self._max_events = max_events
         self._clock_ms = self.aging_ms = clock_ms
         self._imports_announced = 0  # as sweep_notices was called last
-        self._any_erased = False  # as far as is known, there are marks of erased events
+        self._any_marks = False  # as far as is known, there are marks of erased events
         self._connection: apsw.Connection | None = self._opened()
 
     def commit(self, entries: Sequence[Entry], announce: bool) -> frozenset[str]:
@@ -124,7 +124,7 @@ class Writer:
             self._connection = None  # until it has proved itself again
             self._checked(connection)
             with closed_by_failure(connection):
-                done = append(connection, rows, origin=origin, any_erased=self._any_erased)
+                done = append(connection, rows, origin=origin, any_marks=self._any_marks)
             self._connection = self._checked(connection)
         return done
 
@@ -210,7 +210,7 @@ class Writer:
                 self._announce(connection, [None])
             connection.execute("DELETE FROM notice WHERE sequence <= ?", (through,))
             forget_marks(connection, self.aging_ms())
-            self._any_erased = any_marks(connection)
+            self._any_marks = any_marks(connection)
             imports.forget_announcements(connection, self._imports_announced)
             self._imports_announced = imports.last_announced(connection)
             return newest
@@ -291,7 +291,7 @@ class Writer:
         self, connection: apsw.Connection, rows: list[EncodedChange], announce: bool
     ) -> frozenset[str]:
         newest = last_noted(connection)
-        self._any_erased = any_marks(connection)
+        self._any_marks = any_marks(connection)
         appended: list[KeyChange] = []
         others: list[KeyChange] = []
         for appends, run in groupby(rows, key=lambda row: row.change.appends):
