@@ -123,7 +123,7 @@ class Perso(InProcessSite):
     def _services_of(self, **more: Any) -> EdgeServices:
         """What stands behind the edge and behind rendered pages. more: what is not of both."""
         return EdgeServices(
-            decide=self._admission.decided,
+            decide=self._admission.decide,
             durable=self._drain.durable,
             decided_again=self._engine.following.decided_again.includes,
             is_kept=self._drain.is_kept,
@@ -294,7 +294,7 @@ class Perso(InProcessSite):
     async def profile_at(self, key: str) -> Profile | None:
         """What is kept under a key, as of now; None: nothing. Raises StoreUnavailable."""
         stored = (await self._store.load(key)).profile
-        await self._admission.decide(Interaction(profile_key=key, datastream_id=OPERATOR))
+        await self._admission.decided(Interaction(profile_key=key, datastream_id=OPERATOR))
         found = self._engine.profile(key, now_ms=self._clock_ms())
         assert not isinstance(found, NeedProfile), "decide has admitted it, with no await since"
         # In memory is what rules read of the events, and what was committed since the reading.

@@ -67,12 +67,12 @@ class Admission:
         # By key, for each who has it unchanged: set once they have not.
         self._unchanged: dict[str, list[asyncio.Event]] = {}
 
-    async def decide(self, interaction: Interaction) -> Answer:
+    async def decided(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
-        answer = self.decided(interaction)
+        answer = self.decide(interaction)
         return answer if isinstance(answer, Answer) else await answer
 
-    def decided(self, interaction: Interaction) -> Answer | Awaitable[Answer]:
+    def decide(self, interaction: Interaction) -> Answer | Awaitable[Answer]:
         """The same, as what gives it where something has to be waited for: for most calls nothing
         has."""
         self.refuse_another_loop()
@@ -109,7 +109,7 @@ class Admission:
                     del self._unchanged[key]
 
     async def decide_at_once(self, interaction: Interaction) -> Answer:
-        """As decide, for whoever has the profile unchanged."""
+        """As decided, for whoever has the profile unchanged."""
         answer = self._engine.decide(interaction, now_ms=self._clock_ms())
         return await self._decided(interaction, answer)
 

@@ -300,7 +300,7 @@ class IdentityGraph:
             await self._drain.durable(hot.last_sequence)
 
     async def _admitted(self, key: str) -> Answer:
-        return await self._admission.decide(Interaction(profile_key=key, datastream_id=OPERATOR))
+        return await self._admission.decided(Interaction(profile_key=key, datastream_id=OPERATOR))
 
     def _decided(
         self,

@@ -66,7 +66,7 @@ class Patching:
         """Whether it was kept, once it is on disk: another process may have kept a refusal
         meanwhile."""
         if answer.permitted and self._engine.following.decided_again.includes(answer.sequence):
-            answer = await self._admission.decide(
+            answer = await self._admission.decided(
                 Interaction(profile_key=key, datastream_id=OPERATOR)
             )
         return answer.permitted
@@ -78,7 +78,7 @@ class Patching:
         ]
         for _ in range(MAX_ROUNDS):
             for key in profiles:
-                await self._admission.decide(Interaction(profile_key=key, datastream_id=OPERATOR))
+                await self._admission.decided(Interaction(profile_key=key, datastream_id=OPERATOR))
             found = decide_together(self._engine, asked, caps=self._caps, now_ms=self._clock_ms())
             if not isinstance(found, NeedProfile):
                 return found

@@ -69,7 +69,7 @@ class People:
     async def forget(self, keys: Iterable[str]) -> None:
         """Erase what is kept under some keys, in their order."""
         for key in keys:
-            answer = await self._admission.decide(
+            answer = await self._admission.decided(
                 Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Forgotten(),))
             )
             await self._drain.durable(answer.sequence)

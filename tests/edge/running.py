@@ -125,7 +125,7 @@ class RunningEdge:
 
     def services(self, **more: Any) -> EdgeServices:
         own: dict[str, Any] = {
-            "decide": self.admission.decided,
+            "decide": self.admission.decide,
             "durable": self.drain.durable,
             "snapshot": lambda: self.engine.snapshot if self.in_force else None,
             "clock_ms": lambda: self.now_ms,

@@ -131,7 +131,7 @@ async def test_attributes_never_go_to_a_browser() -> None:
     async with running_edge(two_destinations()) as edge:
         browser = Browser(edge)
         told = await browser.send(body=added_to_basket())
-        patched = await edge.admission.decide(
+        patched = await edge.admission.decided(
             Interaction(
                 profile_key=f"ECID:{told.ecid}",
                 datastream_id=OPERATOR,

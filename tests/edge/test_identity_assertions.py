@@ -60,7 +60,7 @@ async def gold(edge: RunningEdge, customer: str) -> None:
     """The customer has a card, as `perso profile put` keeps it."""
     patch = AttributesPatched({"loyalty": {"tier": "gold"}})
     asked = Interaction(profile_key=key(customer), datastream_id="demo", changes=(patch,))
-    await edge.drain.durable((await edge.admission.decide(asked)).sequence)
+    await edge.drain.durable((await edge.admission.decided(asked)).sequence)
 
 
 async def events_of(edge: RunningEdge, customer: str = ANNA) -> int:

@@ -54,7 +54,7 @@ async def test_what_the_documented_function_signs_is_taken(
     async with running_edge(with_attributes(issuers=(documented_issuer(),))) as edge:
         patch = AttributesPatched({"loyalty": {"tier": "gold"}})
         asked = Interaction(profile_key=key("4711"), datastream_id="demo", changes=(patch,))
-        await edge.drain.durable((await edge.admission.decide(asked)).sequence)
+        await edge.drain.durable((await edge.admission.decided(asked)).sequence)
         browser = Browser(edge)
         ecid = (await browser.send()).ecid
 

@@ -60,7 +60,7 @@ async def importing_edge(
 
         async def patch(key: str, attributes: Mapping[str, Any], said_ms: int) -> bool:
             change = AttributesPatched(attributes, said_ms)
-            answer = await edge.admission.decide(
+            answer = await edge.admission.decided(
                 Interaction(profile_key=key, datastream_id=OPERATOR, changes=(change,))
             )
             await edge.drain.durable(answer.sequence)

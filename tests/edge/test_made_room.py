@@ -91,7 +91,7 @@ async def test_attributes_that_find_no_room_in_the_person_are_told(edge: Running
             datastream_id=OPERATOR,
             changes=(AttributesPatched({f"note{namespace}": "x" * 600}),),
         )
-        await edge.drain.durable((await edge.admission.decide(asked)).sequence)
+        await edge.drain.durable((await edge.admission.decided(asked)).sequence)
 
     told = await server_call(edge, event("CRMID:1", "Email:1", "Phone:1"))
 

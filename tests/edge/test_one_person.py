@@ -94,7 +94,7 @@ async def leads_to(edge: RunningEdge, namespace: str, name: str) -> str:
 
 async def said(edge: RunningEdge, profile_key: str, change: Change) -> None:
     asked = Interaction(profile_key=profile_key, datastream_id=OPERATOR, changes=(change,))
-    await edge.drain.durable((await edge.admission.decide(asked)).sequence)
+    await edge.drain.durable((await edge.admission.decided(asked)).sequence)
 
 
 async def test_two_identities_are_one_profile_whichever_is_named_later(edge: RunningEdge) -> None:

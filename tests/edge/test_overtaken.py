@@ -23,7 +23,7 @@ NO_CONSENT = "EXEG-0301-200"
 async def said(edge: RunningEdge, profile_key: str, change: Change) -> None:
     """At this process; the other one does not hear of it."""
     asked = Interaction(profile_key=profile_key, datastream_id=OPERATOR, changes=(change,))
-    await edge.drain.durable((await edge.admission.decide(asked)).sequence)
+    await edge.drain.durable((await edge.admission.decided(asked)).sequence)
 
 
 async def test_an_event_that_a_held_refusal_kept_out_is_kept_where_the_visitor_agreed() -> None:

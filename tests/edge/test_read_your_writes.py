@@ -168,7 +168,7 @@ async def test_without_the_token_an_old_answer_is_given(processes: Two) -> None:
         profile_key=f"ECID:{(await browser.send('identity/acquire')).ecid}", datastream_id="demo"
     )
 
-    (found,) = (await processes.second.admission.decide(asked)).lookups
+    (found,) = (await processes.second.admission.decided(asked)).lookups
     assert found.destinations[0].audiences == ()
 
 
@@ -306,7 +306,7 @@ async def test_a_visitor_who_was_forgotten_elsewhere_is_answered_by_what_is_left
     gone = Interaction(
         profile_key=f"ECID:{told.ecid}", datastream_id="demo", changes=(Forgotten(),)
     )
-    answer = await processes.first.admission.decide(gone)
+    answer = await processes.first.admission.decided(gone)
     await processes.first.drain.durable(answer.sequence)
 
     browser.edge = processes.second

@@ -299,7 +299,7 @@ async def test_a_refusal_does_not_overtake_the_answer_before_it() -> None:
 
         async def gated(interaction: Interaction) -> EngineAnswer:
             await gate.wait()
-            return await edge.running.admission.decide(interaction)
+            return await edge.running.admission.decided(interaction)
 
         object.__setattr__(edge.services, "decide", gated)
         await refused_by(edge, caller, event())

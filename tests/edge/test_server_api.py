@@ -62,7 +62,7 @@ async def kept_events(edge: RunningEdge, profile_key: str) -> int:
 
 async def put(edge: RunningEdge, profile_key: str, **values: Any) -> None:
     """What the site says of a profile."""
-    answer = await edge.admission.decide(
+    answer = await edge.admission.decided(
         Interaction(
             profile_key=profile_key, datastream_id=OPERATOR, changes=(AttributesPatched(values),)
         )

@@ -135,7 +135,7 @@ async def test_what_the_site_said_of_the_device_fills_gaps_of_the_customer(
     browser, ecid = await known(edge)
     said = AttributesPatched({"loyalty": {"tier": "none", "points": 3}})
     asked = Interaction(profile_key=f"ECID:{ecid}", datastream_id=OPERATOR, changes=(said,))
-    await edge.drain.durable((await edge.admission.decide(asked)).sequence)
+    await edge.drain.durable((await edge.admission.decided(asked)).sequence)
     await gold(edge, ANNA)
 
     told = await browser.send(body=signed_in(ecid))
@@ -246,7 +246,7 @@ async def test_who_refused_takes_nothing_from_the_device(edge: RunningEdge) -> N
     first, first_ecid = await known(edge)
     await first.send(body=signed_in(first_ecid))
     out = Interaction(profile_key=key(ANNA), datastream_id="demo", changes=(ConsentChosen("out"),))
-    await edge.drain.durable((await edge.admission.decide(out)).sequence)
+    await edge.drain.durable((await edge.admission.decided(out)).sequence)
 
     told = await browser.send(body=signed_in(ecid))
 
@@ -350,7 +350,7 @@ async def test_erasing_the_customer_erases_what_moved(edge: RunningEdge) -> None
     await browser.send(body=added())
     await browser.send(body=signed_in(ecid))
     gone = Interaction(profile_key=key(ANNA), datastream_id=OPERATOR, changes=(Forgotten(),))
-    await edge.drain.durable((await edge.admission.decide(gone)).sequence)
+    await edge.drain.durable((await edge.admission.decided(gone)).sequence)
 
     assert await edge.profile(key(ANNA)) is None
     assert await edge.events(ecid) == 0

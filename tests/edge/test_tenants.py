@@ -245,7 +245,7 @@ async def test_a_failure_logs_no_attribute(caplog: pytest.LogCaptureFixture) -> 
         async def breaks(_: int) -> None:
             raise RuntimeError("a fault of ours")
 
-        decide = edge.admission.decide
+        decide = edge.admission.decided
     async with server_edge(decide=decide, durable=breaks) as failing:
         told = await server_call(failing, telling(ADDED, CRMID="anna"))
 

@@ -215,7 +215,7 @@ async def before(edge: RunningEdge, scene: Scene) -> None:
 
 async def said(edge: RunningEdge, profile_key: str, *changes: Change) -> None:
     asked = Interaction(profile_key=profile_key, datastream_id="demo", changes=changes)
-    await edge.drain.durable((await edge.admission.decide(asked)).sequence)
+    await edge.drain.durable((await edge.admission.decided(asked)).sequence)
 
 
 # ---- who comes, and what comes of it ------------------------------------------------
@@ -384,7 +384,7 @@ async def test_a_page_tells_nothing_where_it_is_not_known_what_was_stored_in_the
         async def decide(asked: Interaction) -> Answer:
             if not asked.changes:
                 raise broken()
-            return await edge.admission.decide(asked)
+            return await edge.admission.decided(asked)
 
         overtaken = edge.services(decide=decide, decided_again=lambda sequence: True)
         shown = await InProcessSite(overtaken, lambda key, audience: None).visit(asked_of(scene))

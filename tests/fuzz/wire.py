@@ -85,7 +85,7 @@ class Wire:
         async def kept() -> MemoryDatabase:
             async with self._begun() as state:
                 for interaction in interactions:
-                    answer = await state.admission.decide(interaction)
+                    answer = await state.admission.decided(interaction)
                     await state.drain.durable(answer.sequence)
             return state.database
 
@@ -116,7 +116,7 @@ class Wire:
 
     def _services(self) -> EdgeServices:
         async def decide(interaction: Interaction) -> Answer:
-            return await self._state.admission.decide(interaction)
+            return await self._state.admission.decided(interaction)
 
         async def durable(sequence: int) -> None:
             await self._state.drain.durable(sequence)

@@ -379,7 +379,7 @@ async def test_what_was_put_by_of_a_profile_that_began_anew_since_is_asked_for_o
         stack.engine.appended(ANNA, beyond)
 
         asked = Interaction(profile_key=ANNA, datastream_id="demo")
-        answer = await asyncio.wait_for(stack.admission.decide(asked), 5)
+        answer = await asyncio.wait_for(stack.admission.decided(asked), 5)
         await stack.store.close()
 
     assert answer.known

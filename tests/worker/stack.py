@@ -126,7 +126,7 @@ class Stack(Struct):
         self, key: str = ANNA, *, event_id: str = "e1", new: bool = False, at_ms: int = NOON_MS
     ) -> Answer:
         """Decide an event, and not wait for its commit."""
-        return await self.admission.decide(
+        return await self.admission.decided(
             Interaction(
                 profile_key=key,
                 datastream_id="demo",

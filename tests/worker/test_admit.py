@@ -37,7 +37,7 @@ def store(database: MemoryDatabase) -> WatchedStore:
 
 async def test_a_stored_profile_is_loaded_and_answers(store: WatchedStore) -> None:
     async with running(store) as stack:
-        answer = await stack.admission.decide(LOOKUP)
+        answer = await stack.admission.decided(LOOKUP)
 
         assert answer.known
         assert answer.sequence == 0
@@ -46,16 +46,16 @@ async def test_a_stored_profile_is_loaded_and_answers(store: WatchedStore) -> No
 
 async def test_who_is_in_memory_is_decided_about_without_waiting(store: WatchedStore) -> None:
     async with running(store) as stack:
-        waiting = stack.admission.decided(LOOKUP)
+        waiting = stack.admission.decide(LOOKUP)
         assert not isinstance(waiting, Answer)
         read = await waiting
 
-        assert stack.admission.decided(LOOKUP) == read
+        assert stack.admission.decide(LOOKUP) == read
 
         with stack.admission.unchanged(ANNA):
-            assert isinstance(stack.admission.decided(LOOKUP), Answer)  # it changes nothing
+            assert isinstance(stack.admission.decide(LOOKUP), Answer)  # it changes nothing
             changing = structs.replace(LOOKUP, changes=(EventArrived(event=event()),))
-            waiting = stack.admission.decided(changing)
+            waiting = stack.admission.decide(changing)
             assert not isinstance(waiting, Answer)
         assert (await waiting).sequence == 1
 
@@ -115,9 +115,9 @@ async def test_what_is_committed_of_an_event_after_it_was_read_is_not_lost(
             report = EventArrived(event=event(event_id="before", **told))
             return Interaction(profile_key=ANNA, datastream_id="demo", changes=(report,))
 
-        slow = asyncio.create_task(stack.admission.decide(says("a")))
+        slow = asyncio.create_task(stack.admission.decided(says("a")))
         await settled()
-        quick = await stack.admission.decide(says("b"))
+        quick = await stack.admission.decided(says("b"))
         await stack.drain.durable(quick.sequence)
         await stack.begin_visit(event_id="e2")  # so that it is not the newest, which is whole
         store.told.set()
@@ -165,7 +165,7 @@ async def test_an_event_that_is_stored_no_more_has_its_profile_read_anew(
 async def test_a_visitor_without_a_profile_is_looked_for_once(store: WatchedStore) -> None:
     async with running(store) as stack:
         unknown = Interaction(profile_key=BERT, datastream_id="demo")
-        answers = [await stack.admission.decide(unknown) for _ in range(3)]
+        answers = [await stack.admission.decided(unknown) for _ in range(3)]
 
         assert not any(answer.known for answer in answers)
         assert store.loads == [BERT]
@@ -190,10 +190,10 @@ async def test_a_failed_load_is_said_and_not_taken_for_no_profile(store: Watched
     async with running(store) as stack:
         store.failing = broken()
         with pytest.raises(StoreUnavailable):
-            await stack.admission.decide(LOOKUP)
+            await stack.admission.decided(LOOKUP)
         store.failing = None
 
-        answer = await stack.admission.decide(LOOKUP)
+        answer = await stack.admission.decided(LOOKUP)
 
         assert answer.known
         assert store.loads == [ANNA, ANNA]
@@ -206,8 +206,8 @@ async def test_a_slow_load_is_said_after_its_time_and_may_still_serve_the_next(
         store.gate.clear()
         with pytest.raises(StoreUnavailable, match="within 10 ms"):
             async with asyncio.timeout(2):
-                await stack.admission.decide(LOOKUP)
-        again = asyncio.create_task(stack.admission.decide(LOOKUP))
+                await stack.admission.decided(LOOKUP)
+        again = asyncio.create_task(stack.admission.decided(LOOKUP))
         await settled()
         store.gate.set()
 
@@ -218,8 +218,8 @@ async def test_a_slow_load_is_said_after_its_time_and_may_still_serve_the_next(
 async def test_one_who_gives_up_does_not_end_the_load_for_the_others(store: WatchedStore) -> None:
     async with running(store) as stack:
         store.gate.clear()
-        impatient = asyncio.create_task(stack.admission.decide(LOOKUP))
-        patient = asyncio.create_task(stack.admission.decide(LOOKUP))
+        impatient = asyncio.create_task(stack.admission.decided(LOOKUP))
+        patient = asyncio.create_task(stack.admission.decided(LOOKUP))
         await settled()
         impatient.cancel()
         await settled()
@@ -235,7 +235,7 @@ async def test_a_load_that_fails_after_everyone_gave_up_troubles_nobody(
     asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
     async with running(store) as stack:
         store.gate.clear()
-        asking = asyncio.create_task(stack.admission.decide(LOOKUP))
+        asking = asyncio.create_task(stack.admission.decided(LOOKUP))
         await settled()
         asking.cancel()
         store.failing = broken()
@@ -252,7 +252,7 @@ async def test_more_loads_at_once_than_allowed_are_refused(store: WatchedStore) 
         stack.admission._max_loads = 3
         asking = [
             asyncio.create_task(
-                stack.admission.decide(Interaction(profile_key=f"ECID:{n}", datastream_id="demo"))
+                stack.admission.decided(Interaction(profile_key=f"ECID:{n}", datastream_id="demo"))
             )
             for n in range(4)
         ]
@@ -266,4 +266,4 @@ async def test_more_loads_at_once_than_allowed_are_refused(store: WatchedStore) 
 async def test_an_unknown_datastream_stays_the_callers_fault(store: WatchedStore) -> None:
     async with running(store) as stack:
         with pytest.raises(UnknownDatastream):
-            await stack.admission.decide(Interaction(profile_key=ANNA, datastream_id="nowhere"))
+            await stack.admission.decided(Interaction(profile_key=ANNA, datastream_id="nowhere"))

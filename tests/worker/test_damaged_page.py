@@ -66,7 +66,7 @@ async def test_a_visitor_who_cannot_be_read_does_not_keep_the_process_from_heari
         await refresh.poll()
         clock.s += 59
 
-        assert not (await stack.admission.decide(asked(BERT))).permitted
+        assert not (await stack.admission.decided(asked(BERT))).permitted
         assert [type(one) for one in stack.problems] == [DamagedStore]
 
 
@@ -84,10 +84,10 @@ async def test_nobody_is_answered_by_what_was_known_before_they_could_not_be_rea
         await refresh.poll()
 
         with pytest.raises(StoreUnavailable):
-            await stack.admission.decide(asked(ANNA))
+            await stack.admission.decided(asked(ANNA))
         store.unreadable = None
 
-        assert not (await stack.admission.decide(asked(ANNA))).permitted
+        assert not (await stack.admission.decided(asked(ANNA))).permitted
 
 
 async def test_nor_is_a_template_answered_by_it_once_nothing_waits_for_its_commit(

@@ -165,7 +165,7 @@ async def test_closing_waits_for_no_more_first_visits(store: WatchedStore) -> No
 
 async def _returns(stack: Stack) -> None:
     """The visitor of `ANNA` comes back, by a cookie that proves the device."""
-    answer = await stack.admission.decide(
+    answer = await stack.admission.decided(
         Interaction(
             profile_key=ANNA,
             datastream_id="demo",
@@ -257,7 +257,7 @@ async def test_two_processes_on_one_file_lose_no_event_of_a_visitor_they_share(
     one_store, other_store = await open_sqlite(path), await open_sqlite(path)
     async with running(one_store) as one, running(other_store) as other:
         for stack in (one, other):
-            await stack.admission.decide(Interaction(profile_key=ANNA, datastream_id="demo"))
+            await stack.admission.decided(Interaction(profile_key=ANNA, datastream_id="demo"))
         visits = [
             stack.begin_visit(ANNA, event_id=f"{name}-{n}")
             for n in range(20)
@@ -275,7 +275,7 @@ async def test_a_write_overtaken_by_another_process_is_decided_again_on_what_is_
     store: WatchedStore,
 ) -> None:
     async with running(store) as ours, running(store) as theirs:
-        await ours.admission.decide(Interaction(profile_key=ANNA, datastream_id="demo"))
+        await ours.admission.decided(Interaction(profile_key=ANNA, datastream_id="demo"))
         await theirs.begin_visit(ANNA, event_id="theirs")
 
         await ours.begin_visit(ANNA, event_id="ours")
@@ -347,7 +347,7 @@ async def test_what_was_kept_beside_a_conflict_is_known_to_who_asks_only_then(
 
 async def test_conflicts_that_were_resolved_do_not_add_up(store: WatchedStore) -> None:
     async with running(store) as ours, running(store) as theirs:
-        await ours.admission.decide(Interaction(profile_key=ANNA, datastream_id="demo"))
+        await ours.admission.decided(Interaction(profile_key=ANNA, datastream_id="demo"))
         for number in range(2 * MAX_CONFLICTS):
             await theirs.begin_visit(ANNA, event_id=f"theirs-{number}")
             await ours.begin_visit(ANNA, event_id=f"ours-{number}")

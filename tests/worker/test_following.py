@@ -78,7 +78,7 @@ async def test_no_profile_of_before_is_moved_into_one_of_now() -> None:
         lost = Interaction(
             profile_key=ANNA, datastream_id="demo", changes=(AttributesPatched({"lost": 1}),)
         )
-        await stack.drain.durable((await stack.admission.decide(lost)).sequence)
+        await stack.drain.durable((await stack.admission.decided(lost)).sequence)
         assert await graph.canonical(PERSON) == PERSON
         watched.gate.clear()
         moving = asyncio.create_task(graph.move(ANNA, PERSON))

@@ -45,7 +45,7 @@ async def note_of(stack: Stack, key: str) -> object:
 
 async def said(stack: Stack, key: str, change: Change) -> None:
     asked = Interaction(profile_key=key, datastream_id=OPERATOR, changes=(change,))
-    await stack.drain.durable((await stack.admission.decide(asked)).sequence)
+    await stack.drain.durable((await stack.admission.decided(asked)).sequence)
 
 
 @pytest.mark.parametrize("full", [0, 1])

@@ -304,7 +304,7 @@ async def test_a_process_hears_of_revocations_also_where_its_version_cannot_be_t
             await refresh.poll()
         asked = Interaction(profile_key=ANNA, datastream_id="demo")
 
-        assert (await stack.admission.decide(asked)).known
+        assert (await stack.admission.decided(asked)).known
 
 
 # ---- profiles -----------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ async def test_profiles_written_by_another_process_are_read_again(tmp_path: Path
     async with refreshed(our_store) as ours, running(their_store, announce=True) as theirs:
         for key in (ANNA, BERT):
             asked = Interaction(profile_key=key, datastream_id="demo")
-            assert not (await ours.admission.decide(asked)).known
+            assert not (await ours.admission.decided(asked)).known
 
         await asyncio.gather(theirs.begin_visit(ANNA), theirs.begin_visit(BERT))
 
@@ -383,7 +383,7 @@ async def test_a_profile_that_is_written_all_the_time_keeps_nobody_from_hearing(
         assert ours.engine.profile(BERT, now_ms=NOON_MS) is None
         # Nobody is answered by what is here of her before it is read.
         asked = Interaction(profile_key=ANNA, datastream_id="demo")
-        assert (await ours.admission.decide(asked)).known
+        assert (await ours.admission.decided(asked)).known
         assert "theirs" in await ours.event_ids()
 
 
@@ -439,17 +439,17 @@ async def test_a_refusal_that_comes_while_a_profile_is_loaded_is_in_force_once_i
         await theirs.begin_visit(ANNA)
         arrives = store.arrives = asyncio.Event()
         asked = Interaction(profile_key=ANNA, datastream_id="demo")
-        loading = asyncio.create_task(ours.admission.decide(asked))
+        loading = asyncio.create_task(ours.admission.decided(asked))
         await settled()
         refuse = Interaction(
             profile_key=ANNA, datastream_id="demo", changes=(ConsentChosen("out"),)
         )
-        await theirs.drain.durable((await theirs.admission.decide(refuse)).sequence)
+        await theirs.drain.durable((await theirs.admission.decided(refuse)).sequence)
         await refresh_of(ours, heard=ours.admission.heard).poll()
         arrives.set()
 
         assert not (await loading).permitted
-        assert not (await ours.admission.decide(asked)).permitted
+        assert not (await ours.admission.decided(asked)).permitted
 
 
 async def test_a_profile_that_nobody_asked_for_is_not_read(database: MemoryDatabase) -> None:
@@ -467,7 +467,7 @@ async def test_a_profile_that_could_not_be_read_again_stays_due(database: Memory
     async with running(store) as ours, running(MemoryStore(database), announce=True) as theirs:
         refresh = refresh_of(ours)
         await refresh.poll()
-        await ours.admission.decide(Interaction(profile_key=ANNA, datastream_id="demo"))
+        await ours.admission.decided(Interaction(profile_key=ANNA, datastream_id="demo"))
         await theirs.begin_visit(ANNA)
         store.failing = broken()
         with pytest.raises(StoreUnavailable):
@@ -610,12 +610,12 @@ async def test_a_process_that_cannot_hear_of_revocations_stops_answering() -> No
         asked = Interaction(profile_key=ANNA, datastream_id="demo")
 
         now_s = 60.0
-        assert (await stack.admission.decide(asked)).known
+        assert (await stack.admission.decided(asked)).known
         now_s = 60.1
         with pytest.raises(StoreUnavailable, match="for 60 s nothing was heard"):
-            await stack.admission.decide(asked)
+            await stack.admission.decided(asked)
         await refresh.poll()
-        assert (await stack.admission.decide(asked)).known
+        assert (await stack.admission.decided(asked)).known
 
 
 async def test_who_asks_a_process_that_stood_still_is_answered_by_what_was_revoked_meanwhile(
@@ -629,12 +629,12 @@ async def test_who_asks_a_process_that_stood_still_is_answered_by_what_was_revok
         refresh.start()
         await stack.begin_visit(ANNA)
         asked = Interaction(profile_key=ANNA, datastream_id="demo")
-        assert (await stack.admission.decide(asked)).permitted
+        assert (await stack.admission.decided(asked)).permitted
 
         await MemoryStore(database).commit([chose("out", ANNA)])
         now_s = 30.0
 
-        assert not (await stack.admission.decide(asked)).permitted
+        assert not (await stack.admission.decided(asked)).permitted
         await refresh.close()
 
 
@@ -650,9 +650,9 @@ async def test_a_process_that_stood_still_answers_nobody_by_what_it_held_before(
 
         now_s = 30.0  # news do not come in time
         with pytest.raises(StoreUnavailable, match="the process stood still"):
-            await stack.admission.decide(asked)
+            await stack.admission.decided(asked)
         await refresh_of(stack, hearing=hearing).poll()
-        assert (await stack.admission.decide(asked)).known
+        assert (await stack.admission.decided(asked)).known
         looking.cancel()
 
 
