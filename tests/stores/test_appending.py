@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from perso_core.engine.journal import Entry
-from perso_core.errors import StoreTooNew
+from perso_core.errors import StoreTooNew, StoreUnavailable
 from perso_core.stores import sqlite_writer
+from perso_core.stores.sqlite_appending import append
 from perso_core.stores.sqlite_writer import Writer
 from tests.building import DAY_MS, NOON_MS, event
 from tests.stores.building import ANNA, BERT, arrived, forgot
@@ -239,6 +240,27 @@ def test_a_file_that_a_newer_perso_took_over_is_left_alone(writer: Writer, path:
     sql(path, "PRAGMA user_version = 999")
 
     with pytest.raises(StoreTooNew):
+        writer.commit([arrived(event(event_id="2"), base=1)], announce=True)
+
+
+def test_what_was_decided_on_another_store_is_not_kept_in_this_one(writer: Writer) -> None:
+    """Though a profile of the same version lies there, as after a backup was put back."""
+    elsewhere = structs.replace(arrived(event(event_id="2"), base=1), epoch=writer._epoch + 1)
+
+    assert writer.commit([elsewhere], announce=True) == {ANNA}
+
+
+def test_nothing_is_acknowledged_whose_file_is_gone_once_it_is_kept(
+    writer: Writer, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept_and_gone(*of: Any, **more: Any) -> bool:
+        done = append(*of, **more)
+        path.unlink()
+        return done
+
+    monkeypatch.setattr(sqlite_writer, "append", kept_and_gone)
+
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
         writer.commit([arrived(event(event_id="2"), base=1)], announce=True)
 
 

@@ -7,6 +7,7 @@ import asyncio
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.protocol import News
+from perso_core.stores.same_file import SameFile
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.sqlite_backup import copy_store
 from tests.building import event
@@ -75,6 +77,38 @@ async def test_nor_where_its_directory_had_not_changed_for_long(
     with pytest.raises(StoreUnavailable, match="removed or replaced"):
         await store.commit([arrived(event(), BERT)])
     await store.close()
+
+
+def test_nor_is_a_directory_trusted_that_changed_just_now(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that goes in the same moment as another came does not show in its time."""
+    path.parent.mkdir()
+    path.touch()
+    stopped = path.parent.stat()
+    look = os.stat
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", lambda of: stopped if of == path.parent else look(of))
+        patch.setattr(time, "time_ns", lambda: stopped.st_ctime_ns)
+        same = SameFile(path)
+        before = same.replaced
+        path.unlink()
+        after = same.replaced
+
+    assert (before, after) == (False, True)
+
+
+def test_a_file_that_is_gone_is_said_to_be_as_often_as_it_is_asked(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perso_core.stores.same_file._SETTLED_NS", -(2**62))
+    path.parent.mkdir()
+    path.touch()
+    same = SameFile(path)
+
+    path.unlink()
+
+    assert [same.replaced for _ in range(2)] == [True, True]
 
 
 def _in_another_moment(directory: Path) -> None:
