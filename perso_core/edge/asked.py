@@ -65,10 +65,10 @@ class Here:
 class WholeRequest:
     """A request that came in one piece with its body, so that nothing of it is waited for.
     read: as aiohttp read it, with a Host; or its first line, where it is known what the others say.
-    content: has ended. protocol: its connection, which is open as yet. remote: who sent it, also
-    once they are gone. last: the connection closes after the answer."""
+    content: has ended. protocol: its connection, which is open as yet. remote, scheme: who sent it,
+    and how, also once they are gone. last: the connection closes after the answer."""
 
-    __slots__ = ("_read", "content", "facts", "last", "protocol", "remote")
+    __slots__ = ("_read", "content", "facts", "last", "protocol", "remote", "scheme")
 
     def __init__(
         self,
@@ -85,6 +85,7 @@ class WholeRequest:
         peer = protocol.peername
         first = peer[0] if isinstance(peer, (list, tuple)) else peer
         self.remote = None if first is None else str(first)
+        self.scheme = "https" if protocol.ssl_context else "http"
 
     @property
     def message(self) -> RawRequestMessage:
@@ -114,10 +115,6 @@ class WholeRequest:
     def headers(self) -> CIMultiDictProxy[str]:
         """Without Content-Length, if they came before."""
         return self.facts.headers
-
-    @property
-    def scheme(self) -> str:
-        return "https" if self.protocol.ssl_context else "http"
 
     @property
     def host(self) -> str:

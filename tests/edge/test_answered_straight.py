@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -65,8 +66,8 @@ class Caller(Struct, frozen=True):
 class Told(asyncio.Transport):
     """What is written to it."""
 
-    def __init__(self) -> None:
-        super().__init__({"peername": ("203.0.113.7", 50_000)})
+    def __init__(self, **more: object) -> None:
+        super().__init__({"peername": ("203.0.113.7", 50_000), **more})
         self.written = bytearray()
 
     def write(self, data: Any) -> None:
@@ -314,6 +315,26 @@ async def test_a_connections_first_request_goes_straight_too() -> None:
         connection.connection_lost(None)
 
     assert told.written.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    ("more", "scheme"), [({}, "http"), ({"sslcontext": ssl.create_default_context()}, "https")]
+)
+async def test_by_which_scheme_it_came_is_known_also_of_whoever_is_gone(
+    more: dict[str, object], scheme: str
+) -> None:
+    """Else what a page of the edge's own host sends as it is left would be refused."""
+    async with served() as (server, _):
+        assert server.runner.server is not None
+        connection = server.runner.server()
+        assert isinstance(connection, Connection)
+        connection.connection_made(Told(**more))
+        connection.data_received(post(b"asked"))
+        request = connection._straight
+        connection.connection_lost(None)
+
+    assert request is not None
+    assert request.scheme == scheme
 
 
 async def test_an_ended_connection_is_no_circle() -> None:
