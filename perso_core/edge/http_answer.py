@@ -44,7 +44,8 @@ class HttpAnswer(Struct, frozen=True):
 
 
 def _is_text(head: bytes, lines: int) -> bool:
-    """Bytes that were no UTF-8 as they came were left out, as aiohttp does."""
+    """Whether it is so many lines of printable text. What was no UTF-8 as it came was left out of
+    it before, as aiohttp does."""
     others = head.translate(None, _PRINTABLE)
     if others == b"\r\n" * lines:
         return True

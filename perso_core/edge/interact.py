@@ -149,7 +149,7 @@ async def record(
         if not (call.server and asks_alone(sent)):
             arrived.append(arrived_event(call, request, index, sender_key, claims, overrides))
     kept = tuple(arrived) if overrides.platform else ()
-    if caller.person is None:
+    if caller.person is None:  # as visited does, for a coroutine less
         consulted = await consulted_of(call, caller, heard, kept, services)
     else:
         caller, consulted = await visited(call, caller, heard, kept, services)

@@ -39,8 +39,9 @@ _WEIGHT, _WEIGHT_OF_A_HEADER = 500, 65
 
 
 class Whole(Struct, frozen=True, gc=False):
-    """The bytes of one request, where they begin one. fields: its headers, without how long the
-    body is: others with the same say the same. line, head: where these end."""
+    """Bytes that look like one request with its body. fields: its headers as they came, without the
+    body's length: others with the same say the same. line, head: how many bytes the first line has,
+    and all that is before the body."""
 
     data: bytes
     fields: bytes
@@ -53,7 +54,8 @@ class Whole(Struct, frozen=True, gc=False):
 
 
 class Line(Struct, frozen=True, gc=False):
-    """What differs from one request to the next before its body. head: that, and the rest."""
+    """The first line of a POST whose headers are known. path, query: as they stand in it, where
+    nothing is escaped; query: "" where there is none. head: all bytes before the body."""
 
     path: str
     query: str
@@ -61,8 +63,10 @@ class Line(Struct, frozen=True, gc=False):
 
 
 def whole_in(data: bytes) -> Whole | None:
-    """None: they may be more than one request, or less, or written in another way. Where the head
-    has another end before that which its length tells, its fields are none that aiohttp read."""
+    """What bytes look like that begin a request. None: they may be more than one, or less, or be
+    written in another way than nearly all clients have. To be believed only where aiohttp read them
+    as that (was_read), or read the same fields before: a head that ends before the place which its
+    length tells has fields that it never reads."""
     if not data.startswith(b"POST /") or not isinstance(data, bytes):  # a bytearray on Windows
         return None
     line = data.find(_BREAK)
@@ -84,7 +88,7 @@ def whole_in(data: bytes) -> Whole | None:
 
 
 def line_of(whole: Whole) -> Line | None:
-    """None: there is something in it that aiohttp has to read."""
+    """None: there is something in the first line that aiohttp has to read."""
     found = _LINE.match(whole.data, 0, whole.line + len(_BREAK))
     if found is None:
         return None
