@@ -424,6 +424,23 @@ def test_whom_no_cookie_of_ours_proves_is_not_known_again(header: str) -> None:
     assert len(senders) == 0
 
 
+async def test_a_batch_that_gave_way_counts_as_many_as_it_brings_events() -> None:
+    async with running_edge(ordinary()) as edge:
+        limits = Limits(visitor=Rate(per_s=1, burst=MANY_CALLS + 6))
+        services = quick(edge, limits=limits)
+        batch = call_with(cookie_header(cookies_of(ECIDS[0])), msgspec.json.encode(page_view()))
+        caller = caller_of(batch)
+        for _ in range(MANY_CALLS):
+            assert admit(batch, caller, services) is None
+
+        gives_way = admit(batch, caller, services, events=6)
+        assert gives_way is not None
+        assert limits.refused(caller.profile_key, edge.now_ms) is None
+        await gives_way
+
+        assert limits.refused(caller.profile_key, edge.now_ms) is not None
+
+
 async def test_a_call_that_waited_before_it_was_counted_sets_no_limit_back() -> None:
     async with running_edge(ordinary()) as edge:
         services = quick(edge, limits=Limits(visitor=Rate(per_s=1, burst=2)))
