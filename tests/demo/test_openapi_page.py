@@ -1,0 +1,37 @@
+"""The page that shows the edge's OpenAPI document, in a browser."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from playwright.sync_api import Browser
+
+from perso_core.edge.openapi import document
+from tests.demo.browser import need_axe, problems_of
+from tests.demo.measure import axe_faults, keyboard_faults
+from tests.demo.running import Demo
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_call_of_the_document_stands_on_its_page(
+    width: int, browser: Browser, demo: Demo
+) -> None:
+    calls = {
+        call["post"]["summary"]
+        for call in msgspec.json.decode(document())["paths"].values()
+        if "post" in call
+    }
+    context = browser.new_context(viewport={"width": width, "height": 800}, bypass_csp=True)
+    page = context.new_page()
+    problems = problems_of(page)
+    page.goto(demo.shop + "/ee/openapi", wait_until="networkidle")
+
+    assert "could not be read" not in page.locator("#about").inner_text()
+    assert set(page.locator("article h2").all_inner_texts()) == calls
+    assert page.locator("nav a").count() == len(calls)
+    assert page.locator("article pre").count() >= len(calls)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate(need_axe())
+    assert axe_faults(page) + keyboard_faults(page) == []
+    assert problems == []
+    context.close()
