@@ -98,6 +98,7 @@ STATES: dict[str, Way] = {
     "why not the others": at("/product/cobble?why=asked"),
     "all audiences": signed_in("nora", "/?why=all"),
     "search that finds nothing": at("/?find=zeppelin"),
+    "search for one long word": at("/?find=" + "zeppelin" * 20),
     "consent given": consenting("in", "/shop/boots"),
     "consent withdrawn": consenting("out", "/product/pathfinder"),
     "the day after": press('form[action="/visitor/tomorrow"] button', "/product/cobble"),
