@@ -41,6 +41,9 @@ MEDIA_TYPES = frozenset({CSV, NDJSON})
 MAX_BODY_BYTES = 1024 * 1024
 # While so many lines are read nothing else is answered: a millisecond or two.
 LINES_AT_ONCE = 250
+# The store reads their profiles one after the other, and the last has to be read in time too
+# (load_timeout_ms): with as many as lines a busy machine failed to, and the whole body with it.
+PATCHED_AT_ONCE = 32
 # More refusals are counted, and not told.
 TOLD_REFUSALS = 100
 UNSEEN_DEVICE = (
@@ -92,15 +95,16 @@ async def import_attributes(call: Call, services: EdgeServices) -> Reply:
                 of_key.setdefault(key, []).append((line, patch[2]))
         withheld = await stores.withheld([*of_key], call.now_ms)
         held_back = {line for key in withheld for line, _ in of_key[key]}
-        for passed_over, late in await asyncio.gather(
-            *(
-                _patched(key, some, stores, call.now_ms)
-                for key, some in of_key.items()
-                if key not in withheld
-            )
-        ):
-            held_back |= passed_over
-            refused += late
+        permitted = [(key, some) for key, some in of_key.items() if key not in withheld]
+        for begin in range(0, len(permitted), PATCHED_AT_ONCE):
+            for passed_over, late in await asyncio.gather(
+                *(
+                    _patched(key, some, stores, call.now_ms)
+                    for key, some in permitted[begin : begin + PATCHED_AT_ONCE]
+                )
+            ):
+                held_back |= passed_over
+                refused += late
         return held_back, refused
 
     return await _imported(call, _patches(call, definitions), keep, lambda _: False, stores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from perso_core.definitions.audience import Audience
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.external import with_membership_rule
 from perso_core.definitions.permission import Permission
-from perso_core.edge.import_rows import MAX_BODY_BYTES, NDJSON, TOLD_REFUSALS
+from perso_core.edge.import_rows import MAX_BODY_BYTES, NDJSON, PATCHED_AT_ONCE, TOLD_REFUSALS
 from perso_core.engine.engine import OPERATOR, Interaction
 from perso_core.engine.journal import AttributesPatched
 from perso_core.errors import StoreUnavailable
@@ -172,6 +173,25 @@ async def test_attributes_come_in_and_decide_at_once() -> None:
 
         assert await audiences(edge, CRMID="a") == {"gold"}
     assert (told.sent["kept"], told.sent["refused"]) == (3, 0)
+
+
+async def test_no_more_profiles_are_read_at_once_than_the_store_reads_in_time() -> None:
+    under_way: set[str] = set()
+    most = 0
+
+    async def patch(key: str, _attributes: Mapping[str, Any], _said_ms: int) -> bool:
+        nonlocal most
+        under_way.add(key)
+        most = max(most, len(under_way))
+        await asyncio.sleep(0.001)
+        under_way.discard(key)
+        return True
+
+    rows = "".join(f"CRMID,{number},gold\n" for number in range(2 * PATCHED_AT_ONCE + 1))
+    async with importing_edge(patch=patch) as edge:
+        told = await brought(edge, "namespace,id,loyalty.tier\n" + rows, "import/attributes")
+
+    assert (told.sent["kept"], most) == (2 * PATCHED_AT_ONCE + 1, PATCHED_AT_ONCE)
 
 
 async def test_a_device_is_reached_where_the_datastream_has_had_an_event_of_it() -> None:
