@@ -113,6 +113,17 @@ async def _misbehave(url: str) -> None:
         http.post(f"{url}/v1/interact?configId=demo", data=large) as answer,
     ):
         assert answer.status == 413
+    # What servers send may be larger: it reaches the edge, which asks who they are.
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(
+            f"{url}/perso/v2/import/audience?configId=demo",
+            data=b"x" * 1_000_000,
+            headers={"Content-Type": "text/csv"},
+        ) as answer,
+    ):
+        told = await answer.json(content_type="application/problem+json")
+        assert (answer.status, told["status"]) == (401, 401)
     reader, writer = await asyncio.open_connection("127.0.0.1", _port_of(url))
     writer.write(b"POST /ee/v1/interact HTTP/1.1\r\nHost: edge.example.com\r\n")
     async with asyncio.timeout(15):
