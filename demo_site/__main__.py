@@ -53,6 +53,11 @@ Ctrl-C ends it. What it knows stays in the data directory.
 def main() -> int:
     """The exit status."""
     try:
+        if words := sys.argv[1:]:
+            raise ValueError(
+                f"The demo takes no words, and got {' '.join(words)!r}. Say where in the"
+                " environment, by PORT, AD_PORT and DATA_DIR: PORT=9000 perso demo"
+            )
         settings = settings_from(os.environ, Path(__file__).parent.parent)
         asyncio.run(serve(settings, ready=_tell))
     except (PortTaken, ValueError, PersoError) as error:

@@ -77,7 +77,8 @@ def _add_demo(commands: Commands[Parser]) -> None:
         commands,
         "demo",
         running.demo,
-        does="Run the demo shop with its ad server; all arguments are passed on to it.",
+        does="Run the demo shop with its ad server. PORT, AD_PORT and DATA_DIR of the environment "
+        "say where (docs/demo.md).",
         example="perso demo",
     )
 

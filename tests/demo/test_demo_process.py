@@ -32,9 +32,9 @@ def test_what_is_no_http_is_refused_as_perso_serve_refuses_it(demo: Demo) -> Non
     assert (told.status, told.code) == (400, "edge.http-malformed")
 
 
-def _start(data_dir: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+def _start(data_dir: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "demo_site"],
+        [sys.executable, "-m", "demo_site", *words],
         cwd=ROOT,
         env=environment(data_dir, **settings),
         capture_output=True,
@@ -61,6 +61,16 @@ def test_a_port_that_is_none_is_one_line_with_the_way_out(tmp_path: Path) -> Non
     ended = _start(tmp_path, PORT="eighty")
 
     assert ended.stderr == "PORT is 'eighty'. Give a port, 0 to 65535: PORT=8080\n"
+
+
+def test_words_that_would_change_nothing_are_refused_with_what_does(tmp_path: Path) -> None:
+    ended = _start(tmp_path, "--port", "9000")
+
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "The demo takes no words, and got '--port 9000'. Say where in the environment, by PORT,"
+        " AD_PORT and DATA_DIR: PORT=9000 perso demo\n"
+    )
 
 
 def test_it_says_where_it_is_and_what_to_try(tmp_path: Path) -> None:
