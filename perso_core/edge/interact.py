@@ -97,11 +97,18 @@ async def collect(call: Call, services: EdgeServices) -> Reply:
     return call.reply(stored, warnings=warnings, set_cookies=set_cookies)
 
 
+# A server that names its customer has no setConsent to call.
+_AGREED_ELSEWHERE = (
+    "Nothing, where the visitor said no. Else name the device on which they agreed beside, or "
+    'write default_consent = "in" for the datastream, where you ask them elsewhere.'
+)
+
+
 def without_consent(call: Call, consulted: Consulted, warnings: tuple[EdgeError, ...]) -> Reply:
     """No error: nothing was kept, no identity was made, and the answer says so."""
     ignored = NoConsent(
         "The visitor's consent does not permit it: nothing was kept.",
-        fix="Call setConsent once the visitor has agreed.",
+        fix=_AGREED_ELSEWHERE if call.context else "Call setConsent once the visitor has agreed.",
     )
     handles: list[Handle] = []
     if consulted.chosen == "out":

@@ -283,6 +283,16 @@ async def test_a_visitor_who_refused_on_the_device_is_refused_to_the_server_too(
         assert await kept_events(edge, key_of("CRMID", ANNA)) == 0
 
 
+async def test_a_server_is_told_what_it_can_do_where_nobody_has_asked_a_customer() -> None:
+    async with server_edge(with_attributes(default_consent="pending")) as edge:
+        told = await server_call(edge, asking(CRMID=ANNA))
+        nobody = await server_call(edge, asking(CRMID=ANNA), headers={})
+
+    assert told.warnings == nobody.warnings == ["EXEG-0301-200"]
+    assert 'default_consent = "in"' in told.sent["warnings"][0]["detail"]
+    assert "default_consent" not in nobody.sent["warnings"][0]["detail"]
+
+
 async def test_a_refusal_that_the_forwarded_cookies_alone_hold_is_heard_of_whoever_is_named() -> (
     None
 ):

@@ -80,6 +80,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("page")
     # The page was written in a year in which the example's activations run.
     lasting = re.sub(r"^(start|end)_date = .*\n", "", DEFINED, flags=re.MULTILINE)
+    # As the page says.
+    assert 'with `default_consent = "in"`' in PAGE
     (directory / "perso.toml").write_text(lasting.replace('"pending"', '"in"'), "utf-8")
     prepare, *calls = examples("sh")
     printed = shell(directory, f'{prepare}\nprintf "%s" "$KEY" > key')
