@@ -35,6 +35,14 @@ def test_every_setting_has_a_check() -> None:
     assert {*RANGES, *FORMS, "own_origins", "trusted_proxies"} == {*NAMES}
 
 
+def test_every_setting_stands_in_the_operators_page_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs/operating.md").read_text(encoding="utf-8")
+    plain = re.sub(r"(?<=\d),(?=\d{3})", "", page)
+    for name, default in structs.asdict(Settings()).items():
+        assert re.search(rf"\b{name}\b", page), name
+        assert default == () or str(default) in plain, f"{name}: {default}"
+
+
 def test_every_default_passes_its_own_check() -> None:
     values = {name: value for name, value in structs.asdict(Settings()).items() if value}
 
