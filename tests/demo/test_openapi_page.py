@@ -35,3 +35,12 @@ def test_every_call_of_the_document_stands_on_its_page(
     assert axe_faults(page) + keyboard_faults(page) == []
     assert problems == []
     context.close()
+
+
+def test_the_address_of_a_call_leads_to_it(browser: Browser, demo: Demo) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(demo.shop + "/ee/openapi#importAudience", wait_until="networkidle")
+
+    top = page.evaluate("document.getElementById('importAudience').getBoundingClientRect().top")
+    assert abs(top) < 5
+    page.close()
