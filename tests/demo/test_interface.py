@@ -135,6 +135,23 @@ def test_a_page_can_be_read_and_used_at_every_width_by_day_and_by_night(
     assert _faults(page) == []
 
 
+def test_what_is_chosen_stands_out_where_the_system_chooses_the_colours(
+    browser: Browser, demo: Demo
+) -> None:
+    context = browser.new_context(forced_colors="active")
+    page = context.new_page()
+    _go(page, demo.shop + "/shop/boots")
+
+    ground = "element => getComputedStyle(element).backgroundColor"
+    for name in ("consent", "customer"):
+        of = f"button[name={name}][aria-pressed={{}}]"
+        chosen = page.locator(of.format("true")).first.evaluate(ground)
+        assert chosen != page.locator(of.format("false")).first.evaluate(ground), name
+    line = "element => getComputedStyle(element).textDecorationLine"
+    assert page.locator(".site-top a[aria-current]").evaluate(line) == "underline"
+    context.close()
+
+
 def test_a_page_whose_answer_came_too_late_can_be_read_and_used(
     visitor: BrowserContext, tmp_path: Path
 ) -> None:
