@@ -373,6 +373,25 @@ def test_an_edge_that_is_broken_leaves_the_page_its_defaults(
     assert f"The edge answered {status}." in told
 
 
+@pytest.mark.parametrize("status", [200, 500])
+def test_what_answers_and_is_no_edge_is_named(
+    site: Served, visitor: BrowserContext, status: int
+) -> None:
+    """Such as a page of a proxy, or of a network that wants its visitors to sign in."""
+    origin = f"http://127.0.0.1:{site.port}"
+    page = opened(visitor.new_page(), f"{origin}/", edgeBasePath="more")
+    page.route(
+        "**/v1/**",
+        lambda route: route.fulfill(
+            status=status, content_type="text/html", body="<h1>Welcome</h1>"
+        ),
+    )
+
+    assert send(page, SNEAKER_VIEW) == nothing(
+        f"The edge answered {status}. No edge is at {origin}."
+    )
+
+
 def test_an_edge_that_is_slow_is_waited_for_as_long_as_the_page_says(
     site: Served, visitor: BrowserContext
 ) -> None:

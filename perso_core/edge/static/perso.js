@@ -86,7 +86,8 @@
     }
     const answer = status === 204 ? { handle: [] } : await response.json().catch(nothing);
     if (response.ok && answer.handle) return taken(answer);
-    throw Object.assign(Error("The edge answered " + status + ". " + answer.title + ": " + answer.detail), { status });
+    const why = answer.title ? answer.title + ": " + answer.detail : "No edge is at " + home + ".";
+    throw Object.assign(Error("The edge answered " + status + ". " + why), { status });
   };
 
   // Two requests at once without an identity, here or in another tab, would make two visitors of one.
