@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import gc
+import signal
+from functools import partial
+from types import FrameType
+from typing import NoReturn
 
 import pytest
 
@@ -79,3 +83,31 @@ def test_afterwards_everything_is_looked_at_as_before() -> None:
     assert gc.callbacks == callbacks
     assert gc.get_threshold() == thresholds
     assert any(one is kept for one in gc.get_objects())
+
+
+def test_a_stop_that_is_asked_for_during_the_first_collection_is_heard() -> None:
+    class Alarm:
+        def __init__(self) -> None:
+            self.itself = self
+
+        # In C, as what goes on then is: the signal is heard by what Python runs next.
+        __del__ = staticmethod(partial(signal.setitimer, signal.ITIMER_REAL, 0.000_001))
+
+    def leave(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGALRM, leave)
+    others = gc.callbacks.copy()  # hypothesis has one, which would take it as well
+    gc.callbacks.clear()
+    gc.disable()
+    try:
+        for _ in range(100_000):  # what is still to be freed as the signal comes
+            garbage: list[object] = []
+            garbage.append(garbage)
+        Alarm()
+        with pytest.raises(SystemExit), old_left_alone():
+            pass
+    finally:
+        gc.enable()
+        gc.callbacks.extend(others)
+        signal.signal(signal.SIGALRM, before)
