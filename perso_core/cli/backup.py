@@ -110,7 +110,10 @@ def restore(arguments: argparse.Namespace) -> int:
     if not (source / DATABASE).is_file():
         raise BadBackup(f"{source} is no backup.", fix="Name what `perso backup` wrote.")
     _refuse_beside_servers(settings)
-    check_store(source / DATABASE)
+    try:
+        check_store(source / DATABASE)
+    except DamagedStore as error:  # of the backup, not of what is there
+        raise BadBackup(f"{source}: {error.detail}", fix="Use another backup.") from None
     if (source / KEYS).is_file():
         _check_keys(source / KEYS, "Use another backup.")
     data_dir = Path(settings.data_dir)

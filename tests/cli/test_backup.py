@@ -155,6 +155,16 @@ def test_a_damaged_backup_is_refused_and_nothing_is_touched(damage: bytes, tmp_p
     assert (tmp_path / ".perso" / DATABASE).read_bytes() == before
 
 
+def test_a_truncated_backup_is_named_and_another_one_asked_for(tmp_path: Path) -> None:
+    backed_up(tmp_path)
+    os.truncate(tmp_path / "monday" / DATABASE, 5_000)
+
+    told = perso(tmp_path, "restore", "monday")
+
+    assert told.stderr.startswith("error: The backup cannot be made or restored: monday: ")
+    assert told.stderr.endswith("Use another backup.\n")
+
+
 def test_a_backup_of_a_damaged_database_is_refused_while_there_are_earlier_ones(
     tmp_path: Path,
 ) -> None:
