@@ -33,6 +33,9 @@ from perso_core.decision.profile import (
 MOVED_KNOWN_MS = 24 * 60 * 60 * 1000
 MAX_MARKS = 500
 MAX_MOVES = 16
+# Few that moved to the same profile are kept as one move: of who signs in and out again and again,
+# as on pages of which some tell who is signed in, else the last few events alone would be known.
+FEW_MARKS = MAX_MARKS // MAX_MOVES
 
 
 class United(Struct, frozen=True, kw_only=True):
@@ -154,13 +157,19 @@ def _rest(other: Profile, *, to: str, version: int, now_ms: int) -> Profile:
 
 
 def _with_move(profile: Profile, moved: Moved, *, now_ms: int) -> tuple[Moved, ...]:
-    """What the profile knows to be elsewhere, this too: the newest for which there is room."""
+    """What the profile knows to be elsewhere, this too: the newest for which there is room; of the
+    oldest as many as there is room for, whichever."""
     moves = without_moves_before(profile, now_ms - MOVED_KNOWN_MS).moved
+    earlier = next((one for one in reversed(moves) if one.to == moved.to), None)
+    if earlier is not None and len(both := earlier.marks | moved.marks) <= FEW_MARKS:
+        moved = structs.replace(moved, marks=both)
+        moves = tuple(one for one in moves if one is not earlier)
     room, kept = MAX_MARKS, list[Moved]()
     for one in (moved, *reversed(moves))[:MAX_MOVES]:
-        room -= len(one.marks)
-        if room < 0:
+        if len(one.marks) > room:
+            kept.append(structs.replace(one, marks=frozenset(sorted(one.marks)[:room])))
             break
+        room -= len(one.marks)
         kept.append(one)
     return tuple(reversed(kept))
 

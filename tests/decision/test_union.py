@@ -14,7 +14,7 @@ from perso_core.decision.attributes import MAX_RECORD_BYTES
 from perso_core.decision.caps import Caps
 from perso_core.decision.identity import Identity
 from perso_core.decision.membership import Membership
-from perso_core.decision.profile import Profile, attributes_of, merge, said_of
+from perso_core.decision.profile import Profile, attributes_of, mark_of, merge, said_of
 from perso_core.decision.qualification import qualify_all, resumed
 from perso_core.decision.union import (
     MAX_MARKS,
@@ -364,13 +364,31 @@ def test_marks_of_moved_events_are_bounded_and_end_after_a_day() -> None:
     tomorrow = united(anna(), later, now_ms=NOON_MS + MOVED_KNOWN_MS + 1, caps=Caps(9)).rest
 
     assert marks == [MAX_MARKS]
-    assert [len(one.marks) for one in again.moved] == [1]
+    assert [len(one.marks) for one in again.moved] == [MAX_MARKS - 1, 1]
     assert [one.at_ms for one in tomorrow.moved] == [NOON_MS + DAY_MS + 1]
 
 
 def test_a_device_that_signs_in_again_and_again_leaves_a_bounded_record() -> None:
     rest = phone()
     for n in range(2 * MAX_MOVES):
-        rest = united(anna(), rest, now_ms=NOON_MS + n, caps=Caps(9)).rest
+        rest = united(
+            Profile(key=f"{ANNA}{n}", version=5), rest, now_ms=NOON_MS + n, caps=Caps(9)
+        ).rest
 
     assert len(rest.moved) == MAX_MOVES
+
+
+def test_who_signs_in_and_out_again_and_again_is_known_by_hundreds_of_events() -> None:
+    rest, sent = phone(), list[bytes]()
+    for n in range(MAX_MARKS):
+        sent.append(mark_of(f"e{n}"))
+        one = structs.replace(rest, events=(event(event_id=f"e{n}", at_ms=NOON_MS + n),))
+        # Two customers take turns.
+        taker = Profile(key=f"{ANNA}{n % 2}", version=5)
+        rest = united(taker, one, now_ms=NOON_MS + n, caps=Caps(9)).rest
+    known = frozenset().union(*(one.marks for one in rest.moved))
+
+    assert known.issuperset(sent[-MAX_MARKS // 2 :])
+    assert len(rest.moved) <= MAX_MOVES
+    assert sum(len(one.marks) for one in rest.moved) <= MAX_MARKS
+    assert [one.at_ms for one in rest.moved] == sorted(one.at_ms for one in rest.moved)
