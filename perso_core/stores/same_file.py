@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -20,7 +21,10 @@ _SETTLED_NS = 3 * 10**9
 def refuse_emptied(path: Path) -> None:
     """Before it is opened once more. Raises StoreUnavailable for a file without a byte: a new store
     there would forget whom this process knows, and who refused to be kept."""
-    if path.exists() and path.stat().st_size <= EMPTY_BYTES:
+    emptied = False
+    with suppress(OSError):  # of one that is not there, or may not be looked at, opening it says so
+        emptied = path.stat().st_size <= EMPTY_BYTES
+    if emptied:
         raise StoreUnavailable(
             f"{path} was emptied while it was open.",
             fix="Stop the servers, `perso restore` a backup.",

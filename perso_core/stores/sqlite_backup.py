@@ -100,9 +100,10 @@ def remove_unfinished(database: Path) -> None:
     """What a restore that was killed left beside a database: no erasure reaches that copy of
     everybody. The one of a restore that is under way stays."""
     fresh = database.with_suffix(UNFINISHED)
-    if fresh.exists():
-        with suppress(StoreUnavailable, OSError), _alone(database.parent):
-            _remove(fresh)
+    with suppress(StoreUnavailable, OSError):
+        if fresh.exists():
+            with _alone(database.parent):
+                _remove(fresh)
 
 
 def _remove(fresh: Path) -> None:

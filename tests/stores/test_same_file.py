@@ -4,6 +4,7 @@ read; once there is one again it goes on by itself."""
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.protocol import News
-from perso_core.stores.same_file import SameFile
+from perso_core.stores.same_file import SameFile, refuse_emptied
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.sqlite_backup import copy_store
 from tests.building import event
@@ -145,6 +146,16 @@ async def test_a_file_that_was_emptied_is_not_taken_for_a_new_store(left: int, p
     with pytest.raises(StoreUnavailable, match="was emptied while"):
         await store.commit([arrived(event(), BERT)])
     await store.close()
+
+
+def test_of_a_file_that_may_not_be_looked_at_opening_it_says_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stat(*_: Any, **__: Any) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "stat", stat)
+    refuse_emptied(path)
 
 
 async def test_a_store_whose_directory_is_gone_says_so(path: Path) -> None:
