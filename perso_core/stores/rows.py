@@ -15,6 +15,8 @@ def profile_of_row(
     key: str, version: int, record: bytes, events: Sequence[Event] = ()
 ) -> tuple[Profile, int]:
     """The profile, and its first_visit_ms. Raises DamagedStore, UnreadableRecord."""
+    if type(key) is not str:  # one bit makes bytes of text
+        raise another_ones("a profile's key is none.")
     if type(version) is not int:
         raise DamagedStore("what has to be a profile's version is none.", fix=RESTORE)
     try:

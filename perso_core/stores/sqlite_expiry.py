@@ -62,6 +62,8 @@ def aged(
     expired: list[tuple[str, int]] = []
     old_events: list[str] = []
     for _, key, version, record in rows:
+        if type(key) is not str:
+            continue  # nobody loads it, and `perso doctor` tells
         try:
             profile = profile_from(key, version, record, ())
         except UnreadableRecord:

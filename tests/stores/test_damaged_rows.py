@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from zlib import crc32
 
@@ -15,7 +16,9 @@ from perso_core.decision.retention import Retention
 from perso_core.errors import DamagedStore, MisplacedRecord
 from perso_core.stores.imports import Batch
 from perso_core.stores.record import profile_from, profile_record
+from perso_core.stores.soundness import Records, records
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
+from perso_core.stores.sqlite_file import reading_connection
 from tests.building import DAY_MS, NOON_MS, event
 from tests.stores.building import ANNA, BERT, arrived, profile
 from tests.stores.test_sqlite import sql
@@ -172,6 +175,20 @@ async def test_an_imported_membership_whose_instants_are_none_does_not_keep_othe
 
     assert sql(path, "SELECT * FROM imported") == []
     assert sql(path, "SELECT kind, key FROM quarantine") == [("imported membership", ANNA)]
+
+
+@pytest.mark.parametrize("value", [None, ANNA.encode()])
+async def test_a_profile_whose_key_is_no_text_is_told_and_keeps_no_others_from_their_end(
+    value: object, store: SqliteStore, path: Path
+) -> None:
+    sql(path, "UPDATE profile SET key = ? WHERE key = ?", value, ANNA)
+
+    a_day = Retention(by_datastream={"demo": DAY_MS})
+    await store.sweep_profiles(a_day, now_ms=NOON_MS + 2 * DAY_MS, events_from_ms=0)
+
+    assert sql(path, "SELECT key FROM profile") == [(value,)]
+    with closing(reading_connection(path)) as connection:
+        assert records(connection, lambda *_: None)["profile"] == Records(1, misplaced=1)
 
 
 async def test_a_queue_of_first_visits_goes_on_past_an_instant_that_is_none(
