@@ -31,6 +31,7 @@ Row = TypeVar("Row")
 ROWS_AT_ONCE = 100_000
 TOLD_REFUSALS = 20
 LOCK = "import.lock"
+HEADER = ("line", "reason")  # of a report
 
 # Reports a part's refusals, keeps its rows and how far the file is; gives back the latter with what
 # only the store knows.
@@ -160,16 +161,30 @@ def _naming(path: str | None) -> Iterator[None]:
 
 
 def _continued(path: Path, after_line: int) -> IO[str]:
-    """The report without what it says of lines that are read again."""
-    kept = []
-    if after_line and path.exists():
-        with path.open(encoding="utf-8", newline="") as before:
-            kept = [row for row in csv.reader(before) if row[0].isdecimal()]
-    file = path.open("w", encoding="utf-8", newline="")
-    writer = csv.writer(file)
-    writer.writerow(("line", "reason"))
-    writer.writerows(row for row in kept if int(row[0]) <= after_line)
+    """The report without what it says of lines that are read again. What stays is never out of the
+    file: whoever is killed right now has it all the same."""
+    kept = _told_before(path, after_line) if after_line and path.is_file() else 0
+    file = path.open("r+" if kept else "w", encoding="utf-8", newline="")
+    if kept:
+        file.seek(kept)
+        file.truncate()
+    else:
+        csv.writer(file).writerow(HEADER)
     return file
+
+
+def _told_before(path: Path, after_line: int) -> int:
+    """Up to which byte of a report it tells of lines up to this one; 0: it is no report."""
+    kept = 0
+    with path.open("rb") as report:
+        for row in report:
+            line = row.partition(b",")[0]
+            if not kept and row != f"{','.join(HEADER)}\r\n".encode():
+                return 0
+            if not row.endswith(b"\n") or (line.isdigit() and int(line) > after_line):
+                break
+            kept += len(row)
+    return kept
 
 
 class Import(Struct, Generic[Row], frozen=True):

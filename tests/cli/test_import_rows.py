@@ -279,6 +279,36 @@ def test_a_report_goes_on_without_the_lines_that_are_read_again(
     assert "… and 1 more refused." in capsys.readouterr().err
 
 
+def test_a_report_keeps_what_it_told_before_whenever_the_import_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "refused.csv"
+    first = Report("m.csv", str(path), 0)
+    first.add([Refusal(2, "a"), Refusal(9, "b")])
+    first.close()
+
+    killed = Report("m.csv", str(path), 5)  # before it told anything
+
+    assert path.read_bytes() == b"line,reason\r\n2,a\r\n"
+    killed.close()
+
+
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [(b"line,reason\r\n2,a\r\n\n\n", b"2,a\r\n\n\n"), (b"\xff\xfe\0", b""), (b"\n2,a\n", b"")],
+    ids=["with empty lines", "no text", "no report"],
+)
+def test_an_import_goes_on_whatever_its_report_has_become(
+    tmp_path: Path, found: bytes, kept: bytes
+) -> None:
+    path = tmp_path / "refused.csv"
+    path.write_bytes(found)
+
+    again = Report("m.csv", str(path), 5)
+    again.add([Refusal(9, "b")])
+    again.close()
+
+    assert path.read_bytes() == b"line,reason\r\n" + kept + b"9,b\r\n"
+
+
 class BrokenOff:
     """A file of which a first part can be read. meanwhile: what happens before it breaks off."""
 
