@@ -111,7 +111,8 @@ def patch_in_csv(header: Header, profile: FieldType, namespace: str) -> Callable
 def patch_in_columns(
     names: Sequence[str], profile: FieldType, namespace: str
 ) -> Callable[[Mapping[str, Any]], Patch]:
-    """The same of a row of a Parquet file, whose values have their kinds. Raises BadImportFile."""
+    """The same of a row of a Parquet file, whose values have their kinds; a text is read as a cell.
+    Raises BadImportFile."""
     who = {name: names[place] for name, place in _who(names, namespace).items()}
     columns = dict(zip(names, columns_of(names, profile), strict=True))
 
@@ -119,7 +120,12 @@ def patch_in_columns(
         attributes: dict[str, Any] = {}
         for name, column in columns.items():
             value = row.get(name)
-            if column is not None and value is not None:
+            if column is None or value is None:
+                continue
+            if isinstance(value, str) and column.kind != "text":
+                if value:
+                    _put(attributes, column, value_of(column, value))
+            else:
                 plain = value.isoformat() if hasattr(value, "isoformat") else value
                 _put(attributes, column, plain)
         stated = (row[who["namespace"]] if "namespace" in who else "") or namespace

@@ -66,6 +66,24 @@ def test_a_column_of_parquet_has_its_own_kind_and_null_says_nothing() -> None:
         patch({"id": 4711, "a.b": 3, "c": None})
 
 
+def test_a_text_of_parquet_is_what_the_column_or_the_schema_says() -> None:
+    typed = field_types(Schema(profile=(Field(path="points", type="number"),))).profile
+    names = ["id", "points", "vip:boolean", "tags:json", "tier:json"]
+    patch = patch_in_columns(names, typed, "CRMID")
+
+    told = patch(
+        {"id": "1", "points": "12", "vip:boolean": "", "tags:json": "[1]", "tier:json": "null"}
+    )
+    assert told == ("CRMID", "1", {"points": 12, "tags": [1], "tier": None})
+    assert patch({"id": "1", "points": 12.5, "vip:boolean": True}) == (
+        "CRMID",
+        "1",
+        {"points": 12.5, "vip": True},
+    )
+    with pytest.raises(RowRefused, match='points is "many", which is no number'):
+        patch({"id": "1", "points": "many"})
+
+
 def test_who_it_is_may_stand_in_capitals_and_stands_once() -> None:
     patch = patch_in_columns(["Namespace", "ID", "vip"], KNOWN.profile, "")
 
