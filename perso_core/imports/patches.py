@@ -65,7 +65,13 @@ def columns_of(names: Sequence[str], profile: FieldType) -> list[Column | None]:
 
 def _column(name: str, profile: FieldType) -> Column:
     path, colon, kind = name.partition(":")
-    if not PATH.fullmatch(path) or path.split(".")[0] in RESERVED:
+    first = path.partition(".")[0]
+    if first in RESERVED:
+        raise BadImportFile(
+            f"The column {shown(path)} is of {first}, which is a reserved name.",
+            fix="Take it out: Perso itself writes it.",
+        )
+    if not PATH.fullmatch(path):
         raise BadImportFile(
             f"The column {shown(path)} is no path of an attribute.",
             fix="Write names with dots between, e.g. loyalty.tier.",

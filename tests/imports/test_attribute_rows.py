@@ -116,7 +116,7 @@ def test_a_value_of_another_kind_is_refused(line: str, why: str) -> None:
         ("namespace,id", "no column of an attribute"),
         ("id,a", "give --namespace"),
         ("namespace,id,a b", "no path of an attribute"),
-        ("namespace,id,externalAudience.risk", "no path of an attribute"),
+        ("namespace,id,externalAudience.risk", "externalAudience, which is a reserved name"),
         ("namespace,id,a,a.b", "is part of another"),
         ("namespace,id,a:int", "Write one of text, number, boolean, json"),
     ],
