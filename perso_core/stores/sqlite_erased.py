@@ -17,7 +17,8 @@ from perso_core.stores.batch import ERASED_KNOWN_MS, erasure_mark
 from perso_core.stores.record import profile_from
 from perso_core.stores.sqlite_links import led_to
 
-# Of one erasure, for all keys together: the newest events, which are the ones that come again.
+# Under the key that is erased, and as many again under all others together: the newest events,
+# which are the ones that come again.
 MOST_MARKS = 20_000
 # Of one ECID, that of its owner first: whoever names it has a device of their own, and a flood may.
 MOST_DEVICES = 100
@@ -35,14 +36,16 @@ def mark_events(connection: apsw.Connection, key: str, aging_ms: int) -> None:
     keys = every if person == key else [key]
     rows = connection.execute(
         "SELECT id FROM event WHERE key IN (?, ?) ORDER BY timestamp_ms DESC LIMIT ?",
-        (key, person, MOST_MARKS // len(every)),
+        (key, person, MOST_MARKS),
     ).fetchall()
-    marks = {mark_of(row[0]) for row in cast(list[tuple[str]], rows)}
-    marks |= _moved(connection, key) | _moved(connection, person)
-    connection.executemany(
-        "REPLACE INTO erased_event VALUES (?, ?, ?)",
-        [(erasure_mark(of), mark, aging_ms) for of in keys for mark in marks],
-    )
+    marks = [mark_of(row[0]) for row in cast(list[tuple[str]], rows)]
+    moved = _moved(connection, key) | _moved(connection, person)
+    for of in keys:
+        known = marks if of == key else marks[: MOST_MARKS // len(keys)]
+        connection.executemany(
+            "REPLACE INTO erased_event VALUES (?, ?, ?)",
+            [(erasure_mark(of), mark, aging_ms) for mark in {*known, *moved}],
+        )
 
 
 def mark_devices(connection: apsw.Connection, key: str) -> None:

@@ -15,6 +15,7 @@ from perso_core.decision.graph import MAX_IDENTITIES
 from perso_core.decision.identity import Identity
 from perso_core.decision.profile import Profile, mark_of, was_moved
 from perso_core.decision.union import left_in, united
+from perso_core.stores import sqlite_erased
 from perso_core.stores.links import BARRED, Joined, Joining, Link
 from perso_core.stores.memory import MemoryStore
 from perso_core.stores.protocol import News, Store
@@ -375,6 +376,22 @@ async def test_what_is_erased_is_known_again_under_an_identity_that_was_erased_f
         assert (await store.load(key)).erased_events == both
         again = arrived(page("of the address", NOON_MS + 1), key, now_ms=NOON_MS + 1)
         assert (await store.commit([again])).conflicts == {key}
+
+
+async def test_of_a_person_of_many_identities_no_less_is_known_again_under_each(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_erased, "MOST_MARKS", 3)
+    await reported(store, ANNA, page("first"), page("second"), page("third"))
+    await join(store, MAIL, ANNA, linked=True)
+    await join(store, TELEPHONE, ANNA, linked=True)
+
+    for key in (MAIL, TELEPHONE, ANNA):
+        await store.commit([forgot(key)])
+
+    every = {mark_of("first"), mark_of("second"), mark_of("third")}
+    for key in (MAIL, TELEPHONE, ANNA):
+        assert (await store.load(key)).erased_events == every
 
 
 @pytest.mark.parametrize("erased", [MAIL, ANNA])
