@@ -104,6 +104,10 @@ def _quoted(text: str, delimiter: str) -> list[str]:
             raise RowRefused(
                 f"A cell in quotes has more than {csv.field_size_limit():,} characters."
             ) from None
+        if "new-line" in str(error):  # of which csv says how Python opens files
+            raise RowRefused(
+                "A carriage return stands outside the quotes. Take it out, or put its cell in them."
+            ) from None
         told = error if isinstance(error, csv.Error) else "it is no one row"
         raise RowRefused(f'The quotes of the line are amiss: {told}. Write "" for one.') from None
     return cells

@@ -208,6 +208,7 @@ def test_an_expiry_that_may_mean_something_else_is_refused(text: str, why: str) 
         ("CRMID,4711", "The line has 2 cells, the first line 3 columns."),
         ("CRMID,4711,risk,more", "The line has 4 cells"),
         ('CRMID,"4711,risk', "quotes"),
+        ('CRMID,"4711"\rx,risk', "carriage return"),
     ],
 )
 def test_a_row_that_is_refused_is_told_why_and_what_to_write(line: str, why: str) -> None:
