@@ -275,6 +275,11 @@ class Admission:
                 fix="Find what slows the disk, or raise load_timeout_ms.",
             ) from error
 
+    def is_loading(self, key: str) -> bool:
+        """Whether the profile is still being read, if nobody waits for it any more: whoever asks
+        again waits for the same reading."""
+        return key in self._loading
+
     def _begin(self, key: str) -> asyncio.Task[Stored]:
         self._refuse_too_many()
         task = asyncio.create_task(self._stored(key))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from perso_core.decision.identity import Identity, identity_of
-from perso_core.engine.engine import OPERATOR, Interaction
+from perso_core.engine.engine import OPERATOR, Answer, Interaction
 from perso_core.engine.journal import Forgotten
+from perso_core.errors import StoreUnavailable
 from perso_core.stores.links import Link
 from perso_core.stores.protocol import Store, Telling, Whole
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
+
+# So long an erasure may wait for one profile to be read: one of 100 MB takes a second.
+READ_WITHIN_S = 30.0
 
 
 class TellingStore(Store, Telling, Protocol):
@@ -69,10 +74,20 @@ class People:
     async def forget(self, keys: Iterable[str]) -> None:
         """Erase what is kept under some keys, in their order."""
         for key in keys:
-            answer = await self._admission.decided(
-                Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Forgotten(),))
-            )
+            answer = await self._forgotten(key)
             await self._drain.durable(answer.sequence)
+
+    async def _forgotten(self, key: str) -> Answer:
+        """Nobody waits for it as for a page: a large profile may take longer to be read."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + READ_WITHIN_S
+        forget = Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Forgotten(),))
+        while True:
+            try:
+                return await self._admission.decided(forget)
+            except StoreUnavailable:
+                if not self._admission.is_loading(key) or loop.time() > until_s:
+                    raise
 
     async def _of_one_person(self, keys: Iterable[str]) -> list[str]:
         """The keys with all that they lead to and all that lead there; those that lead first, so

@@ -15,6 +15,7 @@ from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.journal import EventArrived
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
+from perso_core.worker.people import People
 from tests.building import NOON_MS, event
 from tests.worker.stack import ANNA, BERT, WatchedStore, broken, running, settled
 
@@ -213,6 +214,32 @@ async def test_a_slow_load_is_said_after_its_time_and_may_still_serve_the_next(
 
         assert (await again).known
         assert store.loads == [ANNA]
+
+
+async def test_an_erasure_waits_for_its_profile_longer_than_a_page(
+    database: MemoryDatabase, store: WatchedStore
+) -> None:
+    async with running(store, load_timeout_ms=10) as stack:
+        people = People(MemoryStore(database), stack.drain, stack.admission)
+        store.gate.clear()
+        erasing = asyncio.create_task(people.forget([ANNA]))
+        await asyncio.sleep(0.05)
+        assert not erasing.done()
+        store.gate.set()
+        await erasing
+
+        assert store.loads == [ANNA]
+    assert (await store.load(ANNA)).profile is None
+
+
+async def test_an_erasure_does_not_wait_for_a_profile_that_cannot_be_read(
+    database: MemoryDatabase, store: WatchedStore
+) -> None:
+    async with running(store) as stack:
+        store.failing = StoreUnavailable("broken.", fix="Mend it.")
+
+        with pytest.raises(StoreUnavailable, match="broken"):
+            await People(MemoryStore(database), stack.drain, stack.admission).forget([ANNA])
 
 
 async def test_one_who_gives_up_does_not_end_the_load_for_the_others(store: WatchedStore) -> None:
