@@ -29,7 +29,7 @@ from perso_core.decision.profile import (
 )
 
 # So long after it was moved, an event that is reported again counts no more (DESIGN.md, P5): of
-# the newest events only, so that the marks take 4 KB at most.
+# the newest events only, so that the marks take 8 KB at most.
 MOVED_KNOWN_MS = 24 * 60 * 60 * 1000
 MAX_MARKS = 500
 MAX_MOVES = 16
@@ -157,8 +157,7 @@ def _rest(other: Profile, *, to: str, version: int, now_ms: int) -> Profile:
 
 
 def _with_move(profile: Profile, moved: Moved, *, now_ms: int) -> tuple[Moved, ...]:
-    """What the profile knows to be elsewhere, this too: the newest for which there is room; of the
-    oldest as many as there is room for, whichever."""
+    """What the profile knows to be elsewhere, this too: whole moves, until they make MAX_MARKS."""
     moves = without_moves_before(profile, now_ms - MOVED_KNOWN_MS).moved
     earlier = next((one for one in reversed(moves) if one.to == moved.to), None)
     if earlier is not None and len(both := earlier.marks | moved.marks) <= FEW_MARKS:
@@ -166,8 +165,7 @@ def _with_move(profile: Profile, moved: Moved, *, now_ms: int) -> tuple[Moved, .
         moves = tuple(one for one in moves if one is not earlier)
     room, kept = MAX_MARKS, list[Moved]()
     for one in (moved, *reversed(moves))[:MAX_MOVES]:
-        if len(one.marks) > room:
-            kept.append(structs.replace(one, marks=frozenset(sorted(one.marks)[:room])))
+        if room <= 0:
             break
         room -= len(one.marks)
         kept.append(one)

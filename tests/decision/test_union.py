@@ -14,9 +14,17 @@ from perso_core.decision.attributes import MAX_RECORD_BYTES
 from perso_core.decision.caps import Caps
 from perso_core.decision.identity import Identity
 from perso_core.decision.membership import Membership
-from perso_core.decision.profile import Profile, attributes_of, mark_of, merge, said_of
+from perso_core.decision.profile import (
+    Profile,
+    attributes_of,
+    mark_of,
+    merge,
+    said_of,
+    was_moved,
+)
 from perso_core.decision.qualification import qualify_all, resumed
 from perso_core.decision.union import (
+    FEW_MARKS,
     MAX_MARKS,
     MAX_MOVES,
     MOVED_KNOWN_MS,
@@ -364,7 +372,7 @@ def test_marks_of_moved_events_are_bounded_and_end_after_a_day() -> None:
     tomorrow = united(anna(), later, now_ms=NOON_MS + MOVED_KNOWN_MS + 1, caps=Caps(9)).rest
 
     assert marks == [MAX_MARKS]
-    assert [len(one.marks) for one in again.moved] == [MAX_MARKS - 1, 1]
+    assert [len(one.marks) for one in again.moved] == [MAX_MARKS, 1]
     assert [one.at_ms for one in tomorrow.moved] == [NOON_MS + DAY_MS + 1]
 
 
@@ -386,9 +394,22 @@ def test_who_signs_in_and_out_again_and_again_is_known_by_hundreds_of_events() -
         # Two customers take turns.
         taker = Profile(key=f"{ANNA}{n % 2}", version=5)
         rest = united(taker, one, now_ms=NOON_MS + n, caps=Caps(9)).rest
-    known = frozenset().union(*(one.marks for one in rest.moved))
+    known = frozenset[bytes]().union(*(one.marks for one in rest.moved))
 
     assert known.issuperset(sent[-MAX_MARKS // 2 :])
     assert len(rest.moved) <= MAX_MOVES
-    assert sum(len(one.marks) for one in rest.moved) <= MAX_MARKS
+    assert sum(len(one.marks) for one in rest.moved) <= MAX_MARKS + FEW_MARKS
     assert [one.at_ms for one in rest.moved] == sorted(one.at_ms for one in rest.moved)
+
+
+def test_a_move_of_many_events_is_known_until_as_many_moved_after_it() -> None:
+    def moved(rest: Profile, begin: int, end: int) -> Profile:
+        events = tuple(event(event_id=f"e{n}", at_ms=NOON_MS + n) for n in range(begin, end))
+        one = structs.replace(rest, events=events)
+        return united(anna(), one, now_ms=NOON_MS + end, caps=Caps(9_999)).rest
+
+    rest = moved(moved(phone(), 0, MAX_MARKS - 100), MAX_MARKS - 100, MAX_MARKS + 100)
+
+    assert all(was_moved(rest, f"e{n}") for n in range(100, MAX_MARKS + 100))
+    after = moved(rest, MAX_MARKS + 100, 2 * MAX_MARKS + 100)
+    assert sum(len(one.marks) for one in after.moved) == MAX_MARKS
