@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
@@ -120,6 +121,17 @@ def test_brackets_inside_strings_are_not_nesting() -> None:
 def test_no_depth_is_a_failure_of_ours(body: bytes) -> None:
     with pytest.raises(JsonBad):
         parsed(body)
+
+
+@pytest.mark.parametrize("end", [b"", b"\\", b"[" * 40])
+def test_a_string_that_does_not_end_is_looked_through_once(end: bytes) -> None:
+    body = b"[" * 33 + b'"' + b'\\"' * 30_000 + end
+    began_s = time.process_time()
+
+    with pytest.raises(JsonBad, match="32 levels"):
+        parsed(body)
+
+    assert time.process_time() - began_s < 1
 
 
 @pytest.mark.parametrize("digits", [b"9" * 6_000, b"-" + b"9" * 6_000, b"1" + b"0" * 60_000])
