@@ -179,6 +179,10 @@ class Connection(RequestHandler):
 
     async def start(self) -> None:
         self._begun = True
+        if self._messages and self._answering is not None:  # both came before aiohttp began
+            await asyncio.wait((self._answering,))
+            if self.transport is None:
+                return
         await super().start()
 
     # ---- what is answered straight ----

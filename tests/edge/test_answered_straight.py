@@ -337,6 +337,35 @@ async def test_by_which_scheme_it_came_is_known_also_of_whoever_is_gone(
     assert request.scheme == scheme
 
 
+@pytest.mark.parametrize("gone", [False, True])
+async def test_what_comes_before_aiohttp_begins_is_answered_behind_the_first(gone: bool) -> None:
+    """uvloop reads on as long as its buffer is filled."""
+    async with served() as (server, _):
+        assert server.runner.server is not None
+        connection, told = server.runner.server(), Told()
+        assert isinstance(connection, Connection)
+        connection.connection_made(told)
+        connection.data_received(post(b"first"))
+        connection.data_received(ROUTED)
+        assert await server.asked.get() == b"first"
+        await rounds()
+        assert not told.written
+        if gone:
+            connection.connection_lost(None)
+        server.may_go_on.set()
+        await rounds()
+        connection.connection_lost(None)
+
+    answers = told.written.split(b"HTTP/1.1 ")[1:]
+    assert [one.splitlines()[-1] for one in answers] == ([] if gone else [b"first", b"routed"])
+
+
+async def rounds() -> None:
+    """Of the loop: whatever waits for nothing is done."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 async def test_an_ended_connection_is_no_circle() -> None:
     async with served() as (server, _):
         server.may_go_on.set()
