@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextvars import Context
+from itertools import takewhile
 from typing import Protocol
 
 # A timer counts in milliseconds, and may be so much early.
@@ -56,10 +57,13 @@ class Alarm:
         """Also where the one that it was set for has been removed."""
         until_s = self._elapsed_s() + EARLY_S
         try:
-            while self._ends_s and self._first_ends_s <= until_s:
-                timed = next(iter(self._ends_s))
-                self.remove(timed)
-                timed.expire()
+            # At once: to look for the first again and again, past all that were removed before it,
+            # took 0.4 s with 40,000 of them.
+            due = [*takewhile(lambda one: one[1] <= until_s, self._ends_s.items())]
+            for timed, ends_s in due:
+                if self._ends_s.get(timed) == ends_s:  # not removed meanwhile
+                    self.remove(timed)
+                    timed.expire()
         finally:  # else nobody's time would be up any more
             self._set = bool(self._ends_s)
             if self._set:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -80,6 +81,27 @@ def test_who_is_through_in_time_is_not_told_and_holds_up_nobody() -> None:
     ringing.loop.go_on_until(101)
 
     assert (first.over_s, second.over_s, third.over_s) == (None, None, 100.4375)
+
+
+def test_of_many_whose_time_is_up_each_costs_the_same() -> None:
+    ringing = Ringing()
+    begun = [ringing.begin(100.0) for _ in range(100_000)]
+    began_s = time.process_time()
+
+    ringing.loop.go_on_until(101)
+
+    assert time.process_time() - began_s < 1
+    assert {one.over_s for one in begun} == {100.25}
+
+
+def test_who_is_removed_as_another_is_told_is_not_told() -> None:
+    ringing = Ringing()
+    first, second = ringing.begin(100), ringing.begin(100)
+    first.expire = lambda: ringing.alarm.remove(second)  # type: ignore[method-assign]
+
+    ringing.loop.go_on_until(101)
+
+    assert second.over_s is None
 
 
 def test_who_begins_anew_has_the_whole_time_again() -> None:
