@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -236,6 +238,28 @@ def test_those_that_came_last_are_kept_as_far_as_there_is_room() -> None:
         known.came(b"a" * 10_000, facts())
     assert len(known) == 0
     assert known._bytes == 0
+
+
+def test_text_beyond_ascii_counts_for_what_it_takes() -> None:
+    known = KnownHeads(most_bytes=1_000_000)
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            cookie = f"{number}{'a' * 1_900}\U0001f600"
+            sent = post(headers=(*HEADERS, *(f"Cookie: {cookie}".encode(),) * 2))
+            for _ in range(2):
+                ((message, _),) = read(sent)
+                fields = fields_of(sent)
+                assert fields is not None
+                known.came(fields, facts_of(message.headers, "edge.test"))
+        del message
+        gc.collect()
+        weighs = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert 800_000 < weighs < 1_300_000
+    assert len(known) < 40
 
 
 def test_nobody_sees_what_was_kept_of_somebody() -> None:
