@@ -132,8 +132,10 @@ class KnownHeads:
         return known
 
     def came(self, fields: bytes, facts: HeaderFacts) -> None:
-        """facts: of a request with these fields, which were not known, after which its connection
-        goes on, and which asked for nothing but an answer."""
+        """facts: of a request with these fields, which asked for nothing but an answer, and after
+        which its connection goes on."""
+        if fields in self._known:  # its first line was not plain
+            return
         came = hash(fields)
         place = came % CAME_ONCE
         if self._came_once[place] != came:

@@ -26,7 +26,7 @@ from perso_core.edge.connection import Connection
 from perso_core.edge.guard import GuardedRunner, GuardedServer
 from perso_core.edge.header_facts import HeaderFacts, facts_of
 from perso_core.edge.http_answer import HttpAnswer
-from perso_core.edge.known_heads import KnownHeads, line_of, was_read, whole_in
+from perso_core.edge.known_heads import KnownHeads, _weight, line_of, was_read, whole_in
 from tests.edge.listening import listening
 
 PATIENT_S = 10
@@ -238,6 +238,15 @@ def test_those_that_came_last_are_kept_as_far_as_there_is_room() -> None:
         known.came(b"a" * 10_000, facts())
     assert len(known) == 0
     assert known._bytes == 0
+
+
+async def test_who_is_known_and_has_another_kind_of_line_weighs_once() -> None:
+    async with served() as server:
+        await told(server, [post()] * 3 + [post(asked=b"?a=%41")] * 9 + [post()], 13)
+        known = server.guarded.known
+
+        assert len(known) == 1
+        assert known._bytes == _weight(KNOWN or b"")
 
 
 def test_text_beyond_ascii_counts_for_what_it_takes() -> None:
