@@ -132,13 +132,24 @@ def received(
     body, so it must not choose between two cookies that the browser holds.
     """
     values: dict[str, tuple[str, ...]] = {}
+    # A tuple for each further one took 3 s of 60,000, and a request may have six times as many.
+    further: dict[str, list[str]] = {}
     for name, value in cookie_pairs(cookie_header) if cookie_header else ():
-        values[name] = (*values[name], value) if name in values else (value,)
+        if name in values:
+            further.setdefault(name, []).append(value)
+        else:
+            values[name] = (value,)
     in_header = frozenset(values)
     for entry in entries:
         name = entry.key
-        if name not in in_header:
-            values[name] = (*values[name], entry.value) if name in values else (entry.value,)
+        if name in in_header:
+            continue
+        if name in values:
+            further.setdefault(name, []).append(entry.value)
+        else:
+            values[name] = (entry.value,)
+    for name, more in further.items():
+        values[name] += tuple(more)
     return values
 
 
