@@ -107,6 +107,9 @@ class Connection(RequestHandler):
         self._end()
         self._refusal = None
         self._body = EMPTY_PAYLOAD  # which knows its connection, and that it
+        waiter, task = self._waiter, self._task_handler
+        if task is not None and waiter is not None and waiter.done():
+            task.cancel()  # else it goes on with what came, and there is nothing to go on with
         super().connection_lost(exc)
 
     def answer_once_more(self) -> None:

@@ -360,6 +360,23 @@ async def test_what_comes_before_aiohttp_begins_is_answered_behind_the_first(gon
     assert [one.splitlines()[-1] for one in answers] == ([] if gone else [b"first", b"routed"])
 
 
+async def test_whoever_is_gone_as_aiohttp_is_to_go_on_is_no_fault() -> None:
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    async with served() as (server, _):
+        assert server.runner.server is not None
+        connection = server.runner.server()
+        connection.connection_made(Told())
+        await rounds()
+        connection.data_received(ROUTED)
+        connection.connection_lost(None)
+        await rounds()
+        del connection
+        gc.collect()
+
+    assert (faults, server.routed) == ([], 0)
+
+
 async def rounds() -> None:
     """Of the loop: whatever waits for nothing is done."""
     for _ in range(20):
