@@ -193,7 +193,9 @@ async def _body(request: Asked, services: EdgeServices, limit: int, sent: str) -
                 body = await _read(content, limit)
     except TimeoutError:
         raise BodyEmpty("The body did not arrive in time.", fix="Send it again.") from None
-    except (aiohttp.ClientError, web.RequestPayloadError, ConnectionError):
+    except (aiohttp.ClientError, web.RequestPayloadError, ConnectionError, RuntimeError) as broken:
+        if isinstance(broken, RuntimeError) and request.protocol.connected:
+            raise  # aiohttp raises it also where the connection was lost before it is read from
         raise BodyEmpty("The body broke off.", fix="Send it again.") from None
     if len(body) > limit:
         raise _too_large(limit, sent)

@@ -14,6 +14,7 @@ from perso_core.edge.guard import GuardedRunner
 from tests.building import definitions
 from tests.edge.listening import listening
 from tests.edge.running import running_edge
+from tests.edge.test_answered_straight import Told
 
 BODY = b'{"events":[{"xdm":{"eventType":"a","_id":"1"}}]}'
 HEAD = b"Host: edge.test\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
@@ -82,3 +83,26 @@ async def test_the_usual_paths_are_found_without_a_look_at_the_routes() -> None:
         found = straight(build_edge(running.services(location_hint="here")), "/ee")
 
     assert {"/ee/v1/interact", "/ee/here/v1/interact", "/ee/here/v2/collect"} <= found.keys()
+
+
+@pytest.mark.parametrize("more", [b"", b"Expect: 100-continue\r\n"])
+async def test_whoever_is_gone_before_they_are_heard_is_no_fault(
+    more: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They could fill the log by that."""
+    async with running_edge(definitions()) as running:
+        app = web.Application()
+        app.add_subapp("/ee", build_edge(running.services()))
+        runner = GuardedRunner(app, access_log=None)
+        async with listening(runner):
+            assert runner.server is not None
+            connection = runner.server()
+            connection.connection_made(Told())
+            await asyncio.sleep(0)
+            connection.data_received(LINES[0] + more + SENT[:-1])
+            await asyncio.sleep(0)  # aiohttp has begun with it
+            connection.connection_lost(None)
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    assert not caplog.records
