@@ -386,7 +386,8 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         if isinstance(exc, ClientConnectionResetError):  # nobody is there to be told
             return web.Response(status=status)
-        if not isinstance(exc, HttpProcessingError) or request.writer.output_size > 0:
+        unreadable = isinstance(exc, HttpProcessingError) or _expects_no_text(request, exc)
+        if not unreadable or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         answer = web.Response(
             status=HttpBad.status, body=UNREADABLE, content_type="application/problem+json"
@@ -405,3 +406,9 @@ class Connection(RequestHandler):
     def _expire(self) -> None:
         self._deadline = None
         self.force_close()
+
+
+def _expects_no_text(request: web.BaseRequest, fault: BaseException | None) -> bool:
+    """Whether aiohttp failed to tell back what it does not know in Expect."""
+    expected = request.headers.get(hdrs.EXPECT, "")
+    return isinstance(fault, UnicodeEncodeError) and not expected.isascii()

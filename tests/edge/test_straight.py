@@ -106,3 +106,14 @@ async def test_whoever_is_gone_before_they_are_heard_is_no_fault(
                 await asyncio.sleep(0)
 
     assert not caplog.records
+
+
+async def test_what_is_expected_that_is_no_text_is_a_request_that_cannot_be_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with served(by_path=True) as port:
+        told = await answered(port, LINES[0] + b"Expect: \xf6\r\n" + SENT)
+
+    assert told.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"application/problem+json" in told
+    assert not caplog.records
