@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,6 +68,8 @@ from perso_core.stores.sqlite_imports import (
 from perso_core.stores.sqlite_writer import REFUSED, Unreadable
 
 # Where the key of somebody of whom anything is kept stands.
+_log = logging.getLogger("perso.stores")
+
 _KEYS = (
     ("profile", "key"),
     ("consent", "key"),
@@ -247,10 +250,20 @@ class Reader:
             # One transaction, so that what was added is of the commits that are announced.
             connection.execute("BEGIN")
             refuse_newer(connection, self._path)
-            found = self._news(connection, held)
+            found = self._news_or_missed(connection, held)
             connection.execute("COMMIT")
         self._data_version = data_version
         return found
+
+    def _news_or_missed(self, connection: apsw.Connection, held: Held) -> News:
+        """Of rows that nobody can read it is not known whom they are about: it may be anyone. Else
+        nothing would be heard any more as long as they are there."""
+        try:
+            return self._news(connection, held)
+        except (TypeError, UnicodeDecodeError) as error:
+            _log.error("An announcement cannot be read: all is read anew. %s", error)
+        self._hear_from_now_on(connection)
+        return News(definitions=True, missed=True)
 
     def _hear_from_now_on(self, connection: apsw.Connection) -> None:
         self._heard = _newest_notice(connection)

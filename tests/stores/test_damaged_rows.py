@@ -15,6 +15,7 @@ from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.retention import Retention
 from perso_core.errors import DamagedStore, MisplacedRecord
 from perso_core.stores.imports import Batch
+from perso_core.stores.protocol import News
 from perso_core.stores.record import profile_from, profile_record
 from perso_core.stores.soundness import Records, records
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
@@ -243,6 +244,22 @@ async def test_text_that_is_none_is_damage_and_costs_nobody_else_an_answer(
         await store.load(ANNA)
 
     assert (await store.load(BERT)).profile is not None
+
+
+@pytest.mark.parametrize(
+    "notice", ["'no number', 'ECID:1'", "x'00', NULL", "7, CAST(x'ff' AS TEXT)"]
+)
+async def test_of_an_announcement_that_cannot_be_read_all_is_read_anew_and_others_are_heard(
+    notice: str, store: SqliteStore, path: Path
+) -> None:
+    """Whom it was about may have withdrawn; with nothing heard any more nobody was answered."""
+    await store.news()
+    sql(path, f"INSERT INTO notice (origin, key) VALUES ({notice})")
+
+    assert await store.news() == News(definitions=True, missed=True)
+
+    sql(path, "INSERT INTO notice (origin, key) VALUES (7, ?)", ANNA)
+    assert await store.news() == News(keys=frozenset({ANNA}))
 
 
 async def test_a_clock_that_is_none_is_damage(store: SqliteStore, path: Path) -> None:
