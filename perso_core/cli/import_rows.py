@@ -44,7 +44,7 @@ from perso_core.imports.memberships import (
 from perso_core.imports.patches import Patch, patch_in_columns, patch_in_csv, patch_in_json
 from perso_core.imports.refusal import Refusal
 from perso_core.imports.source import LineSource, Part, Source
-from perso_core.imports.table import Header
+from perso_core.imports.table import header_of
 from perso_core.settings import Settings
 from perso_core.stores.imports import Progress
 
@@ -195,7 +195,7 @@ def _membership_source(
     lines = Lines(file.file)
     stated: Callable[[bytes], Stated] = stated_in_json
     if file.format == "csv":
-        stated = stated_in_csv(Header(lines.first()), defaults)
+        stated = stated_in_csv(header_of(lines), defaults)
     return LineSource(lines, lambda line: checked.member(stated(line)))
 
 
@@ -317,7 +317,7 @@ def _patch_source(
     lines = Lines(file.file)
     if file.format == "ndjson":
         return LineSource(lines, patch_in_json)
-    return LineSource(lines, patch_in_csv(Header(lines.first()), profile, arguments.namespace))
+    return LineSource(lines, patch_in_csv(header_of(lines), profile, arguments.namespace))
 
 
 # ---- of both ------------------------------------------------------------------

@@ -31,7 +31,7 @@ from perso_core.imports.memberships import (
 from perso_core.imports.patches import Patch, patch_in_csv, patch_in_json
 from perso_core.imports.refusal import Refusal
 from perso_core.imports.source import LineSource, Source
-from perso_core.imports.table import Header
+from perso_core.imports.table import header_of
 
 Row = TypeVar("Row")
 
@@ -41,6 +41,8 @@ MEDIA_TYPES = frozenset({CSV, NDJSON})
 MAX_BODY_BYTES = 1024 * 1024
 # While so many lines are read nothing else is answered: a millisecond or two.
 LINES_AT_ONCE = 250
+# Of quotes that are amiss each byte is looked at.
+BYTES_AT_ONCE = 64 * 1024
 # The store reads their profiles one after the other, and the last has to be read in time too
 # (load_timeout_ms): with as many as lines a busy machine failed to, and the whole body with it.
 PATCHED_AT_ONCE = 32
@@ -200,13 +202,13 @@ async def _keys(
 
 def _memberships(call: Call, definitions: Definitions) -> Source[Member]:
     """Raises FieldBad."""
-    lines = Lines(io.BytesIO(call.body))
+    lines = Lines(io.BytesIO(call.body), bytes_at_once=BYTES_AT_ONCE)
     defaults = Defaults()
     stated: Callable[[bytes], Stated] = stated_in_json
     try:
         checked = Memberships(definitions.audiences, defaults=defaults, now_ms=call.now_ms)
         if call.media_type == CSV:
-            stated = stated_in_csv(Header(lines.first()), defaults)
+            stated = stated_in_csv(header_of(lines), defaults)
     except BadImportFile as fault:
         raise FieldBad(fault.detail, fix=fault.fix) from None
     return LineSource(lines, lambda line: checked.member(stated(line)))
@@ -214,11 +216,11 @@ def _memberships(call: Call, definitions: Definitions) -> Source[Member]:
 
 def _patches(call: Call, definitions: Definitions) -> Source[Patch]:
     """Raises FieldBad."""
-    lines = Lines(io.BytesIO(call.body))
+    lines = Lines(io.BytesIO(call.body), bytes_at_once=BYTES_AT_ONCE)
     if call.media_type != CSV:
         return LineSource(lines, patch_in_json)
     try:
-        header = Header(lines.first())
+        header = header_of(lines)
         patch = patch_in_csv(header, field_types(definitions.schema).profile, "")
     except BadImportFile as fault:
         raise FieldBad(fault.detail, fix=fault.fix) from None

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO, Any, Generic, Literal, Protocol, TypeVar, get_args
+from zlib import crc32
 
 from msgspec import Struct
 
 from perso_core.errors import BadImportFile
 from perso_core.imports.lines import MAX_LINE_BYTES, Lines
+from perso_core.imports.quotes import START, Ended, Quotes
 from perso_core.imports.refusal import Refusal, RowRefused
+from perso_core.imports.table import UNCLOSED
 
 Format = Literal["csv", "ndjson", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -29,8 +32,8 @@ Row = TypeVar("Row")
 
 
 class Part(Struct, Generic[Row]):
-    """Some lines: rows, refusals and blank ones, together as many as there were. lines: the numbers
-    of the rows."""
+    """What some lines are: rows, refusals and blank lines. lines: the numbers of the rows; of one
+    that is several lines the first."""
 
     rows: list[Row] = []
     refusals: list[Refusal] = []
@@ -57,7 +60,7 @@ class Source(Protocol[Row]):
         ...
 
     def next(self, at_most: int) -> Part[Row] | None:
-        """The next lines; None: there are no more."""
+        """The next lines, which may be within one row; None: there are no more."""
         ...
 
 
@@ -67,9 +70,14 @@ class LineSource(Generic[Row]):
     def __init__(self, lines: Lines, row: Callable[[bytes], Row]) -> None:
         self._lines = lines
         self._row = row
+        self._broken: _BrokenRow | None = None
+        self._broken_from = Place(0, 0)
 
     @property
     def place(self) -> Place:
+        return self._broken_from if self._broken else self._read_to()
+
+    def _read_to(self) -> Place:
         return Place(self._lines.offset, self._lines.line, self._lines.checksum)
 
     def resume(self, place: Place) -> bool:
@@ -79,29 +87,111 @@ class LineSource(Generic[Row]):
         return True
 
     def next(self, at_most: int) -> Part[Row] | None:
-        first = self._lines.line + 1
-        lines = self._lines.next(at_most)
-        return read_lines(lines, first, self._row) if lines else None
+        begin = self._read_to()
+        lines, too_long = self._lines.next(at_most)
+        part: Part[Row] = Part()
+        rows, numbers, row = part.rows, part.lines, self._row
+        broken = self._broken
+        if not lines and too_long is None:
+            if broken is None:
+                return None
+            self._broken = None
+            self._end(broken, part)
+            return part
+        for number, line in enumerate(lines, begin.line + 1):
+            if broken is None:
+                if not line or line.isspace():
+                    part.blank += 1
+                    continue
+                try:
+                    rows.append(row(line.rstrip(b"\r\n")))
+                    numbers.append(number)
+                    continue
+                except RowRefused as refused:
+                    if self._lines.quotes is None or b'"' not in line:
+                        part.refusals.append(Refusal(number, str(refused)))
+                        continue
+                broken = _BrokenRow(number, self._lines.quotes)
+            broken = self._gone_on(broken, line, part)
+        if too_long is not None:
+            broken = broken or _BrokenRow(self._lines.line, self._lines.quotes)
+            broken = self._gone_on(broken, too_long, part)
+        if broken is not None and broken is not self._broken:
+            self._broken_from = _after(begin, lines[: broken.first - begin.line - 1])
+        self._broken = broken
+        return part
 
+    def _gone_on(
+        self, broken: _BrokenRow, line: bytes | Ended, part: Part[Row]
+    ) -> _BrokenRow | None:
+        """With its next line. None: that was its last."""
+        broken.add(line)
+        if not broken.ended:
+            return broken
+        self._end(broken, part)
+        return None
 
-def read_lines(lines: Sequence[bytes | None], first: int, row: Callable[[bytes], Row]) -> Part[Row]:
-    """first: the number of the first of them."""
-    part: Part[Row] = Part()
-    rows = part.rows
-    for number, line in enumerate(lines, first):
-        if line is not None and (not line or line.isspace()):
-            part.blank += 1
-            continue
+    def _end(self, broken: _BrokenRow, part: Part[Row]) -> None:
         try:
-            if line is None:
-                raise RowRefused(
-                    f"The line is too long for a row. Shorten it to {MAX_LINE_BYTES:,} bytes."
-                )
-            rows.append(row(line))
-            part.lines.append(number)
+            part.rows.append(self._row(broken.text()))
+            part.lines.append(broken.first)
         except RowRefused as refused:
-            part.refusals.append(Refusal(number, str(refused)))
-    return part
+            part.refusals.append(Refusal(broken.first, f"{refused}{broken.taken_with_it()}"))
+
+
+class _BrokenRow:
+    """A row that its quotes make of several lines, or a line that may be one. Of one that is too
+    long nothing is kept but where it ends. quotes: of CSV."""
+
+    def __init__(self, first: int, quotes: Quotes | None) -> None:
+        self.first, self._last = first, first - 1
+        self._quotes = quotes
+        self._readings = START
+        self._text = bytearray()
+        self._too_long = False
+
+    @property
+    def ended(self) -> bool:
+        return self._readings == START
+
+    def add(self, line: bytes | Ended) -> None:
+        self._last += 1
+        if self._quotes is not None:
+            self._readings = self._quotes.after_line(self._readings, line)
+        if isinstance(line, Ended) or len(self._text) + len(line) > MAX_LINE_BYTES + 1:
+            self._too_long = True
+            self._text.clear()
+        elif not self._too_long:
+            self._text += line
+
+    def text(self) -> bytes:
+        """Raises RowRefused."""
+        if self._too_long and self._last == self.first:
+            raise RowRefused(
+                f"The line is too long for a row. Shorten it to {MAX_LINE_BYTES:,} bytes."
+            )
+        if self._too_long and self.ended:
+            raise RowRefused(
+                "By its quotes the row has more lines, and is too long. Shorten it to"
+                f" {MAX_LINE_BYTES:,} bytes."
+            )
+        if self._too_long:
+            raise RowRefused(UNCLOSED)
+        return bytes(self._text).rstrip(b"\r\n")
+
+    def taken_with_it(self) -> str:
+        """What a refusal has to say where there are more lines than the one that it names."""
+        if self._last == self.first:
+            return ""
+        return (
+            f" By its quotes the row may be the lines {self.first:,} to {self._last:,}: nothing of"
+            " them was taken. Where they are rows, mend the quotes, and import the file again."
+        )
+
+
+def _after(place: Place, lines: Sequence[bytes]) -> Place:
+    passed = b"".join(lines)
+    return Place(place.offset + len(passed), place.line + len(lines), crc32(passed, place.checksum))
 
 
 def read_rows(

@@ -1,4 +1,4 @@
-"""Rows of texts: CSV with a header line. One line is one row, so that a bad one spoils no other."""
+"""Rows of texts: CSV with a header line."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from perso_core.definitions.finding import nearest
 from perso_core.errors import BadImportFile
+from perso_core.imports.lines import Lines
+from perso_core.imports.quotes import Quotes
 from perso_core.imports.refusal import RowRefused, shown
 
 DELIMITERS = (",", ";", "\t")
 MAX_COLUMNS = 1_000
+UNCLOSED = 'A quote is opened and not closed. Close it, or take it out; in quotes write "" for one.'
 
 
 class Header:
@@ -33,7 +36,8 @@ class Header:
         refuse_twice(self.columns)
 
     def cells(self, line: bytes) -> list[str]:
-        """One line's cells, as many as there are columns. Raises RowRefused."""
+        """One row's cells, as many as there are columns; in quotes they may have line breaks.
+        Raises RowRefused."""
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
@@ -45,9 +49,16 @@ class Header:
         if len(found) != len(self.columns):
             raise RowRefused(
                 f"The line has {len(found):,} cells, the first line {len(self.columns):,} columns."
-                " Put cells with a delimiter in them in quotes; a row is one line."
+                " Put cells with a delimiter or a line break in them in quotes."
             )
         return found
+
+
+def header_of(lines: Lines) -> Header:
+    """The header that they begin with; from here on they are rows. Raises BadImportFile."""
+    header = Header(lines.first())
+    lines.quotes = Quotes(header.delimiter)
+    return header
 
 
 def refuse_twice(columns: Sequence[str]) -> None:
@@ -104,6 +115,8 @@ def _quoted(text: str, delimiter: str) -> list[str]:
             raise RowRefused(
                 f"A cell in quotes has more than {csv.field_size_limit():,} characters."
             ) from None
+        if "unexpected end" in str(error):
+            raise RowRefused(UNCLOSED) from None
         if "new-line" in str(error):  # of which csv says how Python opens files
             raise RowRefused(
                 "A carriage return stands outside the quotes. Take it out, or put its cell in them."

@@ -94,6 +94,23 @@ def test_attributes_come_in_row_by_row(tmp_path: Path) -> None:
     assert got["memberships"]["a-gold"]["status"] == "realized"
 
 
+def test_what_a_visitor_wrote_in_a_cell_is_kept_and_writes_no_row(tmp_path: Path) -> None:
+    applied(tmp_path)
+    cell = "x\r\nCRMID,victim,gotcha\r\ny"
+    rows = f'namespace,id,text\r\nCRMID,attacker,"{cell}"\r\nCRMID,1,"stray\r\nCRMID,2,b\r\n'
+    (tmp_path / "a.csv").write_bytes(rows.encode())
+
+    done = perso(tmp_path, "import", "attributes", "a.csv")
+    attacker = json.loads(perso(tmp_path, "profile", "get", "CRMID", "attacker").stdout)
+    victim = perso(tmp_path, "profile", "get", "CRMID", "victim")
+
+    assert (done.returncode, done.stdout) == (1, "2 rows: 1 in, 1 refused.\n")
+    assert done.stderr.startswith("a.csv:5: A quote is opened and not closed.")
+    assert "the lines 5 to 6: nothing of them was taken" in done.stderr
+    assert attacker["attributes"] == {"text": cell}
+    assert "gotcha" not in victim.stdout
+
+
 def test_patches_that_make_a_profile_too_large_are_told_by_line_as_any_refused_row(
     tmp_path: Path,
 ) -> None:

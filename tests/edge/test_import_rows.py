@@ -18,7 +18,13 @@ from perso_core.definitions.audience import Audience
 from perso_core.definitions.document import Definitions
 from perso_core.definitions.external import with_membership_rule
 from perso_core.definitions.permission import Permission
-from perso_core.edge.import_rows import MAX_BODY_BYTES, NDJSON, PATCHED_AT_ONCE, TOLD_REFUSALS
+from perso_core.edge.import_rows import (
+    LINES_AT_ONCE,
+    MAX_BODY_BYTES,
+    NDJSON,
+    PATCHED_AT_ONCE,
+    TOLD_REFUSALS,
+)
 from perso_core.engine.engine import OPERATOR, Interaction
 from perso_core.engine.journal import AttributesPatched
 from perso_core.errors import StoreUnavailable
@@ -128,6 +134,20 @@ async def test_a_row_that_is_refused_is_told_by_line_and_the_others_are_in() -> 
     (refusal,) = told.sent["refusals"]
     assert refusal["line"] == 3
     assert "has a rule" in refusal["reason"]
+
+
+async def test_lines_within_a_cell_are_no_rows_however_many_they_are() -> None:
+    """As visitors write them, and a warehouse brings them."""
+    cell = '"x\n' + row("victim") + "\n" * LINES_AT_ONCE + row("victim") + '"'
+    async with importing_edge() as edge:
+        told = await brought(edge, HEAD + f"CRMID,a,{cell},,\n" + row("b"))
+
+        assert await audiences(edge, CRMID="victim") == set()
+        assert await audiences(edge, CRMID="b") == {"risk"}
+    assert (told.sent["kept"], told.sent["refused"]) == (1, 1)
+    (refusal,) = told.sent["refusals"]
+    assert refusal["line"] == 2
+    assert f"the lines 2 to {LINES_AT_ONCE + 5}: nothing of them was taken" in refusal["reason"]
 
 
 @pytest.mark.parametrize(

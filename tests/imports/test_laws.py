@@ -1,4 +1,4 @@
-"""Whatever a file holds, each of its lines is a row, a refusal or blank."""
+"""Whatever a file holds, each of its lines is a row, a refusal, blank, or part of a row of CSV."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from perso_core.imports.memberships import (
 from perso_core.imports.patches import Patch, patch_in_csv, patch_in_json
 from perso_core.imports.refusal import Refusal
 from perso_core.imports.source import LineSource, Source
-from perso_core.imports.table import Header
+from perso_core.imports.table import Header, header_of
 from perso_core.pql.fields import KNOWN
 from tests.building import NOON_MS
 from tests.soaking import times
@@ -60,7 +60,7 @@ def members(content: bytes, *, csv: bool) -> Source[Member]:
     checked = Memberships([RISK], defaults=Defaults(), now_ms=NOON_MS)
     stated = stated_in_json
     if csv:
-        stated = stated_in_csv(Header((lines.next(1) or [None])[0]), Defaults())  # type: ignore[assignment]  # both are
+        stated = stated_in_csv(header_of(lines), Defaults())  # type: ignore[assignment]  # both are
     return LineSource(lines, lambda line: checked.member(stated(line)))
 
 
@@ -86,7 +86,9 @@ def lines_in(content: bytes) -> int:
 def test_every_line_of_csv_is_a_row_a_refusal_or_blank(content: bytes, at_once: int) -> None:
     rows, refusals, blank = read(members(HEAD + content, csv=True), at_once)
 
-    assert len(rows) + len(refusals) + blank == lines_in(content)
+    found, lines = len(rows) + len(refusals) + blank, lines_in(content)
+    assert found <= lines
+    assert found == lines or any("may be the lines" in one.reason for one in refusals)
     assert all(2 <= one.line <= lines_in(content) + 1 and one.reason for one in refusals)
     assert not any(row_problem(namespace, identity) for namespace, identity, _, _ in rows)
 
