@@ -21,7 +21,16 @@ from perso_core.cli.progress import Progress as Told
 from perso_core.cli.terminal import shown
 from perso_core.errors import BadImportFile, StoreUnavailable
 from perso_core.imports.refusal import Refusal
-from perso_core.imports.source import Format, Part, Place, Source, format_of, name_of
+from perso_core.imports.source import (
+    HEAD_BYTES,
+    Format,
+    Part,
+    Place,
+    Source,
+    format_of,
+    name_of,
+    says_format,
+)
 from perso_core.stores.imports import Progress
 from perso_core.stores.owner import made_or_opened
 
@@ -63,13 +72,14 @@ def opened(arguments: argparse.Namespace, said: list[str]) -> Iterator[Opened]:
         about = os.fstat(file.fileno())
         _refuse_as_report(arguments.report, about)
         if path == "-" or not stat.S_ISREG(about.st_mode):
-            # What a pipe begins with is looked at, and stays to be read.
-            head = file.peek(1) if isinstance(file, io.BufferedReader) else b""
-            found = arguments.format or format_of(path if path != "-" else "stdin", head)
+            found = arguments.format
+            if found is None:
+                head, file = _begun(file)
+                found = format_of(path if path != "-" else "stdin", head)
             _refuse_unseekable(path, found)
             yield Opened(path, file, found, 0, b"")
             return
-        found = arguments.format or format_of(path, file.read(4_096))
+        found = arguments.format or format_of(path, file.read(HEAD_BYTES))
         file.seek(0)
         whole, tell = found == "parquet", Told("bytes looked through").tell
         name = name_of(file, about.st_size, [found, *said], whole=whole, tell=tell)
@@ -88,6 +98,38 @@ def goes_on(arguments: argparse.Namespace, file: Opened) -> Iterator[None]:
             told = f"{after}The same command{anew} goes on where this one was stopped."
             print(told, file=sys.stderr)
         raise
+
+
+def _begun(pipe: IO[bytes]) -> tuple[bytes, IO[bytes]]:
+    """How it begins, as far as that says what it is, and the same pipe, still to be read whole. Its
+    first bytes may come alone: a mark of their order, or an empty line."""
+    assert isinstance(pipe, io.BufferedReader), "it was opened for reading, with a buffer"
+    head = pipe.peek(1)
+    if says_format(head):
+        return head, pipe
+    head = b""
+    while not says_format(head) and (read := pipe.read1(HEAD_BYTES)):
+        head += read
+    return head, io.BufferedReader(_Begun(head, pipe), HEAD_BYTES)
+
+
+class _Begun(io.RawIOBase):
+    """A pipe of which something was read already, which is read again."""
+
+    def __init__(self, read: bytes, pipe: io.BufferedReader) -> None:
+        self._read = read
+        self._pipe = pipe
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._read:
+            return self._pipe.readinto1(buffer)
+        found = self._read[: len(buffer)]
+        self._read = self._read[len(found) :]
+        buffer[: len(found)] = found
+        return len(found)
 
 
 def _refuse_unseekable(path: str, found: Format) -> None:

@@ -10,7 +10,7 @@ from zlib import crc32
 from msgspec import Struct
 
 from perso_core.errors import BadImportFile
-from perso_core.imports.lines import MAX_LINE_BYTES, Lines
+from perso_core.imports.lines import BOM, MAX_LINE_BYTES, Lines
 from perso_core.imports.quotes import START, Ended, Quotes
 from perso_core.imports.refusal import Refusal, RowRefused
 from perso_core.imports.table import UNCLOSED
@@ -27,6 +27,7 @@ _SUFFIXES: Mapping[str, Format] = {
 HEAD_BYTES = 64 * 1024
 # How gzip, zip, Zstandard, bzip2 and xz begin.
 _COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh91AY", b"\xfd7zXZ")
+_MOST_BYTES = max(map(len, _COMPRESSED))
 
 Row = TypeVar("Row")
 
@@ -212,6 +213,12 @@ def read_rows(
     return part
 
 
+def says_format(head: bytes) -> bool:
+    """Whether so much of a file is enough for format_of."""
+    begins = head.removeprefix(BOM).lstrip()
+    return len(begins) >= _MOST_BYTES or len(head) >= HEAD_BYTES
+
+
 def format_of(name: str, head: bytes) -> Format:
     """By the file's name, or else by how it begins. Raises BadImportFile."""
     if head.startswith(_COMPRESSED):
@@ -222,7 +229,11 @@ def format_of(name: str, head: bytes) -> Format:
             return found
     if head.startswith(b"PAR1"):
         return "parquet"
-    begins = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    begins = head.removeprefix(BOM).lstrip()[:1]
+    if not begins and says_format(head):
+        raise BadImportFile(
+            f"{name} begins with {len(head):,} blanks.", fix="Take them out, or give --format."
+        )
     if begins == b"[":
         raise BadImportFile(
             f"{name} is one JSON list.", fix="Write each of its objects on a line of its own."

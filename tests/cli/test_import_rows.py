@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import csv
 import gzip
 import json
+import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from perso_core.cli import import_file, main
-from perso_core.cli.import_file import Import, Report, summary
+from perso_core.cli.import_file import Import, Report, opened, summary
 from perso_core.cli.patch_groups import patch_groups
 from perso_core.cli.progress import Progress as Told
 from perso_core.definitions.toml_file import definitions_from_toml
 from perso_core.errors import BadImportFile
 from perso_core.imports.patches import Patch
 from perso_core.imports.refusal import Refusal
-from perso_core.imports.source import Part, Place
+from perso_core.imports.source import Part, Place, format_of
 from perso_core.stores.imports import Progress
 from tests.cli.test_commands import COMMAND_LIMIT_S, ECID, perso, write
 from tests.definitions.whole import WHOLE
@@ -231,6 +234,43 @@ def test_what_comes_by_standard_input_is_told_by_how_it_begins(tmp_path: Path) -
     assert (rows.returncode, rows.stdout) == (0, "1 row: 1 in, 0 refused.\n")
     assert "stdin is compressed. Unpack it first." in packed.stderr
     assert "- is no file, and Parquet is read from one." in parquet.stderr
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"\n", b'{"identity"'],
+        [b"\xef\xbb\xbf", b'{"identity"'],
+        [b"\xef", b"\xbb\xbf", b"\r\n", b'{"ident', b"ity"],
+        [b"\n" * 60_000, b'{"identity"'],
+    ],
+)
+def test_a_pipe_is_told_by_the_first_bytes_that_say_something(
+    tmp_path: Path, pieces: list[bytes]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def written() -> None:
+        with pipe.open("wb", buffering=0) as file:
+            for piece in pieces:
+                file.write(piece)
+                time.sleep(0.05)
+
+    writer = threading.Thread(target=written)
+    writer.start()
+    with opened(argparse.Namespace(file=str(pipe), format=None, report=None), []) as file:
+        found, content = file.format, file.file.read()
+    writer.join()
+
+    assert (found, content) == ("ndjson", b"".join(pieces))
+
+
+def test_a_pipe_that_begins_with_blanks_alone_is_to_say_what_it_is() -> None:
+    with pytest.raises(BadImportFile, match="65,536 blanks") as refused:
+        format_of("stdin", b"\n" * 65_536)
+
+    assert "--format" in refused.value.fix
 
 
 @pytest.mark.parametrize("named", ["m.csv", "link.csv"])
