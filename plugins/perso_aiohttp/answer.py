@@ -10,8 +10,10 @@ from aiohttp import web
 from perso_core import PersoError, SetCookie
 
 _DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
-# They speak to shared caches past Cache-Control, and would keep one visitor's page for another.
-_CACHE_OVERRIDES = ("CDN-Cache-Control", "Surrogate-Control", "Expires")
+# They speak to shared caches past Cache-Control, and would keep one visitor's page for another: to
+# Fastly and others, to nginx, to Akamai. Each CDN has a ...-Cache-Control of its own (RFC 9213).
+_CACHE_OVERRIDES = ("Surrogate-Control", "Expires", "X-Accel-Expires", "Edge-Control")
+_OF_ONE_CACHE = "-cache-control"
 
 
 class BadCookieDomain(PersoError):
@@ -30,9 +32,11 @@ def checked_domain(cookie_domain: str | None) -> str | None:
 
 def keep_private(response: web.StreamResponse) -> None:
     """The page is one visitor's: no cache may keep it."""
-    response.headers["Cache-Control"] = "private, no-store"
-    for header in _CACHE_OVERRIDES:
-        response.headers.pop(header, None)
+    headers = response.headers
+    headers["Cache-Control"] = "private, no-store"
+    of_one = [name for name in headers if name.lower().endswith(_OF_ONE_CACHE)]
+    for header in (*_CACHE_OVERRIDES, *of_one):
+        headers.popall(header, None)
 
 
 def add_cookies(
