@@ -23,6 +23,8 @@ VISITOR = "visitor"
 TARGETING = "targeting"
 # Names that continue an expression: after `all` they make `all` a variable, not our word.
 _OPERATORS = frozenset({"and", "or", "not", "in", "is", "if", "else"})
+# What begins names after the word `all`, besides a name.
+_BEGIN_NAMES = frozenset({"string", "lbracket", "lparen"})
 
 
 class AudienceExtension(Extension):
@@ -90,10 +92,11 @@ class AudienceExtension(Extension):
 
 
 def _takes_all(parser: Parser) -> bool:
-    """Read the word `all` where names follow it; elsewhere it is a variable of that name."""
+    """Read the word `all` where names follow it; elsewhere it is a variable of that name. Before a
+    bracket it is the word: nobody calls such a variable, or takes a part of it."""
     after = parser.stream.look()
     is_word = parser.stream.current.test("name:all") and (
-        after.type == "string" or (after.type == "name" and after.value not in _OPERATORS)
+        after.type in _BEGIN_NAMES or (after.type == "name" and after.value not in _OPERATORS)
     )
     if is_word:
         parser.stream.skip()

@@ -70,6 +70,14 @@ def test_all_works_in_a_later_branch_and_with_a_variable() -> None:
     assert rendered(source, wanted=both, visitor=visitor_in("a-gold")) == ""
 
 
+@pytest.mark.parametrize("names", ['["a-gold", "a-again"]', '("a-" ~ "gold"), "a-again"'])
+def test_all_stands_before_a_bracket_as_well(names: str) -> None:
+    source = f"{{% audience all {names} %}}both{{% else %}}no{{% endaudience %}}"
+
+    assert rendered(source, visitor=visitor_in("a-gold", "a-again")) == "both"
+    assert rendered(source, visitor=visitor_in("a-gold")) == "no"
+
+
 def test_a_variable_called_all_is_still_a_variable() -> None:
     source = "{% audience all %}in{% endaudience %}{% audience all, 'x' %}in{% endaudience %}"
     chosen = "{% audience all if true else 'x' %}in{% endaudience %}"
