@@ -98,6 +98,11 @@ class Deadline:
         if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
+    @property
+    def alone(self) -> bool:
+        """Whether its own cancellation is all there is: of two at once the task hears one."""
+        return self.expired and self._task.cancelling() <= self._cancelling + 1
+
     def begin(self) -> None:
         """The whole time, from now on."""
         self._alarm.add(self)
@@ -168,7 +173,7 @@ async def finished(work: Awaitable[object]) -> bool:
     except asyncio.CancelledError:
         # The deadline takes its cancellation back as its block ends. Anybody else's is obeyed.
         deadline = _deadline.get(None)
-        if deadline is None or not deadline.expired:
+        if deadline is None or not deadline.alone:
             raise
         return False
     return True

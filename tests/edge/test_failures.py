@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perso_core.edge.services import EdgeServices
-from perso_core.edge.unstored import Deadline, on_disk
+from perso_core.edge.unstored import Deadline, finished, on_disk
 from perso_core.engine.engine import Answer, Interaction
 from perso_core.engine.journal import Entry
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
@@ -363,6 +363,23 @@ async def test_a_call_that_is_stopped_as_its_time_is_up_stops() -> None:
                 raise
 
     stopped = asyncio.create_task(waits(Deadline(1)))
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+
+
+async def test_a_call_that_is_stopped_as_its_time_is_up_is_not_answered_either() -> None:
+    """It went on as if nobody had stopped it."""
+
+    async def waits() -> None:
+        with deadline:
+            await finished(asyncio.Event().wait())
+
+    deadline = Deadline(3_600_000)
+    stopped = asyncio.create_task(waits())
+    await asyncio.sleep(0)
+    deadline.expire()
+    stopped.cancel()
+
     with pytest.raises(asyncio.CancelledError):
         await stopped
 
