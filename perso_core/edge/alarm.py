@@ -11,6 +11,8 @@ from typing import Protocol
 
 # A timer counts in milliseconds, and may be so much early.
 EARLY_S = 0.001
+# A handful of settings, and what a site gives each of its pages: such as what is left of a budget.
+MOST_ALARMS = 100
 
 
 class Timed(Protocol):
@@ -82,8 +84,10 @@ def alarm_of(loop: asyncio.AbstractEventLoop, within_ms: int) -> Alarm:
     another, and that goes on with those it has."""
     alarm = _latest.get(within_ms)
     if alarm is None or alarm.loop is not loop:
+        if len(_latest) >= MOST_ALARMS:
+            _latest.clear()
         alarm = _latest[within_ms] = Alarm(loop, within_ms / 1_000)
     return alarm
 
 
-_latest: dict[int, Alarm] = {}  # by how long they may take; a handful of settings
+_latest: dict[int, Alarm] = {}  # by how long they may take

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from perso_core.edge import alarm
 from perso_core.edge.alarm import Alarm, alarm_of
 from perso_core.edge.unstored import Deadline, finished
 from tests.worker.stack import Clock
@@ -169,6 +170,27 @@ async def test_whoever_runs_another_loop_has_another_alarm() -> None:
     assert alarm_of(here, 250).loop is mine.loop is here
     assert alarm_of(here, 250) is alarm_of(here, 250)
     assert alarm_of(here, 250) is not alarm_of(here, 251)
+
+
+async def test_however_many_lengths_there_are_no_more_than_a_hundred_alarms_are_kept() -> None:
+    """A page may be given what is left of its own budget: each length had left its alarm."""
+    waiting = asyncio.create_task(_until_time_is_up(20))
+    await asyncio.sleep(0)
+    for within_ms in range(1_000, 2_000):
+        with Deadline(within_ms):
+            pass
+
+    assert len(alarm._latest) <= 100
+    assert await waiting == "time was up"
+
+
+async def _until_time_is_up(within_ms: int) -> str:
+    try:
+        with Deadline(within_ms):
+            await asyncio.Event().wait()
+    except TimeoutError:
+        return "time was up"
+    return "nobody ended it"
 
 
 async def test_a_call_that_ends_in_time_leaves_nothing_to_the_garbage_collector() -> None:
