@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 ReferrerType = Literal["internal", "search_engine", "external"]
+
+# Hosts have 253. urlsplit normalises what is not ASCII, and combining characters one after another
+# take the square of their number: 1.2 s of 30,000.
+MAX_AUTHORITY_CHARS = 1_024
 
 # Whole host names: google.example.org is nobody's search engine. A short list on purpose; a site
 # that needs more sends the type itself.
@@ -30,9 +34,18 @@ def referrer_type(url: str, *, own_host: str) -> ReferrerType | None:
     return "search_engine" if _SEARCH_HOST.fullmatch(host) else "external"
 
 
+def authority_of(url: str) -> SplitResult:
+    """An address whose host and port can be read, and nothing else of it. Raises ValueError where
+    it has none that any site has."""
+    parts = urlsplit(url[:MAX_AUTHORITY_CHARS])
+    if len(url) > MAX_AUTHORITY_CHARS and not (parts.path or parts.query or parts.fragment):
+        raise ValueError("its host is too long")
+    return parts
+
+
 def _host_name(url: str) -> str:
     """Lower case, without port; empty when the address cannot be read."""
     try:
-        return urlsplit(url).hostname or ""
+        return authority_of(url).hostname or ""
     except ValueError:
         return ""

@@ -18,7 +18,7 @@ def listed(origin: str, datastreams: Iterable[Datastream]) -> bool:
 def is_own(origin: str, *, edge: str) -> bool:
     """Whether the origin is the edge's, as the Host header has it: text that need not be an
     address, and then is nobody's."""
-    if origin != edge:
+    if origin != edge or not origin.isascii():  # a browser's is
         return False
     try:
         return bool(urlsplit(origin).hostname)

@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
-from perso_core.decision.referrer import referrer_type
+from perso_core.decision.referrer import authority_of, referrer_type
 
 # Of a header nothing more is read, nor kept: in a page's own process it may be of any length.
 _MAX_LANGUAGE_CHARS = 512
@@ -74,6 +73,6 @@ def _page_host(web: Mapping[str, Any]) -> str:
     page = web.get("webPageDetails")
     url = page.get("URL") if isinstance(page, dict) else None
     try:
-        return urlsplit(url).netloc if isinstance(url, str) else ""
+        return authority_of(url).netloc if isinstance(url, str) else ""
     except ValueError:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -91,6 +92,26 @@ def test_what_the_sender_said_stays_and_an_app_has_no_browser(event: dict[str, A
 )
 def test_nothing_is_made_up_where_there_is_no_referrer_to_read(event: dict[str, Any]) -> None:
     assert with_page_facts(event, accept_language="") is event
+
+
+@pytest.mark.parametrize("begin", ["https://a", "//", "https://news.example\N{COMBINING CEDILLA}"])
+def test_of_a_host_without_end_nothing_is_put_in_order(begin: str) -> None:
+    endless = begin + "\N{COMBINING GREEK YPOGEGRAMMENI}\N{COMBINING CEDILLA}" * 15_000
+    page = {"webPageDetails": {"URL": endless}, "webReferrer": {"URL": endless + "/"}}
+    began_s = time.process_time()
+
+    known = with_page_facts({"web": page}, accept_language="")
+
+    assert time.process_time() - began_s < 0.2
+    assert known == {"web": page}
+
+
+def test_an_address_may_be_long_behind_its_host() -> None:
+    referrer = "https://www.google.com/?q=" + "\N{COMBINING CEDILLA}" * 30_000
+
+    known = with_page_facts(web(referrer), accept_language="")
+
+    assert known["web"]["webReferrer"]["type"] == "search_engine"
 
 
 RULE = "CHAIN(xEvent, timestamp, [C0: WHAT({}) WHEN(<= 1 hour before now)])"
