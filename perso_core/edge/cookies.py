@@ -180,13 +180,15 @@ def proven_device(
     identities = received.get(names.identity, ())
     macs = received.get(names.mac, ())
     if len(identities) == len(macs) == 1:  # as browsers send them
-        return _proof(identities[0], macs[0], org, keys)
+        short = _are_short(identities[0], macs[0])
+        return _proof(identities[0], macs[0], org, keys) if short else None
     if max(len(identities), len(macs)) > MAX_VALUES:
         return None
     proofs = [
         proof
         for identity in identities
         for mac in macs
+        if _are_short(identity, mac)
         if (proof := _proof(identity, mac, org, keys))
     ]
     if len({proof.device for proof in proofs}) != 1:
@@ -197,6 +199,11 @@ def proven_device(
 def due_for_reissue(proof: Proof, *, keys: CookieKeys, now_ms: int) -> bool:
     """Whether the cookies are to be written again: a day old, or signed by a key on its way out."""
     return proof.kid != keys.current or now_ms - proof.written_ms >= REISSUE_AFTER_MS
+
+
+def _are_short(identity: str, mac: str) -> bool:
+    """Longer ones prove nothing, and are not kept: of 60 KB each, KEPT_PROOFS would be 600 MB."""
+    return len(identity) <= _MAX_IDENTITY_CHARS and len(mac) <= _MAX_IDENTITY_CHARS
 
 
 # A visitor's cookies stay the same for a day, and the same texts and keys always give the same
@@ -360,7 +367,7 @@ def _text_of(raw: bytes) -> str:
 
 def _bytes_of(text: str, *, padded: bool = True) -> bytes:
     """The bytes of canonical url-safe base64; none for any other text, however it might be read."""
-    if len(text) > _MAX_IDENTITY_CHARS or not text.isascii() or (not padded and "=" in text):
+    if not text.isascii() or (not padded and "=" in text):
         return b""
     whole = text if padded else text + "=" * (-len(text) % 4)
     try:

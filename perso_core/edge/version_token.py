@@ -58,7 +58,7 @@ def seen_in(tokens: Sequence[str], profile_key: str, *, org: str, keys: CookieKe
     profile, or with a wrong MAC, says nothing."""
     found = NOTHING_SEEN
     for token in tokens:
-        seen = _seen(token, profile_key, org, keys)
+        seen = _seen(token, profile_key, org, keys) if len(token) in _CHARS else None
         if seen is not None:
             found = found.joined(seen)
     return found
@@ -88,10 +88,12 @@ def token_cookies(
     those that the browser sent. beside: the key of the other one; None: whose it was last."""
     held, others = NOTHING_SEEN, list[str]()
     for one in tokens:
+        if len(one) not in _CHARS:
+            continue
         seen = _seen(one, profile_key, org, keys)
         if seen is not None:
             held = held.joined(seen)
-        elif len(one) in _CHARS:
+        else:
             others.append(one)
     if held == now or (held is NOTHING_SEEN and not (now.version or now.consent_ms)):
         return ()
@@ -141,11 +143,9 @@ def _token(profile_key: str, seen: Seen, org: str, keys: CookieKeys) -> str:
     return base64.urlsafe_b64encode(written).decode()
 
 
-# One request asks for the same token three times.
+# One request asks for the same token three times. value: as long as one is, or it would be kept.
 @lru_cache(maxsize=KEPT_READ)
 def _seen(value: str, profile_key: str, org: str, keys: CookieKeys) -> Seen | None:
-    if len(value) not in _CHARS:
-        return None
     try:
         as_base64 = value.replace("-", "+").replace("_", "/")
         written = binascii.a2b_base64(as_base64, strict_mode=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from perso_core.decision.identity import Device, ecid_from
+from perso_core.edge import cookies
 from perso_core.edge.cookies import (
     REISSUE_AFTER_MS,
     SOURCE_RANDOM,
@@ -414,6 +415,19 @@ def test_of_many_cookies_of_one_name_each_costs_the_same() -> None:
 
     assert time.process_time() - began_s < 2
     assert in_header == in_body == {"a": tuple(values)}
+
+
+@pytest.mark.parametrize("long", [NAMES.identity, NAMES.mac])
+@pytest.mark.parametrize("times", [1, 2])
+def test_of_cookies_that_are_too_long_to_prove_anything_nothing_is_kept(
+    long: str, times: int
+) -> None:
+    shown: dict[str, tuple[str, ...]] = {NAMES.identity: ("a",), NAMES.mac: ("b",)}
+    shown[long] = ("c" * 60_000,) * times
+    cookies._proof.cache_clear()
+
+    assert proven_device(shown, org=ORG, keys=KEYS) is None
+    assert not cookies._proof.cache_info().currsize
 
 
 # ---- keys --------------------------------------------------------------------

@@ -15,6 +15,7 @@ from msgspec import Struct, field, structs
 from perso_core import PageRequest
 from perso_core.assembly import DATABASE, Perso, open_perso
 from perso_core.decision.identity import Device, ecid_from
+from perso_core.edge import version_token
 from perso_core.edge.version_token import (
     MAX_AGE_S,
     of_another,
@@ -324,3 +325,13 @@ def test_a_token_stands_where_the_profile_is_no_longer_in_memory() -> None:
 
     assert tokens_to_hold(held, KEY, seen, org=ORG, keys=KEYS) == ()
     assert tokens_to_hold(held, "o demo CRMID:1", seen, org=ORG, keys=KEYS, beside=KEY) == ()
+
+
+def test_of_a_text_that_is_too_long_for_a_token_nothing_is_kept() -> None:
+    version_token._seen.cache_clear()
+    sent = ("c" * 60_000,)
+
+    assert seen_in(sent, KEY, org=ORG, keys=KEYS) == NOTHING_SEEN
+    assert not of_another(sent, [KEY], org=ORG, keys=KEYS)
+    assert token_cookies(sent, KEY, NOTHING_SEEN, org=ORG, keys=KEYS, beside=KEY) == ()
+    assert not version_token._seen.cache_info().currsize
