@@ -169,7 +169,12 @@ def ordered(op: str, one: Any, other: Any) -> bool:
 def member(value: Any, items: Any) -> bool:
     """`value in items`; of a list, any element. A single value as items is a list of itself."""
     wanted = [item for item in items_of(items) if item is not None]
-    return any(same(one, item) for one in items_of(value) if one is not None for item in wanted)
+    found = [one for one in items_of(value) if one is not None]
+    if len(found) > 1 and len(wanted) > 1:
+        # Each with each took minutes of what one event may list.
+        keys = set(map(key_of, wanted))
+        return any(key_of(one) in keys for one in found)
+    return any(same(one, item) for one in found for item in wanted)
 
 
 def not_member(value: Any, items: Any) -> bool:
@@ -224,7 +229,19 @@ def compare_texts(name: str, value: Any, wanted: Any, case_sensitive: bool) -> b
         return False
     if not case_sensitive:
         texts = [fold(text) for text in texts]
+    if len(texts) > 1 and TWINS.get(name, name) == "equals":
+        return _text_among(value, frozenset(texts), case_sensitive, negated=name != "equals")
     return text_test(name, value, texts, case_sensitive)
+
+
+def _text_among(value: Any, texts: frozenset[str], case_sensitive: bool, *, negated: bool) -> bool:
+    """`text_test` of equality, where the texts may be as many as an event has: each text of the
+    value is looked up once."""
+    return any(
+        ((one if case_sensitive else fold(one)) in texts) != negated
+        for one in items_of(value)
+        if type(one) is str
+    )
 
 
 def text_test(name: str, value: Any, texts: Sequence[str], case_sensitive: bool) -> bool:
