@@ -41,8 +41,7 @@ MEDIA_TYPES = frozenset({CSV, NDJSON})
 MAX_BODY_BYTES = 1024 * 1024
 # While so many lines are read nothing else is answered: a millisecond or two.
 LINES_AT_ONCE = 250
-# Of quotes that are amiss each byte is looked at.
-BYTES_AT_ONCE = 64 * 1024
+BYTES_AT_ONCE = 32 * 1024  # of a body of few long lines: all of it at once had taken 2 s
 # The store reads their profiles one after the other, and the last has to be read in time too
 # (load_timeout_ms): with as many as lines a busy machine failed to, and the whole body with it.
 PATCHED_AT_ONCE = 32

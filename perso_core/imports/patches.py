@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from perso_core.decision.attributes import RESERVED, check_attributes
+from perso_core.decision.attributes import MAX_DEPTH, RESERVED, check_attributes
 from perso_core.errors import BadAttributes, BadImportFile
 from perso_core.imports.identity import row_problem
 from perso_core.imports.json_fault import json_fault
@@ -54,8 +55,9 @@ def columns_of(names: Sequence[str], profile: FieldType) -> list[Column | None]:
     paths = [column.path for column in found if column]
     if not paths:
         raise BadImportFile("There is no column of an attribute.", fix="Add one, loyalty.tier.")
-    for path in paths:
-        if any(other[: len(path)] == path for other in paths if other is not path):
+    # Whatever is below a path comes right after it.
+    for path, after in pairwise(sorted(paths)):
+        if after[: len(path)] == path:
             raise BadImportFile(
                 f"The column {shown('.'.join(path))} stands twice, or is part of another.",
                 fix="Keep one of the two.",
@@ -75,6 +77,11 @@ def _column(name: str, profile: FieldType) -> Column:
         raise BadImportFile(
             f"The column {shown(path)} is no path of an attribute.",
             fix="Write names with dots between, e.g. loyalty.tier.",
+        )
+    if path.count(".") >= MAX_DEPTH:
+        raise BadImportFile(
+            f"The column {shown(path)} lies more than {MAX_DEPTH} levels deep.",
+            fix=f"Nest at most {MAX_DEPTH} objects.",
         )
     if colon and kind not in KINDS:
         raise BadImportFile(

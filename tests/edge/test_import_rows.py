@@ -19,6 +19,7 @@ from perso_core.definitions.document import Definitions
 from perso_core.definitions.external import with_membership_rule
 from perso_core.definitions.permission import Permission
 from perso_core.edge.import_rows import (
+    BYTES_AT_ONCE,
     LINES_AT_ONCE,
     MAX_BODY_BYTES,
     NDJSON,
@@ -212,6 +213,22 @@ async def test_no_more_profiles_are_read_at_once_than_the_store_reads_in_time() 
         told = await brought(edge, "namespace,id,loyalty.tier\n" + rows, "import/attributes")
 
     assert (told.sent["kept"], most) == (2 * PATCHED_AT_ONCE + 1, PATCHED_AT_ONCE)
+
+
+async def test_of_long_lines_few_are_read_at_once() -> None:
+    asked: list[int] = []
+
+    async def withheld(keys: Sequence[str], _now_ms: int) -> frozenset[str]:
+        asked.append(len(keys))
+        return frozenset()
+
+    tier = "x" * (BYTES_AT_ONCE // 8)
+    rows = "".join(f"CRMID,{number},{tier}\n" for number in range(100))
+    async with importing_edge(withheld=withheld) as edge:
+        told = await brought(edge, "namespace,id,loyalty.tier\n" + rows, "import/attributes")
+
+    assert told.sent["kept"] == sum(asked) == 100
+    assert max(asked) <= 9
 
 
 async def test_a_device_is_reached_where_the_datastream_has_had_an_event_of_it() -> None:

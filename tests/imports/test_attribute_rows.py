@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -161,3 +162,36 @@ def test_a_name_with_half_a_character_is_told_too() -> None:
 def test_a_line_that_is_cut_off_is_still_said_to_be() -> None:
     with pytest.raises(RowRefused, match="no row in JSON: Input data was truncated"):
         patch_in_json(rb'{"identity":{"namespace":"CRMID","id":"\ud800')
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ("a.b,c,a", '"a" stands twice, or is part of another'),
+        ("a:number,b,a", '"a" stands twice, or is part of another'),
+        ("a.b.c,a.bc,a.b", '"a.b" stands twice, or is part of another'),
+        (".".join("a" * 33), "more than 32 levels deep"),
+    ],
+)
+def test_a_column_that_can_be_put_nowhere_is_refused(columns: str, told: str) -> None:
+    with pytest.raises(BadImportFile, match=told):
+        csv(f"namespace,id,{columns}", "CRMID,1,2")
+
+
+def test_columns_may_begin_alike_and_be_as_deep_as_attributes() -> None:
+    deep = ".".join("d" * 31)
+
+    row = csv(f"namespace,id,a.b,a.bc,ab,{deep}", "CRMID,1,2,3,4,")
+
+    assert row[2] == {"a": {"b": "2", "bc": "3"}, "ab": "4"}
+
+
+def test_many_long_columns_are_told_apart_at_once() -> None:
+    shared = ".".join("a" * 30)
+    header = Header(b"id," + ",".join(f"{shared}.b{each}" for each in range(990)).encode())
+    began_s = time.process_time()
+
+    for _ in range(10):
+        patch_in_csv(header, KNOWN.profile, "CRMID")
+
+    assert time.process_time() - began_s < 1
