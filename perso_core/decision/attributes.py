@@ -19,6 +19,7 @@ MAX_REPORTED = 20
 RESERVED = ("xEvent", "segmentMembership", "externalAudience")
 _INTEGERS = range(-(2**63), 2**64)
 _MOST_DIGITS = 20  # of these, with a sign
+_TOLD_CHARS = 80  # of a path
 _MANY_DIGITS = re.compile(rb"\d{19}")  # there may be a number beyond them
 
 _Problem = tuple[str, str]  # what is wrong, how to mend it
@@ -134,6 +135,7 @@ def _values(attributes: Mapping[str, Any], path: str = "") -> Iterator[_Problem]
     waiting: list[tuple[str, Any, int]] = [(path, attributes, 1)]
     while waiting:
         path, value, depth = waiting.pop()
+        path = path[-_TOLD_CHARS - 1 :]  # a name of 100 KB had stood before each of 50,000 elements
         if isinstance(value, (Mapping, list, tuple)) and depth > MAX_DEPTH:
             yield (
                 f"{_shown(path)} lies more than {MAX_DEPTH} levels deep",
@@ -144,7 +146,11 @@ def _values(attributes: Mapping[str, Any], path: str = "") -> Iterator[_Problem]
             inner = [(_joined(path, name), value[name], depth + 1) for name in value]
             waiting.extend(reversed(inner))
         elif isinstance(value, (list, tuple)):
-            elements = [(f"{path}[{at}]", element, depth + 1) for at, element in enumerate(value)]
+            elements = [
+                (f"{path}[{at}]", element, depth + 1)
+                for at, element in enumerate(value)
+                if not _is_plain(element)
+            ]
             waiting.extend(reversed(elements))
         else:
             yield from _scalar(path, value)
@@ -184,6 +190,16 @@ def _scalar(path: str, value: object) -> Iterator[_Problem]:
         )
 
 
+def _is_plain(value: object) -> bool:
+    """Whether it is certain to be sound: nearly all that stands in long lists."""
+    kind = type(value)
+    if kind is str:
+        return cast(str, value).isascii()
+    if kind is int:
+        return _INTEGERS.start <= cast(int, value) < _INTEGERS.stop
+    return kind is bool or value is None
+
+
 def _size(attributes: Mapping[str, Any], max_bytes: int) -> Iterator[_Problem]:
     size = len(_encoded(attributes))
     if size > max_bytes:
@@ -210,7 +226,7 @@ def _joined(path: str, name: object) -> str:
 
 
 def _shown(path: str) -> str:
-    """The path, readable on one line: at most its last 80 characters."""
-    cut = path if len(path) <= 80 else "…" + path[-79:]
+    """The path, readable on one line: at most its last characters."""
+    cut = path if len(path) <= _TOLD_CHARS else "…" + path[1 - _TOLD_CHARS :]
     safe = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in cut)
     return safe or "the attributes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any
@@ -166,3 +167,25 @@ def test_all_problems_are_told_at_once() -> None:
 
 def test_a_thousand_problems_are_counted_after_the_first_twenty() -> None:
     assert "and 980 more" in problem_of({f"a{at}": 2**64 for at in range(1_000)}).detail
+
+
+def test_a_long_name_is_not_kept_for_each_element_below_it() -> None:
+    tracemalloc.start()
+    try:
+        check_attributes({"a" * 20_000: [*[1] * 5_000, *[0.5] * 5_000]})
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most < 5_000_000
+
+
+def test_of_a_long_list_each_element_that_is_unsound_is_found() -> None:
+    problem = problem_of(
+        {"b" * 100: ["x", 1, None, True, 2**64, "\ud800", float("inf"), -(2**63) - 1]}
+    )
+
+    assert [f"b[{at}] " in problem.detail for at in range(8)] == [
+        at in (4, 5, 6, 7) for at in range(8)
+    ]
+    assert problem.detail.count("…") == 4
