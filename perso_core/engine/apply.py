@@ -22,6 +22,7 @@ from perso_core.decision.profile import (
     merge,
     said_of,
     seen_on,
+    was_moved,
     with_claims,
     without_events_before,
     without_moves_before,
@@ -243,12 +244,15 @@ def _event_arrived(
     caps: Caps,
 ) -> Applied:
     profile = before.qualified.profile if before.qualified else Profile(key=key)
-    claimed = with_claims(profile, change.claims, max_claims=caps.identities)
+    recent = without_moves_before(profile, now_ms - MOVED_KNOWN_MS)
+    # What came with an event that became another one's is that one's, too.
+    moved = bool(recent.moved) and was_moved(recent, change.event.id)
+    claims = () if moved else change.claims
+    claimed = with_claims(recent, claims, max_claims=caps.identities)
     known = seen_on(claimed, change.datastream_id)
-    recent = without_events_before(known, events_from_ms)
-    recent = without_moves_before(recent, now_ms - MOVED_KNOWN_MS)
-    merged = merge(recent, change.event, max_events=caps.events, stored=change.known)
-    if merged.event is None and known is profile and before.qualified:
+    counted = without_events_before(known, events_from_ms)
+    merged = merge(counted, change.event, max_events=caps.events, stored=change.known)
+    if merged.event is None and known is recent and before.qualified:
         return Applied(before)
     evicted = merged.outcome == "added" and merged.evicted
     after = structs.replace(
@@ -268,7 +272,7 @@ def _event_arrived(
         )
     else:
         qualified = structs.replace(before.qualified, profile=after)
-    if claimed is not profile:
+    if claimed is not recent:
         qualified = after_attributes(
             qualified, qualified.profile, ("identityMap",), snapshot, now_ms=now_ms
         )

@@ -214,6 +214,22 @@ async def test_an_event_that_is_reported_again_after_it_moved_counts_nowhere_aga
     assert len(await ids(edge, key(ANNA))) == len(before) + 1
 
 
+async def test_what_came_with_an_event_that_moved_is_not_the_devices_again(
+    edge: RunningEdge,
+) -> None:
+    browser, ecid = await known(edge)
+    claiming = page_view(identityMap={"Email": [{"id": "a@b.test"}]})
+    await browser.send(body=claiming, request_id="r1")
+    await browser.send(body=signed_in(ecid))
+
+    await browser.send(body=claiming, request_id="r1")
+    await browser.send(body=signed_in(ecid, BERT))
+
+    profile = await edge.profile(key(BERT))
+    assert profile
+    assert Identity("Email", "a@b.test") not in profile.claims
+
+
 async def test_a_sign_in_that_is_retried_counts_once(edge: RunningEdge) -> None:
     browser, ecid = await known(edge)
 
