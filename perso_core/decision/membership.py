@@ -47,20 +47,21 @@ def imported_by_now(
 def imported_as_of(
     imported: Mapping[str, ImportedMembership], at_ms: int
 ) -> Mapping[str, ImportedMembership]:
-    """Without what came after an instant. Itself where nothing did, or nothing was before it."""
-    before = {
-        audience_id: one.earlier
+    """Without what came after an instant. Itself where nothing did."""
+    if all(one.since_ms <= at_ms for one in imported.values()):
+        return imported
+    then = {
+        audience_id: one if one.since_ms <= at_ms else one.earlier
         for audience_id, one in imported.items()
-        if one.earlier is not None and one.since_ms > at_ms
     }
-    return {**imported, **before} if before else imported
+    return {audience_id: one for audience_id, one in then.items() if one is not None}
 
 
 def came_ms(
     imported: Mapping[str, ImportedMembership], after_ms: int, through_ms: int
 ) -> list[int]:
-    """When those who were in before were imported again, in order."""
-    found = {one.since_ms for one in imported.values() if one.earlier is not None}
+    """When something was imported, in order."""
+    found = {one.since_ms for one in imported.values()}
     return sorted(at_ms for at_ms in found if after_ms < at_ms <= through_ms)
 
 

@@ -167,6 +167,36 @@ def test_an_import_into_a_profile_in_memory_counts_from_the_import_on() -> None:
     assert audiences(engine, UNTIL_MS)[0] == {"basket", "calm"}
 
 
+def test_a_rule_about_the_end_alone_knows_of_it_from_the_import_on() -> None:
+    until = 'externalAudience.get("risk").until'
+    in_force = compile_snapshot(
+        definitions(
+            {
+                "ending": f"{until} occurs <= 3 hours after now",
+                "far": f"{until} occurs > 5 hours after now",
+                "unknown": f"{until}.isNull()",
+            }
+        )
+    )
+    engine = Engine(in_force, hot_profiles=10, journal_limit=5)
+    stored = Profile(
+        key=ANNA,
+        version=1,
+        evaluated_ms=NOON_MS - 9 * HOUR_MS,
+        snapshot_id=in_force.id,
+        imported=imported().imported,
+    )
+    engine.admit(ANNA, stored, None, now_ms=NOON_MS + 5)
+
+    found = engine.profile(ANNA, now_ms=NOON_MS + 5)
+
+    assert isinstance(found, Profile)
+    assert {one.audience_id: (one.status, one.since_ms) for one in found.memberships.values()} == {
+        "ending": ("realized", NOON_MS),
+        "unknown": ("exited", NOON_MS),
+    }
+
+
 def test_the_first_event_of_whoever_was_only_imported_begins_the_profile() -> None:
     engine = engine_with(imported())
     arrived = EventArrived(event=event("add", at_ms=NOON_MS + 1), datastream_id="demo")
