@@ -26,6 +26,8 @@ from perso_core.rules.bits import bits_of
 from perso_core.rules.ruleset import RuleSet
 from perso_core.rules.standing import Standing
 
+# What rules read that ask for imported memberships.
+_IMPORTED = ("externalAudience",)
 # A profile that slept through more flips than this is evaluated at the present instead: its
 # memberships are right, only `since_ms` of the later ones is then the present.
 MAX_STEPS = 256
@@ -191,8 +193,9 @@ def _brought(
 ) -> Qualified:
     """advance, through all that was imported since `then`, each at its own instant."""
     for at_ms in came_ms(imported, then.profile.evaluated_ms, now_ms):
-        before = advance(then, snapshot, now_ms=at_ms - 1).profile
-        then = _with_imported(before, imported_as_of(imported, at_ms), snapshot, at_ms)
+        before = advance(then, snapshot, now_ms=at_ms - 1)
+        profile = structs.replace(before.profile, imported=imported_as_of(imported, at_ms))
+        then = after_attributes(before, profile, _IMPORTED, snapshot, now_ms=at_ms)
     return advance(then, snapshot, now_ms=now_ms)
 
 

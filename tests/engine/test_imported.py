@@ -7,8 +7,14 @@ from msgspec import structs
 
 from perso_core.decision.identity import Identity, server_key
 from perso_core.decision.lookup import Lookup
-from perso_core.decision.membership import ImportedMembership, Membership
+from perso_core.decision.membership import (
+    MOST_GONE_THROUGH,
+    ImportedMembership,
+    Membership,
+    came_ms,
+)
 from perso_core.decision.profile import Profile
+from perso_core.decision.qualification import resumed
 from perso_core.definitions.activation import Activation
 from perso_core.definitions.audience import Audience
 from perso_core.definitions.external import with_membership_rule
@@ -195,6 +201,27 @@ def test_a_rule_about_the_end_alone_knows_of_it_from_the_import_on() -> None:
         "ending": ("realized", NOON_MS),
         "unknown": ("exited", NOON_MS),
     }
+
+
+def test_who_was_imported_into_many_audiences_is_in_each_from_its_import_on() -> None:
+    """Also in those that are not gone through one by one."""
+    names = [f"list-{n:03}" for n in range(3 * MOST_GONE_THROUGH)]
+    external = tuple(
+        with_membership_rule(Audience(id=name, name=name, pql="", source="external"))
+        for name in names
+    )
+    found = definitions({"basket": 'xEvent[eventType = "add"].count() >= 1'})
+    snapshot = compile_snapshot(structs.replace(found, audiences=(*found.audiences, *external)))
+    came = {name: NOON_MS + n for n, name in enumerate(names)}
+    imported = {name: ImportedMembership(at_ms, UNTIL_MS) for name, at_ms in came.items()}
+    stored = Profile(
+        key=ANNA, version=1, evaluated_ms=NOON_MS, snapshot_id=snapshot.id, imported=imported
+    )
+
+    profile = resumed(stored, snapshot, now_ms=NOON_MS + HOUR_MS // 2).profile
+
+    assert {one.audience_id: one.since_ms for one in profile.memberships.values()} == came
+    assert len(came_ms(imported, NOON_MS, UNTIL_MS)) == MOST_GONE_THROUGH
 
 
 def test_the_first_event_of_whoever_was_only_imported_begins_the_profile() -> None:
