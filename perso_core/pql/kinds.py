@@ -129,6 +129,15 @@ def loops(node: Node) -> bool:
     return any(map(loops, children(node)))
 
 
+def compares_times(node: Node) -> bool:
+    """Whether some time has to lie in a window: `t occurs on date(...)`, `t >= date(...)`."""
+    if isinstance(node, Occurs):
+        return True
+    if isinstance(node, Compare) and "time" in (type_of(node.left), type_of(node.right)):
+        return True
+    return any(map(compares_times, children(node)))
+
+
 # What a function asks of each element.
 PER_ELEMENT = frozenset(("condition", "measure", "key"))
 

@@ -13,7 +13,7 @@ from perso_core.pql import syntax as py
 from perso_core.pql.code import Function, function_of
 from perso_core.pql.comparisons import TOO_MANY_OPERANDS, runs_of
 from perso_core.pql.emitter import PARAMS, Emitter
-from perso_core.pql.kinds import loops, type_of
+from perso_core.pql.kinds import compares_times, loops, type_of
 from perso_core.pql.nodes import (
     And,
     Binder,
@@ -69,8 +69,8 @@ def condition_of(node: Node) -> Function:
     found = emitter.of_element(node, test=True)
     assert not emitter.used, "the condition reads more than the event"
     written = emitter.functions[0]
-    # What has no loop never looks at now.
-    now = py.call("timeless") if loops(node) else None
+    # Nothing else looks at now.
+    now = py.call("timeless") if loops(node) or compares_times(node) else None
     body = py.call(found, "event", now)
     return function_of(written.constants, ("event",), body, size=written.size)
 
