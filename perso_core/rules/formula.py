@@ -12,8 +12,7 @@ from math import floor
 
 from msgspec import Struct, structs
 
-from perso_core.pql.instants import DAY_MS, FIXED_MS, unit_number, unit_start
-from perso_core.pql.kinds import times_of
+from perso_core.pql.kinds import PER_ELEMENT, moves
 from perso_core.pql.nodes import (
     And,
     Binder,
@@ -21,7 +20,6 @@ from perso_core.pql.nodes import (
     Chain,
     Compare,
     Constant,
-    Distance,
     Element,
     Events,
     Filter,
@@ -32,49 +30,28 @@ from perso_core.pql.nodes import (
     Method,
     Node,
     Not,
-    On,
+    Occurs,
     Or,
     Over,
     Path,
     Period,
     Root,
-    Side,
     Step,
     TimeWord,
     Variable,
     Window,
     children,
+    joined,
 )
 from perso_core.pql.reads import reads_time
-from perso_core.pql.types import STRING_TESTS
-from perso_core.pql.windows import (
-    NOW,
-    TimeWindow,
-    distance,
-    on,
-    side,
-    time_window,
-)
+from perso_core.pql.types import METHODS, STRING_TESTS
+from perso_core.rules.lasting import Lasting, dated
 
 # A truth table has two to the power of this many entries.
 MAX_LITERALS = 6
 # How many times of one condition are kept for counts, which is some 40 kB of a visitor who has so
 # many. For more, all events are gone through for each one: 4 ms of a visitor who has 1,200.
 MAX_LEAST = 1_000
-
-
-class Lasting(Struct, frozen=True, array_like=True):
-    """How long an event counts: `ms` after its time, and no longer than the calendar unit (None:
-    whatever the unit) it happened in. A later event never counts for shorter."""
-
-    ms: int
-    unit: str | None = None
-
-    def end(self, at_ms: int) -> int:
-        """The first instant at which an event of at_ms no longer counts."""
-        if self.unit is None:
-            return at_ms + self.ms
-        return min(at_ms + self.ms, unit_start(unit_number(at_ms, self.unit) + 1, self.unit))
 
 
 class Happened(Struct, frozen=True):
@@ -88,7 +65,7 @@ class Happened(Struct, frozen=True):
 class Followed(Struct, frozen=True):
     """Events satisfy two or more steps, each strictly later than the one before."""
 
-    steps: tuple[tuple[Node, Lasting], ...]
+    steps: tuple[tuple[Node | None, Lasting], ...]
 
 
 Literal = Happened | Followed
@@ -225,13 +202,19 @@ class _Building:
             return self.chain(node)
         if isinstance(node, Compare):
             return self.compared(node)
-        if isinstance(node, Method | Filter | Events | Binder | Member):
-            found = _condition(node)
-            return None if found is None else self.happened(found[0], self.always())
+        if isinstance(node, Method | Filter | Events | Binder | Member | Occurs):
+            return self.some(node)
         return None
 
-    def always(self) -> Lasting:
-        return Lasting(self.life + 1)
+    def some(self, node: Node) -> Term | None:
+        """That some event satisfies what the node asks of one."""
+        found = self.dated(node)
+        return None if found is None else self.happened(*found)
+
+    def dated(self, node: Node) -> tuple[Node | None, Lasting] | None:
+        """What the node asks of one event, and how long that event counts."""
+        found = _condition(node)
+        return None if found is None else self.asked(found[0], ())
 
     def happened(self, condition: Node | None, lasting: Lasting, least: int = 1) -> Term:
         literal = Happened(condition, lasting, least)
@@ -241,12 +224,11 @@ class _Building:
         """`xEvent[...].count() > 2`, `xEvent.web.price > 3`."""
         wanted = node.right.value if isinstance(node.right, Constant) else None
         if isinstance(node.left, Method) and node.left.name == "count":
-            counted = _condition(node.left.base)
+            counted = self.dated(node.left.base)
             if counted is None or isinstance(wanted, bool) or not isinstance(wanted, int | float):
                 return None
-            return self.counted(counted[0], self.always(), ((node.op, wanted),))
-        found = _condition(node)
-        return None if found is None else self.happened(found[0], self.always())
+            return self.counted(*counted, ((node.op, wanted),))
+        return self.some(node)
 
     def counted(
         self,
@@ -304,11 +286,18 @@ class _Building:
             return None
         return Told(self.literals.setdefault(Followed(known), len(self.literals)))
 
-    def step(self, step: Step) -> tuple[Node, Lasting] | None:
+    def step(self, step: Step) -> tuple[Node | None, Lasting] | None:
         first, *others = step.conditions
-        condition = And((first, *others)) if others else first
-        lasting = _lasting(step.windows, self.life)
-        return (condition, lasting) if lasting is not None and _of_event(condition) else None
+        condition = joined(And, [first, *others]) if others else first
+        return self.asked(condition, step.windows)
+
+    def asked(
+        self, condition: Node | None, windows: tuple[Window, ...]
+    ) -> tuple[Node | None, Lasting] | None:
+        found = dated(condition, windows, self.life)
+        if found is None or (found[0] is not None and not _of_event(found[0])):
+            return None
+        return found
 
 
 def _asks(node: Node) -> bool:
@@ -353,7 +342,7 @@ def _ranged(node: Binder) -> tuple[Node | None] | None:
         return None
     if one.condition is None:
         return (None,)
-    if any(isinstance(inner, NESTING) for inner in _below(one.condition)):
+    if any(map(_nests, _below(one.condition))):
         return None
     return _alone(_with(one.condition, Variable(one.name), Element(0)))
 
@@ -361,8 +350,8 @@ def _ranged(node: Binder) -> tuple[Node | None] | None:
 def _projected(node: Node) -> tuple[Node | None] | None:
     """`xEvent.web.price > 3` asks it of any event."""
     listed = isinstance(node, Member) and not node.negated and isinstance(node.right, ListOf)
-    if listed or (isinstance(node, Compare) and isinstance(node.right, Constant)):
-        assert isinstance(node, Member | Compare), "both have a left side"
+    if listed or isinstance(node, Occurs) or (isinstance(node, Compare) and _plain(node.right)):
+        assert isinstance(node, Member | Compare | Occurs), "they have a left side"
         subject = node.left
     elif isinstance(node, Method) and node.name in STRING_TESTS:
         subject = node.base
@@ -373,17 +362,27 @@ def _projected(node: Node) -> tuple[Node | None] | None:
     return _alone(_with(node, subject, Path(Element(0), subject.segments)))
 
 
+def _plain(node: Node) -> bool:
+    return isinstance(node, Constant) or moves(node)
+
+
 def _alone(condition: Node) -> tuple[Node | None] | None:
     if isinstance(condition, Lambda):
         (name,) = condition.names
-        if any(isinstance(inner, NESTING) for inner in _below(condition.body)):
+        if any(map(_nests, _below(condition.body))):
             return None
         condition = _with(condition.body, Variable(name), Element(0))
-    return (condition,) if _of_event(condition) else None
+    return (condition,)
 
 
 # What gives plain names another meaning inside.
 NESTING = Filter | Method | Binder | Over | Lambda | Let | Chain
+
+
+def _nests(node: Node) -> bool:
+    if isinstance(node, Method):
+        return not PER_ELEMENT.isdisjoint(METHODS[node.name].takes)
+    return isinstance(node, NESTING)
 
 
 def _of_event(condition: Node) -> bool:
@@ -435,55 +434,3 @@ def _replaced_in(value: object, change: Callable[[Node], Node | None]) -> object
         found = tuple(_replaced_in(one, change) for one in value)
         return found if any(a is not b for a, b in zip(found, value, strict=True)) else value
     return value
-
-
-# ---- how long it counts -----------------------------------------------------
-
-
-def _lasting(windows: tuple[Window, ...], life_ms: int) -> Lasting | None:
-    """None for windows that open only after the event, or more than once."""
-    ms, units = life_ms + 1, set()
-    for window in windows:
-        unit = _running_unit(window)
-        if unit is not None:
-            units.add(unit)
-            continue
-        offsets = _offsets(window)
-        if offsets is None or offsets[0] > 0:
-            return None
-        ms = min(ms, offsets[1])
-    if len(units) > 1 or ms <= 0:
-        return None
-    return Lasting(ms, units.pop() if units else None)
-
-
-def _running_unit(window: Window) -> str | None:
-    """`today`, `this week`: the unit the event has to lie in together with now."""
-    if not isinstance(window, On):
-        return None
-    if isinstance(window.time, TimeWord) and window.time.word == "today":
-        return "day"
-    if isinstance(window.time, Period) and window.time.which == "this":
-        unit = window.time.unit
-        # Shorter units than a day are counted in milliseconds from the epoch as well.
-        return unit if unit not in FIXED_MS or FIXED_MS[unit] >= DAY_MS else None
-    return None
-
-
-def _offsets(window: Window) -> tuple[int, int] | None:
-    """From when to when after its time an event lies in the window, where now alone moves it."""
-    if any(not isinstance(t, TimeWord) or t.word != "now" for t in times_of(window)):
-        return None
-    ready = _window(window)
-    if ready is None or ready.offsets is None or len(ready.offsets) != 1:
-        return None
-    return ready.offsets[0]
-
-
-def _window(window: Window) -> TimeWindow | None:
-    if isinstance(window, Distance):
-        forms = distance(window.op, window.amount, window.unit, window.direction)
-        return time_window([NOW], forms, negated=window.op == "!=")
-    if isinstance(window, Side):
-        return time_window([NOW], side(window.direction))
-    return time_window([NOW], on()) if isinstance(window, On) else None

@@ -23,7 +23,8 @@ from perso_core.rules.conditions import (
     Segments,
     Test,
 )
-from perso_core.rules.formula import Lasting, Term
+from perso_core.rules.formula import Term
+from perso_core.rules.lasting import Lasting
 from perso_core.rules.outline import Asked, Follows, Happens, Outline, Silent
 
 # Rules are read so many at a time, so that whatever else the process does is not held up.

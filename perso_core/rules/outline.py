@@ -11,7 +11,8 @@ from msgspec import Struct
 from perso_core.pql.compiler import CompiledRule, compile_node
 from perso_core.pql.nodes import Call, Constant, Node, fingerprint
 from perso_core.rules.conditions import Condition, condition_of
-from perso_core.rules.formula import Followed, Happened, Lasting, Term, formula_of, table_of
+from perso_core.rules.formula import Followed, Happened, Term, formula_of, table_of
+from perso_core.rules.lasting import Lasting
 
 
 class Asked(Struct, frozen=True, eq=False):

@@ -21,9 +21,9 @@ from perso_core.pql.types import EventGuard
 from perso_core.pql.windows import FOREVER_MS
 from perso_core.rules.bits import bits_of
 from perso_core.rules.conditions import Condition, needed_by
-from perso_core.rules.formula import Lasting
 from perso_core.rules.index import AttributeIndex
 from perso_core.rules.judging import Over, until
+from perso_core.rules.lasting import Lasting
 from perso_core.rules.matcher import Matcher
 from perso_core.rules.outline import Asked, Follows, Happens, Outline, outlined
 from perso_core.rules.standing import Standing
