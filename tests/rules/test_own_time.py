@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from perso_core.pql.compiler import CompiledRule, compile_rule
 from perso_core.rules.formula import formula_of
@@ -26,6 +27,7 @@ from tests.rules.making_stories import (
     randoms,
     run_all,
 )
+from tests.rules.test_kept import kept_set
 
 WINDOW_MS = 35 * DAY_MS
 
@@ -161,6 +163,16 @@ def test_members_are_those_of_running_every_rule_and_change_at_the_instant_told(
             assert run_all(story.rules, story.view(), at_ms)[0] == members
         if standing.until_ms == until_ms:
             assert run_all(story.rules, story.view(), until_ms)[0] != members
+
+
+@given(st.integers(0, 2**32))
+def test_a_visitor_stands_with_kept_rules_where_it_stands_with_compiled_ones(seed: int) -> None:
+    story, again = Told(Random(seed)), Told(Random(seed))
+    again.set = kept_set(story.set)
+    again.standing = again.set.standing(again.view, now_ms=again.now_ms)
+
+    for one, other in zip(story.told(10), again.told(10), strict=True):
+        assert (other.members, other.until_ms) == (one.members, one.until_ms)
 
 
 ODD_TIMES: tuple[Any, ...] = (
