@@ -103,7 +103,7 @@ def _cost(profiles: Profiles, key: str) -> Cost:
 
 
 def _load(profiles: Profiles, key: str) -> None:
-    stored = profiles.reader.load(key).stored
+    stored = profiles.reader.load(key, profiles.engine.projection).stored
     assert stored.profile is not None, "it was stored"
     profiles.engine.admit(key, stored.profile, stored.consent, now_ms=NOW_MS)
     found = profiles.engine.profile(key, now_ms=NOW_MS)

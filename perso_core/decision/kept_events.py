@@ -102,6 +102,30 @@ class KeptEvents:
         marks = b"".join([_mark(event.id) for event in known])
         return cls(NOTHING_KEPT, times, marks, known, 0)
 
+    @classmethod
+    def read(cls, events: Iterable[Event], projection: Projection) -> KeptEvents:
+        """As `of(events).packed(projection)`. No event is held but the one that is packed."""
+        times, marks = array("q"), bytearray()
+        rows, blocks = list[Row](), list[Block]()
+        last: Event | None = None
+        for event in events:
+            if last is not None:
+                rows.append(projection.packed(last))
+                if len(rows) == LARGE and len(packed := _first_packed(rows)) == LARGE:
+                    blocks.append(block_of(packed))
+                    rows.clear()
+            times.append(event.timestamp_ms)
+            marks += _mark(event.id)
+            last = event
+        if last is not None:
+            rows.append(_newest_row(last, projection.packed(last)))
+        if len(rows) > SMALL:
+            more = blocks_of(_first_packed(rows))
+            blocks += more
+            del rows[: sum(one.count for one in more)]
+        read = times.tobytes(), bytes(marks)
+        return cls(projection, *read, tuple(rows), len(rows), tuple(blocks))
+
     def __len__(self) -> int:
         return len(self._times) // _TIME_BYTES
 
@@ -241,12 +265,7 @@ class KeptEvents:
     def _newest(self, number: int, projection: Projection) -> Row:
         event = self._whole(self._rows[number])
         row = self._packed(number, projection)
-        if event is None or not isinstance(row, bytes):
-            return row
-        try:
-            return Newest(row, whole_event(event))
-        except TypeError:
-            return event
+        return row if event is None else _newest_row(event, row)
 
     def _none(self, projection: Projection) -> KeptEvents:
         return KeptEvents(projection, b"", b"", (), 0)
@@ -391,6 +410,16 @@ def _mark(event_id: str) -> bytes:
 
 def _row(row: bytes | Newest) -> bytes:
     return row.row if isinstance(row, Newest) else row
+
+
+def _newest_row(event: Event, row: Row) -> Row:
+    """row: what is kept of the event."""
+    if not isinstance(row, bytes):
+        return row
+    try:
+        return Newest(row, whole_event(event))
+    except TypeError:
+        return event
 
 
 def _first_packed(rows: Sequence[Row]) -> list[bytes]:

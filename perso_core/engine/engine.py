@@ -84,6 +84,11 @@ class Engine:
         """What is in force."""
         return self._snapshot
 
+    @property
+    def projection(self) -> Projection:
+        """What has to be loaded of a profile's events."""
+        return self._projection
+
     def swap(self, snapshot: Snapshot) -> None:
         """Put new definitions in force. Each profile is evaluated again when next asked for, and
         loaded again where they read what is not at hand of its events."""
@@ -207,8 +212,9 @@ class Engine:
         first_visit_ms: int = 0,
     ) -> None:
         """Take in what the store holds under a key. What is hot already stays: another request
-        may have admitted it meanwhile, and written since."""
-        if key not in self._hot:
+        may have admitted it meanwhile, and written since. Of events that were loaded for other
+        definitions than are in force nothing is taken: whoever asks next has them loaded again."""
+        if key not in self._hot and (profile is None or knows_for(profile, self._projection)):
             state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
             self._hot.add(key, self._packed(state))
 
@@ -223,19 +229,28 @@ class Engine:
         whole: bool = False,
         linked_to: str = "",
         first_visit_ms: int = 0,
-    ) -> None:
+    ) -> NeedProfile | None:
         """Another process wrote this profile: take it, and decide again, on top of it, what of
         ours waits for its commit; nothing that was before the profile was erased. A
-        profile that is not hot stays so. whole: its events stay whole for the next decision."""
-        self.following.renewed(key)
+        profile that is not hot stays so. whole: its events stay whole for the next decision.
+        Returns what has to be loaded instead, as of these events too little is; then nothing was
+        taken."""
         hot = self.held(key)
         if hot is None:
-            return
-        forget_appended(hot, profile)
+            self.following.renewed(key)
+            return None
+        if profile is not None and not knows_for(profile, self._projection):
+            return NeedProfile(key, behind=True)
         state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
+        lacking = self._lacking_again(hot, state)
+        if lacking is not None:
+            return lacking
+        self.following.renewed(key)
+        forget_appended(hot, profile)
         self._decide_again(hot, state, now_ms, erased)
         if not whole:
             self._pack(hot)
+        return None
 
     def overtaken(self, key: str, *, now_ms: int) -> bool:
         """Others were faster with this profile: what of ours waits for its commit is decided again
@@ -405,6 +420,17 @@ class Engine:
         if not changes:
             return None
         return whole_needed(hot.latest, changes, now_ms, self.keeping.now_ms(now_ms))
+
+    def _lacking_again(self, hot: Hot, committed: State) -> NeedProfile | None:
+        """What has to be loaded before what waits can be decided again on top of this; None:
+        nothing."""
+        for entry, owner, _ in self._journal.values():
+            if owner is hot:
+                machine_ms = self.keeping.now_ms(entry.now_ms)
+                lacking = whole_needed(committed, (entry.change,), entry.now_ms, machine_ms)
+                if lacking is not None:
+                    return lacking
+        return None
 
     def _pack(self, hot: Hot) -> None:
         """Keep what rules read of the events, and no more, where nothing waits for its commit."""

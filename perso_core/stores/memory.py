@@ -11,7 +11,8 @@ from perso_core.decision.consent import refused
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.membership import ImportedMembership
-from perso_core.decision.profile import mark_of
+from perso_core.decision.profile import mark_of, packed
+from perso_core.decision.projection import Projection
 from perso_core.decision.retention import (
     Retention,
     erased_from_ms,
@@ -67,10 +68,11 @@ class MemoryStore:
         self._max_events = max_events
         self._heard = self._database.notice_sequence
 
-    async def load(self, key: str) -> Stored:
+    async def load(self, key: str, projection: Projection | None = None) -> Stored:
         profile = self._database.profiles.get(key)
         if profile is not None:
             profile = structs.replace(profile, events=tuple(self._database.ordered(key)))
+            profile = profile if projection is None else packed(profile, projection)
         profile = with_imported(key, profile, {**self._database.imported.get(key, {})})
         erased_ms = self._database.erased_ms.get(key, 0)
         linked_to, _ = self._database.links.get(key, ("", 0))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from perso_core.decision.event import Event
+from perso_core.decision.kept_events import Events
 from perso_core.decision.profile import Profile
 from perso_core.errors import DamagedStore, MisplacedRecord, UnreadableRecord
 from perso_core.stores.record import event_from_record, profile_and_visit_from
@@ -12,7 +11,7 @@ from perso_core.stores.sqlite_file import RESTORE
 
 
 def profile_of_row(
-    key: str, version: int, record: bytes, events: Sequence[Event] = ()
+    key: str, version: int, record: bytes, events: Events = ()
 ) -> tuple[Profile, int]:
     """The profile, and its first_visit_ms. Raises DamagedStore, UnreadableRecord."""
     if type(key) is not str:  # one bit makes bytes of text

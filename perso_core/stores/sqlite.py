@@ -14,6 +14,7 @@ import apsw
 
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
+from perso_core.decision.projection import Projection
 from perso_core.decision.retention import Retention
 from perso_core.definitions.document import Definitions
 from perso_core.engine.journal import Entry
@@ -82,8 +83,8 @@ class SqliteStore:
         milliseconds)."""
         self._writer.aging_ms = clock_ms
 
-    async def load(self, key: str) -> Stored:
-        loaded = await self._read(lambda: self._reader.load(key))
+    async def load(self, key: str, projection: Projection | None = None) -> Stored:
+        loaded = await self._read(lambda: self._reader.load(key, projection))
         if loaded.unreadable:
             self.quarantined += len(loaded.unreadable)
             for row in loaded.unreadable:  # not whose it is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
@@ -15,8 +15,10 @@ from msgspec import Struct, structs
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
+from perso_core.decision.kept_events import Events, KeptEvents
 from perso_core.decision.membership import ImportedMembership
 from perso_core.decision.profile import Profile
+from perso_core.decision.projection import Projection
 from perso_core.decision.retention import Retention
 from perso_core.errors import (
     DamagedStore,
@@ -104,14 +106,15 @@ class Reader:
         with self._opened() as connection:
             self._hear_from_now_on(connection)
 
-    def load(self, key: str) -> Loaded:
-        """Of what is there now: of a file in the place of the one that was opened that one's."""
+    def load(self, key: str, projection: Projection | None = None) -> Loaded:
+        """See Store. Of what is there now: of a file in the place of the one that was opened that
+        one's."""
         connection = self._connection
         if connection is not None and self._same.replaced:
             self._untold = True  # by the next news
             self._leave(connection)
         with self._opened() as connection:
-            return self._load(connection, key)
+            return self._load(connection, key, projection)
 
     def events_of(self, key: str, ids: Sequence[str]) -> dict[str, Event]:
         """See Store."""
@@ -155,14 +158,20 @@ class Reader:
             ).fetchall()
         return tuple(row[0] for row in cast(list[tuple[str]], rows))
 
-    def _load(self, connection: apsw.Connection, key: str) -> Loaded:
+    def _load(
+        self, connection: apsw.Connection, key: str, projection: Projection | None = None
+    ) -> Loaded:
         # One transaction, so that the profile and its events are of one commit.
         connection.execute("BEGIN")
         refuse_newer(connection, self._path)
         profile = connection.execute(
             "SELECT version, record FROM profile WHERE key = ?", (key,)
         ).get
-        events = _events_of(connection, key) if profile else []
+        unreadable: list[Unreadable] = []
+        events: Events = ()
+        if profile:
+            read = _events(key, _events_of(connection, key), unreadable)
+            events = tuple(read) if projection is None else KeptEvents.read(read, projection)
         consent = connection.execute("SELECT record FROM consent WHERE key = ?", (key,)).get
         erased_ms = self._erased_ms(connection, key)
         erased_events = erased_events_of(connection, key)
@@ -170,7 +179,17 @@ class Reader:
         imported = imported_of(connection, key)
         earlier = earlier_of(connection, key) if imported else []
         connection.execute("COMMIT")
-        loaded = _loaded(key, profile, events, consent, erased_ms, linked or "", imported, earlier)
+        loaded = _loaded(
+            key,
+            profile,
+            events,
+            unreadable,
+            consent,
+            erased_ms,
+            linked or "",
+            imported,
+            earlier,
+        )
         stored = structs.replace(loaded.stored, epoch=self.epoch, erased_events=erased_events)
         return structs.replace(loaded, stored=stored)
 
@@ -370,30 +389,34 @@ def _newest_notice(connection: apsw.Connection) -> int:
     return newest
 
 
-def _events_of(connection: apsw.Connection, key: str) -> list[_EventRow]:
+def _events_of(connection: apsw.Connection, key: str) -> Iterable[_EventRow]:
     """The events, oldest first; all of them, also where the cap was lowered: what gives way for the
     next one is counted. Each has the key and the instant of its own row, and the id by which the
-    index leads there; where there is no row, nothing else."""
+    index leads there; where there is no row, nothing else. They are read as they are asked for."""
+    # What is put in order is without the records: else SQLite would hold all of them. The limit
+    # keeps it from putting the two together.
     rows = connection.execute(
-        "SELECT event.key, place.id, event.timestamp_ms, event.record FROM event AS place"
+        "SELECT event.key, ordered.id, event.timestamp_ms, event.record FROM"
+        " (SELECT place.id, place.sequence FROM event AS place"
         " LEFT JOIN event ON event.sequence = place.sequence WHERE place.key = ?"
-        " ORDER BY event.timestamp_ms, event.sequence",
+        " ORDER BY event.timestamp_ms, event.sequence LIMIT -1) AS ordered"
+        " LEFT JOIN event ON event.sequence = ordered.sequence",
         (key,),
-    ).fetchall()
-    return cast(list[_EventRow], rows)
+    )
+    return cast(Iterable[_EventRow], rows)
 
 
 def _loaded(
     key: str,
     profile: tuple[int, bytes] | None,
-    events: list[_EventRow],
+    events: Events,
+    unreadable: list[Unreadable],
     consent: bytes | None,
     erased_ms: int,
     linked_to: str,
     imported: list[ImportedRow],
     earlier: list[ImportedRow],
 ) -> Loaded:
-    unreadable: list[Unreadable] = []
     kept, begun_ms = _profile(key, *profile, events, unreadable) if profile else (None, 0)
     said, said_ms = _consent(key, consent, unreadable) if consent is not None else (None, 0)
     stored = Stored(
@@ -409,26 +432,24 @@ def _loaded(
 
 
 def _profile(
-    key: str, version: int, record: bytes, events: list[_EventRow], unreadable: list[Unreadable]
+    key: str, version: int, record: bytes, events: Events, unreadable: list[Unreadable]
 ) -> tuple[Profile | None, int]:
     """The profile, and its first_visit_ms."""
     try:
-        return profile_of_row(key, version, record, _events(key, events, unreadable))
+        return profile_of_row(key, version, record, events)
     except UnreadableRecord as error:
         unreadable.append(Unreadable(kind="profile", key=key, record=record, reason=error.detail))
         return None, 0
 
 
-def _events(key: str, rows: list[_EventRow], unreadable: list[Unreadable]) -> tuple[Event, ...]:
-    events = []
+def _events(key: str, rows: Iterable[_EventRow], unreadable: list[Unreadable]) -> Iterator[Event]:
     for owner, event_id, timestamp_ms, record in rows:
         if owner != key:
             raise another_ones("an event.")
         try:
-            events.append(event_of_row(event_id, timestamp_ms, record))
+            yield event_of_row(event_id, timestamp_ms, record)
         except UnreadableRecord as error:
             unreadable.append(Unreadable(kind="event", key=key, record=record, reason=error.detail))
-    return tuple(events)
 
 
 def _imported(

@@ -61,7 +61,8 @@ class Admission:
         self._set_aside = set_aside
         self._hearing = hearing or Hearing(lambda: 0.0)
         self._looking = 0  # who has events of a profile read that is in memory
-        self._loading: dict[str, asyncio.Task[Stored]] = {}
+        # By key, and whether the events are read whole.
+        self._loading: dict[tuple[str, bool], asyncio.Task[Stored]] = {}
         self._asked: dict[str, _Asked] = {}
         self._asked_elsewhere = False
         # By key, for each who has it unchanged: set once they have not.
@@ -191,7 +192,7 @@ class Admission:
         """Another process wrote this profile: what is being read of it is not what is stored.
         None: it may have been any."""
         for one in (key,) if key is not None else tuple(self._asked):
-            self._loading.pop(one, None)
+            self._let_go(one)
             if one in self._asked:
                 self._asked[one].news += 1
 
@@ -229,18 +230,22 @@ class Admission:
     async def _catch_up(self, key: str, *, whole: bool) -> None:
         """Take over what is stored, such as what another process wrote, before its announcement is
         heard. whole: its events stay so until the next decision."""
+        again_whole = False
         while True:
             # A reading that began before may not have it.
-            self._loading.pop(key, None)
+            self._let_go(key)
             before = self._engine.seen(key)
-            stored = await self._current(key)
+            stored = await self._current(key, whole=whole or again_whole)
             # What we committed meanwhile is not in what was read.
             if self._engine.seen(key) == before:
-                self._engine.forget_appended(key)
-                renew(self._engine, key, stored, now_ms=self._clock_ms(), whole=whole)
-                return
+                now_ms = self._clock_ms()
+                lacking = renew(self._engine, key, stored, now_ms=now_ms, whole=whole)
+                if lacking is None:
+                    self._engine.forget_appended(key)
+                    return
+                again_whole = lacking.whole
 
-    async def _current(self, key: str) -> Stored:
+    async def _current(self, key: str, *, whole: bool = False) -> Stored:
         """What is stored; read again where others wrote it since the reading began. Otherwise a
         refusal that came in between would not be heard of: the profile is not in memory yet."""
         asked = self._asked.setdefault(key, _Asked())
@@ -248,7 +253,7 @@ class Admission:
         try:
             while True:
                 news = asked.news
-                stored = await self._load(key)
+                stored = await self._load(key, whole)
                 if stored.set_aside:
                     self._set_aside()
                 if asked.news == news:
@@ -258,10 +263,10 @@ class Admission:
             if not asked.askers:
                 del self._asked[key]
 
-    async def _load(self, key: str) -> Stored:
+    async def _load(self, key: str, whole: bool) -> Stored:
         """One load for all who ask meanwhile; one who gives up does not end it for the others."""
         async with self._in_time():
-            return await asyncio.shield(self._loading.get(key) or self._begin(key))
+            return await asyncio.shield(self._loading.get((key, whole)) or self._begin(key, whole))
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -278,26 +283,31 @@ class Admission:
     def is_loading(self, key: str) -> bool:
         """Whether the profile is still being read, if nobody waits for it any more: whoever asks
         again waits for the same reading."""
-        return key in self._loading
+        return (key, False) in self._loading or (key, True) in self._loading
 
-    def _begin(self, key: str) -> asyncio.Task[Stored]:
+    def _begin(self, key: str, whole: bool) -> asyncio.Task[Stored]:
         self._refuse_too_many()
-        task = asyncio.create_task(self._stored(key))
-        self._loading[key] = task
-        task.add_done_callback(lambda done: self._end(key, done))
+        task = asyncio.create_task(self._stored(key, whole))
+        self._loading[key, whole] = task
+        task.add_done_callback(lambda done: self._end((key, whole), done))
         return task
+
+    def _let_go(self, key: str) -> None:
+        """Nobody else is to wait for what is being read of it."""
+        for whole in (False, True):
+            self._loading.pop((key, whole), None)
 
     def _refuse_too_many(self) -> None:
         loading = len(self._loading) + self._looking
         if loading >= self._max_loads:
             raise Overloaded(f"{loading:,} profiles are loading.", fix="Find what slows the disk.")
 
-    async def _stored(self, key: str) -> Stored:
-        return await self._store.load(key)
+    async def _stored(self, key: str, whole: bool) -> Stored:
+        return await self._store.load(key, None if whole else self._engine.projection)
 
-    def _end(self, key: str, task: asyncio.Task[Stored]) -> None:
-        if self._loading.get(key) is task:
-            del self._loading[key]
+    def _end(self, loading: tuple[str, bool], task: asyncio.Task[Stored]) -> None:
+        if self._loading.get(loading) is task:
+            del self._loading[loading]
         # Read it, so that asyncio does not complain where everyone has given up waiting.
         if not task.cancelled():
             task.exception()

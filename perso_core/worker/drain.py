@@ -16,7 +16,8 @@ from contextlib import suppress
 
 from msgspec import structs
 
-from perso_core.engine.engine import Engine
+from perso_core.decision.projection import NOTHING_KEPT, Projection
+from perso_core.engine.engine import Engine, NeedProfile
 from perso_core.engine.erased import Erased
 from perso_core.engine.journal import Entry
 from perso_core.errors import DamagedStore, StoreUnavailable
@@ -40,10 +41,13 @@ _RESTART_PAUSE_S = 0.1
 _log = logging.getLogger("perso.worker")
 
 
-def renew(engine: Engine, key: str, stored: Stored, *, now_ms: int, whole: bool = False) -> None:
-    """Have the engine take what is stored, be it what another process wrote."""
+def renew(
+    engine: Engine, key: str, stored: Stored, *, now_ms: int, whole: bool = False
+) -> NeedProfile | None:
+    """Have the engine take what is stored, be it what another process wrote. Returns what has to be
+    loaded for that instead; None: it has taken it."""
     engine.following.follow(stored.epoch)
-    engine.renew(
+    return engine.renew(
         key,
         stored.profile,
         stored.consent,
@@ -223,18 +227,28 @@ class Drain:
                 await self._renew(key, [entry for entry in batch if entry.key == key])
 
     async def _renew(self, key: str, waiting: Sequence[Entry]) -> None:
+        projection: Projection | None = self._engine.projection
+        while True:
+            stored = await self._read(key, waiting, projection)
+            lacking = renew(self._engine, key, stored, now_ms=self._clock_ms())
+            if lacking is None:
+                return
+            projection = None if lacking.whole else self._engine.projection
+
+    async def _read(
+        self, key: str, waiting: Sequence[Entry], projection: Projection | None
+    ) -> Stored:
         try:
-            stored = await self._store.load(key)
+            stored = await self._store.load(key, projection)
             erased = stored.erased_events
             for sender in senders_of(waiting):
-                erased |= (await self._store.load(sender)).erased_events
-            stored = structs.replace(stored, erased_events=erased)
+                erased |= (await self._store.load(sender, NOTHING_KEPT)).erased_events
+            return structs.replace(stored, erased_events=erased)
         except DamagedStore:
             # Else each further event of theirs would be overtaken as well, and all that waits with
             # it given up.
             self._engine.following.unreadable(key)
             raise
-        renew(self._engine, key, stored, now_ms=self._clock_ms())
 
     # ---- who waits --------------------------------------------------------------
 

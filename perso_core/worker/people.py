@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from perso_core.decision.identity import Identity, identity_of
+from perso_core.decision.projection import NOTHING_KEPT
 from perso_core.engine.engine import OPERATOR, Answer, Interaction
 from perso_core.engine.journal import Forgotten
 from perso_core.errors import StoreUnavailable
@@ -95,7 +96,8 @@ class People:
         leading: dict[str, None] = {}
         profiles: dict[str, None] = {}
         for key in keys:
-            profiles[(await self._store.load(key)).linked_to or key] = None
+            stored = await self._store.load(key, NOTHING_KEPT)
+            profiles[stored.linked_to or key] = None
         for profile in profiles:
             for link in await self._store.links(profile):
                 leading[link.key] = None

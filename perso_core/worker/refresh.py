@@ -10,8 +10,9 @@ from contextlib import suppress
 from msgspec import Struct
 
 from perso_core.decision.consent import Consent
+from perso_core.decision.projection import Projection
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
-from perso_core.engine.engine import Engine
+from perso_core.engine.engine import Engine, NeedProfile
 from perso_core.errors import DamagedStore, StoreUnavailable
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS
 from perso_core.stores.protocol import News, Store, StoredDefinitions
@@ -276,13 +277,14 @@ class Refresh:
         decided on it meanwhile: the others are not to wait for that.
         """
         before, readings = self._held(key), 0
+        projection: Projection | None = self._engine.projection
         while before is not None:
             if readings == MOST_READINGS:
                 self._engine.following.unreadable(key)
                 return
             readings += 1
             try:
-                stored = await self._store.load(key)
+                stored = await self._store.load(key, projection)
             except DamagedStore as error:
                 # A page of the file, and with it whoever is on it. The others are not to wait for
                 # that: it would be for ever.
@@ -290,8 +292,12 @@ class Refresh:
                 self._on_problem(error)
                 return
             now = self._held(key)
+            lacking: NeedProfile | None = None
             if now == before:
-                renew(self._engine, key, stored, now_ms=self._clock_ms())
+                lacking = renew(self._engine, key, stored, now_ms=self._clock_ms())
+            if lacking is not None:
+                projection = None if lacking.whole else self._engine.projection
+            elif now == before:
                 if key in self._keys_due or key in self._imported_due:  # heard of since
                     self._engine.following.written([key])
                 return

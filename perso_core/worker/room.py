@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from perso_core.decision.caps import Caps
 from perso_core.decision.consent import refused
+from perso_core.decision.projection import NOTHING_KEPT
 from perso_core.engine.caps import patched_within
 from perso_core.engine.together import refuse_no_room
 from perso_core.errors import Overloaded, PersoError, RecordTooLarge
@@ -62,7 +63,7 @@ async def _too_large(
 ) -> dict[int, PersoError]:
     """Of patches of one profile, each with its place."""
     found: dict[int, PersoError] = {}
-    stored = await store.load(key)
+    stored = await store.load(key, NOTHING_KEPT)
     attributes = stored.profile.attributes if stored.profile else {}
     for place, patch in () if refused(stored.consent) else said:
         try:

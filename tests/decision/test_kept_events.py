@@ -14,7 +14,7 @@ from perso_core.decision.blocks import LARGE, SMALL
 from perso_core.decision.event import Event
 from perso_core.decision.kept_events import KeptEvents
 from perso_core.decision.profile import Profile, merge, packed
-from perso_core.decision.projection import Projection
+from perso_core.decision.projection import Paths, Projection
 from perso_core.pql.compiler import compile_rule
 from tests.building import NOON_MS, event
 from tests.pql import making_focused, making_profiles
@@ -193,6 +193,38 @@ def test_the_newest_event_is_whole_and_those_before_it_are_what_rules_read() -> 
     assert [one.xdm.get("web") for one in kept] == [{"x": 0}, {"x": 1}, {"x": 2}]
     assert kept.whole_at(1) is None
     assert kept.whole_at(2) == event(event_id="e2", device={"type": "mobile"}, web={"x": 2})
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(OBJECTS, st.integers(0, 20)), max_size=5),
+    st.integers(0, 3 * LARGE),
+    PATHS,
+    st.randoms(use_true_random=False),
+)
+def test_events_that_are_packed_as_they_are_read_lie_as_those_that_were_read_before(
+    sent: list[tuple[dict[str, Any], int]], more: int, paths: Paths, chance: Random
+) -> None:
+    kinds = [*sent, ({}, 0)]
+    events = []
+    for number in range(len(sent) + more if sent else 0):
+        xdm, odd = chance.choice(kinds)
+        one = reported(number, NOON_MS + number // 2, xdm)
+        # Of no form that a projection takes: it stays whole.
+        events.append(one if odd < 19 or chance.random() < 0.9 else structs.replace(one, id="odd"))
+    projection = Projection(paths)
+
+    read = KeptEvents.read(iter(events), projection)
+
+    known = KeptEvents.of(events).packed(projection)
+    assert read.projection is projection
+    assert read == known
+    assert read.xdm() == known.xdm()
+    places = range(len(events))
+    assert [read.whole_at(n) for n in places] == [known.whole_at(n) for n in places]
+    assert [read.place_of(one.id) for one in events] == [known.place_of(one.id) for one in events]
+    assert read.parked() == known.parked()
+    assert read.packed(projection) is read
 
 
 def test_a_number_may_have_any_size() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from perso_core.decision.caps import Caps
+from perso_core.decision.projection import Projection
 from perso_core.definitions.activation import Activation
 from perso_core.edge.abuse import Limits
 from perso_core.edge.issuer_keys import IssuerKeys
@@ -92,7 +93,7 @@ async def with_a_fault(fault: Exception) -> Told:
 
 
 class DamagedStore(MemoryStore):
-    async def load(self, key: str) -> Stored:
+    async def load(self, key: str, projection: Projection | None = None) -> Stored:
         return Stored(set_aside=True)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from perso_core.decision.projection import Projection
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import Deadline, finished, on_disk
 from perso_core.engine.engine import Answer, Interaction
@@ -50,10 +51,10 @@ class FailingStore(MemoryStore):
     refuses_reads = False
     stuck: asyncio.Event | None = None
 
-    async def load(self, key: str) -> Stored:
+    async def load(self, key: str, projection: Projection | None = None) -> Stored:
         if self.refuses_reads:
             raise StoreUnavailable("the disk is gone.", fix="Bring it back.")
-        return await super().load(key)
+        return await super().load(key, projection)
 
     async def commit(self, entries: Sequence[Entry], *, announce: bool = False) -> Committed:
         if self.stuck:

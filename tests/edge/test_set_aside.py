@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from perso_core.decision.projection import Projection
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.memory import MemoryStore
@@ -30,9 +31,9 @@ class DamagedStore(MemoryStore):
         super().__init__()
         self._set_aside = set[str]()
 
-    async def load(self, key: str) -> Stored:
+    async def load(self, key: str, projection: Projection | None = None) -> Stored:
         if key in self._set_aside:
-            return await super().load(key)
+            return await super().load(key, projection)
         self._set_aside.add(key)
         return Stored(set_aside=True)
 

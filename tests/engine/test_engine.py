@@ -6,7 +6,7 @@ from msgspec import structs
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.lookup import EMPTY, Lookup
-from perso_core.decision.profile import Profile, mark_of
+from perso_core.decision.profile import Profile, mark_of, packed
 from perso_core.definitions.snapshot import compile_snapshot
 from perso_core.engine.engine import OPERATOR, Answer, Engine, Interaction, NeedProfile
 from perso_core.engine.erased import Erased
@@ -174,6 +174,39 @@ def test_events_that_lack_what_new_rules_read_are_loaded_again() -> None:
 
     assert engine.lookup("ECID:1", "demo", now_ms=NOON_MS) == NeedProfile("ECID:1")
     assert engine.decide(asking(), now_ms=NOON_MS) == NeedProfile("ECID:1")
+
+
+def test_events_that_were_loaded_for_other_rules_are_not_taken() -> None:
+    stored = Profile(key="ECID:1", version=1, events=(event(device={"type": "mobile"}),))
+    engine = engine_with(arrived(event()))
+    loaded = packed(stored, engine.projection)
+    engine.swap(snapshot({"phone": 'xEvent.filter(x => x.device.type = "mobile").count() > 0'}))
+    other = structs.replace(loaded, key="ECID:2")
+
+    asked = engine.renew("ECID:1", loaded, None, now_ms=NOON_MS)
+    engine.admit("ECID:2", other, None, now_ms=NOON_MS)
+
+    assert asked == NeedProfile("ECID:1", behind=True)
+    assert not engine.holds("ECID:2")
+    engine.admit("ECID:2", packed(stored, engine.projection), None, now_ms=NOON_MS)
+    assert audiences(engine.lookup("ECID:2", "demo", now_ms=NOON_MS)) == ("phone",)
+
+
+def test_what_waits_is_decided_again_on_whole_events_where_it_reports_one_of_them() -> None:
+    """Both processes heard of one event: the report that was slower completes the other one."""
+    first, newer = event(ADDED), event("x", event_id="e2")
+    engine = engine_with()
+    decided(engine, asking(arrived(event(ADDED, device={"type": "mobile"}))))
+    stored = Profile(key="ECID:1", version=NOON_MS, events=(first, newer))
+
+    asked = engine.renew("ECID:1", packed(stored, engine.projection), None, now_ms=NOON_MS)
+    assert asked == NeedProfile("ECID:1", behind=True, whole=True, again=("e1",))
+    assert engine.renew("ECID:1", stored, None, now_ms=NOON_MS) is None
+
+    (entry,) = engine.pending(10)
+    assert entry.base_version == NOON_MS
+    assert entry.event is not None
+    assert entry.event.xdm["device"] == {"type": "mobile"}
 
 
 def test_events_that_wait_for_their_commit_are_decided_again_where_new_rules_read_more() -> None:

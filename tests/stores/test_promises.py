@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from msgspec import structs
 
 from perso_core.decision.consent import Consent
+from perso_core.decision.kept_events import KeptEvents
+from perso_core.decision.profile import packed
+from perso_core.decision.projection import Projection
 from perso_core.stores.batch import SWEPT_EVERY_VERSIONS, KeyChange
 from perso_core.stores.protocol import News, Retaining, Store, Stored, StoredDefinitions
 from tests.building import DAY_MS, NOON_MS, definitions, event
@@ -64,6 +67,29 @@ async def test_events_come_back_oldest_first(store: Store) -> None:
 
     assert kept is not None
     assert kept.events == (early, late)
+
+
+@pytest.mark.parametrize("paths", [[], [("web",)], [("web", "page"), ("device",)], [()]])
+async def test_a_profile_is_loaded_with_what_is_wanted_of_its_events(
+    store: Store, paths: list[tuple[str, ...]]
+) -> None:
+    for base in range(70):
+        more: dict[str, Any] = {"web": {"page": f"p{base}", "at": [base]}}
+        more["device"] = {"n": 2**70 + base}
+        one = event(event_id=f"e{base}", at_ms=NOON_MS - base // 2, **more)
+        await store.commit([arrived(one, base=base)])
+    projection = Projection(frozenset(paths))
+
+    whole = (await store.load(ANNA)).profile
+    kept = (await store.load(ANNA, projection)).profile
+
+    assert whole is not None
+    assert kept is not None
+    assert kept == packed(whole, projection)
+    newest = KeptEvents.of(kept.events)
+    assert newest.projection is projection
+    assert newest.whole_at(69) == whole.events[69]
+    assert newest.whole_at(68) is None
 
 
 async def test_events_of_one_instant_come_back_as_they_arrived(store: Store) -> None:

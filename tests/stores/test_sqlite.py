@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from msgspec import structs
 
 from perso_core.decision.consent import Consent
 from perso_core.decision.identity import identity_of
+from perso_core.decision.kept_events import KeptEvents
 from perso_core.decision.profile import mark_of
+from perso_core.decision.projection import NOTHING_KEPT, Projection
 from perso_core.decision.retention import Retention
 from perso_core.errors import StoreTooNew, StoreUnavailable, UnreadableRecord
 from perso_core.stores import sqlite_file
 from perso_core.stores.protocol import News, Stored
+from perso_core.stores.record import event_record
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_file import create_file, unavailable, writing_connection
 from tests.building import DAY_MS, NOON_MS, ORG, definitions, event
@@ -229,6 +233,46 @@ async def test_a_damaged_event_is_left_out_and_its_profile_stays(
     assert kept == structs.replace(profile(version=2), events=(event(event_id="e2"),))
     assert sql(path, "SELECT kind, record FROM quarantine") == [("event", b"\0")]
     assert sql(path, "SELECT id FROM event") == [("e2",)]
+
+
+async def test_a_damaged_event_is_set_aside_where_little_of_it_is_wanted(
+    store: SqliteStore, path: Path
+) -> None:
+    both = [arrived(event(event_id="e1")), arrived(event(event_id="e2"), base=1)]
+    await store.commit([*both, arrived(event(event_id="e3"), base=2)])
+    sql(path, "UPDATE event SET record = x'00' WHERE id IN ('e1', 'e3')")
+
+    stored = await store.load(ANNA, NOTHING_KEPT)
+
+    assert stored.set_aside
+    assert stored.profile is not None
+    kept = KeptEvents.of(stored.profile.events)
+    assert [one.id for one in kept] == ["e2"]
+    assert kept.whole_at(0) == event(event_id="e2")
+    assert sql(path, "SELECT id FROM event") == [("e2",)]
+
+
+async def test_of_many_large_events_one_at_a_time_is_in_memory(
+    store: SqliteStore, path: Path
+) -> None:
+    """Somebody with 100 MB of them, as anybody may make, took 1 to 3 GB to be read: a few at once
+    had the process killed."""
+    large = {f"k{n}": {"a": n, "b": []} for n in range(1_000)}
+    entries = [arrived(event(event_id=f"e{n}", web=large), base=n) for n in range(100)]
+    await store.commit(entries)
+    projection = Projection(frozenset({("web", "k7")}))
+    of_one = len(event_record(event(web=large)))
+    del entries, large
+    await store.load(ANNA, projection)
+    tracemalloc.start()
+    try:
+        await store.load(ANNA, projection)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    # As objects an event takes some thirty times its size.
+    assert peak < 60 * of_one
 
 
 async def test_damaged_consent_stands_as_refused_until_the_visitor_chooses_again(

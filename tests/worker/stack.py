@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
+from perso_core.decision.projection import Projection
 from perso_core.definitions.document import Definitions
 from perso_core.engine.engine import Answer, Engine, Interaction
 from perso_core.engine.journal import Entry, EventArrived
@@ -64,12 +65,12 @@ class WatchedStore:
         self.always_conflicts: frozenset[str] = frozenset()
         self.conflicts_through = sys.maxsize
 
-    async def load(self, key: str) -> Stored:
+    async def load(self, key: str, projection: Projection | None = None) -> Stored:
         self.loads.append(key)
         await self.gate.wait()
         if self.failing:
             raise self.failing
-        return await self._store.load(key)
+        return await self._store.load(key, projection)
 
     async def events_of(self, key: str, ids: Sequence[str]) -> Mapping[str, Event]:
         self.looks.append((key, *ids))

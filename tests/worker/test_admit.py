@@ -16,7 +16,7 @@ from perso_core.engine.journal import EventArrived
 from perso_core.errors import Overloaded, StoreUnavailable, UnknownDatastream
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.worker.people import People
-from tests.building import NOON_MS, event
+from tests.building import NOON_MS, event, snapshot
 from tests.worker.stack import ANNA, BERT, WatchedStore, broken, running, settled
 
 LOOKUP = Interaction(profile_key=ANNA, datastream_id="demo")
@@ -294,3 +294,18 @@ async def test_an_unknown_datastream_stays_the_callers_fault(store: WatchedStore
     async with running(store) as stack:
         with pytest.raises(UnknownDatastream):
             await stack.admission.decided(Interaction(profile_key=ANNA, datastream_id="nowhere"))
+
+
+async def test_what_was_read_for_rules_that_are_no_more_is_read_again(store: WatchedStore) -> None:
+    """Of the event nothing was read that the new rule asks for."""
+    phone = 'xEvent.filter(x => x.web.name = "home").count() = 0'
+    async with running(store) as stack:
+        store.gate.clear()
+        asking = [asyncio.create_task(stack.admission.decided(LOOKUP)) for _ in range(3)]
+        await settled()
+        stack.engine.swap(snapshot({"away": phone}))
+        store.gate.set()
+        answers = await asyncio.gather(*asking)
+
+        assert store.loads == [ANNA, ANNA]
+        assert [one.lookups[0].destinations[0].audiences for one in answers] == [("away",)] * 3

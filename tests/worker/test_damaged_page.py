@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from perso_core.decision.projection import Projection
 from perso_core.engine.engine import Interaction, NeedProfile
 from perso_core.errors import DamagedStore, StoreUnavailable
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
@@ -20,10 +21,10 @@ class DamagedPage(WatchedStore):
 
     unreadable: str | None = None
 
-    async def load(self, key: str) -> Stored:
+    async def load(self, key: str, projection: Projection | None = None) -> Stored:
         if key == self.unreadable:
             raise DamagedStore("CorruptError.", fix="Restore a backup.")
-        return await super().load(key)
+        return await super().load(key, projection)
 
 
 @pytest.fixture

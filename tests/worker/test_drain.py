@@ -10,7 +10,7 @@ import pytest
 from perso_core.engine.engine import Interaction
 from perso_core.engine.journal import EventArrived
 from perso_core.errors import StoreUnavailable
-from perso_core.stores.memory import MemoryStore
+from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.worker.drain import MAX_CONFLICTS
 from perso_core.worker.precedence import GATHERED_S
@@ -449,3 +449,26 @@ async def test_a_drain_that_has_stopped_makes_nobody_wait(store: WatchedStore) -
 
         with pytest.raises(StoreUnavailable, match="stops"):
             await stack.drain.durable(answer.sequence)
+
+
+async def test_a_slower_report_of_an_event_that_another_process_has_completes_it() -> None:
+    """What is read anew is read whole then: of a packed event nobody knows what it lacks."""
+    database = MemoryDatabase()
+    async with (
+        running(WatchedStore(MemoryStore(database))) as ours,
+        running(MemoryStore(database)) as theirs,
+    ):
+        await ours.begin_visit(event_id="before")
+        for event_id in ("e1", "e2"):
+            await theirs.begin_visit(event_id=event_id)
+        more = EventArrived(event=event(event_id="e1", device={"type": "mobile"}))
+        interaction = Interaction(profile_key=ANNA, datastream_id="demo", changes=(more,))
+        answer = await ours.admission.decided(interaction)
+        await ours.drain.durable(answer.sequence)
+
+        stored = await MemoryStore(database).events_of(ANNA, ["e1"])
+        assert stored["e1"] == more.event
+        assert await ours.event_ids() == {"before", "e1", "e2"}
+        assert ours.drain.crashes == 0
+        assert isinstance(ours.store, WatchedStore)
+        assert ours.store.loads == [ANNA] * 4

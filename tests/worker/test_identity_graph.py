@@ -13,6 +13,7 @@ from msgspec import structs
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.membership import Membership
 from perso_core.decision.profile import Profile
+from perso_core.decision.projection import Projection
 from perso_core.decision.retention import Retention
 from perso_core.engine.journal import Entry
 from perso_core.errors import StoreUnavailable
@@ -367,9 +368,9 @@ class Slow(MemoryStore):
         for _ in range(self._chance.randrange(4)):
             await asyncio.sleep(0)
 
-    async def load(self, key: str) -> Stored:
+    async def load(self, key: str, projection: Projection | None = None) -> Stored:
         await self._wait()
-        stored = await super().load(key)
+        stored = await super().load(key, projection)
         await self._wait()
         return stored
 

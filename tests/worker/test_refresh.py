@@ -14,6 +14,7 @@ import pytest
 from msgspec import structs
 
 from perso_core.decision.profile import Profile
+from perso_core.decision.projection import Projection
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import Interaction
 from perso_core.engine.journal import ConsentChosen
@@ -87,8 +88,8 @@ class SlowReader(WatchedStore):
 
     arrives: asyncio.Event | None = None
 
-    async def load(self, key: str) -> Stored:
-        stored = await super().load(key)
+    async def load(self, key: str, projection: Projection | None = None) -> Stored:
+        stored = await super().load(key, projection)
         arrives, self.arrives = self.arrives, None
         if arrives:
             await arrives.wait()
@@ -353,8 +354,8 @@ class WrittenWhileRead(WatchedStore):
     ours: Stack
     task: asyncio.Task[None] | None = None
 
-    async def load(self, key: str) -> Stored:
-        stored = await super().load(key)
+    async def load(self, key: str, projection: Projection | None = None) -> Stored:
+        stored = await super().load(key, projection)
         assert len(self.loads) < 200, "it is read again and again"
         if asyncio.current_task() is self.task:
             await self.ours.begin_visit(key, event_id=f"ours-{len(self.loads)}")
