@@ -30,6 +30,16 @@ class Newest(Struct, frozen=True, gc=False):
     whole: bytes
 
 
+class ReadEvent(Struct, frozen=True, gc=False):
+    """An event as it was read. row: what is kept of it; itself where no packing takes it. whole:
+    all of it, see whole_event."""
+
+    id: str
+    timestamp_ms: int
+    row: bytes | Event
+    whole: memoryview
+
+
 class ParkedEvents(Struct, frozen=True, gc=False):
     """A profile's events between visits: see KeptEvents. The last block ends with the newest event
     whole, where that was there."""
@@ -103,14 +113,15 @@ class KeptEvents:
         return cls(NOTHING_KEPT, times, marks, known, 0)
 
     @classmethod
-    def read(cls, events: Iterable[Event], projection: Projection) -> KeptEvents:
-        """As `of(events).packed(projection)`. No event is held but the one that is packed."""
+    def read(cls, events: Iterable[ReadEvent], projection: Projection) -> KeptEvents:
+        """As `packed` gives them, of events, oldest first, of which each is packed as it is read:
+        so no more is in memory than what is kept."""
         times, marks = array("q"), bytearray()
         rows, blocks = list[Row](), list[Block]()
-        last: Event | None = None
+        last: ReadEvent | None = None
         for event in events:
             if last is not None:
-                rows.append(projection.packed(last))
+                rows.append(last.row)
                 if len(rows) == LARGE and len(packed := _first_packed(rows)) == LARGE:
                     blocks.append(block_of(packed))
                     rows.clear()
@@ -118,7 +129,8 @@ class KeptEvents:
             marks += _mark(event.id)
             last = event
         if last is not None:
-            rows.append(_newest_row(last, projection.packed(last)))
+            row = last.row
+            rows.append(row if isinstance(row, Event) else Newest(row, bytes(last.whole)))
         if len(rows) > SMALL:
             more = blocks_of(_first_packed(rows))
             blocks += more
@@ -265,7 +277,12 @@ class KeptEvents:
     def _newest(self, number: int, projection: Projection) -> Row:
         event = self._whole(self._rows[number])
         row = self._packed(number, projection)
-        return row if event is None else _newest_row(event, row)
+        if event is None or not isinstance(row, bytes):
+            return row
+        try:
+            return Newest(row, whole_event(event))
+        except TypeError:
+            return event
 
     def _none(self, projection: Projection) -> KeptEvents:
         return KeptEvents(projection, b"", b"", (), 0)
@@ -410,16 +427,6 @@ def _mark(event_id: str) -> bytes:
 
 def _row(row: bytes | Newest) -> bytes:
     return row.row if isinstance(row, Newest) else row
-
-
-def _newest_row(event: Event, row: Row) -> Row:
-    """row: what is kept of the event."""
-    if not isinstance(row, bytes):
-        return row
-    try:
-        return Newest(row, whole_event(event))
-    except TypeError:
-        return event
 
 
 def _first_packed(rows: Sequence[Row]) -> list[bytes]:

@@ -11,9 +11,12 @@ cdef class Projection:
     cdef tuple _tree
     @cython.locals(xdm=dict, values=list)
     cpdef object packed(self, object event)
+    @cython.locals(values=list)
+    cpdef object packed_unread(self, object event_id, object timestamp_ms, object xdm)
     cpdef dict unpacked(self, bytes row, object timestamp_ms)
     cdef dict _spread(self, object kept)
 
 # As deep as the paths are, not as what an event holds.
 cdef _gather(tuple tree, dict value, list values)
+cdef _gather_unread(tuple tree, dict fields, list values)
 cdef dict _trimmed(dict value, tuple tree)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from perso_core.decision.event import Event
 from perso_core.decision.large_integers import large_integer, packed, packed_plainly
@@ -81,6 +82,19 @@ class Projection:
         except TypeError:
             return event
 
+    def packed_unread(
+        self, event_id: str, timestamp_ms: int, xdm: Mapping[str, Raw]
+    ) -> bytes | None:
+        """As `packed`, of an event whose fields are as they are stored: of those that are not kept
+        nothing is made. None: it has to be read whole. Raises msgspec.DecodeError."""
+        if not _stands(xdm, "_id", event_id) or not _stands(xdm, "timestamp", timestamp_ms):
+            return None
+        if self.whole:
+            return packed_plainly(xdm)
+        values: list[Any] = [0]
+        values[0] = _gather_unread(self._tree, xdm, values)
+        return packed_plainly(values) if values[0] != _NO_OBJECT else None
+
     def unpacked(self, row: bytes, timestamp_ms: int) -> dict[str, Any]:
         """What `packed` kept of the event of this time, as rules see it."""
         kept = _decode(row)
@@ -144,6 +158,30 @@ def _gather(tree: Tree, value: dict[str, Any], values: list[Any]) -> int:
     return here
 
 
+def _stands(xdm: Mapping[str, Raw], name: str, value: object) -> bool:
+    return name in xdm and _decode(xdm[name]) == value
+
+
+def _gather_unread(tree: Tree, fields: Mapping[str, Raw], values: list[Any]) -> int:
+    """As _gather."""
+    here = 0
+    for name, flag, below in tree:
+        found = fields.get(name)
+        if found is None:
+            continue
+        if below is None:
+            values.append(found)
+            here |= flag
+        elif bytes(memoryview(found)[:1]) in _OBJECTS:
+            inner = _gather_unread(below, _fields_in(found), values)
+            if inner == _NO_OBJECT:
+                return _NO_OBJECT
+            here |= inner
+        else:
+            return _NO_OBJECT
+    return here
+
+
 def _trimmed(value: dict[str, Any], tree: Tree) -> dict[str, Any]:
     """What stands at the leaves, and whole what is no object where one is asked for, such as a
     list of objects."""
@@ -158,4 +196,7 @@ def _trimmed(value: dict[str, Any], tree: Tree) -> dict[str, Any]:
 
 NOTHING_KEPT = Projection(frozenset())
 
+# How objects begin in MessagePack.
+_OBJECTS = frozenset(bytes([first]) for first in (*range(0x80, 0x90), 0xDE, 0xDF))
+_fields_in = msgspec.msgpack.Decoder(dict[str, Raw]).decode
 _decode = msgspec.msgpack.Decoder(ext_hook=large_integer).decode

@@ -17,11 +17,11 @@ from msgspec import Struct, structs
 from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
-from perso_core.decision.kept_events import Events
+from perso_core.decision.kept_events import Events, ReadEvent
 from perso_core.decision.large_integers import large_integer, with_large_integers
 from perso_core.decision.membership import Membership, Memberships
 from perso_core.decision.profile import MARK_BYTES, Moved, Profile
-from perso_core.decision.projection import whole_event
+from perso_core.decision.projection import Projection, whole_event
 from perso_core.definitions.document import Definitions
 from perso_core.errors import MisplacedRecord, UnreadableRecord
 
@@ -72,6 +72,15 @@ class _EventRecord(Struct, frozen=True, array_like=True):
     id: str
     timestamp_ms: int
     xdm: dict[str, Any]
+    client_timestamp: str | None
+
+
+class _UnreadEventRecord(Struct, frozen=True, array_like=True):
+    """As _EventRecord. The fields of the event are as they are stored."""
+
+    id: str
+    timestamp_ms: int
+    xdm: dict[str, msgspec.Raw]
     client_timestamp: str | None
 
 
@@ -209,6 +218,18 @@ def event_from_record(record: bytes) -> Event:
     )
 
 
+def read_event(record: bytes, projection: Projection) -> ReadEvent:
+    """With what the projection keeps of it. Raises UnreadableRecord."""
+    kept = _opened("event", record, _unread_event_decoder)
+    try:
+        row: bytes | Event | None = projection.packed_unread(kept.id, kept.timestamp_ms, kept.xdm)
+    except msgspec.DecodeError:
+        row = None
+    if row is None:
+        row = projection.packed(event_from_record(record))
+    return ReadEvent(kept.id, kept.timestamp_ms, row, memoryview(record)[_HEAD_BYTES:])
+
+
 def consent_record(consent: Consent, first_visit_ms: int = 0) -> bytes:
     *fields, share_of = structs.astuple(consent)
     return _sealed("consent", (*fields, first_visit_ms, share_of))
@@ -276,5 +297,6 @@ def _unreadable(kind: Kind, record: bytes, why: str) -> UnreadableRecord:
 _encoder = msgspec.msgpack.Encoder()
 _profile_decoder = msgspec.msgpack.Decoder(_ProfileRecord, ext_hook=large_integer)
 _event_decoder = msgspec.msgpack.Decoder(_EventRecord, ext_hook=large_integer)
+_unread_event_decoder = msgspec.msgpack.Decoder(_UnreadEventRecord)
 _consent_decoder = msgspec.msgpack.Decoder(_ConsentRecord, ext_hook=large_integer)
 _definitions_decoder = msgspec.msgpack.Decoder(_DefinitionsRecord)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from perso_core.decision.event import Event
-from perso_core.decision.kept_events import Events
+from perso_core.decision.kept_events import Events, ReadEvent
 from perso_core.decision.profile import Profile
+from perso_core.decision.projection import Projection
 from perso_core.errors import DamagedStore, MisplacedRecord, UnreadableRecord
-from perso_core.stores.record import event_from_record, profile_and_visit_from
+from perso_core.stores.record import event_from_record, profile_and_visit_from, read_event
 from perso_core.stores.sqlite_file import RESTORE
 
 
@@ -27,11 +28,24 @@ def profile_of_row(
 def event_of_row(event_id: str, timestamp_ms: int, record: bytes) -> Event:
     """event_id: by which the index leads there. Raises DamagedStore, UnreadableRecord."""
     event = event_from_record(record)
+    _refuse_another(event, event_id, timestamp_ms)
+    return event
+
+
+def read_event_of_row(
+    event_id: str, timestamp_ms: int, record: bytes, projection: Projection
+) -> ReadEvent:
+    """The same, with what the projection keeps of it."""
+    event = read_event(record, projection)
+    _refuse_another(event, event_id, timestamp_ms)
+    return event
+
+
+def _refuse_another(event: Event | ReadEvent, event_id: str, timestamp_ms: int) -> None:
     if event.id != event_id:
         raise another_ones("another event.")
     if event.timestamp_ms != timestamp_ms:
         raise UnreadableRecord("its instant differs.", fix=RESTORE)
-    return event
 
 
 def another_ones(which: str) -> DamagedStore:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import apsw
 import msgspec
@@ -43,7 +44,7 @@ from perso_core.stores.record import (
     consent_and_visit_from,
     definitions_from_record,
 )
-from perso_core.stores.rows import another_ones, event_of_row, profile_of_row
+from perso_core.stores.rows import another_ones, event_of_row, profile_of_row, read_event_of_row
 from perso_core.stores.same_file import SameFile
 from perso_core.stores.sqlite_appended import added_alone, appended, last_event
 from perso_core.stores.sqlite_erased import erased_events_of
@@ -81,6 +82,9 @@ _KEYS = (
     ("quarantine", "key"),
 )
 _EventRow = tuple[str, str, int, bytes]  # key, id, timestamp_ms, record
+
+
+Read = TypeVar("Read")
 
 
 class Loaded(Struct, frozen=True):
@@ -170,8 +174,7 @@ class Reader:
         unreadable: list[Unreadable] = []
         events: Events = ()
         if profile:
-            read = _events(key, _events_of(connection, key), unreadable)
-            events = tuple(read) if projection is None else KeptEvents.read(read, projection)
+            events = _events(key, _events_of(connection, key), projection, unreadable)
         consent = connection.execute("SELECT record FROM consent WHERE key = ?", (key,)).get
         erased_ms = self._erased_ms(connection, key)
         erased_events = erased_events_of(connection, key)
@@ -442,12 +445,29 @@ def _profile(
         return None, 0
 
 
-def _events(key: str, rows: Iterable[_EventRow], unreadable: list[Unreadable]) -> Iterator[Event]:
+def _events(
+    key: str,
+    rows: Iterable[_EventRow],
+    projection: Projection | None,
+    unreadable: list[Unreadable],
+) -> Events:
+    if projection is None:
+        return tuple(_readable(key, rows, event_of_row, unreadable))
+    read = partial(read_event_of_row, projection=projection)
+    return KeptEvents.read(_readable(key, rows, read, unreadable), projection)
+
+
+def _readable(
+    key: str,
+    rows: Iterable[_EventRow],
+    read: Callable[[str, int, bytes], Read],
+    unreadable: list[Unreadable],
+) -> Iterator[Read]:
     for owner, event_id, timestamp_ms, record in rows:
         if owner != key:
             raise another_ones("an event.")
         try:
-            yield event_of_row(event_id, timestamp_ms, record)
+            yield read(event_id, timestamp_ms, record)
         except UnreadableRecord as error:
             unreadable.append(Unreadable(kind="event", key=key, record=record, reason=error.detail))
 

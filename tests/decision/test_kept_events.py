@@ -12,10 +12,11 @@ from msgspec import structs
 
 from perso_core.decision.blocks import LARGE, SMALL
 from perso_core.decision.event import Event
-from perso_core.decision.kept_events import KeptEvents
+from perso_core.decision.kept_events import KeptEvents, ReadEvent
 from perso_core.decision.profile import Profile, merge, packed
-from perso_core.decision.projection import Paths, Projection
+from perso_core.decision.projection import Paths, Projection, event_of
 from perso_core.pql.compiler import compile_rule
+from perso_core.stores.record import event_record, read_event
 from tests.building import NOON_MS, event
 from tests.pql import making_focused, making_profiles
 from tests.pql.admitted import admitted
@@ -195,6 +196,24 @@ def test_the_newest_event_is_whole_and_those_before_it_are_what_rules_read() -> 
     assert kept.whole_at(2) == event(event_id="e2", device={"type": "mobile"}, web={"x": 2})
 
 
+def as_stored(one: Event, projection: Projection) -> ReadEvent:
+    """Read from its record."""
+    return read_event(event_record(one), projection)
+
+
+@settings(max_examples=300)
+@given(OBJECTS, PATHS)
+def test_what_is_not_kept_is_not_read_and_nobody_can_tell(
+    xdm: dict[str, Any], paths: Paths
+) -> None:
+    one, projection = reported(1, NOON_MS, xdm), Projection(paths)
+
+    read = as_stored(one, projection)
+
+    assert read.row == projection.packed(one)
+    assert event_of(bytes(read.whole)) == one
+
+
 @settings(max_examples=60)
 @given(
     st.lists(st.tuples(OBJECTS, st.integers(0, 20)), max_size=5),
@@ -214,7 +233,7 @@ def test_events_that_are_packed_as_they_are_read_lie_as_those_that_were_read_bef
         events.append(one if odd < 19 or chance.random() < 0.9 else structs.replace(one, id="odd"))
     projection = Projection(paths)
 
-    read = KeptEvents.read(iter(events), projection)
+    read = KeptEvents.read((as_stored(one, projection) for one in events), projection)
 
     known = KeptEvents.of(events).packed(projection)
     assert read.projection is projection
