@@ -272,7 +272,7 @@ async def test_of_many_large_events_one_at_a_time_is_in_memory(
         tracemalloc.stop()
 
     # As objects an event takes some thirty times its size.
-    assert peak < 60 * of_one
+    assert peak < 25 * of_one
 
 
 async def test_damaged_consent_stands_as_refused_until_the_visitor_chooses_again(
