@@ -80,7 +80,8 @@ Outcome = Literal["added", "completed", "duplicate"]
 
 
 class Merged(Struct, frozen=True):
-    """profile after the event. event: as kept (None when nothing changed).
+    """profile after the event. event: as kept (None when nothing changed). before: what was
+    completed, as it was.
 
     evicted: older events made room or a stored event grew, so every rule that reads events
     must run again, not only those the new event can touch.
@@ -90,6 +91,7 @@ class Merged(Struct, frozen=True):
     outcome: Outcome
     event: Event | None
     evicted: bool = False
+    before: Event | None = None
 
 
 def _events(profile: Profile) -> KeptEvents:
@@ -114,7 +116,7 @@ def merge(
         if whole is known:
             return Merged(profile, "duplicate", None)
         after = structs.replace(profile, events=events.replaced(place, whole))
-        return Merged(after, "completed", whole, evicted=True)
+        return Merged(after, "completed", whole, evicted=True, before=known)
     more = events.with_event(event)
     if len(more) <= max_events:
         return Merged(structs.replace(profile, events=more), "added", event)

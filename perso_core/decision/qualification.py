@@ -21,6 +21,7 @@ from perso_core.decision.membership import (
     qualify,
 )
 from perso_core.decision.profile import Profile, view
+from perso_core.decision.projection import Projection
 from perso_core.definitions.snapshot import FOREVER_MS, Snapshot
 from perso_core.rules.bits import bits_of
 from perso_core.rules.ruleset import RuleSet
@@ -85,6 +86,32 @@ def after_event(
         kept=len(profile.events),
         evicted=evicted,
     )
+    return _qualified(profile, after, after.members ^ standing.members, snapshot)
+
+
+def after_completion(
+    before: Qualified,
+    profile: Profile,
+    event: Event,
+    completed: Event,
+    read: Projection,
+    snapshot: Snapshot,
+    *,
+    now_ms: int,
+) -> Qualified:
+    """After more was said of an event of the profile, which holds it as completed. read: what rules
+    read of an event. `before` has been brought to now_ms.
+
+    O(1) where they read no more of it, else as qualify_all.
+    """
+    if read.packed(event) != read.packed(completed):
+        return qualify_all(profile, snapshot, now_ms=now_ms)
+    standing = before.standing
+    assert standing is not None, "the rules were run before"
+    after = snapshot.rules.advance(standing, _seen(profile), now_ms=now_ms)
+    known = profile.memberships
+    if not isinstance(known, Memberships) or known.exited_by(now_ms - EXITED_KEPT_MS):
+        profile = _trimmed(profile, snapshot, now_ms)
     return _qualified(profile, after, after.members ^ standing.members, snapshot)
 
 

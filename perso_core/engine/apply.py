@@ -27,10 +27,12 @@ from perso_core.decision.profile import (
     without_events_before,
     without_moves_before,
 )
+from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import (
     Qualified,
     advance,
     after_attributes,
+    after_completion,
     after_event,
     qualify_all,
     resumed,
@@ -106,15 +108,17 @@ def apply(
     touched_ms: int,
     events_from_ms: int,
     caps: Caps,
+    read: Projection,
 ) -> Applied:
     """The state after a change. The version grows by one wherever a profile changed. touched_ms:
-    now, by the clock that retention goes by. events_from_ms: older events count for no rule."""
+    now, by the clock that retention goes by. events_from_ms: older events count for no rule. read:
+    what rules read of an event."""
     match change:
         case EventArrived() | AttributesPatched():
             right, redated = _put_right(before, now_ms, touched_ms)
             if isinstance(change, EventArrived):
                 applied = _event_arrived(
-                    right, change, key, snapshot, now_ms, touched_ms, events_from_ms, caps
+                    right, change, key, snapshot, now_ms, touched_ms, events_from_ms, caps, read
                 )
             else:
                 patch = change.patch
@@ -242,6 +246,7 @@ def _event_arrived(
     touched_ms: int,
     events_from_ms: int,
     caps: Caps,
+    read: Projection,
 ) -> Applied:
     profile = before.qualified.profile if before.qualified else Profile(key=key)
     recent = without_moves_before(profile, now_ms - MOVED_KNOWN_MS)
@@ -262,11 +267,16 @@ def _event_arrived(
         # Not run now: the next answer that needs memberships runs every rule.
         undecided = structs.replace(before, qualified=Qualified(after), complete=False)
         return Applied(undecided, merged.event, evicted)
-    if before.qualified is None or not before.complete or merged.outcome == "completed":
+    if before.qualified is None or not before.complete:
         qualified = qualify_all(after, snapshot, now_ms=_not_before(before, now_ms))
         state = structs.replace(before, qualified=qualified, complete=True)
         return Applied(state, merged.event, evicted)
-    if merged.event:
+    if merged.event and merged.before:
+        at_ms = _not_before(before, now_ms)
+        qualified = after_completion(
+            before.qualified, after, merged.before, merged.event, read, snapshot, now_ms=at_ms
+        )
+    elif merged.event:
         qualified = after_event(
             before.qualified, after, merged.event, snapshot, now_ms=now_ms, evicted=evicted
         )

@@ -400,6 +400,7 @@ class Engine:
             touched_ms=self.keeping.now_ms(now_ms),
             events_from_ms=self.keeping.events_from_ms(now_ms),
             caps=self._caps,
+            read=self._projection,
         )
 
     def _caught_up(self, hot: Hot) -> bool:
