@@ -97,7 +97,11 @@ SOAKS = (
     Soak(
         "imports",
         "1,000,000 rows are complete and exact though killed twice; any bytes are rows or refused",
-        ("tests/journeys/test_import.py", "tests/imports/test_laws.py"),
+        (
+            "tests/journeys/test_import.py",
+            "tests/imports/test_laws.py",
+            "tests/imports/test_quotes.py",
+        ),
         10,
     ),
     Soak(

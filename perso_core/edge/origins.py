@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from perso_core.decision.referrer import MAX_AUTHORITY_CHARS
 from perso_core.definitions.datastream import Datastream
 from perso_core.edge.problem import OriginRefused, shown
 
@@ -18,7 +19,7 @@ def listed(origin: str, datastreams: Iterable[Datastream]) -> bool:
 def is_own(origin: str, *, edge: str) -> bool:
     """Whether the origin is the edge's, as the Host header has it: text that need not be an
     address, and then is nobody's."""
-    if origin != edge or not origin.isascii():  # a browser's is
+    if origin != edge or len(origin) > MAX_AUTHORITY_CHARS:
         return False
     try:
         return bool(urlsplit(origin).hostname)

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from perso_core.definitions.datastream import Datastream
 from perso_core.definitions.document import Definitions
-from perso_core.edge.origins import same_site_none
+from perso_core.edge.origins import is_own, same_site_none
 from perso_core.edge.services import EdgeServices
 from tests.edge.running import TEXT, RunningEdge, ordinary, page_view, running_edge
 
@@ -213,3 +213,11 @@ async def test_a_host_that_is_no_address_is_no_page_of_the_edges_own(
         told = await answer.json(content_type=None)
 
     assert (answer.status, told["type"]) == (403, "urn:perso:edge.origin-refused")
+
+
+def test_a_host_that_no_site_has_room_for_is_nobodys() -> None:
+    """To read one of 9,000 combining characters takes the square of their number."""
+    long = "http://edge" + "\u0345" * 5_000 + ".test"
+
+    assert is_own("http://edge.test", edge="http://edge.test")
+    assert not is_own(long, edge=long)
