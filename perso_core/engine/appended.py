@@ -87,10 +87,11 @@ def with_appended(
         return None
     try:
         written, first_visit_ms = appended.profile(Memberships.of(held.profile.memberships))
-        events = _new_to(held.profile, appended.events)
+        forgotten_before_ms = _forgotten_before(held.profile, written, snapshot)
+        events = _new_to(held.profile, appended.events, forgotten_before_ms)
     except UnreadableRecord:
         return None  # whoever loads it sets it aside
-    if not _follows(written, held.profile, len(events)):
+    if events is None or not _follows(written, held.profile, len(events)):
         return None
     taken = _with_events(held, written, events, snapshot, max_events=max_events)
     if taken is None:
@@ -98,10 +99,29 @@ def with_appended(
     return structs.replace(state, qualified=taken, first_visit_ms=first_visit_ms)
 
 
-def _new_to(profile: Profile, events: Sequence[Callable[[], Event]]) -> list[Event]:
-    """Some of them may be our own, or were loaded."""
+def _forgotten_before(held: Profile, written: Profile, snapshot: Snapshot) -> int:
+    """The held profile may have had events of before, which it has no more."""
+    latest_ms = max(held.evaluated_ms, held.touched_ms, written.evaluated_ms, written.touched_ms)
+    return latest_ms - snapshot.event_window_ms
+
+
+def _new_to(
+    profile: Profile, events: Sequence[Callable[[], Event]], forgotten_before_ms: int
+) -> list[Event] | None:
+    """Some of them may be our own, or were loaded. None: not all of them can be told apart, and one
+    too many would make up for one too few."""
     known = KeptEvents.of(profile.events)
-    return [event for read in events if known.place_of((event := read()).id) is None]
+    new = []
+    for read in events:
+        event = read()
+        place = known.place_of(event.id)
+        if place is None:
+            if event.timestamp_ms < forgotten_before_ms:
+                return None
+            new.append(event)
+        elif known.time_at(place) != event.timestamp_ms:
+            return None  # its id was used again by who had forgotten ours
+    return new
 
 
 def _follows(written: Profile, held: Profile, events: int) -> bool:
