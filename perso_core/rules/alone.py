@@ -105,6 +105,30 @@ class Alone(Asking):
         if fresh:
             self.flip(fresh)
 
+    def happen_simply_late(self, at: int, deciding: int) -> None:
+        """A late event: the sensitive simple rules of which it satisfies the literal."""
+        holders, ends_ms = list(self.holders), list(self.ends_ms)
+        fresh, again = 0, set[int]()
+        for number, one in enumerate(self.rules.classes):
+            some = deciding & one.bits
+            end_ms = one.lasting.end(at) if some else self.now_ms
+            if end_ms <= self.now_ms:
+                continue
+            # What was not live has no event after it: that would count longer.
+            begun = some & ~self.live
+            fresh |= begun
+            extended = some & holders[number] and end_ms > ends_ms[number]
+            if extended or (begun and end_ms <= ends_ms[number]):
+                again.add(number)
+        self.live |= fresh
+        if again:
+            first = ends_ms.index(self.simple_until_ms)
+            for number in again:
+                self._recount_class(number, holders, ends_ms)
+            self._settle(holders, ends_ms, again | {first})
+        if fresh:
+            self.flip(fresh)
+
     def _counting(self, at: int, simple: int) -> int:
         """The bits for which an event of that time counts still."""
         for one in self.rules.classes:

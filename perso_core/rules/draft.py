@@ -65,17 +65,55 @@ class Draft(Alone):
         self._answer_anew()
         self.queue(judge.position for judge in self.rules.judges)
 
-    def happen_late(self, matched: int) -> None:
-        """A late event, which is in the log: what it counts in anew; judged rules it counts in are
-        due."""
-        rules, conditions = self.rules, matched >> self.rules.shift
+    def count_otherwise(self, matched: int) -> None:
+        """An event of these, in the log, satisfies some of them no more: what it counts in anew;
+        judged rules it counts in are due."""
+        conditions = matched >> self.rules.shift
         self.count_again(conditions)
         self._answer_anew()
-        self.queue(
-            judge.position
-            for judge, reach in zip(rules.judges, rules.reach, strict=True)
-            if reach & conditions
-        )
+        self._look_again(conditions)
+
+    def happen_late(self, at: int, matched: int) -> None:
+        """A late event, which is in the log: what it changes; judged rules it counts in are due."""
+        deciding = matched & self.sensitive
+        if deciding:
+            self.happen_simply_late(at, deciding)
+        conditions = matched >> self.rules.shift
+        if not conditions:
+            return
+        times, chains = self.count_late(at, conditions)
+        changed = times
+        for chain in chains:
+            changed |= self.rules.chain_bits[chain]
+        self.alert |= changed
+        for one in self.rules.series.values() if changed else ():
+            literal = one.literal
+            if (literal.chain in chains) or (literal.chain is None and times & one.alarm):
+                self._series_late(one)
+        self._look_again(changed)
+        self.run_again(matched)
+
+    def _series_late(self, one: Series) -> None:
+        """It may hold now, or for longer."""
+        if self.live & self.sensitive & one.flag:
+            self.first_moved = True
+        elif self.begin_series(one):
+            self.flip(one.flag)
+
+    def run_again(self, matched: int) -> None:
+        """The rules that are run and read an event of these are due."""
+        conditions = matched >> self.rules.shift & self.rules.running
+        for place, reach in enumerate(self.rules.reach) if conditions else ():
+            if reach & conditions and self.rules.is_run(place):
+                self.queue((self.rules.judges[place].position,))
+
+    def _look_again(self, conditions: int) -> None:
+        if conditions:
+            self.queue(
+                judge.position
+                for judge, reach in zip(self.rules.judges, self.rules.reach, strict=True)
+                if reach & conditions
+            )
 
     def _answer_anew(self) -> None:
         self.recount_alone()

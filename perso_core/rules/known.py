@@ -4,11 +4,12 @@ chains came, until when literals hold."""
 from __future__ import annotations
 
 from perso_core.pql.windows import FOREVER_MS, NEVER_MS
+from perso_core.rules.bits import bits_of
 from perso_core.rules.layered import entry_at
 from perso_core.rules.making import Making
 from perso_core.rules.program import Told
-from perso_core.rules.recount import counted, counted_of, extended
-from perso_core.rules.standing import Reached, Times
+from perso_core.rules.recount import carries_on, counted, counted_of, extended
+from perso_core.rules.standing import Reached, Times, with_time
 
 
 class Known(Making):
@@ -21,7 +22,39 @@ class Known(Making):
 
     def count_again(self, conditions: int) -> None:
         """What events of these conditions (one bit each) count in, from the log."""
-        self.times, self.runs = counted_of(self.rules, self.log, conditions)
+        chains = {chain for chain, bits in enumerate(self.rules.chain_bits) if bits & conditions}
+        self.times, self.runs = counted_of(self.rules, self.log, conditions, chains)
+
+    def count_late(self, at_ms: int, conditions: int) -> tuple[int, set[int]]:
+        """One more event of these conditions, which is late, and in the log: the conditions (one
+        bit each) of which other times are known now, and the chains that came elsewhere."""
+        rules, changed = self.rules, 0
+        for condition in bits_of(conditions):
+            one = rules.effects[condition]
+            if one.kept:
+                known = self.times_of(condition)
+                self.times[condition] = after = with_time(known, at_ms, one.kept)
+                if after != known:
+                    changed |= one.flag
+        chains = {
+            chain
+            for chain, bits in enumerate(rules.chain_bits)
+            if bits & conditions and self._carries_on(chain, at_ms, conditions)
+        }
+        if chains:
+            _, runs = counted_of(rules, self.log, 0, chains)
+            chains = {chain for chain in chains if runs[chain] != self.runs_of(chain)}
+            self.runs.update(runs)
+        return changed, chains
+
+    def _carries_on(self, chain: int, at_ms: int, conditions: int) -> bool:
+        """Whether a late event of these conditions may have it come elsewhere."""
+        steps, _ = self.rules.chains[chain]
+        runs, seen = self.runs_of(chain), [self.times_of(one) for one in steps]
+        return any(
+            conditions >> condition & 1 and carries_on(runs, step, at_ms, seen)
+            for step, condition in enumerate(steps)
+        )
 
     def carry_on(self, steps: tuple[tuple[int, int, int], ...], at_ms: int) -> None:
         """Chains of which the newest event completes these steps."""

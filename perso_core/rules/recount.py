@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from bisect import insort_right
-from collections.abc import Callable, Iterator
+from array import array
+from bisect import bisect_right, insort_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from perso_core.pql.windows import NEVER_MS
 from perso_core.rules.bits import bits_of
 from perso_core.rules.layered import Layered, layered
 from perso_core.rules.program import Program
 from perso_core.rules.standing import (
+    CHUNK,
     NEVER_HAPPENED,
     NOTHING_ENDS,
+    TIME,
     Ends,
     Log,
     Reached,
     Times,
     happened,
     log_of,
-    logged,
     newest_first,
     reached,
     run_up_to,
     time_at,
     with_earlier,
-    without_newest,
 )
 
 
@@ -43,24 +45,56 @@ def inserted(
     return log_of(last), not late and len(last) == len(counting)
 
 
-def placed(log: Log | None, at_ms: int, matched: int) -> Log:
-    """The log with a late event. O(events after it)."""
-    newer: list[tuple[int, int]] = []
-    for one in newest_first(log):
-        if one[0] <= at_ms:
-            break
-        newer.append(one)
-    whole = logged(without_newest(log, len(newer)), at_ms, matched)
-    for newer_ms, satisfied in reversed(newer):
-        whole = logged(whole, newer_ms, satisfied)
-    return whole
+def placed(log: Log, at_ms: int, matched: int) -> Log:
+    """The log with a late event. O(chunks after it)."""
+    newer: list[Log] = []
+    while log[4] is not None and time_at(log[2], 0) > at_ms:
+        newer.append(log)
+        log = log[4]
+    _, length, times, known, older = log
+    place = bisect_right(array("q", times), at_ms)
+    whole = times[: place * TIME] + array("q", [at_ms]).tobytes() + times[place * TIME :]
+    more = (*known[:place], matched, *known[place:])
+    half = 0 if len(more) <= CHUNK else len(more) // 2
+    if half:
+        first = whole[: half * TIME]
+        older = time_at(first, half - 1), length + 1 - len(more) + half, first, more[:half], older
+    rest = whole[half * TIME :]
+    last_ms = time_at(rest, len(more) - half - 1)
+    return _under(newer, (last_ms, length + 1, rest, more[half:], older), 1)
+
+
+def exchanged(log: Log | None, at_ms: int, before: int, after: int) -> Log | None:
+    """The log where an event of that time satisfies something else; None: there is none such.
+    O(chunks after it)."""
+    newer: list[Log] = []
+    while log is not None:
+        last_ms, length, times, known, older = log
+        if time_at(times, 0) <= at_ms:
+            place = bisect_right(array("q", times), at_ms) - 1
+            while place >= 0 and time_at(times, place) == at_ms:
+                if known[place] == before:
+                    now = (*known[:place], after, *known[place + 1 :])
+                    return _under(newer, (last_ms, length, times, now, older), 0)
+                place -= 1
+            if place >= 0:
+                return None
+        newer.append(log)
+        log = older
+    return None
+
+
+def _under(newer: Sequence[Log], log: Log, more: int) -> Log:
+    """The log with these chunks on top, newest first, over so many events more."""
+    for last_ms, length, times, known, _ in reversed(newer):
+        log = last_ms, length + more, times, known, log
+    return log
 
 
 def counted_of(
-    rules: Program, log: Log | None, conditions: int
+    rules: Program, log: Log | None, conditions: int, chains: Iterable[int]
 ) -> tuple[dict[int, Times], dict[int, tuple[Reached, ...]]]:
-    """`counted` of these conditions (one bit each) and of the chains with a step among them."""
-    chains = {chain for chain, bits in enumerate(rules.chain_bits) if bits & conditions}
+    """`counted` of these conditions (one bit each), of these chains, and of the chains' steps."""
     for chain in chains:
         conditions |= rules.chain_bits[chain]
     wanted = conditions << rules.shift
@@ -82,6 +116,22 @@ def counted_of(
         for condition, known in last.items()
     }
     return times, runs
+
+
+def carries_on(runs: tuple[Reached, ...], step: int, at_ms: int, seen: Sequence[Times]) -> bool:
+    """Whether a chain may have come elsewhere by a late event of a step. seen: when each of its
+    steps was satisfied, that event included."""
+    for number in range(max(step, 1), len(seen)):
+        times = seen[number]
+        if not times:  # nor was a later step ever reached
+            return False
+        earlier, last = runs[number - 1]
+        # A run has of each step the latest event that it can: an older one is in none of them.
+        if not last or at_ms > last[step]:
+            return True
+        if at_ms > earlier[step] if earlier else times[0] != NEVER_MS:
+            return True
+    return False
 
 
 def nowhere(steps: int) -> tuple[Reached, ...]:

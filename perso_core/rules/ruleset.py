@@ -12,7 +12,7 @@ from perso_core.pql.windows import FOREVER_MS, NEVER_MS
 from perso_core.rules.draft import Draft
 from perso_core.rules.making import View
 from perso_core.rules.program import Program
-from perso_core.rules.recount import inserted, placed
+from perso_core.rules.recount import exchanged, inserted, placed
 from perso_core.rules.standing import Standing, log_of, logged
 
 # So many events that count no more may be in a visitor's log: a part of those that do, and some.
@@ -74,8 +74,8 @@ class RuleSet(Program):
         view: with the event. kept: how many events the profile holds now; None: all. evicted:
         of those that are gone some still counted; else they are older than any that does. Call
         advance for each until_ms before now_ms first to have every change at its own instant.
-        O(rules the event changes), a few integers for the others; a late event costs a walk over
-        the visitor's events.
+        O(rules the event changes), a few integers for the others; a late event that carries on a
+        chain costs a walk over the visitor's events.
         """
         stamp = event.get("timestamp")
         at = stamp if type(stamp) is int else stamp_of(event)
@@ -94,8 +94,9 @@ class RuleSet(Program):
             draft.log = logged(log, at, matched)
             draft.happen(at, matched)
         elif room and at >= now_ms - self.longest_ms:
+            assert log is not None, "an event is late where there is a later one"
             draft.log = placed(log, at, matched)
-            draft.happen_late(matched)
+            draft.happen_late(at, matched)
         else:
             oldest_ms = now_ms - self.longest_ms
             draft.log, right = inserted(log, at, matched, oldest_ms=oldest_ms, kept=kept)
@@ -103,6 +104,37 @@ class RuleSet(Program):
                 draft.happen(at, matched)
             else:
                 draft.replay()
+        if draft.due:
+            draft.evaluate()
+        return draft.frozen()
+
+    def after_completion(
+        self,
+        before: Standing,
+        event: Mapping[str, Any],
+        completed: Mapping[str, Any],
+        view: View,
+        *,
+        now_ms: int,
+    ) -> Standing:
+        """After more was said of an event that had arrived. view: with the event as it is now. As
+        after_event of a late one where it satisfies more."""
+        if before.plain:
+            return self.standing(view, now_ms=now_ms)
+        at, matcher = stamp_of(event), self.matcher
+        was, matched = matcher.matching(event), matcher.matching(completed)
+        draft = Draft(self, before, view, now_ms)
+        if before.until_ms <= now_ms:
+            draft.expire()
+        if was != matched:
+            draft.log = exchanged(before.log, at, was, matched)
+            if draft.log is None:
+                return self.standing(view, now_ms=now_ms)
+            if was & ~matched:
+                draft.count_otherwise(was | matched)
+            else:
+                draft.happen_late(at, matched & ~was)
+        draft.run_again(was | matched)
         if draft.due:
             draft.evaluate()
         return draft.frozen()

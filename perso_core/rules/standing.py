@@ -6,6 +6,7 @@ A bit stands for a rule by its position in the set.
 from __future__ import annotations
 
 from array import array
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from struct import Struct as Layout
 
@@ -61,18 +62,6 @@ def newest_first(log: Log | None) -> Iterator[tuple[int, int]]:
     while log is not None:
         _, _, times, matched, log = log
         yield from zip(reversed(array("q", times)), reversed(matched), strict=True)
-
-
-def without_newest(log: Log | None, count: int) -> Log | None:
-    """The log without so many of its newest events."""
-    while log is not None and count >= len(log[3]):
-        count -= len(log[3])
-        log = log[4]
-    if log is None or not count:
-        return log
-    _, length, times, matched, older = log
-    left = len(matched) - count
-    return time_at(times, left - 1), length - count, times[: left * TIME], matched[:left], older
 
 
 def time_at(times: bytes, place: int) -> int:
@@ -194,6 +183,15 @@ def happened(times: Times, at_ms: int, kept: int) -> Times:
         return earlier, at_ms
     last = times[1:] if len(times) <= kept else times[2:]
     return (earlier, *last, at_ms)
+
+
+def with_time(times: Times, at_ms: int, kept: int) -> Times:
+    """The times with one more, wherever it belongs: as `happened` of all of them in order."""
+    if not times or at_ms >= times[-1]:
+        return happened(times, at_ms, kept)
+    last = list(times[1:])
+    insort(last, at_ms)
+    return (max(times[0], at_ms), *last[-kept:])
 
 
 def with_earlier(times: Times, every: Sequence[int], kept: int) -> Times:

@@ -1,7 +1,8 @@
 """Stories of one visitor under a handful of rules: events in and out of order, attributes, time.
 
 Made for what keeps a standing up to date: counts, chains, absence, calendar units, rules that ask
-for other rules, events that are late, dated in the future or pushed out by newer ones.
+for other rules, events that are late, reported a second time with more fields, dated in the future
+or pushed out by newer ones.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from perso_core.decision.event import filled
 from perso_core.errors import RuleFaults
 from perso_core.pql.compiler import CompiledRule, compile_rule
 from perso_core.rules.ruleset import RuleSet, Standing
@@ -263,7 +265,15 @@ def attribute(chance: Random, now_ms: int) -> tuple[str, Any]:
 class Story:
     """One visitor: what is kept of it, and its standing after each thing that happened."""
 
-    def __init__(self, chance: Random, *, rules_count: int = 8, ordered: bool = False) -> None:
+    def __init__(
+        self,
+        chance: Random,
+        *,
+        rules_count: int = 8,
+        ordered: bool = False,
+        on_time: float = 0.8,
+        again: float = 0.1,
+    ) -> None:
         self.chance = chance
         window_ms = chance.choice((3 * HOUR_MS, 2 * DAY_MS, 35 * DAY_MS))
         self.rules = rules(chance, rules_count, window_ms)
@@ -273,6 +283,8 @@ class Story:
         self.attributes: dict[str, Any] = {}
         self.events: list[dict[str, Any]] = []
         self.ordered = ordered
+        self.on_time, self.again = on_time, again
+        self.arrived = 0
         self.standing = self.set.standing(self.view, now_ms=self.now_ms)
 
     def view(self) -> dict[str, Any]:
@@ -285,6 +297,10 @@ class Story:
             yield self.standing
 
     def happen(self) -> None:
+        if self.events and self.chance.random() < self.again:
+            self.wait(self.chance.choice((0, 0, 60_000, HOUR_MS)))
+            self.complete(self.chance.randrange(len(self.events)))
+            return
         pick = self.chance.random()
         if pick < 0.6:
             self.wait(
@@ -300,7 +316,7 @@ class Story:
     def dated(self) -> int:
         """When the next event happened: now, mostly."""
         pick = self.chance.random()
-        if self.ordered or pick < 0.8:
+        if self.ordered or pick < self.on_time:
             return self.now_ms
         if pick < 0.95:
             return self.now_ms - self.chance.randrange(3 * HOUR_MS)
@@ -319,6 +335,7 @@ class Story:
             oldest_ms = self.now_ms - self.window_ms
             self.events = [one for one in self.events if int(one["timestamp"]) >= oldest_ms]
         self.events.append(sent)
+        self.arrived += 1
         self.events.sort(key=lambda one: int(one["timestamp"]))
         evicted = self.chance.random() < 0.05
         if evicted:  # the oldest makes room
@@ -330,6 +347,15 @@ class Story:
             now_ms=self.now_ms,
             kept=len(self.events),
             evicted=evicted,
+        )
+
+    def complete(self, place: int) -> None:
+        """A second report of an event, which fills gaps."""
+        known = self.events[place]
+        whole = dict(filled(known, event(self.chance, int(known["timestamp"]))))
+        self.events = [*self.events[:place], whole, *self.events[place + 1 :]]
+        self.standing = self.set.after_completion(
+            self.standing, known, whole, self.view, now_ms=self.now_ms
         )
 
     def tell(self, name: str, value: Any) -> None:

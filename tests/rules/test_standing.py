@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from random import Random
 from typing import Any
 
@@ -15,9 +17,19 @@ from perso_core.pql.windows import FOREVER_MS
 from perso_core.rules.bits import bits_of
 from perso_core.rules.conditions import condition_of
 from perso_core.rules.formula import Happened, formula_of
+from perso_core.rules.layered import entry_at, everything
 from perso_core.rules.matcher import Matcher
+from perso_core.rules.recount import counted, exchanged, placed
 from perso_core.rules.ruleset import RuleSet, Standing
-from perso_core.rules.standing import entry_position, newest_first
+from perso_core.rules.standing import (
+    CHUNK,
+    TIME,
+    Log,
+    entry_position,
+    log_of,
+    newest_first,
+    time_at,
+)
 from tests.rules.making_stories import (
     DAY_MS,
     HOUR_MS,
@@ -92,6 +104,55 @@ def test_late_events_leave_what_the_same_events_in_order_leave(chance: Random) -
     if len(kept) == len(sent):
         assert ordered.members == story.standing.members
         assert ordered.until_ms == story.standing.until_ms
+
+
+@given(randoms)
+def test_what_is_known_after_late_and_second_reports_is_what_all_events_say(
+    chance: Random,
+) -> None:
+    story = Story(chance, on_time=0.3, again=0.3)
+
+    for standing in story.told(2 * STEPS):
+        anew = story.set.standing(story.view, now_ms=story.now_ms)
+        assert (anew.members, anew.until_ms) == (standing.members, standing.until_ms)
+        if standing.plain:
+            continue
+        assert anew.live & anew.sensitive == standing.live & standing.sensitive
+        if standing.log is None or standing.log[1] < story.arrived:
+            continue  # of what counts no more, more may be known than is logged
+        times, runs = counted(story.set, standing.log)
+        for number, one in enumerate(story.set.effects):
+            if one.kept:
+                assert entry_at(standing.times, number) == entry_at(times, number)
+        assert everything(standing.runs) == everything(runs)
+
+
+@given(randoms)
+def test_an_event_takes_its_place_among_those_that_are_logged(chance: Random) -> None:
+    events = sorted((chance.randrange(40), chance.randrange(8)) for _ in range(200))
+    log = log_of(events)
+    for number in range(60):
+        assert log is not None
+        if number % 3:
+            late = chance.randrange(-1, events[-1][0] + 1), chance.randrange(8)
+            log = placed(log, *late)
+            events.insert(bisect_right(events, late[0], key=itemgetter(0)), late)
+        else:
+            place = chance.randrange(len(events))
+            at_ms, before = events[place]
+            log = exchanged(log, at_ms, before, 9)
+            same = max(n for n, one in enumerate(events) if one == (at_ms, before))
+            events[same] = at_ms, 9
+        assert log is not None
+        assert [*newest_first(log)] == events[::-1]
+        chunk: Log | None = log
+        while chunk is not None:
+            newest_ms, length, times, known, older = chunk
+            assert len(known) * TIME == len(times) <= CHUNK * TIME
+            assert newest_ms == time_at(times, len(known) - 1)
+            assert length == len(known) + (older[1] if older else 0)
+            chunk = older
+    assert exchanged(log, -5, 9, 1) is None
 
 
 @given(randoms)
