@@ -8,7 +8,7 @@ from perso_core.rules.bits import bits_of
 from perso_core.rules.layered import entry_at
 from perso_core.rules.making import Making
 from perso_core.rules.program import Told
-from perso_core.rules.recount import carries_on, counted, counted_of, extended
+from perso_core.rules.recount import carried_on, counted, counted_of, extended
 from perso_core.rules.standing import Reached, Times, with_time
 
 
@@ -22,8 +22,7 @@ class Known(Making):
 
     def count_again(self, conditions: int) -> None:
         """What events of these conditions (one bit each) count in, from the log."""
-        chains = {chain for chain, bits in enumerate(self.rules.chain_bits) if bits & conditions}
-        self.times, self.runs = counted_of(self.rules, self.log, conditions, chains)
+        self.times, self.runs = counted_of(self.rules, self.log, conditions)
 
     def count_late(self, at_ms: int, conditions: int) -> tuple[int, set[int]]:
         """One more event of these conditions, which is late, and in the log: the conditions (one
@@ -36,25 +35,21 @@ class Known(Making):
                 self.times[condition] = after = with_time(known, at_ms, one.kept)
                 if after != known:
                     changed |= one.flag
-        chains = {
-            chain
-            for chain, bits in enumerate(rules.chain_bits)
-            if bits & conditions and self._carries_on(chain, at_ms, conditions)
-        }
-        if chains:
-            _, runs = counted_of(rules, self.log, 0, chains)
-            chains = {chain for chain in chains if runs[chain] != self.runs_of(chain)}
-            self.runs.update(runs)
+        chains = set[int]()
+        for chain, bits in enumerate(rules.chain_bits):
+            if bits & conditions and self._late_step(chain, at_ms, conditions):
+                chains.add(chain)
         return changed, chains
 
-    def _carries_on(self, chain: int, at_ms: int, conditions: int) -> bool:
-        """Whether a late event of these conditions may have it come elsewhere."""
-        steps, _ = self.rules.chains[chain]
-        runs, seen = self.runs_of(chain), [self.times_of(one) for one in steps]
-        return any(
-            conditions >> condition & 1 and carries_on(runs, step, at_ms, seen)
-            for step, condition in enumerate(steps)
-        )
+    def _late_step(self, chain: int, at_ms: int, conditions: int) -> bool:
+        """Whether a late event of these conditions has it come elsewhere."""
+        rules, runs = self.rules, self.runs_of(chain)
+        numbers, _ = rules.chains[chain]
+        steps = [(1 << one + rules.shift, self.times_of(one)) for one in numbers]
+        late = [step for step, one in enumerate(numbers) if conditions >> one & 1]
+        after = carried_on(runs, steps, self.log, at_ms, late)
+        self.runs[chain] = after
+        return after != runs
 
     def carry_on(self, steps: tuple[tuple[int, int, int], ...], at_ms: int) -> None:
         """Chains of which the newest event completes these steps."""

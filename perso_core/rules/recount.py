@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right, insort_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from perso_core.pql.windows import NEVER_MS
 from perso_core.rules.bits import bits_of
 from perso_core.rules.layered import Layered, layered
 from perso_core.rules.program import Program
@@ -18,6 +17,7 @@ from perso_core.rules.standing import (
     Ends,
     Log,
     Reached,
+    Run,
     Times,
     happened,
     log_of,
@@ -92,9 +92,10 @@ def _under(newer: Sequence[Log], log: Log, more: int) -> Log:
 
 
 def counted_of(
-    rules: Program, log: Log | None, conditions: int, chains: Iterable[int]
+    rules: Program, log: Log | None, conditions: int
 ) -> tuple[dict[int, Times], dict[int, tuple[Reached, ...]]]:
-    """`counted` of these conditions (one bit each), of these chains, and of the chains' steps."""
+    """`counted` of these conditions (one bit each) and of the chains with a step among them."""
+    chains = {chain for chain, bits in enumerate(rules.chain_bits) if bits & conditions}
     for chain in chains:
         conditions |= rules.chain_bits[chain]
     wanted = conditions << rules.shift
@@ -118,20 +119,69 @@ def counted_of(
     return times, runs
 
 
-def carries_on(runs: tuple[Reached, ...], step: int, at_ms: int, seen: Sequence[Times]) -> bool:
-    """Whether a chain may have come elsewhere by a late event of a step. seen: when each of its
-    steps was satisfied, that event included."""
-    for number in range(max(step, 1), len(seen)):
-        times = seen[number]
-        if not times:  # nor was a later step ever reached
-            return False
-        earlier, last = runs[number - 1]
-        # A run has of each step the latest event that it can: an older one is in none of them.
-        if not last or at_ms > last[step]:
-            return True
-        if at_ms > earlier[step] if earlier else times[0] != NEVER_MS:
-            return True
-    return False
+def carried_on(
+    runs: tuple[Reached, ...],
+    steps: Sequence[tuple[int, Times]],
+    log: Log | None,
+    at_ms: int,
+    late: Sequence[int],
+) -> tuple[Reached, ...]:
+    """A chain after an event of some of its steps that is late, and in the log. steps: of each the
+    bit in the log, and when it was satisfied. late: the event's steps. Of each step the latest
+    events that have one of the step before are those that have a run."""
+    after = list(runs)
+    for step in range(1, len(steps)):
+        _, times = steps[step]
+        if not times or not steps[step - 1][1]:
+            break
+        found = [
+            _run_now(runs[step - 1], steps[: step + 1], log, end_ms, at_ms, late)
+            for end_ms in (times[0], times[-1])
+        ]
+        after[step - 1] = found[0], found[1]
+    return tuple(after)
+
+
+def _run_now(
+    known: Reached,
+    steps: Sequence[tuple[int, Times]],
+    log: Log | None,
+    end_ms: int,
+    at_ms: int,
+    late: Sequence[int],
+) -> Run:
+    """The latest run of these steps that ends at that time. known: those before the late event."""
+    last = len(steps) - 1
+    before = [step for step in late if step < last]
+    for run in known:
+        if run and run[-1] == end_ms:
+            for step in before:
+                if run[step] < at_ms < run[step + 1]:
+                    more = _run_to(steps[: step + 1], log, at_ms)
+                    return (*more, *run[step + 1 :]) if more else run
+            return run
+    begins = end_ms == at_ms or (before and end_ms > at_ms)
+    return _run_to(steps, log, end_ms) if begins else ()
+
+
+def _run_to(steps: Sequence[tuple[int, Times]], log: Log | None, end_ms: int) -> Run:
+    """The latest run of these steps that ends at that time: of each the latest event before that
+    of the next. O(events from the first of them on)."""
+    run: Run = (end_ms,)
+    while log is not None and time_at(log[2], 0) >= end_ms:
+        log = log[4]
+    step = len(steps) - 1
+    if not step:
+        return run
+    wanted = steps[step - 1][0]
+    for at, matched in newest_first(log):
+        if matched & wanted and at < run[0]:
+            run = (at, *run)
+            step -= 1
+            if not step:
+                return run
+            wanted = steps[step - 1][0]
+    return ()
 
 
 def nowhere(steps: int) -> tuple[Reached, ...]:

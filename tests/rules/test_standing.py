@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from operator import itemgetter
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 
 from perso_core.pql.compiler import compile_rule
 from perso_core.pql.nodes import Node
 from perso_core.pql.windows import FOREVER_MS
+from perso_core.rules import recount
 from perso_core.rules.bits import bits_of
 from perso_core.rules.conditions import condition_of
 from perso_core.rules.formula import Happened, formula_of
@@ -34,6 +36,7 @@ from tests.rules.making_stories import (
     DAY_MS,
     HOUR_MS,
     START_MS,
+    TYPES,
     Story,
     compiled_or_not,
     condition,
@@ -125,6 +128,45 @@ def test_what_is_known_after_late_and_second_reports_is_what_all_events_say(
             if one.kept:
                 assert entry_at(standing.times, number) == entry_at(times, number)
         assert everything(standing.runs) == everything(runs)
+
+
+@given(randoms)
+def test_late_events_carry_chains_on_as_all_events_in_order_do(chance: Random) -> None:
+    """Of few kinds and instants: many lie at one instant, and steps ask for the same."""
+    kinds = [chance.choice(TYPES) for _ in range(chance.randrange(2, 6))]
+    steps = ", ".join(f'S{place}: WHAT(eventType = "{kind}")' for place, kind in enumerate(kinds))
+    one = compile_rule(f"CHAIN(xEvent, timestamp, [{steps}])", event_window_ms=DAY_MS)
+    rules = RuleSet([("s0", one)])
+    standing = rules.standing(dict, now_ms=START_MS)
+
+    for _ in range(40):
+        sent = {"eventType": chance.choice(TYPES), "timestamp": START_MS - chance.randrange(12)}
+        standing = rules.after_event(standing, sent, dict, now_ms=START_MS)
+        _, runs = counted(rules, standing.log)
+        assert everything(standing.runs) == everything(runs)
+
+
+def test_a_late_event_that_no_run_takes_has_nobody_walk_over_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    walked = 0
+
+    def walking(log: Log | None) -> Iterator[tuple[int, int]]:
+        nonlocal walked
+        for one in newest_first(log):
+            walked += 1
+            yield one
+
+    text = 'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "add"), B: WHAT(eventType = "view")])'
+    rules = RuleSet([("s0", compile_rule(text, event_window_ms=DAY_MS))])
+    view = {"xEvent": [{"eventType": "view", "timestamp": START_MS - at} for at in range(400)]}
+    standing = rules.standing(partial(dict, view), now_ms=START_MS)
+    monkeypatch.setattr(recount, "newest_first", walking)
+    for late in range(1_000, 1_099):
+        sent = {"eventType": "view", "timestamp": START_MS - late}
+        standing = rules.after_event(standing, sent, dict, now_ms=START_MS)
+
+    assert (standing.log is not None and standing.log[1], walked) == (499, 0)
 
 
 @given(randoms)
