@@ -75,7 +75,7 @@ class RuleSet(Program):
         of those that are gone some still counted; else they are older than any that does. Call
         advance for each until_ms before now_ms first to have every change at its own instant.
         O(rules the event changes), a few integers for the others; a late event that carries on a
-        chain costs a walk over the visitor's events.
+        chain costs a walk over those before it.
         """
         stamp = event.get("timestamp")
         at = stamp if type(stamp) is int else stamp_of(event)
@@ -93,10 +93,11 @@ class RuleSet(Program):
         if at >= newest_ms and room:
             draft.log = logged(log, at, matched)
             draft.happen(at, matched)
-        elif room and at >= now_ms - self.longest_ms:
+        elif room:
             assert log is not None, "an event is late where there is a later one"
-            draft.log = placed(log, at, matched)
-            draft.happen_late(at, matched)
+            if at >= now_ms - self.longest_ms:  # else it counts for no rule
+                draft.log = placed(log, at, matched)
+                draft.happen_late(at, matched)
         else:
             oldest_ms = now_ms - self.longest_ms
             draft.log, right = inserted(log, at, matched, oldest_ms=oldest_ms, kept=kept)

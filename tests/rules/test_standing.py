@@ -169,6 +169,19 @@ def test_a_late_event_that_no_run_takes_has_nobody_walk_over_the_others(
     assert (standing.log is not None and standing.log[1], walked) == (499, 0)
 
 
+def test_a_late_event_that_counts_for_no_rule_is_not_looked_at() -> None:
+    text = 'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "add"), B: WHAT(eventType = "view")])'
+    rules = RuleSet([("s0", compile_rule(text, event_window_ms=DAY_MS))])
+    view = {"xEvent": [{"eventType": "view", "timestamp": START_MS - at} for at in range(400)]}
+    before = rules.standing(partial(dict, view), now_ms=START_MS)
+
+    sent = {"eventType": "add", "timestamp": START_MS - DAY_MS - 1}
+    after = rules.after_event(before, sent, dict, now_ms=START_MS)
+
+    assert after.log is before.log
+    assert (after.members, after.until_ms) == (before.members, before.until_ms)
+
+
 @given(randoms)
 def test_an_event_takes_its_place_among_those_that_are_logged(chance: Random) -> None:
     events = sorted((chance.randrange(40), chance.randrange(8)) for _ in range(200))
