@@ -102,17 +102,33 @@ def after_completion(
     """After more was said of an event of the profile, which holds it as completed. read: what rules
     read of an event. `before` has been brought to now_ms.
 
-    O(1) where they read no more of it, else as qualify_all.
+    O(1) where they read no more of it, else as after_event of a late one.
     """
-    if read.packed(event) != read.packed(completed):
-        return qualify_all(profile, snapshot, now_ms=now_ms)
     standing = before.standing
     assert standing is not None, "the rules were run before"
-    after = snapshot.rules.advance(standing, _seen(profile), now_ms=now_ms)
+    if read.packed(event) == read.packed(completed):
+        after = snapshot.rules.advance(standing, _seen(profile), now_ms=now_ms)
+    else:
+        after = snapshot.rules.after_completion(
+            standing,
+            event.xdm,
+            completed.xdm,
+            _seen(profile),
+            now_ms=now_ms,
+            newer=_newer_than(profile, completed),
+        )
     known = profile.memberships
     if not isinstance(known, Memberships) or known.exited_by(now_ms - EXITED_KEPT_MS):
         profile = _trimmed(profile, snapshot, now_ms)
     return _qualified(profile, after, after.members ^ standing.members, snapshot)
+
+
+def _newer_than(profile: Profile, event: Event) -> int:
+    """How many events of the profile come after one of its own."""
+    events = KeptEvents.of(profile.events)
+    place = events.place_of(event.id)
+    assert place is not None, "the profile holds it"
+    return len(events) - 1 - place
 
 
 def after_attributes(

@@ -64,24 +64,22 @@ def placed(log: Log, at_ms: int, matched: int) -> Log:
     return _under(newer, (last_ms, length + 1, rest, more[half:], older), 1)
 
 
-def exchanged(log: Log | None, at_ms: int, before: int, after: int) -> Log | None:
-    """The log where an event of that time satisfies something else; None: there is none such.
-    O(chunks after it)."""
-    newer: list[Log] = []
-    while log is not None:
-        last_ms, length, times, known, older = log
-        if time_at(times, 0) <= at_ms:
-            place = bisect_right(array("q", times), at_ms) - 1
-            while place >= 0 and time_at(times, place) == at_ms:
-                if known[place] == before:
-                    now = (*known[:place], after, *known[place + 1 :])
-                    return _under(newer, (last_ms, length, times, now, older), 0)
-                place -= 1
-            if place >= 0:
-                return None
-        newer.append(log)
-        log = older
-    return None
+def exchanged(log: Log | None, newer: int, at_ms: int, before: int, after: int) -> Log | None:
+    """The log where the event that came before so many newer ones satisfies something else. at_ms,
+    before: of that event; None where another one stands there. O(chunks after it)."""
+    above: list[Log] = []
+    while log is not None and newer >= len(log[3]):
+        newer -= len(log[3])
+        above.append(log)
+        log = log[4]
+    if log is None:
+        return None
+    last_ms, length, times, known, older = log
+    place = len(known) - 1 - newer
+    if time_at(times, place) != at_ms or known[place] != before:
+        return None
+    now = (*known[:place], after, *known[place + 1 :])
+    return _under(above, (last_ms, length, times, now, older), 0)
 
 
 def _under(newer: Sequence[Log], log: Log, more: int) -> Log:

@@ -117,9 +117,11 @@ class RuleSet(Program):
         view: View,
         *,
         now_ms: int,
+        newer: int,
     ) -> Standing:
-        """After more was said of an event that had arrived. view: with the event as it is now. As
-        after_event of a late one where it satisfies more."""
+        """After more was said of an event that had arrived. view: with the event as it is now.
+        newer: how many events of the profile come after it. As after_event of a late one where it
+        satisfies more; else what it counts in is counted anew."""
         if before.plain:
             return self.standing(view, now_ms=now_ms)
         at, matcher = stamp_of(event), self.matcher
@@ -128,7 +130,7 @@ class RuleSet(Program):
         if before.until_ms <= now_ms:
             draft.expire()
         if was != matched:
-            draft.log = exchanged(before.log, at, was, matched)
+            draft.log = exchanged(before.log, newer, at, was, matched)
             if draft.log is None:
                 return self.standing(view, now_ms=now_ms)
             if was & ~matched:

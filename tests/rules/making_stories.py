@@ -354,8 +354,9 @@ class Story:
         known = self.events[place]
         whole = dict(filled(known, event(self.chance, int(known["timestamp"]))))
         self.events = [*self.events[:place], whole, *self.events[place + 1 :]]
+        newer = len(self.events) - 1 - place
         self.standing = self.set.after_completion(
-            self.standing, known, whole, self.view, now_ms=self.now_ms
+            self.standing, known, whole, self.view, now_ms=self.now_ms, newer=newer
         )
 
     def tell(self, name: str, value: Any) -> None:

@@ -195,9 +195,8 @@ def test_an_event_takes_its_place_among_those_that_are_logged(chance: Random) ->
         else:
             place = chance.randrange(len(events))
             at_ms, before = events[place]
-            log = exchanged(log, at_ms, before, 9)
-            same = max(n for n, one in enumerate(events) if one == (at_ms, before))
-            events[same] = at_ms, 9
+            log = exchanged(log, len(events) - 1 - place, at_ms, before, 9)
+            events[place] = at_ms, 9
         assert log is not None
         assert [*newest_first(log)] == events[::-1]
         chunk: Log | None = log
@@ -207,7 +206,10 @@ def test_an_event_takes_its_place_among_those_that_are_logged(chance: Random) ->
             assert newest_ms == time_at(times, len(known) - 1)
             assert length == len(known) + (older[1] if older else 0)
             chunk = older
-    assert exchanged(log, -5, 9, 1) is None
+    (at_ms, before), newer = events[7], len(events) - 8
+    assert exchanged(log, newer, at_ms + 1, before, 1) is None
+    assert exchanged(log, newer, at_ms, before + 1, 1) is None
+    assert exchanged(log, len(events), at_ms, before, 1) is None
 
 
 @given(randoms)
