@@ -1,4 +1,4 @@
-"""An edge that refuses some calls and then answers, by its own refusals."""
+"""Edges that refuse some calls and then answer, by their own refusals; and edges of a full disk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from msgspec import Struct, field
 
+from perso_core.edge import unstored
 from perso_core.edge.abuse import Limits
 from perso_core.edge.problem import TooManyRequests
 
@@ -40,3 +41,15 @@ def busy_edge(*, times: int, status: int = 429, retry_after_s: int = 1) -> Itera
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Limits, "count_call", count_call)
         yield refused
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Edges of this process are told of nothing that it is on disk."""
+
+    async def never(*_: object) -> bool:
+        return False
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unstored, "_on_disk", never)
+        yield

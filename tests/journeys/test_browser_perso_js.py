@@ -15,7 +15,7 @@ from playwright.sync_api import BrowserContext, Page, Response
 
 from perso_core.edge.scripts import script
 from tests.demo.browser import chromium, problems_of
-from tests.journeys.busy import busy_edge
+from tests.journeys.busy import busy_edge, full_disk
 from tests.journeys.served import (
     ALIASES,
     ORG,
@@ -371,6 +371,52 @@ def test_an_edge_that_is_broken_leaves_the_page_its_defaults(
     assert link == {"url": "/a"}
     told = rejection(page, "perso('setConsent', { consent: [] })")
     assert f"The edge answered {status}." in told
+
+
+NOT_KEPT = "The store is not available: It is not known to be stored."
+
+
+def test_an_event_that_is_not_kept_is_told_so_beside_what_it_decided(
+    visitor: BrowserContext, edge: str
+) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN, edgeUrl=edge)
+    problems = problems_of(page)
+
+    with full_disk():
+        result = send(page, SNEAKER_VIEW)
+
+    assert audiences(result) == [SNEAKER_BROWSER]
+    assert result["failed"].startswith(NOT_KEPT)
+    assert any(f"[perso] {NOT_KEPT}" in told for told in problems)
+
+
+def test_a_choice_that_is_not_kept_is_rejected(visitor: BrowserContext, edge: str) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN, edgeUrl=edge)
+    page.evaluate("one => { window.choice = { consent: [one] }; }", choice("in"))
+
+    with full_disk():
+        told = rejection(page, "perso('setConsent', window.choice)")
+
+    assert told.startswith(f"[perso] setConsent: {NOT_KEPT[:30]}")
+    assert rejection(page, "perso('setConsent', window.choice)") == "resolved"
+
+
+def test_an_event_that_is_kept_for_a_visitor_whose_record_is_damaged_did_not_fail(
+    visitor: BrowserContext,
+) -> None:
+    page = opened(visitor.new_page(), PAGE_ORIGIN)
+    set_aside = {"type": "urn:perso:edge.profile-set-aside", "title": "a", "detail": "b"}
+    lost = {"type": "https://ns.adobe.com/aep/errors/EXEG-0201-503", "title": "c", "detail": "d"}
+
+    kept, failed = [
+        page.evaluate(
+            "body => perso('applyResponse', { responseBody: body })", {"handle": [], "errors": said}
+        )
+        for said in ([set_aside], [set_aside, lost])
+    ]
+
+    assert kept == {"destinations": [], "propositions": [], "decisions": []}
+    assert failed == {**kept, "failed": "c: d"}
 
 
 @pytest.mark.parametrize("status", [200, 500])

@@ -53,7 +53,8 @@ interface PersoAnswer {
   destinations: PersoDestination[];
   propositions: unknown[];
   decisions: unknown[];
-  /** Why the lists are empty, where the edge failed or was late. */
+  /** Where the edge failed or was late, why the lists are empty; where they came all the same, why
+   *  the event is not known to be kept. */
   failed?: string;
 }
 

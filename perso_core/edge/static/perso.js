@@ -22,12 +22,12 @@
     return { key, value: tried(() => decodeURIComponent(value.join("="))) };
   });
 
-  const cookie = (name) => (cookies().find(({ key }) => key === prefix + name) || {}).value;
+  const cookie = (name) => cookies().find(({ key }) => key === prefix + name)?.value;
 
   const setCookie = ({ key, value, maxAge, attrs }) => {
-    document.cookie = key + "=" + encodeURIComponent(value).replace(/%3D/g, "=") + ";path=/" +
-      (apex && ";domain=" + apex) + (maxAge == null ? "" : ";max-age=" + maxAge) +
-      (attrs ? ";secure;samesite=" + attrs.SameSite : "");
+    // A max-age that is no number and a domain that is empty are as none (RFC 6265).
+    document.cookie = key + "=" + encodeURIComponent(value).replace(/%3D/g, "=") + ";path=/;max-age=" + maxAge + ";domain=" + apex +
+       (attrs ? ";secure;samesite=" + attrs.SameSite : "");
   };
 
   // The ECID in the identity cookie: a protobuf that begins with it.
@@ -36,7 +36,7 @@
 
   const named = () => linked && { ECID: [{ id: linked }] };
 
-  const settled = () => kept() && (linked || kept()) === kept();
+  const settled = () => linked ? linked === kept() : kept();
 
   // [url, body]
   const written = (action, body, over, made) => {
@@ -58,16 +58,25 @@
     ];
   };
 
+  const said = ({ title, detail }) => title + ": " + detail;
+
+  const failing = (all, failed) => {
+    console.warn("[perso] " + failed);
+    return Object.assign(all, { failed });
+  };
+
   // Keeps what an answer has for the browser; gives its payloads by type.
-  const taken = ({ handle }) => {
+  const taken = ({ handle, errors = [] }) => {
     const all = (type) => handle.filter((one) => one.type === type).flatMap((one) => one.payload);
     all("state:store").forEach(setCookie);
-    return all;
+    // Of edge.profile-set-aside alone: what was sent is kept all the same.
+    const error = errors.find((one) => !/aside/.test(one.type));
+    return error ? failing(all, said(error)) : all;
   };
 
   const told = (all) => {
-    const propositions = all("personalization:decisions");
-    return { destinations: all("activation:pull"), propositions, decisions: propositions, ...(all.failed && { failed: all.failed }) };
+    const decisions = all("personalization:decisions");
+    return { destinations: all("activation:pull"), propositions: decisions, decisions, ...all };
   };
 
   const post = async ([url, body], tries = 1) => {
@@ -80,14 +89,13 @@
     const { status } = response;
     const after = response.headers.get("Retry-After");
     const ms = after * 1000 || Date.parse(after) - Date.now() || tries * (700 + 600 * Math.random());
-    if ([429, 502, 503, 504].includes(status) && tries < 4 && ms < 60000) {
-      await wait(Math.max(ms, 100));
-      return post([url, body], tries + 1);
-    }
+    if (ms < 60000 && tries < 4 && /429|50[234]/.test(status))
+      return wait(Math.max(ms, 100)).then(() => post([url, body], tries + 1));
     const answer = status === 204 ? { handle: [] } : await response.json().catch(nothing);
     if (response.ok && answer.handle) return taken(answer);
-    const why = answer.title ? answer.title + ": " + answer.detail : "No edge is at " + home + ".";
-    throw Object.assign(Error("The edge answered " + status + ". " + why), { status });
+    throw Object.assign(
+      Error("The edge answered " + status + ". " + (answer.title ? said(answer) : "No edge is at " + home + ".")), { status },
+    );
   };
 
   // Two requests at once without an identity, here or in another tab, would make two visitors of one.
@@ -105,14 +113,11 @@
     wait(config.answerWithinMs || 5000).then(() => { throw Error("No answer in time."); }),
   ]).catch((error) => {
     if (/^4(?!29)/.test(error.status)) throw error;
-    console.warn("[perso] " + error.message);
-    return Object.assign(() => [], { failed: error.message });
+    return failing(() => [], error.message);
   });
 
-  const consent = () => {
-    const word = /general=(\w+)/.exec(cookie("consent"));
-    return choices ? "pending" : word ? word[1] : config.defaultConsent || "in";
-  };
+  const consent = () =>
+    choices ? "pending" : /general=(\w+)/.exec(cookie("consent"))?.[1] || config.defaultConsent || "in";
 
   // Waits until there is a word; true when it is "in".
   const permitted = async () => {
@@ -133,7 +138,7 @@
   });
 
   const identified = async (over) => settled() ? kept() :
-    (await excused(call("identity/acquire", {}, over)))("identity:result").map(({ id }) => id)[0];
+    (await excused(call("identity/acquire", {}, over)))("identity:result")[0]?.id;
 
   const commands = {
     async configure(given) {
@@ -178,10 +183,11 @@
         call("privacy/set-consent", { consent, identityMap: { ...named(), ...identityMap } }, edgeConfigOverrides));
       chosen = sent.catch(nothing).then(() => {
         choices--;
-        waiting.splice(0).forEach((go) => go());
+        for (const go of waiting.splice(0)) go();
       });
-      await sent;
+      const { failed } = await sent;
       await chosen;
+      if (failed) throw Error(failed);
       return {};
     },
 
@@ -194,9 +200,9 @@
     async appendIdentityToUrl({ url, edgeConfigOverrides }) {
       const id = consent() === "in" && (await identified(edgeConfigOverrides));
       if (!id) return { url };
-      const [, before, query, hash] = /^([^?#]*)(\??[^#]*)(.*)/.exec(url);
+      const [, before, hash] = /([^#]*)(.*)/.exec(url);
       const said = "TS=" + Math.round(Date.now() / 1000) + "|MCMID=" + id + "|MCORGID=" + encodeURIComponent(config.orgId);
-      return { url: before + (query ? query + "&" : "?") + "adobe_mc=" + encodeURIComponent(said) + hash };
+      return { url: before + (/\?/.test(before) ? "&" : "?") + "adobe_mc=" + encodeURIComponent(said) + hash };
     },
 
     // The page's server asked the edge, and left the answer in the page.
@@ -217,7 +223,7 @@
   };
 
   // Calls made before this file came are in perso.q, as in alloy's base code.
-  const early = (window.perso && window.perso.q) || [];
+  const early = window.perso?.q || [];
   window.perso = run;
   for (const [resolve, reject, [command, options]] of early) run(command, options).then(resolve, reject);
 })();
