@@ -6,7 +6,14 @@ from collections.abc import Awaitable, Iterable, Iterator
 
 from msgspec import Struct, structs
 
-from perso_core.decision.consent import Choice, Consent, may_collect, refused, sharing_refused
+from perso_core.decision.consent import (
+    Choice,
+    Consent,
+    after_signal,
+    may_collect,
+    refused,
+    sharing_refused,
+)
 from perso_core.decision.event import Event
 from perso_core.decision.lookup import Lookup
 from perso_core.decision.profile import mark_of
@@ -84,12 +91,17 @@ async def _consult_of_person(
 ) -> Consulted:
     """Of whoever holds the device: as on the server API, with the device's consent on top."""
     device = caller.device_key
-    if caller.device.new:  # of which nothing is kept
-        changes = tuple(of_holder(changes, None, device))
-        return _of_person(await _kept(call, caller, person, changes, services))
-    of_device = word_of(await _consent_of(call, caller, device, services), device)
-    if refused(of_device, said_out=caller.said_out):
+    if caller.device.new:  # of which nothing is kept but that
+        of_person = tuple(of_holder(changes, None, device))
+        consulted = _of_person(await _kept(call, caller, person, of_person, services))
+        # Who refused is told of no device.
+        heard = not consulted.permitted or await _signalled(call, caller, None, changes, services)
+        return consulted if heard else structs.replace(consulted, stored=False)
+    own = await _consent_of(call, caller, device, services)
+    if refused(own, said_out=caller.said_out):
         return Consulted(permitted=False, chosen="out")
+    heard = await _signalled(call, caller, own, changes, services)
+    of_device = word_of(own, device)
     changes = tuple(of_holder(changes, of_device, device))
     events = [change.event for change in changes if isinstance(change, EventArrived)]
     says = carried(of_device, keeps=bool(events))
@@ -100,7 +112,22 @@ async def _consult_of_person(
         # What moves is the person's by more than this word; what is sent again alone says nothing.
         says = carried(of_device, keeps=True, by=events[-1])
     consulted = _of_person(await _kept(call, caller, person, (*says, *changes), services))
-    return consulted if moved else structs.replace(consulted, stored=False)
+    return consulted if moved and heard else structs.replace(consulted, stored=False)
+
+
+async def _signalled(
+    call: Call,
+    caller: Caller,
+    of_device: Consent | None,
+    changes: tuple[Change, ...],
+    services: EdgeServices,
+) -> bool:
+    """Keep the browser's signal, where it is in the changes and new, of the device as well: it
+    holds for whoever is there once the person has left. Whether that is stored."""
+    says = tuple(one for one in changes if isinstance(one, PrivacySignalled))
+    if not says or after_signal(of_device, now_ms=0) == of_device:
+        return True
+    return (await _kept(call, caller, caller.device_key, says, services)).stored
 
 
 def _of_person(consulted: Consulted) -> Consulted:

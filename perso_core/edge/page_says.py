@@ -14,6 +14,7 @@ from perso_core.decision.identity import Device, device_of, ecid_from
 from perso_core.edge import cookies
 from perso_core.edge.as_stored import as_stored
 from perso_core.edge.caller import Caller, named_device
+from perso_core.edge.consult import of_holder
 from perso_core.edge.graph import MAX_LEADS
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.version_token import presented
@@ -156,11 +157,12 @@ async def _change(visitor: Visitor, change: Change, services: EdgeServices) -> V
         )
     begins = None if visitor.profile_key else _caller_named(visitor.named_ecid, services)
     key = begins.profile_key if begins else await _by_now(visitor, services)
+    says = await _of_visitor(visitor, change, services)
     for _ in range(MAX_LEADS):
         interaction = Interaction(
             profile_key=key,
             datastream_id=visitor.datastream_id,
-            changes=_with_signal(visitor, change),
+            changes=says,
             new=begins is not None,
             seen=_to_be_seen(change, services) if begins is None else NOTHING_SEEN,
         )
@@ -186,6 +188,18 @@ async def _change(visitor: Visitor, change: Change, services: EdgeServices) -> V
     name = cookies.cookie_names(services.in_force.org).version
     held = {name: tuple(one.value for one in after.cookies if one.name == name)}
     return _with_token(after, presented(held, services.in_force.org), services)
+
+
+async def _of_visitor(
+    visitor: Visitor, change: Change, services: EdgeServices
+) -> tuple[Change, ...]:
+    """As _with_signal, of the visitor: to a signed-in customer the signal is the device's word."""
+    says, device = _with_signal(visitor, change), visitor.device_key
+    if len(says) == 1 or not device:
+        return says
+    asked = Interaction(profile_key=device, datastream_id=visitor.datastream_id)
+    of_device = (await services.decided(asked)).consent
+    return tuple(of_holder(says, of_device, device))
 
 
 def _with_signal(visitor: Visitor, change: Change) -> tuple[Change, ...]:

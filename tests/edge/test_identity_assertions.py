@@ -18,7 +18,16 @@ from perso_core.engine.engine import Interaction
 from perso_core.engine.journal import AttributesPatched
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from tests.building import ORG
-from tests.edge.running import NAMES, PAGE, Browser, RunningEdge, Told, page_view, running_edge
+from tests.edge.running import (
+    NAMES,
+    PAGE,
+    Browser,
+    RunningEdge,
+    Told,
+    added_to_basket,
+    page_view,
+    running_edge,
+)
 from tests.edge.servers import (
     ISS,
     NOW_S,
@@ -257,6 +266,20 @@ async def test_a_refusal_of_sharing_that_a_device_brought_is_taken_back_there_an
             assert segments(told) == ["gold"]
         told = await laptop.send(body=saying(assertion(of_laptop)))
         assert segments(told) == ["gold"]
+
+
+async def test_a_signal_while_somebody_is_signed_in_holds_on_the_device_once_they_left() -> None:
+    """Whoever is on the device next had been told to advertising until the browser said it again:
+    a page's script that a proxy stripped of the header, or a server that forwards cookies."""
+    async with running_edge(advertising()) as edge:
+        browser, ecid = await known(edge)
+        await browser.send(body=saying(assertion(ecid)), headers={"Sec-GPC": "1"})
+
+        signed_out = await browser.send(body=added_to_basket())
+
+        assert segments(signed_out) == []
+        await browser.send("privacy/set-consent", on_sharing("y"))
+        assert segments(await browser.send()) == ["basket"]
 
 
 async def test_a_browser_that_holds_a_refusal_is_refused_though_the_store_has_a_signal_alone(

@@ -9,6 +9,7 @@ from typing import Literal, cast
 import pytest
 
 from perso_core import Identity
+from perso_core.decision.consent import sharing_refused
 from perso_core.decision.profile import mark_of
 from perso_core.engine.engine import Interaction
 from perso_core.errors import BadAttributes
@@ -44,6 +45,20 @@ async def test_the_signal_of_a_device_that_is_new_is_the_devices_word_with_its_c
 
         assert kept is not None
         assert kept.share_of == mark_of(f"ECID:{visitor.ecid}").hex()
+
+
+async def test_the_signal_of_a_device_that_is_new_holds_there_when_its_customer_has_left(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, definitions()) as perso:
+        signed_in = await perso.visit(page({}, customer=ANNA, gpc=True))
+        signed_out = await perso.visit(page(held(signed_in)))
+        asked = Interaction(profile_key=signed_out.profile_key, datastream_id="demo")
+
+        kept = (await perso._services.decided(asked)).consent
+
+        assert signed_out.ecid == signed_in.ecid
+        assert sharing_refused(kept)
 
 
 async def test_a_customer_is_known_on_another_device_and_to_the_sites_servers(

@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from perso_core import Identity, PageRequest
 from perso_core.decision.event import event_from
 from perso_core.decision.identity import Device
+from perso_core.decision.profile import mark_of
 from perso_core.definitions.activation import Activation
 from perso_core.definitions.document import Definitions
 from perso_core.edge.cookies import identity_cookies
@@ -45,6 +46,7 @@ ECID = "1" * 38
 DEVICE, CUSTOMER = f"ECID:{ECID}", key(ANNA)
 ADDED = "commerce.productListAdds"
 IN, OUT, NO_SHARING = ConsentChosen("in"), ConsentChosen("out"), ConsentChosen(share="n")
+SHARES_THOUGH_SIGNALLED = ConsentChosen(share="y", gpc=True)
 
 
 class Scene(Struct, frozen=True, kw_only=True):
@@ -226,6 +228,7 @@ BROWSERS = ("script", "page", "unproven server")
 ASKING = ("page", "unproven server")
 ALL = tuple(WAYS)
 SAID_IN, SAID_OUT = ("in", None, False), ("out", None, False)
+SIGNALLED = (None, None, True)
 
 SCENES: Mapping[str, tuple[Scene, Came, tuple[str, ...]]] = {
     "who was here": (
@@ -327,6 +330,28 @@ SCENES: Mapping[str, tuple[Scene, Came, tuple[str, ...]]] = {
         Scene(device=(PrivacySignalled(),), customer=(), asks=True),
         Came(pages=GOLD, device=(1, (None, None, True)), customer=(0, (None, None, True))),
         ASKING,
+    ),
+    "a customer whose browser signals": (
+        Scene(device=(), customer=(), gpc=True),
+        Came(pages=BOTH, device=(0, SIGNALLED), customer=(2, SIGNALLED)),
+        BROWSERS,
+    ),
+    "a customer whose browser signals, and who only asks": (
+        Scene(device=(), customer=(), gpc=True, asks=True),
+        Came(pages=GOLD, device=(1, SIGNALLED), customer=(0, SIGNALLED)),
+        ASKING,
+    ),
+    "a customer whose browser signals, on a device that shares all the same": (
+        Scene(device=(SHARES_THOUGH_SIGNALLED,), customer=(), gpc=True),
+        Came(
+            pages=BOTH, ads=BOTH, device=(0, (None, "y", True)), customer=(2, (None, None, False))
+        ),
+        BROWSERS,
+    ),
+    "a customer whose browser signals where a choice is waited for, on a device without one": (
+        Scene(device=(), customer=(IN,), gpc=True, default="pending"),
+        Came(pages=GOLD, customer=(1, ("in", None, True))),
+        BROWSERS,
     ),
     "of whom a server asks": (
         Scene(device=(NO_SHARING,), customer=(), asks=True),
@@ -477,6 +502,27 @@ async def test_so_is_a_choice() -> None:
 
         assert await _kept(edge, CUSTOMER) == (0, ("in", None, True))
         assert await _kept(edge, agreed.device_key) == (0, ("in", None, True))
+
+
+async def test_what_a_page_says_of_a_customer_leaves_the_signal_the_devices_word() -> None:
+    """A form's answer had made it the customer's own, which no later word on the device took back,
+    also of a device that shares though its browser signals."""
+    pending = Scene(customer=(), gpc=True, asks=True, default="pending")
+    async with running_edge(pending.in_force) as edge:
+        await before(edge, pending)
+        shown = await (await edge.rendered().visit(asked_of(pending))).choose_consent("in")
+        consent = (await edge.store.load(CUSTOMER)).consent
+        assert consent
+        assert consent.share_of == mark_of(shown.device_key).hex()
+
+    shares = Scene(device=(SHARES_THOUGH_SIGNALLED,), customer=(), gpc=True, asks=True)
+    async with running_edge(shares.in_force) as edge:
+        await before(edge, shares)
+        shown = await edge.rendered().visit(asked_of(shares))
+        after = await shown.update({"loyalty": {"tier": "gold", "points": 1}})
+        ads = after.for_alias("ads")
+        assert ads
+        assert ads.audiences == GOLD
 
 
 async def test_a_batch_that_proves_nothing_is_told_why_a_string_cannot_be_read() -> None:
