@@ -15,6 +15,9 @@ from jwt.algorithms import ECAlgorithm
 from pytest_aiohttp.plugin import AiohttpClient
 
 from perso_core import Identity
+from perso_core.decision.caps import Caps
+from perso_core.decision.profile import Profile, attributes_of
+from perso_core.decision.union import united
 from perso_core.definitions.issuer import Issuer
 from perso_core.definitions.toml_file import definitions_from_toml
 from perso_core.edge.assertion import MEMBER, PLACE
@@ -93,3 +96,26 @@ async def test_the_documented_site_says_who_is_signed_in(aiohttp_client: Aiohttp
     await (await aiohttp_client(app)).get("/", headers=DOCUMENT)
 
     assert [visit.customer for visit in site.visits] == [Identity("CRMID", "4711")]
+
+
+def gaps() -> list[tuple[object, object, object]]:
+    """The rows of the page's table: said of one device, of another one, and kept."""
+    (table,) = re.findall(r"^\| said of one .*\n\|.*\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    rows = [re.findall(r"`([^`]+)`", line) for line in table.splitlines()]
+    return [(json.loads(one), json.loads(other), json.loads(kept)) for one, other, kept in rows]
+
+
+@pytest.mark.parametrize(("one", "other", "kept"), gaps())
+def test_of_what_two_devices_say_of_one_field_that_is_kept_which_the_page_says(
+    one: object, other: object, kept: object
+) -> None:
+    devices = [
+        Profile(key=f"ECID:{name * 38}", version=1, attributes={"field": said})
+        for name, said in (("1", one), ("2", other))
+    ]
+    for first, second in (devices, reversed(devices)):
+        customer = Profile(key=key("4711"), version=1)
+        for device in (first, second):
+            customer = united(customer, device, now_ms=NOON_MS, caps=Caps()).profile
+
+        assert attributes_of(customer) == {"field": kept}
