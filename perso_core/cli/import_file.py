@@ -260,7 +260,7 @@ class Import(Struct, Generic[Row], frozen=True):
                 checksum=place.checksum,
                 kept=progress.kept + len(part.rows) - ended,
                 removed=progress.removed + ended,
-                refused=progress.refused + len(part.refusals),
+                refused=progress.refused + sum(one.lines for one in part.refusals),
             )
             keeping = asyncio.ensure_future(self.keep(part, so_far))
             try:

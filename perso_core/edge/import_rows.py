@@ -53,8 +53,8 @@ UNSEEN_DEVICE = (
 
 
 class Outcome(Struct, frozen=True, kw_only=True, rename="camel"):
-    """kept, removed, withheld, refused: rows, each in one of the four. withheld: of visitors who
-    may not be kept. refusals: the first of them, by line."""
+    """kept, removed, withheld, refused: rows, each in one of the four, and lines that may be rows.
+    withheld: of visitors who may not be kept. refusals: the first of them, by line."""
 
     request_id: str
     kept: int
@@ -139,7 +139,7 @@ async def _imported(
         held_back, late = await keep(part.rows, part.lines)
         found = sorted([*part.refusals, *late], key=lambda one: one.line)
         refusals += found[: TOLD_REFUSALS - len(refusals)]
-        refused += len(found)
+        refused += sum(one.lines for one in found)
         withheld += len(held_back)
         elsewhere = held_back.union(one.line for one in late)
         taken = [

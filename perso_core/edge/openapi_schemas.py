@@ -49,6 +49,11 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _REFUSED_ROW: dict[str, Schema] = {
     "line": {"type": "integer", "minimum": 1},
     "reason": {"type": "string"},
+    "lines": {
+        "type": "integer",
+        "minimum": 2,
+        "description": "So many lines may be rows, and were not taken: their quotes are amiss.",
+    },
 }
 _FREE: Schema = {"type": "object", "additionalProperties": True}
 REQUEST_ID: Schema = {"type": "string", "pattern": r"^[\x21-\x7e]{1,128}$"}
@@ -373,7 +378,11 @@ def _answers() -> dict[str, Schema]:
             {
                 "requestId": REQUEST_ID,
                 **dict.fromkeys(("kept", "removed", "withheld", "refused"), _COUNT),
-                "refusals": {"type": "array", "items": _object(_REFUSED_ROW), "maxItems": 100},
+                "refusals": {
+                    "type": "array",
+                    "items": _object(_REFUSED_ROW, optional=("lines",)),
+                    "maxItems": 100,
+                },
             }
         ),
     }

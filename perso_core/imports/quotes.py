@@ -42,11 +42,22 @@ class Ended(Struct, frozen=True):
     quoted: int
 
 
+class Traced(Struct, frozen=True):
+    """Whether a line ends in quotes. opened: at which byte of it these were opened; None: in a line
+    before, or there are none. amiss: at which byte the first quote stands that ends a cell which
+    goes on; None: there is none."""
+
+    quoted: bool
+    opened: int | None = None
+    amiss: int | None = None
+
+
 class Quotes:
     """Of a file with this delimiter."""
 
     def __init__(self, delimiter: str) -> None:
         self._signs = {**_SIGNS, ord(delimiter): "delimiter"}
+        self._delimiter = delimiter.encode()
         self._others = re.compile(b'[^"\r\n' + re.escape(delimiter.encode()) + b"]*+")
 
     def after_line(self, readings: int, line: bytes | Ended) -> int:
@@ -69,6 +80,29 @@ class Quotes:
                 readings = _after(readings, self._signs.get(text[at], "other"))
                 at += 1
         return _after(readings, "feed") if whole and not text.endswith(b"\n") else readings
+
+    def traced(self, line: bytes, *, quoted: bool) -> Traced:
+        """What a reader comes to who takes each quote for what RFC 4180 makes of it. quoted: the
+        line begins in quotes. Of the rest of a line with a quote that is amiss nothing is known."""
+        opened, at = None, 0
+        while at < len(line):
+            if quoted:
+                passed = _IN_QUOTES.match(line, at)
+                at = passed.end() if passed else at
+                if at == len(line):
+                    return Traced(True, opened=opened)
+                quoted = False
+                if line[at + 1 : at + 2] not in (self._delimiter, b"\r", b"\n", b""):
+                    return Traced(False, amiss=at)
+            elif line.startswith(b'"', at):
+                quoted, opened = True, at
+                at += 1
+                continue
+            following = line.find(self._delimiter, at)
+            if following < 0:
+                break
+            at = following + 1
+        return Traced(quoted, opened=opened if quoted else None)
 
 
 @cache

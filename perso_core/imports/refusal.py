@@ -7,11 +7,13 @@ from msgspec import Struct
 SHOWN_CHARS = 80
 
 
-class Refusal(Struct, frozen=True):
-    """line: 1-based; of Parquet the row. reason: what is wrong and what to write."""
+class Refusal(Struct, frozen=True, omit_defaults=True):
+    """line: 1-based; of Parquet the row. reason: what is wrong and what to write. lines: how many
+    lines may be rows that were not taken either, this one with them."""
 
     line: int
     reason: str
+    lines: int = 1
 
 
 class RowRefused(Exception):

@@ -137,7 +137,8 @@ class LineSource(Generic[Row]):
             part.rows.append(self._row(broken.text()))
             part.lines.append(broken.first)
         except RowRefused as refused:
-            part.refusals.append(Refusal(broken.first, f"{refused}{broken.taken_with_it()}"))
+            reason = f"{refused}{broken.where()}{broken.taken_with_it()}"
+            part.refusals.append(Refusal(broken.first, reason, broken.lines))
 
 
 class _BrokenRow:
@@ -150,15 +151,26 @@ class _BrokenRow:
         self._readings = START
         self._text = bytearray()
         self._too_long = False
+        self._quoted = False  # by RFC 4180, as is what follows
+        self._opened: str | None = None  # where the quote stands that is open
+        self._amiss: str | None = None  # the first one that is amiss
+        self._unknown = False  # of a line it is not known
 
     @property
     def ended(self) -> bool:
         return self._readings == START
 
+    @property
+    def lines(self) -> int:
+        """As many as may be rows: one, where its quotes are well."""
+        well = self.ended and self._amiss is None and not self._unknown
+        return 1 if well else self._last - self.first + 1
+
     def add(self, line: bytes | Ended) -> None:
         self._last += 1
         if self._quotes is not None:
             self._readings = self._quotes.after_line(self._readings, line)
+            self._trace(line, self._quotes)
         if isinstance(line, Ended) or len(self._text) + len(line) > MAX_LINE_BYTES + 1:
             self._too_long = True
             self._text.clear()
@@ -180,13 +192,38 @@ class _BrokenRow:
             raise RowRefused(UNCLOSED)
         return bytes(self._text).rstrip(b"\r\n")
 
+    def _trace(self, line: bytes | Ended, quotes: Quotes) -> None:
+        if isinstance(line, Ended):
+            self._unknown, self._opened = True, None
+            return
+        if b'"' not in line:
+            return
+        traced = quotes.traced(line, quoted=self._quoted)
+        self._quoted = traced.quoted
+        if traced.opened is not None:
+            self._opened = self._place(line, traced.opened)
+        if traced.amiss is not None:
+            self._amiss = self._amiss or self._place(line, traced.amiss)
+
+    def _place(self, line: bytes, at: int) -> str:
+        return f"line {self._last:,}, sign {len(line[:at].decode(errors='replace')) + 1:,}"
+
+    def where(self) -> str:
+        """Which quote the refusal is about, where it is one."""
+        if self._amiss is not None:
+            return f" The quote that is amiss stands in {self._amiss}."
+        if not self.ended and self._opened is not None:
+            return f" The quote that is opened stands in {self._opened}."
+        return ""
+
     def taken_with_it(self) -> str:
         """What a refusal has to say where there are more lines than the one that it names."""
         if self._last == self.first:
             return ""
         return (
-            f" By its quotes the row may be the lines {self.first:,} to {self._last:,}: nothing of"
-            " them was taken. Where they are rows, mend the quotes, and import the file again."
+            f" By its quotes the row may be the lines {self.first:,} to {self._last:,},"
+            f" {self._last - self.first + 1:,} lines: nothing of them was taken. Where they are"
+            " rows, mend the quotes, and import the file again."
         )
 
 

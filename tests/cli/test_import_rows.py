@@ -107,9 +107,9 @@ def test_what_a_visitor_wrote_in_a_cell_is_kept_and_writes_no_row(tmp_path: Path
     attacker = json.loads(perso(tmp_path, "profile", "get", "CRMID", "attacker").stdout)
     victim = perso(tmp_path, "profile", "get", "CRMID", "victim")
 
-    assert (done.returncode, done.stdout) == (1, "2 rows: 1 in, 1 refused.\n")
+    assert (done.returncode, done.stdout) == (1, "3 rows: 1 in, 2 refused.\n")
     assert done.stderr.startswith("a.csv:5: A quote is opened and not closed.")
-    assert "the lines 5 to 6: nothing of them was taken" in done.stderr
+    assert "the lines 5 to 6, 2 lines: nothing of them was taken" in done.stderr
     assert attacker["attributes"] == {"text": cell}
     assert "gotcha" not in victim.stdout
 

@@ -147,8 +147,17 @@ async def test_lines_within_a_cell_are_no_rows_however_many_they_are() -> None:
         assert await audiences(edge, CRMID="b") == {"risk"}
     assert (told.sent["kept"], told.sent["refused"]) == (1, 1)
     (refusal,) = told.sent["refusals"]
-    assert refusal["line"] == 2
-    assert f"the lines 2 to {LINES_AT_ONCE + 5}: nothing of them was taken" in refusal["reason"]
+    assert (refusal["line"], "lines" in refusal) == (2, False)
+    assert f"the lines 2 to {LINES_AT_ONCE + 5}, {LINES_AT_ONCE + 4} lines" in refusal["reason"]
+
+
+async def test_each_line_that_a_stray_quote_takes_with_it_is_counted_as_refused() -> None:
+    async with importing_edge() as edge:
+        told = await brought(edge, HEAD + row("a") + 'CRMID,"b,risk,,\n' + row("c") + row("d"))
+
+    assert (told.sent["kept"], told.sent["refused"]) == (1, 3)
+    (refusal,) = told.sent["refusals"]
+    assert (refusal["line"], refusal["lines"]) == (3, 3)
 
 
 @pytest.mark.parametrize(

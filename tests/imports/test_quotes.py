@@ -148,26 +148,68 @@ def test_a_text_may_be_read_in_any_pieces(text: str, cuts: list[int], begins: in
 
 
 @pytest.mark.parametrize(
-    ("opened", "why"),
+    ("opened", "why", "where"),
     [
-        ('CRMID,1,"a', "A quote is opened and not closed."),
-        ('CRMID,1,"a" b', "The quotes of the line are amiss"),
-        ('CRMID,1,"\\" ', "The quotes of the line are amiss"),  # as Spark writes a quote
-        ('CRMID,1,a\rb,"', "A carriage return stands outside the quotes."),
+        ('CRMID,1,"a', "A quote is opened and not closed.", "opened stands in line 3, sign 9"),
+        ('CRMID,"é","a', "A quote is opened and not closed.", "opened stands in line 3, sign 11"),
+        ('CRMID,1,"a" b', "The quotes of the line are amiss", "amiss stands in line 3, sign 11"),
+        # As Spark writes a quote.
+        ('CRMID,1,"\\" ', "The quotes of the line are amiss", "amiss stands in line 3, sign 11"),
+        ('CRMID,1,a\rb,"', "A carriage return stands outside the quotes.", "line 3, sign 13"),
     ],
 )
 def test_a_stray_quote_is_told_with_the_lines_that_may_be_part_of_its_cell(
-    opened: str, why: str
+    opened: str, why: str, where: str
 ) -> None:
     rows, (refusal,) = read(source_of(f"{HEAD}CRMID,0,a\n{opened}\nCRMID,2,b\nCRMID,3,c\n"))
 
     assert rows == [(2, ["CRMID", "0", "a"])]
-    assert refusal.line == 3
+    assert (refusal.line, refusal.lines) == (3, 3)
     assert refusal.reason.startswith(why)
+    assert f"{where}. " in refusal.reason
     assert refusal.reason.endswith(
-        " By its quotes the row may be the lines 3 to 5: nothing of them was taken. Where they are"
-        " rows, mend the quotes, and import the file again."
+        " By its quotes the row may be the lines 3 to 5, 3 lines: nothing of them was taken. Where"
+        " they are rows, mend the quotes, and import the file again."
     )
+
+
+@given(text=FILES)
+@settings(max_examples=times(100, 5_000))
+def test_a_quote_is_called_open_or_amiss_where_python_reads_one_so(text: str) -> None:
+    text = text.replace("\r", "")
+    quotes, quoted, amiss = Quotes(","), False, False
+    for line in text.encode().splitlines(keepends=True):
+        traced = quotes.traced(line, quoted=quoted)
+        quoted, amiss = traced.quoted, amiss or traced.amiss is not None
+    told = ""
+    try:
+        list(csv.reader(io.StringIO(text, newline="\n"), strict=True))
+    except csv.Error as error:
+        told = str(error)
+
+    assert amiss == ("expected after" in told)
+    assert amiss or quoted == ("unexpected end" in told)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 1_000])
+@pytest.mark.parametrize("breaks", [1, 9])
+def test_of_a_row_of_several_lines_the_quote_is_told_that_was_left_open(
+    breaks: int, at_once: int
+) -> None:
+    """The line in which the row begins had been told alone. Also of a row too long to be kept."""
+    cell = f"{'x' * 60_000}\n" * breaks + "ab"
+    rows, (refusal,) = read(source_of(f'{HEAD}CRMID,"{cell}","c\nCRMID,2,b\n'), at_once)
+
+    assert rows == []
+    assert (refusal.line, refusal.lines) == (2, breaks + 2)
+    assert f"opened stands in line {breaks + 2}, sign 5. " in refusal.reason
+
+
+def test_a_refused_row_whose_quotes_are_well_is_one_however_many_lines_it_has() -> None:
+    _, (refusal,) = read(source_of(f'{HEAD}CRMID,"1\n2",b,c\nCRMID,2,b\n'))
+
+    assert (refusal.line, refusal.lines) == (2, 1)
+    assert "has 4 cells" in refusal.reason
 
 
 def test_after_a_stray_quote_rows_begin_anew_behind_quotes_that_are_well() -> None:
@@ -190,7 +232,7 @@ def test_a_row_that_is_too_long_is_refused_with_all_its_lines(opened: str, break
     assert rows == [(breaks + 5, ["CRMID", "2", "b"])]
     assert refusal.line == 2
     assert "is too long. Shorten it to 262,144 bytes." in refusal.reason
-    assert f"the lines 2 to {breaks + 4:,}: nothing" in refusal.reason
+    assert f"the lines 2 to {breaks + 4:,}, {breaks + 3:,} lines: nothing" in refusal.reason
 
 
 @pytest.mark.parametrize("quote", ['"', 'x,"', '""', "x"])
@@ -210,7 +252,7 @@ def test_a_line_that_is_no_utf_8_opens_a_cell_as_any_line_does() -> None:
 
     assert rows == [(5, ["CRMID", "2", "b"])]
     assert refusal.reason.startswith("The line is not UTF-8 (byte 0xff).")
-    assert "the lines 2 to 4: nothing" in refusal.reason
+    assert "the lines 2 to 4, 3 lines: nothing" in refusal.reason
 
 
 def test_a_place_within_a_row_is_where_the_row_begins() -> None:
