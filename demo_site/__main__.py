@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from demo_site.serve import DemoSettings, PortTaken, Running, serve
+from demo_site.serve import DemoSettings, PortRefused, Running, serve
 from perso_core import PersoError
 
 _ALLOY = Path("node_modules/@adobe/alloy/dist/alloy.min.js")
@@ -60,7 +60,7 @@ def main() -> int:
             )
         settings = settings_from(os.environ, Path(__file__).parent.parent)
         asyncio.run(serve(settings, ready=_tell))
-    except (PortTaken, ValueError, PersoError) as error:
+    except (PortRefused, ValueError, PersoError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from perso_core.assembly import GuardedRunner, open_perso
 from perso_core.settings import Settings
 
 HOST = "127.0.0.1"
+PORT, AD_PORT = 8080, 8081
 CLOCK = "clock-offset-ms"
 
 
@@ -28,13 +30,13 @@ class DemoSettings(Struct, frozen=True, kw_only=True):
     """port, ad_port: 0 takes any free one. alloy: the Adobe Web SDK's built file, if there."""
 
     data_dir: Path
-    port: int = 8080
-    ad_port: int = 8081
+    port: int = PORT
+    ad_port: int = AD_PORT
     alloy: Path | None = None
 
 
-class PortTaken(Exception):
-    """str() is one line: the port, and what to do."""
+class PortRefused(Exception):
+    """str() is one line: the port, why the system refuses it, and what to do."""
 
 
 class Running(Struct, frozen=True):
@@ -47,7 +49,7 @@ class Running(Struct, frozen=True):
 @asynccontextmanager
 async def running(settings: DemoSettings) -> AsyncIterator[Running]:
     """The demo, until the block ends; then requests under way are answered and what waits is
-    written. Raises PortTaken, and what open_perso and put_in_force raise."""
+    written. Raises PortRefused, and what open_perso and put_in_force raise."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     clock = DemoClock(settings.data_dir / CLOCK)
     async with contextlib.AsyncExitStack() as opened:
@@ -73,10 +75,19 @@ async def _start(
     try:
         await web.TCPSite(runner, HOST, port).start()
     except OSError as error:
-        raise PortTaken(
-            f"Port {port} is taken ({error.strerror}). Give another: {variable}={port + 10}"
-        ) from error
+        raise PortRefused(_refused(error, port, variable)) from error
     return int(runner.addresses[0][1])
+
+
+def _refused(error: OSError, port: int, variable: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is taken ({error.strerror}). Give another: {variable}={port + 10}"
+    if error.errno == errno.EACCES:
+        usual = AD_PORT if variable == "AD_PORT" else PORT
+        return (
+            f"Port {port} is not this user's ({error.strerror}). Give another: {variable}={usual}"
+        )
+    return f"Port {port} cannot be listened to ({error.strerror}). Mend that, and start again."
 
 
 async def serve(settings: DemoSettings, *, ready: Callable[[Running], None]) -> None:

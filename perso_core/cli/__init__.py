@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from perso_core.cli.open_files import too_few
 from perso_core.cli.streams import open_closed_streams, print_nowhere, writes_to_stdout
 from perso_core.cli.terminal import shown
 from perso_core.cli.words import parsed
 from perso_core.cli.words_parser import Command
 from perso_core.errors import PersoError
+from perso_core.stores.refused import fix_of
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -31,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parsed(words)
         if closed and writes_to_stdout(arguments):
             return _failed("standard output is closed. Open it, or send it somewhere: > FILE.")
+        if few := too_few():
+            return _failed(few)
         run: Command = arguments.run
         code = run(arguments)
         sys.stdout.flush()
@@ -49,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _failed(f"{where}{error.strerror or error}. Check the path and who may use it.")
+        fix = fix_of(error, "Check the path and who may use it.")
+        return _failed(f"{where}{error.strerror or error}. {fix}")
     return code
 
 

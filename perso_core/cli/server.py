@@ -23,6 +23,7 @@ from perso_core.cli.supervisor import Supervisor, told
 from perso_core.cli.worker_pipe import LEAVE, Pipe
 from perso_core.errors import BadSettings
 from perso_core.settings import Settings
+from perso_core.stores.refused import fix_of
 
 LOOK_AGAIN_S = 0.05
 
@@ -80,7 +81,12 @@ def _to_listen(error: OSError) -> str:
         return "Name an address of this machine with --host; 0.0.0.0 is all of them."
     if error.errno == errno.EADDRINUSE:
         return "Stop what listens there, or choose another --host or --port."
-    return "Choose another --host or --port."
+    if error.errno == errno.EACCES:
+        return (
+            "Ports below 1,024 are root's on most systems: choose another --port, such as 8080"
+            " behind a proxy, or let this user have it (CAP_NET_BIND_SERVICE)."
+        )
+    return fix_of(error, "Choose another --host or --port.")
 
 
 def _ready(address: str) -> None:

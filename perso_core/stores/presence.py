@@ -20,6 +20,7 @@ from msgspec import Struct, structs
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.forking import leave_to_parent_at_fork
 from perso_core.stores.owner import made, make_directory
+from perso_core.stores.refused import fix_of
 
 DIRECTORY = "servers"
 _SUFFIX = ".lock"
@@ -190,5 +191,5 @@ def _writable(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreUnavailable(
             f"{directory}: {error.strerror}.",
-            fix="Make room on its disk, and let this user write there.",
+            fix=fix_of(error, "Make room on its disk, and let this user write there."),
         ) from error

@@ -17,6 +17,7 @@ from perso_core.errors import DamagedStore, StoreUnavailable, UnsafeStore
 from perso_core.stores import incarnation
 from perso_core.stores.migrations import behind, refuse_foreign, refuse_newer, take_next
 from perso_core.stores.owner import made
+from perso_core.stores.refused import MORE_FILES, fix_of, no_more_files
 
 # Another process's commit or checkpoint may hold the file this long before we give up.
 BUSY_TIMEOUT_MS = 5_000
@@ -57,7 +58,8 @@ def create_file(path: Path) -> bool:
         return False
     except OSError as error:
         raise StoreUnavailable(
-            f"{path}: {error.strerror}.", fix="Name a directory that this user may write to."
+            f"{path}: {error.strerror}.",
+            fix=fix_of(error, "Name a directory that this user may write to."),
         ) from error
 
 
@@ -191,6 +193,8 @@ def _fix(error: apsw.Error, path: Path) -> str:
             return f"Another process holds {path} for writing: wait for it, or end it."
         case _ if isinstance(error, _DAMAGE):
             return RESTORE
+        case apsw.CantOpenError() if no_more_files():
+            return MORE_FILES
         case _:
             return f"Check the disk that holds {path}, and that this user may write to it."
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import apsw
 
 from perso_core.errors import StoreUnavailable, UnsafeStore
+from perso_core.stores.refused import fix_of
 
 MOUNTS = Path("/proc/self/mountinfo")
 
@@ -130,7 +131,7 @@ def refuse_without_locks(directory: Path) -> None:
         locked = [_locked(one, setlk) for one in descriptors]
     except OSError as error:
         raise StoreUnavailable(
-            f"{directory}: {error.strerror}.", fix="Make room there, and let this user write."
+            f"{directory}: {error.strerror}.", fix=fix_of(error, "Let this user write there.")
         ) from error
     finally:
         for one in descriptors:

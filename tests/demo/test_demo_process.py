@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
+from demo_site import serve
 from demo_site.__main__ import settings_from
 from demo_site.clock import DAY_MS, DemoClock
+from demo_site.serve import DemoSettings, PortRefused
 from tests.demo.browser import ROOT
 from tests.demo.running import Demo, demo, environment, stop
 from tests.demo.shopper import Shopper, counts
@@ -55,6 +60,31 @@ def test_a_port_that_is_taken_is_one_line_with_the_way_out(
     assert ended.stderr.startswith(f"Port {port} is taken (")
     assert ended.stderr.endswith(f"Give another: {variable}={int(port) + 10}\n")
     assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (errno.EACCES, "Port 80 is not this user's (Permission denied). Give another: PORT=8080"),
+        (
+            errno.EMFILE,
+            "Port 80 cannot be listened to (Too many open files). Mend that, and start again.",
+        ),
+    ],
+)
+async def test_a_port_that_the_system_refuses_is_not_called_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, told: str
+) -> None:
+    async def refused(site: web.TCPSite) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(web.TCPSite, "start", refused)
+
+    with pytest.raises(PortRefused) as refusal:
+        async with serve.running(DemoSettings(data_dir=tmp_path, ad_port=80)):
+            pass
+
+    assert str(refusal.value) == told.replace("PORT=8080", "AD_PORT=8081")
 
 
 def test_a_port_that_is_none_is_one_line_with_the_way_out(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from perso_core.errors import StoreUnavailable, UnsafeStore
 from perso_core.stores import surroundings
+from perso_core.stores.refused import MORE_FILES
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.surroundings import (
     kind_among,
@@ -154,3 +157,30 @@ async def test_a_store_that_would_not_sync_its_log_is_refused(
 
     with pytest.raises(UnsafeStore, match=told):
         await open_sqlite(tmp_path / "perso.sqlite")
+
+
+async def test_a_process_that_may_open_no_more_files_is_told_that_and_not_that_the_disk_is_bad(
+    tmp_path: Path,
+) -> None:
+    """Wherever on the way it is that the next file is not opened."""
+    path = tmp_path / "perso.sqlite"
+    await (await open_sqlite(path)).close()
+    told = set[str]()
+    with contextlib.ExitStack() as opened:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        opened.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+        taken = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)]
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(taken[0]))
+        for _ in range(3):
+            try:
+                await (await open_sqlite(path)).close()
+            except StoreUnavailable as error:
+                told.add(error.fix)
+            os.close(taken.pop())
+        for one in taken:
+            os.close(one)
+
+    assert told == {MORE_FILES}
