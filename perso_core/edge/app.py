@@ -123,8 +123,9 @@ def build_edge(services: EdgeServices) -> web.Application:
     for path, reading in read.items():
         app.router.add_get(path, reading)
         app.router.add_route("*", path, partial(_only_read, services))
-    # Whatever else comes under our prefix is answered here too, as problem+json.
-    app.router.add_route("*", "/{path:.*}", partial(_no_such_path, services))
+    # Whatever else comes under our prefix is answered here too, as problem+json; and the prefix.
+    for path in ("/{path:.*}", ""):
+        app.router.add_route("*", path, partial(_no_such_path, services))
     app.on_cleanup.append(partial(_tell_of_failed, services))
     return app
 

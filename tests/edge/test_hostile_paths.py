@@ -27,7 +27,9 @@ PATHS: dict[bytes, tuple[int, str]] = {
     b"/ee/./v1/interact": TAKEN,
     b"/ee/%2e%2e/v1/interact": TAKEN,  # a location hint: nothing is resolved
     b"/": OUTSIDE,
-    b"/ee": OUTSIDE,
+    b"/ee": NO_PATH,
+    b"/ee?configId=demo": NO_PATH,
+    b"/eex": OUTSIDE,
     b"/EE/v1/interact": OUTSIDE,
     b"//ee/v1/interact": OUTSIDE,
     b"/ee%2fv1%2finteract": OUTSIDE,
