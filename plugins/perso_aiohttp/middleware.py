@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -18,6 +19,10 @@ EventFor = Callable[[web.Request], Mapping[str, Any] | None]
 CustomerOf = Callable[[web.Request], Awaitable[Identity | None]]
 
 _log = logging.getLogger("perso_aiohttp")
+
+
+class _Raised(Exception):
+    """A function that the site gave did; the log says which."""
 
 
 class _Plugin:
@@ -44,10 +49,19 @@ class _Plugin:
         self.wait_ms = wait_ms
         self.secure = secure
         self.failing = False
+        self.raised: set[tuple[str, str]] = set()
         self.warned: set[tuple[str, ...]] = set()
 
-    async def ask(self, request: web.Request, xdm: Mapping[str, Any] | None) -> Visitor:
-        """The visitor, recorded where there is an event. A site that fails is unavailable."""
+    async def ask(self, request: web.Request, *, visits: bool) -> Visitor:
+        """The visitor. visits: recorded, where that is an event. What fails makes them unavailable:
+        without its customer a page is not the device's either."""
+        try:
+            with self._given("event_for", self.event_for):
+                xdm = self.event_for(request) if visits else None
+            with self._given("customer_of", self.customer_of):
+                customer = await self.customer_of(request) if self.customer_of else None
+        except _Raised:
+            return self.nobody()
         page = PageRequest(
             datastream_id=self.datastream,
             cookie_header=cookies_text(request),
@@ -55,7 +69,7 @@ class _Plugin:
             wait_ms=self.wait_ms,
             accept_language=header_text(request, "Accept-Language"),
             gpc=header_text(request, "Sec-GPC") == "1",
-            customer=await self.customer_of(request) if self.customer_of else None,
+            customer=customer,
         )
         try:
             visitor = await self.site.visit(page)
@@ -71,6 +85,26 @@ class _Plugin:
                 self.alias,
             )
         return self.bound(visitor)
+
+    @contextmanager
+    def _given(self, option: str, function: object) -> Iterator[None]:
+        """What a function of the site's raises is _Raised, and in the log once of its kind; but for
+        an answer of its own, such as a redirect."""
+        try:
+            yield
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            name, kind = _name_of(function), type(error).__name__
+            if (name, kind) not in self.raised:
+                self.raised.add((name, kind))
+                _log.exception(
+                    "Pages are rendered without their visitor: %s (%s) raised %s. Mend it.",
+                    option,
+                    name,
+                    kind,
+                )
+            raise _Raised from error
 
     def nobody(self) -> Visitor:
         """A visitor of whom nothing could be asked."""
@@ -200,7 +234,7 @@ def init_app(
             return await handler(request)
         visit = request[_VISIT] = _Visit(plugin)
         if wants_html(request):
-            visit.keep(await plugin.ask(request, _event_of(request, plugin)))
+            visit.keep(await plugin.ask(request, visits=is_visit(request)))
         return await _answer(visit, request, handler)
 
     app.middlewares.append(with_visitor)
@@ -229,7 +263,7 @@ async def visitor_for(request: web.Request) -> Visitor:
     visit = _visit_of(request)
     visit.touch(request)
     if visit.visitor is None:
-        visit.keep(await visit.plugin.ask(request, None))
+        visit.keep(await visit.plugin.ask(request, visits=False))
     assert visit.visitor is not None, "keep gave the request its visitor"
     return visit.visitor
 
@@ -251,13 +285,17 @@ def page_data(request: web.Request) -> dict[str, Any]:
     return {"eventId": visitor.event_id, "datastream": visitor.datastream_id}
 
 
+def _name_of(function: object) -> str:
+    """As its author knows it. Of an object its class: what the object says of itself may be
+    secret."""
+    whole = getattr(function, "func", function)  # of a functools.partial
+    named = whole if hasattr(whole, "__qualname__") else type(whole)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
 def _route(request: web.Request) -> str:
     resource = request.match_info.route.resource
     return resource.canonical if resource else ""
-
-
-def _event_of(request: web.Request, plugin: _Plugin) -> Mapping[str, Any] | None:
-    return plugin.event_for(request) if is_visit(request) else None
 
 
 async def _answer(visit: _Visit, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -230,6 +230,75 @@ async def test_without_the_middleware_the_error_says_what_to_call() -> None:
         await visitor_for(request)
 
 
+class Broken:
+    """Functions of a site, given to init_app, that raise as code does that somebody wrote."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        self.errors = list(errors)
+
+    async def signed_in(self, request: web.Request) -> Identity | None:
+        raise self.errors.pop(0)
+
+    def product_view(self, request: web.Request) -> Mapping[str, Any] | None:
+        raise self.errors.pop(0)
+
+    def options(self, option: str) -> dict[str, Any]:
+        return {option: self.signed_in if option == "customer_of" else self.product_view}
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("customer_of", "Broken.signed_in"), ("event_for", "Broken.product_view")],
+)
+async def test_a_function_of_the_sites_that_raises_breaks_no_page_and_is_named_once_in_the_log(
+    aiohttp_client: AiohttpClient, caplog: pytest.LogCaptureFixture, option: str, name: str
+) -> None:
+    """The page had been a 500. To show it as the device's would tell whoever is there what the
+    customer may not see, and keep her visit as the device's."""
+    site = FakeSite()
+    broken = Broken(KeyError("session"), KeyError("session"), ValueError("no number"))
+    client = await aiohttp_client(shop(site, **broken.options(option)))
+
+    with caplog.at_level(logging.ERROR, "perso_aiohttp"):
+        for _ in range(2):
+            answer = await client.get("/", headers=DOCUMENT)
+            assert (answer.status, await answer.text()) == (200, "default unavailable None")
+        [once] = caplog.records
+        await client.get("/", headers=DOCUMENT)
+
+    assert site.visits == []
+    assert f"{option} (tests.plugins.test_page_requests.{name}) raised KeyError" in once.message
+    assert once.exc_info
+    assert "ValueError" in caplog.records[1].message
+    assert len(caplog.records) == 2
+
+
+async def test_a_customer_of_that_is_no_async_function_is_told_so(
+    aiohttp_client: AiohttpClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await aiohttp_client(shop(FakeSite(), customer_of=lambda request: None))
+
+    answer = await client.get("/api")
+
+    assert (await answer.json())["state"] == "unavailable"
+    assert "customer_of (tests.plugins.test_page_requests.<lambda>) raised TypeError" in (
+        caplog.text.replace("test_a_customer_of_that_is_no_async_function_is_told_so.<locals>.", "")
+    )
+
+
+@pytest.mark.parametrize("option", ["customer_of", "event_for"])
+async def test_a_function_of_the_sites_may_answer_by_itself(
+    aiohttp_client: AiohttpClient, option: str
+) -> None:
+    """As one that sends whoever has no session to sign in."""
+    broken = Broken(web.HTTPFound("/api"))
+    client = await aiohttp_client(shop(FakeSite(), **broken.options(option)))
+
+    answer = await client.get("/", headers=DOCUMENT, allow_redirects=False)
+
+    assert (answer.status, answer.headers["Location"]) == (302, "/api")
+
+
 async def test_a_failing_site_leaves_the_page_its_default_and_is_logged_once_per_outage(
     aiohttp_client: AiohttpClient, caplog: pytest.LogCaptureFixture
 ) -> None:
