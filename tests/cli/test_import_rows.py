@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
+import fcntl
 import gzip
 import json
 import os
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -236,6 +240,14 @@ def test_what_comes_by_standard_input_is_told_by_how_it_begins(tmp_path: Path) -
     assert "- is no file, and Parquet is read from one." in parquet.stderr
 
 
+def until_read(pipe: IO[bytes]) -> None:
+    """Returns once the reader has emptied the pipe: what is written next comes to it alone."""
+    give_up_s = time.monotonic() + COMMAND_LIMIT_S
+    while int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder):
+        assert time.monotonic() < give_up_s, "nobody read it"
+        time.sleep(0.001)
+
+
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -255,7 +267,7 @@ def test_a_pipe_is_told_by_the_first_bytes_that_say_something(
         with pipe.open("wb", buffering=0) as file:
             for piece in pieces:
                 file.write(piece)
-                time.sleep(0.05)
+                until_read(file)
 
     writer = threading.Thread(target=written)
     writer.start()
