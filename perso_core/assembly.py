@@ -47,6 +47,7 @@ from perso_core.stores.clock import system_clock_ms as system_clock_ms  # for wh
 from perso_core.stores.protocol import ImportStore, Whole
 from perso_core.stores.turn import turn
 from perso_core.worker.everywhere import Everywhere
+from perso_core.worker.health import Health
 from perso_core.worker.importing import HEARD_S, Imports
 from perso_core.worker.patching import Patching
 from perso_core.worker.people import People
@@ -78,6 +79,7 @@ class Perso(InProcessSite):
         self.patching = Patching(
             engine, drain, admission, graph, clock_ms=clock_ms, caps=caps_of(settings)
         )
+        self._health = Health(engine, drain, admission.deaf, store.try_commit)
         self._issuer_keys = parts.issuer_keys
         self._compiled = parts.compiled
         self._unreadable = parts.unreadable
@@ -117,6 +119,7 @@ class Perso(InProcessSite):
                 ),
                 imports=self._imports,
                 failed=FailedAnswers(self._keep_failed),
+                health=self._health,
             )
         )
 

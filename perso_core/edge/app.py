@@ -17,6 +17,7 @@ from perso_core.edge.asked import Asked
 from perso_core.edge.at_sight import shown_in
 from perso_core.edge.call import Call, Reply
 from perso_core.edge.connection import Connection, Straight
+from perso_core.edge.health import health
 from perso_core.edge.http_answer import Headers, HttpAnswer
 from perso_core.edge.import_rows import (
     MAX_BODY_BYTES,
@@ -120,6 +121,7 @@ def build_edge(services: EdgeServices) -> web.Application:
         _add_routes(app, f"/v2/{path}", partial(_routed, services, answer))
     read: dict[str, Routed] = {"/openapi.json": _openapi, "/openapi": _openapi_page}
     read |= {f"/{name}": partial(_script, script(name)) for name in SCRIPTS}
+    read["/health"] = partial(_health, services)
     for path, reading in read.items():
         app.router.add_get(path, reading)
         app.router.add_route("*", path, partial(_only_read, services))
@@ -159,6 +161,16 @@ async def _openapi(_: web.Request) -> web.Response:
 async def _openapi_page(_: web.Request) -> web.Response:
     """The document for people."""
     return _public(OPENAPI_PAGE, "text/html")
+
+
+async def _health(services: EdgeServices, request: web.Request) -> web.Response:
+    arrival = arrival_of(request, services)
+    try:
+        reply = await health(arrival, services)
+    except EdgeError as error:
+        return _problem(arrival, error, services).response()
+    headers = (*_headers(arrival, services), _JSON)
+    return HttpAnswer(reply.status, headers, reply.body).response()
 
 
 async def _only_read(services: EdgeServices, request: web.Request) -> web.Response:

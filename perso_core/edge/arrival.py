@@ -107,7 +107,7 @@ async def call_of(
     what makes a body large. Raises EdgeError.
     """
     request, facts = arrival.request, arrival.facts
-    datastream = _datastream(arrival)
+    datastream = datastream_of(arrival)
     refuse_unlisted(arrival.origin, datastream, own=arrival.own)
     now_ms = services.clock_ms()
     services.limits.count_call(request.remote, facts.forwarded_for, datastream.id, now_ms)
@@ -142,7 +142,9 @@ async def call_of(
     )
 
 
-def _datastream(arrival: Arrival) -> Datastream:
+def datastream_of(arrival: Arrival) -> Datastream:
+    """The one that the call names. Raises DatastreamMissing, DatastreamUnknown,
+    DatastreamDisabled."""
     if arrival.config_id is None:
         raise DatastreamMissing("The call names no datastream.", fix="Add configId to the query.")
     streams = arrival.snapshot.datastreams if arrival.snapshot else {}

@@ -227,6 +227,9 @@ IMPORTS: Sequence[Rows] = (
     ),
 )
 
+# Read with GET, by whoever watches the process.
+HEALTH = "/health"
+
 # What any call may be refused with.
 REFUSALS: Mapping[int, str] = {
     400: "Something in the call is wrong; `detail` names it.",
@@ -266,9 +269,9 @@ _ABOUT = (
     "What Adobe's Edge Network answers to the Web SDK, on your own machine. Bodies are JSON, under "
     "`application/json` or, as browsers send them without a preflight, `text/plain` or "
     "`text/javascript`. Fields that are not named here are passed over. Failures of ours are no "
-    "5xx: they go out as a `207` whose `errors` say what to send again. A page of a listed origin "
-    "reads every answer, and is answered to a preflight (`OPTIONS`) with `204`. What is no HTTP, "
-    "or has a header of more than 9 KiB, is answered with a `400` of the type "
+    "5xx, but of `/health`: they go out as a `207` whose `errors` say what to send again. A page "
+    "of a listed origin reads every answer, and is answered to a preflight (`OPTIONS`) with `204`. "
+    "What is no HTTP, or has a header of more than 9 KiB, is answered with a `400` of the type "
     f"`{HttpBad.code}`, and an `Expect` that nobody knows with a `417` in plain text."
 )
 
@@ -291,6 +294,7 @@ def document() -> bytes:
             ],
             "paths": {one.path: {"post": _post(one)} for one in OPERATIONS}
             | {one.path: {"post": _rows(one)} for one in IMPORTS}
+            | {HEALTH: {"get": _health()}}
             | files,
             "components": {
                 "schemas": schemas(dict.fromkeys(one.request for one in OPERATIONS)),
@@ -357,6 +361,26 @@ def _rows(one: Rows) -> Schema:
             "200": _answer(200, "What became of the rows.", {200: "Imported"}),
             "207": _answer(207, _STORED_NOT, _BODIES),
             **{str(status): _refused(status) for status in REFUSALS},
+        },
+    }
+
+
+def _health() -> Schema:
+    config_id, *others = _PARAMETERS
+    return {
+        "operationId": "health",
+        "summary": "Whether this process can store what comes, and what it counts",
+        "description": (
+            "For whoever asks on the machine itself, with no proxy between, or shows a credential "
+            "of the datastream that `configId` names. Something is written for it, and no page is "
+            "answered by it: pages are, also where nothing can be stored."
+        ),
+        "security": [{}, {"token": []}, {"key": []}],
+        "parameters": [{**config_id, "required": False}, *others],
+        "responses": {
+            "200": _answer(200, "What comes now can be stored.", {200: "Health"}),
+            "503": _answer(503, "It cannot, or not in time; `why` is the code.", {503: "Health"}),
+            **{str(status): _refused(status) for status in (400, 401, 404, 405, 422, 429)},
         },
     }
 

@@ -371,6 +371,16 @@ def _answers() -> dict[str, Schema]:
         "Failed": _object(
             {**answer, "errors": problems, "warnings": problems}, optional=("warnings",)
         ),
+        "Health": _object(
+            {
+                "status": {"enum": ["ready", "not-ready"]},
+                "why": {"type": "string", "description": "The code of the error."},
+                **dict.fromkeys(("pid", "waiting", "commits", "failedCommits"), _COUNT),
+                "room": {"type": "integer", "description": "So many more changes may wait."},
+                **dict.fromkeys(("restarts", "failedAnswers"), _COUNT),
+            },
+            optional=("why",),
+        ),
         "Accepted": _object(
             {"requestId": REQUEST_ID, "warnings": problems}, optional=("warnings",)
         ),

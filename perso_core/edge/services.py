@@ -79,6 +79,16 @@ class PrivacyServices:
     forget: Callable[[Sequence[str]], Awaitable[None]]
 
 
+class Health(Protocol):
+    """How this process is; see worker/health.py."""
+
+    async def why_not(self) -> str:
+        """The code of the error that nothing can be stored for; "": it can."""
+        ...
+
+    def counts(self) -> Mapping[str, int]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class EdgeServices:
     """decide: the engine's answer, profiles loaded as needed, or what gives it where something has
@@ -105,7 +115,7 @@ class EdgeServices:
     need no version token. graph: which profiles are one person's.
     privacy: what stands behind show, export and erase; None: nobody may ask. imports:
     where rows go that servers bring; None: nowhere. import_within_ms: how long that may take.
-    failed: counts the answers with an error of ours.
+    failed: counts the answers with an error of ours. health: None: nobody is told.
     """
 
     decide: Callable[[Interaction], Answer | Awaitable[Answer]]
@@ -136,6 +146,7 @@ class EdgeServices:
     privacy: PrivacyServices | None = None
     graph: Graph = field(default_factory=Apart)
     imports: ImportStores | None = None
+    health: Health | None = None
     import_within_ms: int = 30_000
 
     async def decided(self, interaction: Interaction) -> Answer:

@@ -171,6 +171,11 @@ class SqliteStore:
     async def shrink(self) -> bool:
         return await self._write(lambda: self._writer.shrink())
 
+    async def try_commit(self) -> None:
+        """Returns once something was written and is on disk; it changes nothing. Raises
+        StoreUnavailable."""
+        await self._write(self._writer.try_commit)
+
     async def clock_mark(self) -> ClockMark | None:
         return await self._read(lambda: self._reader.clock_mark())
 

@@ -243,6 +243,15 @@ class Writer:
             )
         )
 
+    def try_commit(self) -> None:
+        """See SqliteStore."""
+
+        def write(connection: apsw.Connection) -> None:
+            # Its page is written also where it says the same.
+            connection.pragma("user_version", connection.pragma("user_version"))
+
+        self.in_transaction(write)
+
     def shrink(self) -> bool:
         """See Retaining."""
         return self.in_transaction(shrink)

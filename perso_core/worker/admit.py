@@ -68,6 +68,10 @@ class Admission:
         # By key, for each who has it unchanged: set once they have not.
         self._unchanged: dict[str, list[asyncio.Event]] = {}
 
+    def deaf(self) -> bool:
+        """Whether nobody is answered, since what others revoke is not heard."""
+        return self._hearing.deaf
+
     async def decided(self, interaction: Interaction) -> Answer:
         """The engine's answer. Raises UnknownDatastream, Overloaded, StoreUnavailable."""
         answer = self.decide(interaction)

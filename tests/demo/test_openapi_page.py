@@ -17,9 +17,10 @@ def test_every_call_of_the_document_stands_on_its_page(
     width: int, browser: Browser, demo: Demo
 ) -> None:
     calls = {
-        call["post"]["summary"]
+        one["summary"]
         for call in msgspec.json.decode(document())["paths"].values()
-        if "post" in call
+        for one in call.values()
+        if "parameters" in one  # else it is a file
     }
     context = browser.new_context(viewport={"width": width, "height": 800}, bypass_csp=True)
     page = context.new_page()
@@ -29,7 +30,7 @@ def test_every_call_of_the_document_stands_on_its_page(
     assert "could not be read" not in page.locator("#about").inner_text()
     assert set(page.locator("article h2").all_inner_texts()) == calls
     assert page.locator("nav a").count() == len(calls)
-    assert page.locator("article pre").count() >= len(calls)
+    assert page.locator("article pre").count() >= len(calls) - 1  # health has no body
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.evaluate(need_axe())
     assert axe_faults(page) + keyboard_faults(page) == []

@@ -107,3 +107,28 @@ def test_a_store_whose_disk_failed_once_takes_the_next_commit(tmp_path: Path) ->
         writer.close()
 
     assert {"e1", "e3"} <= kept_in(path)
+
+
+@pytest.mark.parametrize("error", [apsw.IOError, apsw.FullError], ids=["error", "full"])
+def test_a_commit_that_changes_nothing_is_on_disk_or_says_why_it_is_not(
+    error: type[apsw.Error], tmp_path: Path
+) -> None:
+    """By it somebody who watches a server hears of its disk (`/ee/health`)."""
+    path = tmp_path / DATABASE
+    create_file(path)
+    fault = Fault(lasting=True, error=error)
+    with failing(fault):
+        writer = Writer(path, origin=1, max_events=100)
+        writer.commit([arrived(event(event_id="e1"), key(1))], False)
+        before = fault.operations
+        writer.try_commit()
+        written = fault.operations - before
+        fault.at = fault.operations + 1
+        with pytest.raises(StoreUnavailable):
+            writer.try_commit()
+        fault.at = 0
+        writer.try_commit()
+        writer.close()
+
+    assert written >= 2, "a page, and that it is synced"
+    assert kept_in(path) == {"e1"}
