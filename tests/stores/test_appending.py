@@ -24,6 +24,7 @@ from perso_core.stores.sqlite_writer import Writer
 from tests.building import DAY_MS, NOON_MS, event
 from tests.stores.building import ANNA, BERT, arrived, forgot
 from tests.stores.test_sqlite import sql
+from tests.stores.watched_disk import Operation, Watcher, watched_disk
 
 KEYS = (ANNA, BERT, "Ümläut\0~:7")
 TABLES = ("profile", "event", "notice", "erased", "erased_event")
@@ -275,3 +276,66 @@ def test_without_carray_each_key_is_looked_at(
         assert writer.commit([again], announce=True) == frozenset()
 
     assert asked[0] == "BEGIN"
+
+
+class NoRoomBeside(Watcher):
+    """A disk with room for the database and its log, and for no file that SQLite puts aside."""
+
+    def before(self, operation: Operation) -> None:
+        if not operation.file:
+            raise apsw.FullError("there is no room, as the test wants it")
+
+
+def test_a_large_batch_is_kept_where_no_other_file_has_room(path: Path) -> None:
+    """As in a container of which the data directory alone can be written."""
+    keys = [f"ECID:{number:038d}" for number in range(500)]
+    with watched_disk(NoRoomBeside()):
+        writer = Writer(path, origin=7, max_events=5_000, clock_ms=lambda: NOON_MS)
+        writer.commit([arrived(event(event_id="1"), key) for key in keys], announce=True)
+
+        batch = [arrived(event(event_id="2", text="x" * 8_000), key, base=1) for key in keys]
+        with told(writer) as asked:
+            assert writer.commit(batch, announce=True) == frozenset()
+        writer.close()
+
+    assert asked == ["INSERT"]
+
+
+def test_a_connection_on_which_a_batch_failed_is_closed_whoever_holds_the_error(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the log does, and whoever waited for the commit: with the error it would live on."""
+    before = writer._connection
+    assert before is not None
+
+    def fails(*_: object, **__: object) -> bool:
+        raise apsw.IOError("the disk fails, as the test wants it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_writer, "append", fails)
+        with pytest.raises(StoreUnavailable):
+            writer.commit([arrived(event(event_id="2"), base=1)], announce=True)
+
+    with pytest.raises(apsw.ConnectionClosedError):
+        before.execute("SELECT 1")
+    assert writer.commit([arrived(event(event_id="2"), base=1)], announce=True) == frozenset()
+
+
+def test_a_transaction_that_failed_keeps_nobody_from_writing_whoever_holds_the_error(
+    writer: Writer, path: Path
+) -> None:
+    """The error holds the connection, and that the lock: another worker had waited for it."""
+
+    def fails(connection: apsw.Connection) -> None:
+        connection.execute("DELETE FROM profile")
+        raise apsw.IOError("the disk fails, as the test wants it")
+
+    other = Writer(path, origin=8, max_events=5_000, clock_ms=lambda: NOON_MS)
+    with pytest.raises(StoreUnavailable) as held:
+        writer.in_transaction(fails)
+
+    kept = other.commit([arrived(event(event_id="2"), base=1)], announce=True)
+
+    assert kept == frozenset()
+    assert held.value.__cause__
+    other.close()
