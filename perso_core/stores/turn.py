@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from perso_core.stores.forking import leave_to_parent_at_fork
 from perso_core.stores.owner import made_or_opened
 
 FILE = "definitions.lock"
@@ -52,17 +53,25 @@ class OnlyOne:
 
     def __init__(self, data_dir: Path) -> None:
         self._descriptor = made_or_opened(data_dir / SWEEPING_FILE)
-        self._mine = False
+        self._mine = self._closed = False
+        leave_to_parent_at_fork(self)
 
     def mine(self) -> bool:
         """Whether it is this one, from now on."""
-        if not self._mine:
+        if not self._mine and not self._closed:
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
             self._mine = True
-        return True
+        return self._mine
+
+    def leave_to_parent(self) -> None:
+        """A child that has the descriptor would hold the lock for as long as it lives."""
+        self.close()
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        """It is another one's from now on. A second call does nothing."""
+        if not self._closed:
+            self._mine, self._closed = False, True
+            os.close(self._descriptor)

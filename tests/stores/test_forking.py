@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from perso_core.errors import OpenedBeforeFork
 from perso_core.stores.presence import Presence, serving
 from perso_core.stores.sqlite import open_sqlite
+from perso_core.stores.turn import OnlyOne
 from perso_core.worker.hearing import Hearing
 from tests.building import event
 from tests.stores.building import ANNA, BERT, arrived
@@ -90,6 +92,39 @@ async def test_a_child_never_answers_by_what_its_parent_held() -> None:
 async def test_a_child_is_no_process_that_serves(tmp_path: Path) -> None:
     """Else `perso apply` would wait for a server that is gone."""
     presence = Presence(tmp_path)
+    with child_that_stays():
+        assert [one.pid for one in serving(tmp_path)] == [os.getpid()]
+        os.close(presence._descriptor)  # as a kill of the parent does it
+        assert serving(tmp_path) == []
+    presence._closed = True
+
+
+async def test_what_is_past_its_retention_waits_for_no_child(tmp_path: Path) -> None:
+    """Such as a pool of multiprocessing's: as long as it lives nobody would remove anything."""
+    parents = OnlyOne(tmp_path)
+    assert parents.mine()
+    with child_that_stays():
+        assert parents.mine()
+        parents.close()
+        another = OnlyOne(tmp_path)
+        assert another.mine()
+        another.close()
+
+
+async def test_a_child_removes_nothing(tmp_path: Path) -> None:
+    parents = OnlyOne(tmp_path)
+    assert parents.mine()
+
+    async def child() -> None:
+        assert not parents.mine()
+
+    assert forked(child) == 0
+    parents.close()
+
+
+@contextmanager
+def child_that_stays() -> Iterator[None]:
+    """It has all that its parent had open, until the block ends."""
     told, tells = os.pipe()
     waits, ends = os.pipe()
     pid = os.fork()
@@ -99,12 +134,9 @@ async def test_a_child_is_no_process_that_serves(tmp_path: Path) -> None:
         os._exit(0)
     try:
         os.read(told, 1)
-        assert [one.pid for one in serving(tmp_path)] == [os.getpid()]
-        os.close(presence._descriptor)  # as a kill of the parent does it
-        assert serving(tmp_path) == []
+        yield
     finally:
-        presence._closed = True
         os.write(ends, b"!")
-        await asyncio.to_thread(os.waitpid, pid, 0)
+        os.waitpid(pid, 0)
         for descriptor in (told, tells, waits, ends):
             os.close(descriptor)
