@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +32,22 @@ def refuse_emptied(path: Path) -> None:
         )
 
 
+def opened_on(
+    path: Path, opening: Callable[[Path], apsw.Connection]
+) -> tuple[apsw.Connection, SameFile]:
+    """A connection, and the files that it is to. Where the database is replaced while it is opened,
+    which may wait for others' locks, it is opened once more: what is there by then would be taken
+    for what it writes to."""
+    while True:
+        before = _found(os.fspath(path))
+        connection = opening(path)
+        same = SameFile(path)
+        if same.database == before:
+            return connection, same
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # see SameFile.close
+        connection.close(force=True)
+
+
 class SameFile:
     """The database, its write-ahead log and the index of that, as they are while a connection to
     them is opened. By the index (-shm) processes keep out of each other's way: whoever opens the
@@ -45,6 +62,11 @@ class SameFile:
         self._paths = (os.fspath(path), f"{path}-wal", f"{path}-shm")
         self._opened = self._now()
         self._unchanged: tuple[int, int, int] | None = None  # the directory, when all was there
+
+    @property
+    def database(self) -> tuple[int, int] | None:
+        """Device and number of the database; None: it was not there."""
+        return self._opened[0]
 
     @property
     def replaced(self) -> bool:
@@ -100,13 +122,13 @@ class SameFile:
         return (told.st_dev, told.st_ino, told.st_ctime_ns) if settled else None
 
     def _now(self) -> list[tuple[int, int] | None]:
-        """Device and number of each; None: it is not there."""
-        found: list[tuple[int, int] | None] = []
-        for path in self._paths:
-            try:
-                told = os.stat(path)
-            except OSError:
-                found.append(None)
-            else:
-                found.append((told.st_dev, told.st_ino))
-        return found
+        return [_found(path) for path in self._paths]
+
+
+def _found(path: str) -> tuple[int, int] | None:
+    """Device and number of a file; None: it is not there."""
+    try:
+        told = os.stat(path)
+    except OSError:
+        return None
+    return told.st_dev, told.st_ino

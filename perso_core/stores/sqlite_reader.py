@@ -45,7 +45,7 @@ from perso_core.stores.record import (
     definitions_from_record,
 )
 from perso_core.stores.rows import another_ones, event_of_row, profile_of_row, read_event_of_row
-from perso_core.stores.same_file import SameFile
+from perso_core.stores.same_file import opened_on
 from perso_core.stores.sqlite_appended import added_alone, appended, last_event
 from perso_core.stores.sqlite_erased import erased_events_of
 from perso_core.stores.sqlite_expiry import Aged, aged
@@ -367,8 +367,8 @@ class Reader:
                 # What lies there now may be another file, which nobody has written to yet.
                 bring_up_to_date(self._path, named=self._opened_before)
                 self._opened_before = True
-                connection = self._connection = reading_connection(self._path)
-                self._same = SameFile(self._path)
+                connection, self._same = opened_on(self._path, reading_connection)
+                self._connection = connection
                 self.epoch = epoch_of(connection)
             try:
                 yield connection

@@ -39,7 +39,7 @@ from perso_core.stores.record import (
     consent_record,
     definitions_record,
 )
-from perso_core.stores.same_file import SameFile, refuse_emptied
+from perso_core.stores.same_file import opened_on, refuse_emptied
 from perso_core.stores.sqlite_appending import UNTOLD, append, prepare
 from perso_core.stores.sqlite_changes import EncodedChange, encoded, keep_events, swapped
 from perso_core.stores.sqlite_erased import (
@@ -281,10 +281,10 @@ class Writer:
             return outcome
 
     def _opened(self) -> apsw.Connection:
-        connection = writing_connection(self._path)
+        connection, self._same = opened_on(self._path, writing_connection)
         with unavailable(self._path):
             prepare(connection)
-        self._same, self._epoch = SameFile(self._path), epoch_of(connection)
+        self._epoch = epoch_of(connection)
         return connection
 
     def _checked(self, connection: apsw.Connection) -> apsw.Connection:

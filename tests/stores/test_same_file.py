@@ -9,9 +9,12 @@ import os
 import shutil
 import sys
 import time
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from perso_core.errors import StoreUnavailable
@@ -216,6 +219,37 @@ async def test_a_store_that_was_put_in_its_place_is_gone_on_with(
     assert not (await store.commit([arrived(event(), BERT)])).conflicts
     await store.close()
     assert sql(path, "SELECT count(*) FROM profile") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "by", ["sqlite_writer.writing_connection", "sqlite_reader.reading_connection"]
+)
+async def test_a_store_that_is_replaced_as_it_is_opened_is_gone_on_with(
+    by: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening waits for who writes, as a restore does: by then another store lies there."""
+    store = await open_sqlite(path)
+    await store.close()
+    copy_store(path, tmp_path / "copy", lambda done, of: None)
+    opening = getattr(import_module(f"perso_core.stores.{by.partition('.')[0]}"), by.split(".")[1])
+
+    def replaced(opened: Path) -> apsw.Connection:
+        connection: apsw.Connection = opening(opened)
+        with suppress(FileNotFoundError):  # once
+            os.replace(tmp_path / "copy", path)
+            for end in ("-wal", "-shm"):
+                path.with_name(path.name + end).unlink(missing_ok=True)
+        return connection
+
+    monkeypatch.setattr(f"perso_core.stores.{by}", replaced)
+    store = await open_sqlite(path)
+    with suppress(StoreUnavailable):  # by the connection that was opened before the other one
+        await store.commit([arrived(event(), ANNA)])
+    await store.commit([arrived(event(), BERT)])
+
+    assert (await store.load(BERT)).profile is not None
+    await store.close()
+    assert (BERT,) in sql(path, "SELECT key FROM profile")
 
 
 @pytest.mark.parametrize("notices", [True, False])
