@@ -16,9 +16,11 @@ from perso_core.errors import StoreTooNew, StoreUnavailable
 from perso_core.stores.batch import aging_mark, erasure_mark
 from perso_core.stores.incarnation import mark_copied
 from perso_core.stores.owner import made
+from perso_core.stores.same_file import opened_on
 from perso_core.stores.sqlite_erased import has_what_moved, moved_mark
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
+    has_log,
     reading_connection,
     transaction,
     unavailable,
@@ -30,6 +32,8 @@ from perso_core.stores.turn import locked
 # Pages of 4 KiB that are copied before writers get their turn and progress is told.
 _PAGES = 2_048
 UNFINISHED = ".restoring"
+# To have a database's log in it, and nobody who writes.
+_ATTEMPTS = 3
 
 # Told how many of how many pages are copied.
 Progress = Callable[[int, int], None]
@@ -77,23 +81,67 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     fresh = database.with_suffix(UNFINISHED)
     with _alone(database.parent):
         _remove(fresh)
-        erased = _erased_in(database) if database.exists() else Erasures()
+        if database.exists():
+            _erased_in(database)  # refuses a newer Perso's before anything is copied
         try:
             copy_store(backup, fresh, progress)
-            again = _erase(fresh, erased) if erased is not None else None
-            if again is not None and database.exists() and not keep_refusals(database, fresh):
-                again = None
+            with _unwritten(database):
+                again = _said_since(database, fresh)
+                for suffix in ("-wal", "-shm"):
+                    database.with_name(database.name + suffix).unlink(missing_ok=True)
+                os.replace(fresh, database)
         except BaseException:  # of a disk that is full it would keep what is left
             _remove(fresh)
             raise
-        # Of a database that a cut leaves here without its -wal nothing must be missing.
-        with suppress(apsw.Error, StoreUnavailable):
-            writing_connection(database).close()
-        for suffix in ("-wal", "-shm"):
-            database.with_name(database.name + suffix).unlink(missing_ok=True)
-        os.replace(fresh, database)
         sync(database.parent)
         return again
+
+
+def _said_since(database: Path, fresh: Path) -> int | None:
+    """Have the copy say what was erased and refused since it was made. As put_back."""
+    if not database.exists():
+        return _erase(fresh, Erasures())
+    erased = _erased_in(database)
+    if erased is None:
+        return None
+    again = _erase(fresh, erased)
+    return again if keep_refusals(database, fresh) else None
+
+
+@contextmanager
+def _unwritten(database: Path) -> Iterator[None]:
+    """Nobody writes to a database, as a command would that erases somebody, and its log is in it:
+    of one that a cut leaves here without its -wal nothing must be missing. Who waits meanwhile
+    finds it replaced. Where it is too damaged, or not there, all goes on. Raises StoreUnavailable
+    where somebody writes for too long."""
+    try:
+        connection, same = opened_on(database, writing_connection)
+    except StoreUnavailable as error:
+        if isinstance(error.__cause__, apsw.BusyError):
+            raise
+        yield
+        return
+    try:
+        with unavailable(database):
+            _hold(connection, database)
+        yield
+    finally:
+        same.close(connection)
+
+
+def _hold(connection: apsw.Connection, database: Path) -> None:
+    try:
+        for _ in range(_ATTEMPTS):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            connection.execute("BEGIN IMMEDIATE")
+            if not has_log(database):
+                return
+            connection.execute("ROLLBACK")  # somebody wrote in between, or reads for long
+        connection.execute("BEGIN IMMEDIATE")
+    except apsw.BusyError:
+        raise
+    except apsw.Error:
+        return  # it is too damaged
 
 
 def remove_unfinished(database: Path) -> None:

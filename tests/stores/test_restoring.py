@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -25,9 +28,10 @@ from perso_core.stores import sqlite_backup
 from perso_core.stores.links import Joining
 from perso_core.stores.record import profile_record
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
-from perso_core.stores.sqlite_backup import copy_store, put_back, remove_unfinished
+from perso_core.stores.sqlite_backup import UNFINISHED, copy_store, put_back, remove_unfinished
 from perso_core.stores.sqlite_erased import MOST_DEVICES, moved_mark
-from perso_core.stores.sqlite_file import create_file
+from perso_core.stores.sqlite_file import create_file, writing_connection
+from perso_core.stores.sqlite_refusals import keep_refusals
 from perso_core.stores.sqlite_writer import Writer
 from tests.building import NOON_MS, ORG, event
 from tests.stores.building import ANNA, BERT, arrived, chose, forgot, signalled
@@ -92,6 +96,67 @@ async def test_who_was_erased_again_since_the_backup_stays_erased_whatever_the_c
     assert put_back(backup, path, told()) == 1
 
     assert await ids_of(path, ANNA) == []
+
+
+async def test_who_is_erased_while_the_backup_is_copied_stays_erased(tmp_path: Path) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        await store.commit([arrived(event(), ANNA)])
+    copy_store(path, backup, told())
+
+    def erasing(done: int, of: int) -> None:
+        with ThreadPoolExecutor() as another:
+            another.submit(asyncio.run, erased(path)).result()
+
+    assert put_back(backup, path, erasing) == 1
+
+    assert await ids_of(path, ANNA) == []
+
+
+async def erased(path: Path) -> None:
+    """As by `perso profile erase`."""
+    async with opened(path) as store:
+        await store.commit([forgot(ANNA, now_ms=NOON_MS + 1)])
+
+
+async def test_who_is_to_be_erased_once_that_is_copied_is_erased_in_what_was_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        await store.commit([arrived(event(), ANNA)])
+    copy_store(path, backup, told())
+    erasing: list[Future[None]] = []
+    with ThreadPoolExecutor() as another:
+
+        def late(database: Path, fresh: Path) -> bool:
+            erasing.append(another.submit(asyncio.run, erased(path)))
+            time.sleep(0.3)
+            assert not erasing[0].done(), "it waits"
+            return keep_refusals(database, fresh)
+
+        monkeypatch.setattr(sqlite_backup, "keep_refusals", late)
+        put_back(backup, path, told())
+        erasing[0].result()
+
+    assert await ids_of(path, ANNA) == []
+
+
+async def test_beside_who_writes_for_long_nothing_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        copy_store(path, backup, told())
+        await store.commit([arrived(event(), ANNA)])
+    monkeypatch.setattr("perso_core.stores.sqlite_file.BUSY_TIMEOUT_MS", 100)
+    with closing(writing_connection(path)) as writing:
+        writing.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            put_back(backup, path, told())
+
+    assert await ids_of(path, ANNA) == ["e1"]
+    assert not path.with_suffix(UNFINISHED).exists()
 
 
 async def test_an_erased_event_that_is_sent_again_after_a_restore_does_not_come_back(
