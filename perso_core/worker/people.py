@@ -91,14 +91,20 @@ class People:
                     raise
 
     async def _of_one_person(self, keys: Iterable[str]) -> list[str]:
-        """The keys with all that they lead to and all that lead there; those that lead first, so
-        that no identity leads to an erased profile while the rest is erased."""
+        """The keys with all that they lead to and all that lead there, in the order in which they
+        are erased. Those that were asked for go after what they lead to: where an erasure breaks
+        off the rest is found by them again."""
         leading: dict[str, None] = {}
         profiles: dict[str, None] = {}
-        for key in keys:
+        asked = dict.fromkeys(keys)
+        for key in asked:
             stored = await self._store.load(key, NOTHING_KEPT)
             profiles[stored.linked_to or key] = None
         for profile in profiles:
             for link in await self._store.links(profile):
                 leading[link.key] = None
-        return [*leading, *profiles]
+        return [
+            *(key for key in leading if key not in asked),
+            *profiles,
+            *(key for key in asked if key in leading),
+        ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,9 @@ import pytest
 from perso_core.client import Client, EdgeRefused
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.permission import Permission
+from perso_core.engine.journal import Entry
 from perso_core.errors import NotHeardEverywhere, StoreUnavailable
+from perso_core.stores.protocol import Committed
 from perso_core.worker.everywhere import Everywhere
 from tests.building import NOON_MS, ORG
 from tests.canaries.planting import without_canaries
@@ -174,6 +176,35 @@ async def test_nothing_that_is_sent_again_brings_back_a_person_of_several_identi
         assert (await asked(edge, "export", identity)).sent["profiles"] == []
     await server_call(edge, {**login, **event("CRMID:anna", "Email:a@e")}, headers=shown_key())
     assert len((await asked(edge, "export")).sent["profiles"]) == 2, "what is new is kept"
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+@pytest.mark.parametrize("by", ["Email", "CRMID", "Phone"])
+async def test_an_erasure_that_broke_off_is_made_whole_by_asking_again(
+    edge: RunningEdge, monkeypatch: pytest.MonkeyPatch, by: str, kept: int
+) -> None:
+    names = {"CRMID": "anna", "Email": "a@e", "Phone": "17"}
+    sent = [event(f"{space}:{name}", _id=space) for space, name in names.items()]
+    for body in (*sent, signed_in("CRMID:anna", "Email:a@e", "Phone:17")):
+        await server_call(edge, body, headers=shown_key())
+    asking_for = {"identity": {"namespace": by, "id": names[by]}}
+    commit, left = edge.store.commit, kept
+
+    async def full(entries: Sequence[Entry], **more: Any) -> Committed:
+        nonlocal left
+        if not left:
+            raise StoreUnavailable("the disk is full.", fix="Make room.")
+        left -= 1
+        return await commit(entries, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(edge.store, "commit", full)
+        assert (await asked(edge, "erase", asking_for)).status == 207
+    assert (await asked(edge, "erase", asking_for)).status == 200
+
+    for space, name in names.items():
+        identity = {"identity": {"namespace": space, "id": name}}
+        assert (await asked(edge, "export", identity)).sent["profiles"] == []
 
 
 @pytest.mark.parametrize("dated", [False, True], ids=["as it comes", "dated before"])
