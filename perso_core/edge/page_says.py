@@ -60,11 +60,12 @@ async def choose_consent(
 
 async def forget(visitor: Visitor, services: EdgeServices) -> Visitor:
     """Of a signed-in customer the device is forgotten as well, and what is kept under her other
-    identities, such as a consent: first, so that none leads to an erased profile."""
+    identities, such as a consent: last, so that where this breaks off they lead to the profile as
+    long as it is there."""
     _refuse_unasked(visitor)
     key = await _by_now(visitor, services)
     others = await services.graph.leading(key) if visitor.device_key else ()
-    for one in filter(None, (*others, key, visitor.device_key)):
+    for one in filter(None, (key, *others, visitor.device_key)):
         await _durably(visitor, one, Forgotten(), services)
     names = cookies.cookie_names(services.in_force.org)
     cleared = tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,8 +26,10 @@ from perso_core.edge.services import PrivacyServices
 from perso_core.edge.site import InProcessSite
 from perso_core.edge.unstored import note_set_aside
 from perso_core.engine.engine import Engine
+from perso_core.engine.journal import Entry
+from perso_core.errors import StoreUnavailable
 from perso_core.stores.memory import MemoryStore
-from perso_core.stores.protocol import Store
+from perso_core.stores.protocol import Committed, Store
 from perso_core.visitor import PageRequest, Visitor
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
@@ -83,6 +85,20 @@ class Told(Struct, frozen=True):
         """The EXEG code of a problem."""
         assert isinstance(self.sent["type"], str)
         return self.sent["type"].removeprefix("https://ns.adobe.com/aep/errors/")
+
+
+def full_after(commits: int, store: Store) -> Callable[..., Awaitable[Committed]]:
+    """The store's commit, on a disk that has room for so many more."""
+    commit, left = store.commit, commits
+
+    async def kept(entries: Sequence[Entry], **more: Any) -> Committed:
+        nonlocal left
+        if not left:
+            raise StoreUnavailable("the disk is full.", fix="Make room.")
+        left -= 1
+        return await commit(entries, **more)
+
+    return kept
 
 
 class RunningEdge:

@@ -17,11 +17,13 @@ from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.document import Definitions
 from perso_core.engine.engine import OPERATOR, Interaction
 from perso_core.engine.journal import Change, ConsentChosen, Forgotten
+from perso_core.errors import StoreUnavailable
 from tests.building import ORG
 from tests.edge.running import (
     RunningEdge,
     Told,
     cookie_header,
+    full_after,
     page_view,
     running_edge,
     state,
@@ -583,6 +585,27 @@ async def test_who_is_forgotten_on_a_page_is_asked_anew_under_each_of_her_identi
             assert told.warnings == ["EXEG-0301-200"]
             namespace, _, name = identity.partition(":")
             assert (await edge.store.load(key(namespace, name))).consent is None
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+async def test_who_is_forgotten_again_after_that_broke_off_is_so_as_one_person(
+    monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    async with running_edge(defined()) as edge:
+        await server_call(edge, event("CRMID:1", "Email:a", event_type=ADDED))
+        signed_in = PageRequest(
+            datastream_id="demo", customer=Identity("Email", "a"), wait_ms=10_000
+        )
+        visitor = await edge.rendered().visit(signed_in)
+        with monkeypatch.context() as patched:
+            patched.setattr(edge.store, "commit", full_after(kept, edge.store))
+            with pytest.raises(StoreUnavailable):
+                await visitor.forget()
+
+        await (await edge.rendered().visit(signed_in)).forget()
+
+        assert (await edge.store.load(key("CRMID", "1"))).profile is None
+        assert "basket" not in await edge.rendered().visit(signed_in)
 
 
 # ---- which one names the profile -------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,13 +11,11 @@ import pytest
 from perso_core.client import Client, EdgeRefused
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.permission import Permission
-from perso_core.engine.journal import Entry
 from perso_core.errors import NotHeardEverywhere, StoreUnavailable
-from perso_core.stores.protocol import Committed
 from perso_core.worker.everywhere import Everywhere
 from tests.building import NOON_MS, ORG
 from tests.canaries.planting import without_canaries
-from tests.edge.running import Browser, RunningEdge, Told, page_view, running_edge
+from tests.edge.running import Browser, RunningEdge, Told, full_after, page_view, running_edge
 from tests.edge.servers import (
     api_key,
     asking,
@@ -188,17 +186,8 @@ async def test_an_erasure_that_broke_off_is_made_whole_by_asking_again(
     for body in (*sent, signed_in("CRMID:anna", "Email:a@e", "Phone:17")):
         await server_call(edge, body, headers=shown_key())
     asking_for = {"identity": {"namespace": by, "id": names[by]}}
-    commit, left = edge.store.commit, kept
-
-    async def full(entries: Sequence[Entry], **more: Any) -> Committed:
-        nonlocal left
-        if not left:
-            raise StoreUnavailable("the disk is full.", fix="Make room.")
-        left -= 1
-        return await commit(entries, **more)
-
     with monkeypatch.context() as patched:
-        patched.setattr(edge.store, "commit", full)
+        patched.setattr(edge.store, "commit", full_after(kept, edge.store))
         assert (await asked(edge, "erase", asking_for)).status == 207
     assert (await asked(edge, "erase", asking_for)).status == 200
 
