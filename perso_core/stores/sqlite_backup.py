@@ -32,6 +32,8 @@ from perso_core.stores.turn import locked
 # Pages of 4 KiB that are copied before writers get their turn and progress is told.
 _PAGES = 2_048
 UNFINISHED = ".restoring"
+# Whatever database they were of, SQLite would take them for this one's.
+_BESIDE = ("-journal", "-wal", "-shm")
 # To have a database's log in it, and nobody who writes.
 _ATTEMPTS = 3
 
@@ -87,7 +89,7 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
             copy_store(backup, fresh, progress)
             with _unwritten(database):
                 again = _said_since(database, fresh)
-                for suffix in ("-wal", "-shm"):
+                for suffix in _BESIDE:
                     database.with_name(database.name + suffix).unlink(missing_ok=True)
                 os.replace(fresh, database)
         except BaseException:  # of a disk that is full it would keep what is left
@@ -155,7 +157,7 @@ def remove_unfinished(database: Path) -> None:
 
 
 def _remove(fresh: Path) -> None:
-    for suffix in ("", "-journal", "-wal", "-shm"):
+    for suffix in ("", *_BESIDE):
         fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
 
 

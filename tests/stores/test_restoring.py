@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import apsw
 import pytest
 from msgspec import structs
 
@@ -28,7 +29,13 @@ from perso_core.stores import sqlite_backup
 from perso_core.stores.links import Joining
 from perso_core.stores.record import profile_record
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
-from perso_core.stores.sqlite_backup import UNFINISHED, copy_store, put_back, remove_unfinished
+from perso_core.stores.sqlite_backup import (
+    UNFINISHED,
+    check_store,
+    copy_store,
+    put_back,
+    remove_unfinished,
+)
 from perso_core.stores.sqlite_erased import MOST_DEVICES, moved_mark
 from perso_core.stores.sqlite_file import create_file, writing_connection
 from perso_core.stores.sqlite_refusals import keep_refusals
@@ -174,6 +181,32 @@ async def test_an_erased_event_that_is_sent_again_after_a_restore_does_not_come_
         assert (await store.load(ANNA)).erased_events == {mark_of("before")}
         sent_again = arrived(event(event_id="before"), now_ms=NOON_MS + 2)
         assert (await store.commit([sent_again])).conflicts == {ANNA}
+
+
+@pytest.mark.parametrize("beside", ["-journal", "-wal"])
+async def test_what_is_left_of_another_database_is_not_taken_for_what_was_put_back(
+    tmp_path: Path, beside: str
+) -> None:
+    """As of one that was moved away after a crash."""
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    left = path.with_name(path.name + beside)
+    async with opened(path) as store:
+        await store.commit([arrived(event())])
+        copy_store(path, backup, told())
+    with closing(apsw.Connection(str(path))) as another:
+        another.pragma("journal_mode", "DELETE" if beside == "-journal" else "WAL")
+        another.pragma("cache_size", 1)
+        another.execute("CREATE TABLE t (b); BEGIN; INSERT INTO t VALUES (zeroblob(90000));")
+        another.execute("UPDATE profile SET record = zeroblob(90000)")
+        written = left.read_bytes()
+    path.unlink()
+    left.write_bytes(written)
+
+    put_back(backup, path, told())
+
+    assert not left.exists()
+    check_store(path)
+    assert await ids_of(path, ANNA) == ["e1"]
 
 
 async def test_nothing_that_a_backup_has_names_who_was_erased_since(tmp_path: Path) -> None:
