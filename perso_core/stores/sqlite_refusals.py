@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import cast
@@ -19,6 +19,7 @@ from perso_core.stores.sqlite_file import (
     unavailable,
     writing_connection,
 )
+from perso_core.stores.sqlite_links import led_to
 
 
 def keep_refusals(database: Path, fresh: Path) -> bool:
@@ -45,7 +46,9 @@ class _CannotBeRead(Exception):
     """The database. Of what is written it says nothing."""
 
 
-_Refusal = tuple[str, Consent, bytes]  # key, consent, its record
+_Link = tuple[str, int]  # key, linked_ms
+# key, consent, its record, and the identities that are part of the profile
+_Refusal = tuple[str, Consent, bytes, list[_Link]]
 
 
 def _next(refusals: Iterator[_Refusal], database: Path) -> _Refusal | None:
@@ -56,22 +59,44 @@ def _next(refusals: Iterator[_Refusal], database: Path) -> _Refusal | None:
         raise _CannotBeRead from error
 
 
-def _keep(writing: apsw.Connection, key: str, consent: Consent, record: bytes) -> None:
+def _keep(
+    writing: apsw.Connection, key: str, consent: Consent, record: bytes, links: Sequence[_Link]
+) -> None:
+    """Of the person: what is in the copy may be of before its identities were linked."""
     if last_said_ms(consent) <= last_said_ms(_consent_of(writing, key)):
         return
     for table in TABLES_BY_KEY if refused(consent) else ("consent",):
         writing.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
     writing.execute("INSERT INTO consent VALUES (?, ?)", (key, record))
+    for one, linked_ms in links:
+        if refused(consent):
+            _link(writing, one, key, linked_ms)
+        elif not led_to(writing, one):
+            _keep(writing, one, consent, record, ())
+
+
+def _link(writing: apsw.Connection, key: str, refusing: str, linked_ms: int) -> None:
+    """Nothing is kept of who is part of somebody that refuses."""
+    for table in TABLES_BY_KEY:
+        writing.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
+    writing.execute("DELETE FROM link WHERE canonical = ?", (key,))
+    writing.execute("INSERT INTO link VALUES (?, ?, ?)", (key, refusing, linked_ms))
 
 
 def _refusals(connection: apsw.Connection) -> Iterator[_Refusal]:
     """By key: what visitors refused, or their browsers for them, and its record. O(consents): 1.3 s
     of a million."""
+    linked = connection.table_exists(None, "link")  # files of an earlier Perso lack it
     rows = connection.execute("SELECT key, record FROM consent")
     for key, record in cast(Iterator[tuple[str, bytes]], rows):
         consent = _consent(record)
         if consent is not None and (refused(consent) or sharing_refused(consent)):
-            yield key, consent, record
+            yield key, consent, record, _links(connection, key) if linked else []
+
+
+def _links(connection: apsw.Connection, key: str) -> list[_Link]:
+    rows = connection.execute("SELECT key, linked_ms FROM link WHERE canonical = ?", (key,))
+    return cast(list[_Link], rows.fetchall())
 
 
 def _consent_of(connection: apsw.Connection, key: str) -> Consent | None:

@@ -330,6 +330,48 @@ async def test_what_a_visitor_refused_since_the_backup_stays_refused(tmp_path: P
     assert found == [Consent("out", NOON_MS + 1), no_sharing, Consent("in", NOON_MS)]
 
 
+async def test_a_refusal_stands_for_each_identity_that_was_linked_since(tmp_path: Path) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    others = (f"{ORG} demo Email:a", f"{ORG} demo Phone:1")
+    async with opened(path) as store:
+        for key in (CUSTOMER, *others):
+            await store.commit([arrived(event(event_id="consented"), key)])
+        # By then of another identity's profile, which became part of the customer's.
+        await store.join(Joining(source=others[1], target=others[0], linked=True, decided_ms=1))
+        copy_store(path, backup, told())
+        for key in others:
+            joining = Joining(source=key, target=CUSTOMER, linked=True, decided_ms=NOON_MS)
+            assert (await store.join(joining)).kept
+        await store.commit([chose_at(Consent("out", NOON_MS + 1), CUSTOMER)])
+
+    put_back(backup, path, told())
+
+    assert [await ids_of(path, key) for key in (CUSTOMER, *others)] == [[], [], []]
+    async with opened(path) as store:
+        assert [(await store.load(key)).linked_to for key in others] == [CUSTOMER, CUSTOMER]
+
+
+async def test_what_is_not_to_be_shared_is_so_under_each_identity_that_was_linked_since(
+    tmp_path: Path,
+) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    other = f"{ORG} demo Email:a"
+    no_sharing = Consent("in", NOON_MS, share="n", share_since_ms=NOON_MS + 1)
+    async with opened(path) as store:
+        for key in (CUSTOMER, other):
+            await store.commit([arrived(event(event_id="consented"), key)])
+        copy_store(path, backup, told())
+        joining = Joining(source=other, target=CUSTOMER, linked=True, decided_ms=NOON_MS)
+        assert (await store.join(joining)).kept
+        await store.commit([chose_at(no_sharing, CUSTOMER)])
+
+    put_back(backup, path, told())
+
+    assert [await ids_of(path, key) for key in (CUSTOMER, other)] == [["consented"]] * 2
+    async with opened(path) as store:
+        assert (await store.load(other)).consent == no_sharing
+
+
 async def test_a_browsers_signal_against_sharing_since_the_backup_stands(tmp_path: Path) -> None:
     path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
     shared = Consent("in", NOON_MS, share="y", share_since_ms=NOON_MS)
