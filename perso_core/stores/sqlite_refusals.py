@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence, Set
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import apsw
 
 from perso_core.decision.consent import Consent, last_said_ms, refused, sharing_refused
+from perso_core.decision.profile import mark_of
 from perso_core.errors import StoreUnavailable, UnreadableRecord
-from perso_core.stores.record import consent_from_record
+from perso_core.stores.record import consent_from_record, profile_from
+from perso_core.stores.sqlite_erased import has_what_moved
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
     reading_connection,
@@ -31,10 +33,14 @@ def keep_refusals(database: Path, fresh: Path) -> bool:
         closing(writing_connection(fresh)) as writing,
     ):
         with unavailable(fresh), transaction(writing):
-            refusals = _refusals(reading)
+            refusals, refusing = _refusals(reading), set[bytes]()
             try:
                 while (found := _next(refusals, database)) is not None:
-                    _keep(writing, *found)
+                    if _keep(writing, *found) and refused(found[1]):
+                        refusing.add(mark_of(found[0]))
+                devices = _brought(reading, refusing)
+                while (device := _next(devices, database)) is not None:
+                    _empty(writing, *device)
                 whole = True
             except _CannotBeRead:
                 whole = False
@@ -46,25 +52,27 @@ class _CannotBeRead(Exception):
     """The database. Of what is written it says nothing."""
 
 
+_Found = TypeVar("_Found")
 _Link = tuple[str, int]  # key, linked_ms
 # key, consent, its record, and the identities that are part of the profile
 _Refusal = tuple[str, Consent, bytes, list[_Link]]
 
 
-def _next(refusals: Iterator[_Refusal], database: Path) -> _Refusal | None:
+def _next(found: Iterator[_Found], database: Path) -> _Found | None:
     try:
         with unavailable(database):
-            return next(refusals, None)
+            return next(found, None)
     except StoreUnavailable as error:
         raise _CannotBeRead from error
 
 
 def _keep(
     writing: apsw.Connection, key: str, consent: Consent, record: bytes, links: Sequence[_Link]
-) -> None:
-    """Of the person: what is in the copy may be of before its identities were linked."""
+) -> bool:
+    """Of the person: what is in the copy may be of before its identities were linked. False: the
+    copy has a later word."""
     if last_said_ms(consent) <= last_said_ms(_consent_of(writing, key)):
-        return
+        return False
     for table in TABLES_BY_KEY if refused(consent) else ("consent",):
         writing.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
     writing.execute("INSERT INTO consent VALUES (?, ?)", (key, record))
@@ -73,6 +81,7 @@ def _keep(
             _link(writing, one, key, linked_ms)
         elif not led_to(writing, one):
             _keep(writing, one, consent, record, ())
+    return True
 
 
 def _link(writing: apsw.Connection, key: str, refusing: str, linked_ms: int) -> None:
@@ -97,6 +106,28 @@ def _refusals(connection: apsw.Connection) -> Iterator[_Refusal]:
 def _links(connection: apsw.Connection, key: str) -> list[_Link]:
     rows = connection.execute("SELECT key, linked_ms FROM link WHERE canonical = ?", (key,))
     return cast(list[_Link], rows.fetchall())
+
+
+def _brought(connection: apsw.Connection, refusing: Set[bytes]) -> Iterator[tuple[str, int]]:
+    """The keys of devices whose events became those of who refuses, and when the last did.
+    refusing: marks of their keys. O(devices) where there are any: 6 s of a million."""
+    if not refusing:
+        return
+    rows = connection.execute(
+        "SELECT key, version, record FROM profile WHERE key >= 'ECID:' AND key < 'ECID;'"
+    )
+    for key, version, record in cast(Iterator[tuple[str, int, bytes]], rows):
+        with suppress(UnreadableRecord):
+            moved = profile_from(key, version, record, ()).moved
+            if instants := [one.at_ms for one in moved if one.to in refusing]:
+                yield key, max(instants)
+
+
+def _empty(writing: apsw.Connection, device_key: str, moved_ms: int) -> None:
+    """What is chosen on the device stays."""
+    if has_what_moved(writing, device_key, moved_ms):
+        for table in ("profile", "event", "quarantine", "imported"):
+            writing.execute(f"DELETE FROM {table} WHERE key = ?", (device_key,))
 
 
 def _consent_of(connection: apsw.Connection, key: str) -> Consent | None:

@@ -351,6 +351,26 @@ async def test_a_refusal_stands_for_each_identity_that_was_linked_since(tmp_path
         assert [(await store.load(key)).linked_to for key in others] == [CUSTOMER, CUSTOMER]
 
 
+async def test_what_was_done_on_a_device_of_who_refused_since_does_not_come_back(
+    tmp_path: Path,
+) -> None:
+    path, backup = tmp_path / "perso.sqlite", tmp_path / "monday.sqlite"
+    async with opened(path) as store:
+        for key in (ANNA, BERT):
+            await store.commit([arrived(event(event_id="anonymous"), key)])
+        await store.commit([chose("in")])
+        copy_store(path, backup, told())
+        await signed_in(store, NOON_MS + 1)
+        await store.commit([chose_at(Consent("out", NOON_MS + 2), CUSTOMER)])
+
+    put_back(backup, path, told())
+
+    assert await ids_of(path, ANNA) == await ids_of(path, CUSTOMER) == []
+    assert await ids_of(path, BERT) == ["anonymous"]
+    async with opened(path) as store:
+        assert (await store.load(ANNA)).consent == Consent("in", NOON_MS)
+
+
 async def test_what_is_not_to_be_shared_is_so_under_each_identity_that_was_linked_since(
     tmp_path: Path,
 ) -> None:
