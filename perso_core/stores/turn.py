@@ -14,6 +14,7 @@ from perso_core.stores.owner import made_or_opened
 
 FILE = "definitions.lock"
 SWEEPING_FILE = "retention.lock"
+_LOOK_AGAIN_S = 0.005
 
 
 @asynccontextmanager
@@ -21,14 +22,16 @@ async def turn(data_dir: Path) -> AsyncIterator[None]:
     """Alone among the processes on a data directory, until the block ends.
 
     Without it, `perso apply` beside `perso key revoke` could bring the key back. The system lets
-    go of it for a process that is killed.
+    go of it for a process that is killed. No thread waits: nothing could stop one, nor a process
+    end before another one lets go.
     """
     descriptor = made_or_opened(data_dir / FILE)
     try:
-        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
+        while not _is_mine(descriptor):  # noqa: ASYNC110 - another process has it
+            await asyncio.sleep(_LOOK_AGAIN_S)
         yield
     finally:
-        os.close(descriptor)
+        _let_go(descriptor)
 
 
 @contextmanager
@@ -37,12 +40,24 @@ def locked(directory: Path) -> Iterator[bool]:
     It leaves no file there. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield _is_mine(descriptor)
+    finally:
+        _let_go(descriptor)
+
+
+def _is_mine(descriptor: int) -> bool:
+    """Whether nobody else has the lock of this file, which is ours from now on. Raises OSError."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _let_go(descriptor: int) -> None:
+    """Also where a process was forked off meanwhile, which has the descriptor as well."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
 
@@ -59,11 +74,7 @@ class OnlyOne:
     def mine(self) -> bool:
         """Whether it is this one, from now on."""
         if not self._mine and not self._closed:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            self._mine = True
+            self._mine = _is_mine(self._descriptor)
         return self._mine
 
     def leave_to_parent(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from perso_core.errors import OpenedBeforeFork
 from perso_core.stores.presence import Presence, serving
 from perso_core.stores.sqlite import open_sqlite
-from perso_core.stores.turn import OnlyOne
+from perso_core.stores.turn import OnlyOne, turn
 from perso_core.worker.hearing import Hearing
 from tests.building import event
 from tests.stores.building import ANNA, BERT, arrived
@@ -109,6 +109,14 @@ async def test_what_is_past_its_retention_waits_for_no_child(tmp_path: Path) -> 
         another = OnlyOne(tmp_path)
         assert another.mine()
         another.close()
+
+
+async def test_nobody_waits_for_a_child_of_who_had_the_turn(tmp_path: Path) -> None:
+    with ExitStack() as staying:
+        async with turn(tmp_path):
+            staying.enter_context(child_that_stays())
+        async with asyncio.timeout(1), turn(tmp_path):
+            pass
 
 
 async def test_a_child_removes_nothing(tmp_path: Path) -> None:
