@@ -119,6 +119,7 @@ def restore(arguments: argparse.Namespace) -> int:
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = data_dir / DATABASE
+    lost = not database.exists()
     try:
         erased = put_back(source / DATABASE, database, Progress("pages written").tell)
     except StoreTooNew as error:
@@ -130,6 +131,11 @@ def restore(arguments: argparse.Namespace) -> int:
         kept = (
             " What was there is too damaged to say who was erased since, or refused to be kept:"
             " erase them again."
+        )
+    elif lost:
+        kept = (
+            " No database was there that says who was erased since the backup, or refused to be"
+            " kept: erase them again."
         )
     print(f"{shown(str(source))} is restored to {shown(settings.data_dir)}.{kept}")
     return 0

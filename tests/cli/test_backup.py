@@ -138,8 +138,21 @@ def test_an_older_perso_goes_back_to_its_backup_once_the_newer_database_is_moved
 
     assert refused.returncode == 1
     assert f"move {database.relative_to(tmp_path)} away, restore, and erase again" in refused.stderr
-    assert (told.returncode, told.stdout) == (0, "monday is restored to .perso.\n")
+    assert told.returncode == 0
+    assert told.stdout.startswith("monday is restored to .perso.")
     assert perso(tmp_path, "doctor").returncode == 0
+
+
+def test_on_a_new_machine_it_is_said_that_nobody_knows_who_was_erased_since(
+    tmp_path: Path,
+) -> None:
+    backed_up(tmp_path)
+
+    told = perso(tmp_path, "restore", "monday", "--data-dir", "new")
+    again = perso(tmp_path, "restore", "monday", "--data-dir", "new")
+
+    assert "No database was there that says who was erased since the backup" in told.stdout
+    assert again.stdout == "monday is restored to new.\n"
 
 
 @pytest.mark.parametrize("damage", [b"no database" * 1_000, b""])
