@@ -73,8 +73,14 @@ class People:
         return len(found)
 
     async def forget(self, keys: Iterable[str]) -> None:
-        """Erase what is kept under some keys, in their order."""
-        for key in keys:
+        """Erase what is kept under some keys, in their order, and what became part of another
+        profile while others of them were erased."""
+        meant = dict.fromkeys(keys)
+        for key in meant:
+            led = (await self._store.load(key, NOTHING_KEPT)).linked_to
+            if led and led not in meant:
+                await self.forget(await self._of_one_person([key]))
+                continue
             answer = await self._forgotten(key)
             await self._drain.durable(answer.sequence)
 

@@ -11,6 +11,7 @@ import pytest
 from perso_core.client import Client, EdgeRefused
 from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.permission import Permission
+from perso_core.engine.engine import Answer, Interaction
 from perso_core.errors import NotHeardEverywhere, StoreUnavailable
 from perso_core.worker.everywhere import Everywhere
 from tests.building import NOON_MS, ORG
@@ -192,6 +193,30 @@ async def test_an_erasure_that_broke_off_is_made_whole_by_asking_again(
     assert (await asked(edge, "erase", asking_for)).status == 200
 
     for space, name in names.items():
+        identity = {"identity": {"namespace": space, "id": name}}
+        assert (await asked(edge, "export", identity)).sent["profiles"] == []
+
+
+async def test_an_erasure_finds_what_becomes_part_of_another_profile_meanwhile(
+    edge: RunningEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for one in ("Email:a@e", "Phone:17", "CRMID:anna"):
+        await server_call(edge, event(one), headers=shown_key())
+    await server_call(edge, signed_in("Email:a@e", "Phone:17"), headers=shown_key())
+    decided = edge.admission.decided
+
+    async def and_then_linked(interaction: Interaction) -> Answer:
+        answer = await decided(interaction)
+        monkeypatch.undo()  # once
+        await edge.drain.durable(answer.sequence)
+        more = event("CRMID:anna", "Email:a@e", _id="L2")
+        assert (await server_call(edge, more, headers=shown_key())).status == 200
+        return answer
+
+    monkeypatch.setattr(edge.admission, "decided", and_then_linked)
+    await asked(edge, "erase", {"identity": {"namespace": "Email", "id": "a@e"}})
+
+    for space, name in (("CRMID", "anna"), ("Email", "a@e"), ("Phone", "17")):
         identity = {"identity": {"namespace": space, "id": name}}
         assert (await asked(edge, "export", identity)).sent["profiles"] == []
 
