@@ -92,6 +92,9 @@ class Engine:
     def swap(self, snapshot: Snapshot) -> None:
         """Put new definitions in force. Each profile is evaluated again when next asked for, and
         loaded again where they read what is not at hand of its events."""
+        if snapshot.event_window_ms > self._snapshot.event_window_ms:
+            # Events that counted no more are still stored, and may count now.
+            self.following.leave_all()
         self._hot.parking = self._hot.parking.under(snapshot)
         self._snapshot = self.hits.snapshot = snapshot
         self._lookups = Lookups(snapshot)

@@ -31,9 +31,13 @@ class Following:
         if epoch == self.epoch:
             return
         if self.epoch:
-            self._left |= self._hot.drop_all()
-            self._written.clear()
+            self.leave_all()
         self.epoch = epoch
+
+    def leave_all(self) -> None:
+        """Forget all profiles: the store has others, or more of them."""
+        self._left |= self._hot.drop_all()
+        self._written.clear()
 
     def renewed(self, key: str) -> None:
         """The profile was read again, or is in memory no more."""

@@ -7,7 +7,7 @@ from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.lookup import EMPTY, Lookup
 from perso_core.decision.profile import Profile, mark_of, packed
-from perso_core.definitions.snapshot import compile_snapshot
+from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import OPERATOR, Answer, Engine, Interaction, NeedProfile
 from perso_core.engine.erased import Erased
 from perso_core.engine.journal import (
@@ -174,6 +174,51 @@ def test_events_that_lack_what_new_rules_read_are_loaded_again() -> None:
 
     assert engine.lookup("ECID:1", "demo", now_ms=NOON_MS) == NeedProfile("ECID:1")
     assert engine.decide(asking(), now_ms=NOON_MS) == NeedProfile("ECID:1")
+
+
+def counting_for(days: int) -> Snapshot:
+    """Whoever added something within so many days, which is as long as events count."""
+    told = definitions({"added": f'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "{ADDED}")])'})
+    (audience,) = told.audiences
+    longer = structs.replace(told, audiences=(structs.replace(audience, event_window_days=days),))
+    return compile_snapshot(longer, event_window_ms=DAY_MS)
+
+
+def test_events_that_counted_no_more_are_loaded_again_where_new_definitions_count_longer() -> None:
+    """They are still stored, and are counted by a process that loads the profile now."""
+    first, second, third = (
+        event(kind, at_ms=NOON_MS + days * DAY_MS, event_id=kind)
+        for days, kind in enumerate((ADDED, "x", "y"))
+    )
+    now_ms = third.timestamp_ms
+    stored = Profile(key="ECID:1", version=NOON_MS, events=(first, second))
+    engine = Engine(counting_for(1))
+    for key in ("ECID:1", "ECID:2"):
+        loaded = structs.replace(stored, key=key)
+        engine.admit(key, packed(loaded, engine.projection), None, now_ms=now_ms)
+    for key in ("ECID:1", "ECID:2"):
+        decided(engine, asking(arrived(third), key=key), now_ms)
+    engine.kept([1])
+
+    engine.swap(counting_for(30))
+
+    assert engine.decide(asking(), now_ms=now_ms) == NeedProfile("ECID:1")
+    waiting = asking(key="ECID:2")
+    assert engine.decide(waiting, now_ms=now_ms) == NeedProfile("ECID:2", behind=True)
+    engine.renew("ECID:2", structs.replace(stored, key="ECID:2"), None, now_ms=now_ms)
+    decided(engine, waiting, now_ms)
+    engine.committed(2)
+    assert audiences(engine.lookup("ECID:2", "demo", now_ms=now_ms)) == ("added",)
+
+
+def test_where_new_definitions_count_no_longer_nothing_is_loaded_again() -> None:
+    engine = Engine(counting_for(30))
+    engine.admit("ECID:1", Profile(key="ECID:1", version=1), None, now_ms=NOON_MS)
+
+    for days in (30, 1):
+        engine.swap(counting_for(days))
+
+    decided(engine, asking())
 
 
 def test_events_that_were_loaded_for_other_rules_are_not_taken() -> None:
