@@ -6,3 +6,4 @@ cpdef after_event(object before, object profile, object event, object snapshot, 
 cpdef advance(object before, object snapshot, object now_ms)
 cdef _seen(object profile)
 cdef _qualified(object profile, object standing, object changed, object snapshot)
+cdef _as_stands(object profile, object standing, object memberships, object snapshot)

@@ -29,8 +29,9 @@ from perso_core.rules.standing import Standing
 
 # What rules read that ask for imported memberships.
 _IMPORTED = ("externalAudience",)
-# A profile that slept through more flips than this is evaluated at the present instead: its
-# memberships are right, only `since_ms` of the later ones is then the present.
+# A profile that slept through more flips than this, and as many as it was in audiences, each of
+# which it may have left, is evaluated at the present instead: its memberships are right, only
+# `since_ms` of the later ones is then the present.
 MAX_STEPS = 256
 # So many events of somebody of whom nothing else is known are taken one after the other: 20 + 5 µs
 # for each, instead of 600 for all rules (of 1,000 audiences).
@@ -190,14 +191,24 @@ def advance(before: Qualified, snapshot: Snapshot, *, now_ms: int) -> Qualified:
     change at their own instant, in order, so that since_ms is exact. An instant before
     profile.evaluated_ms changes nothing: a clock that went back takes nothing away.
     """
-    current = before
-    for _ in range(MAX_STEPS):
-        # Nothing asks for it as often: a property would cost more than the rest.
-        until_ms = FOREVER_MS if current.standing is None else current.standing.until_ms
-        if until_ms > now_ms:
-            return current
-        current = _at(current, snapshot, until_ms)
-    return _at(current, snapshot, now_ms)
+    standing = before.standing
+    # Nothing asks for it as often: a property would cost more than the rest.
+    if standing is None or standing.until_ms > now_ms:
+        return before
+    rules, seen = snapshot.rules, _seen(before.profile)
+    memberships = before.profile.memberships
+    known, moved = Memberships.of(memberships), dict[str, Membership]()
+    steps = MAX_STEPS + standing.members.bit_count()
+    for step in range(steps + 1):
+        if standing.until_ms > now_ms:
+            break
+        after = rules.advance(standing, seen, now_ms=standing.until_ms if step < steps else now_ms)
+        for member in _moved(known, moved, after, after.members ^ standing.members, snapshot):
+            moved[member.audience_id] = member
+        standing = after
+    if moved:
+        memberships = known.replaced(moved.values())
+    return _as_stands(before.profile, standing, memberships, snapshot)
 
 
 def resumed(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
@@ -297,13 +308,6 @@ def _standing(profile: Profile, rules: RuleSet, now_ms: int) -> Standing:
 _NOBODY = Profile(key="ECID:")
 
 
-def _at(before: Qualified, snapshot: Snapshot, now_ms: int) -> Qualified:
-    standing = before.standing
-    assert standing is not None, "only a standing comes to an end"
-    after = snapshot.rules.advance(standing, _seen(before.profile), now_ms=now_ms)
-    return _qualified(before.profile, after, after.members ^ standing.members, snapshot)
-
-
 def _seen(profile: Profile) -> Callable[[], Mapping[str, Any]]:
     """The profile as rules see it; memberships are put in by the rules, which know them."""
     return partial(_viewed, profile)
@@ -350,7 +354,17 @@ def _qualified(profile: Profile, standing: Standing, changed: int, snapshot: Sna
     """The profile with the changed audiences entered or left. changed: one bit each."""
     memberships = profile.memberships
     if changed:
-        memberships = _moved(memberships, standing, changed, snapshot)
+        known = Memberships.of(memberships)
+        memberships = known.replaced(_moved(known, {}, standing, changed, snapshot))
+    return _as_stands(profile, standing, memberships, snapshot)
+
+
+def _as_stands(
+    profile: Profile,
+    standing: Standing,
+    memberships: Mapping[str, Membership],
+    snapshot: Snapshot,
+) -> Qualified:
     now = structs.replace(
         profile,
         memberships=memberships,
@@ -361,15 +375,19 @@ def _qualified(profile: Profile, standing: Standing, changed: int, snapshot: Sna
 
 
 def _moved(
-    before: Mapping[str, Membership], standing: Standing, changed: int, snapshot: Snapshot
-) -> Mapping[str, Membership]:
-    known = Memberships.of(before)
+    before: Memberships,
+    since: Mapping[str, Membership],
+    standing: Standing,
+    changed: int,
+    snapshot: Snapshot,
+) -> list[Membership]:
+    """The changed audiences, each entered or left. since: what was so since `before`."""
     moved: list[Membership] = []
     for position in bits_of(changed):
         audience_id = snapshot.rules.ids_by_position[position]
         holds = bool(standing.members >> position & 1)
-        earlier = known.of_audience(audience_id)
+        earlier = since.get(audience_id) or before.of_audience(audience_id)
         after = qualify(audience_id, earlier, holds=holds, now_ms=standing.now_ms)
         if after is not None:
             moved.append(after)
-    return known.replaced(moved)
+    return moved

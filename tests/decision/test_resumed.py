@@ -7,11 +7,12 @@ from msgspec import structs
 from perso_core.decision.event import event_from
 from perso_core.decision.membership import Membership
 from perso_core.decision.profile import Profile
-from perso_core.decision.qualification import resumed
+from perso_core.decision.qualification import MAX_STEPS, qualify_all, resumed
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from tests.building import DAY_MS, HOUR_MS, NOON_MS, definitions
 
 APPLIED_MS = NOON_MS + DAY_MS
+MIDNIGHT_MS = NOON_MS + 12 * HOUR_MS
 GOLD = {"loyalty": {"tier": "Gold"}}
 
 
@@ -69,6 +70,29 @@ def test_who_had_left_by_time_alone_before_other_rules_came_left_when_that_was()
     left = [since(visitor, newer(rule), APPLIED_MS + hours * HOUR_MS) for hours in (0, 9)]
 
     assert left == [NOON_MS + 3_001] * 2
+
+
+def test_who_was_in_hundreds_of_audiences_has_left_each_at_its_own_instant() -> None:
+    """However often, and whenever, it is read again: nothing is written until the next event."""
+    count = MAX_STEPS + 44
+    kinds = [f"kind {number}" for number in range(count)]
+    rule = 'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "{}") WHEN({})])'
+    rules = {kind: rule.format(kind, "<= 1 hour before now") for kind in kinds}
+    in_force = compile_snapshot(definitions(rules | {kinds[0]: rule.format(kinds[0], "today")}))
+    events = tuple(
+        event_from({"eventType": kind}, event_id=kind, received_ms=NOON_MS + 10 * number)
+        for number, kind in enumerate(kinds)
+    )
+    came = Profile(key="CRMID:7", version=3, events=events)
+    visitor = qualify_all(came, in_force, now_ms=NOON_MS + 10 * count).profile
+
+    for days in (2, 3):
+        now_ms = NOON_MS + days * DAY_MS
+        left = resumed(visitor, in_force, now_ms=now_ms).profile.memberships
+        assert {kind: (one.status, one.since_ms) for kind, one in left.items()} == {
+            kind: ("exited", NOON_MS + 10 * number + HOUR_MS + 1 if number else MIDNIGHT_MS)
+            for number, kind in enumerate(kinds)
+        }
 
 
 def test_definitions_of_a_clock_that_is_ahead_date_nothing_in_the_future() -> None:
