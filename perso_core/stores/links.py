@@ -28,7 +28,8 @@ class Joining(Struct, frozen=True, kw_only=True):
     of the source's. max_identities: of one profile, the target's own with them. epoch: of the store
     that it was decided on; 0: of any. left: what an identity that makes room leaves in the target's
     profile, and is to know of as it begins anew; None: nothing. by: the event whose server says so;
-    None: it is known from before.
+    None: it is known from before. led: the source's identity leads to the target by now; where it
+    does no more, nothing is kept.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Joining(Struct, frozen=True, kw_only=True):
     epoch: int = 0
     left: Moved | None = None
     by: Event | None = None
+    led: bool = False
 
     @property
     def dated_ms(self) -> int:

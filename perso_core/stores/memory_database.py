@@ -92,6 +92,8 @@ def _said_before(database: MemoryDatabase, joining: Joining, by: Event, now_ms: 
 def _may_join(database: MemoryDatabase, joining: Joining, now_ms: int) -> bool:
     if is_another(joining.epoch, database.epoch) or joining.target in database.links:
         return False
+    if joining.led and database.links.get(joining.source, ("", 0))[0] != joining.target:
+        return False
     if any(refused(database.consents.get(key)) for key in (joining.source, joining.target)):
         return False
     erased_ms = database.erased_ms.get(joining.target, -1)

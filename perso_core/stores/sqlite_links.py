@@ -41,6 +41,8 @@ def join(
     """See Store.join; consent and erasure have been looked at."""
     if led_to(connection, joining.target):
         return NOT_JOINED
+    if joining.led and led_to(connection, joining.source) != joining.target:
+        return NOT_JOINED
     if joining.united is not None:
         for key, version in (
             (joining.source, joining.source_version),

@@ -263,6 +263,8 @@ class IdentityGraph:
                 if linked and (led_to != source or joined.dropped):
                     # Whose an identity was is told of it nowhere once this is answered.
                     await self._until_heard()
+                    if led_to != source:
+                        await self._know_late(source, target, led_to)
                 return lost + Dropped(joined.dropped_events, joined.dropped)
         return None
 
@@ -364,6 +366,46 @@ class IdentityGraph:
             both = United(profile=stays, rest=Profile(key=joining.source))
         knows = knowing(both.profile, left, now_ms=now_ms)
         return structs.replace(joining, united=structs.replace(both, profile=knows))
+
+    async def _know_late(self, source: str, target: str, led_to: str) -> None:
+        """What came by an identity while it was being said to be another person's, and was kept of
+        whom it had led to, counts no more here either."""
+        for _ in range(MAX_ROUNDS):
+            await self._settled(led_to)
+            await self._admission.take_over(led_to)
+            if await self._leads_to(source) != target:
+                return  # somebody else's by now
+            await self._settled(target)
+            other, into, led = (self._committed(key) for key in (source, target, led_to))
+            if isinstance(into, NeedProfile) or isinstance(led, NeedProfile):
+                continue
+            if other is not None or into is None or led is None:
+                return
+            now_ms = self._clock_ms()
+            left = left_in(led, now_ms=now_ms)
+            known = {mark for one in into.moved for mark in one.marks}
+            if left is None or left.marks <= known:
+                return
+            late = structs.replace(left, marks=left.marks - known)
+            stays = structs.replace(into, events=())
+            joining = Joining(
+                source=source,
+                target=target,
+                decided_ms=now_ms,
+                united=United(
+                    profile=knowing(stays, late, now_ms=now_ms), rest=Profile(key=source)
+                ),
+                target_version=into.version,
+                linked=True,
+                max_identities=self._caps.identities,
+                epoch=self._engine.following.epoch,
+                led=True,
+            )
+            joined = await self._store.join(joining)
+            for key in (source, target, *joined.links):
+                await self._admission.take_over(key)
+            if joined.kept:
+                return
 
     async def _full_with(self, source: str, target: str) -> bool:
         """Whether identities of the target make room for the source's."""

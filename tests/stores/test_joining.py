@@ -104,6 +104,20 @@ async def test_events_are_one_history_by_time_and_then_by_arrival(store: Store) 
     assert await ids(store, PHONE) == []
 
 
+async def test_what_is_told_of_an_identity_is_not_kept_once_it_leads_to_somebody_else(
+    store: Store,
+) -> None:
+    await reported(store, ANNA, page("hers"))
+    assert (await join(store, MAIL, ANNA, linked=True)).kept
+    told = structs.replace(await joining(store, MAIL, ANNA, linked=True), led=True)
+    assert (await store.join(told)).kept
+
+    assert (await join(store, MAIL, "o demo CRMID:4712", linked=True)).kept
+
+    assert not (await store.join(told)).kept
+    assert (await store.load(MAIL)).linked_to == "o demo CRMID:4712"
+
+
 @pytest.mark.parametrize("linked", [False, True])
 async def test_events_that_have_no_room_are_counted(open_store: OpenStore, linked: bool) -> None:
     store = await open_store(max_events=3)

@@ -490,6 +490,32 @@ async def test_who_moves_an_identity_to_another_person_waits_until_others_have_h
         assert heard == 2, "the one that made room is nobody's"
 
 
+async def test_what_came_while_an_identity_became_another_persons_counts_no_more_there() -> None:
+    """It was kept of the first one: by this process before the link was on disk, by others before
+    they heard of it. Whoever was not answered in time sends it again."""
+    bert, mail = "o demo CRMID:4712", "o demo Email:anna@shop.test"
+    watched = WatchedStore(MemoryStore())
+
+    async def hear() -> None:
+        await kept(stack, "unheard", ANNA)
+
+    async with running(watched) as stack:
+        await graph_of(stack).link((ANNA, mail))
+        await kept(stack, "his", bert)
+        watched.gate.clear()
+        linking = asyncio.create_task(graph_of(stack, heard=hear).link((bert, mail)))
+        await settled()
+        meanwhile = stack.begin_visit(ANNA, event_id="meanwhile")
+        await settled()
+        watched.gate.set()
+        await asyncio.gather(linking, meanwhile)
+        for event_id in ("meanwhile", "unheard", "another"):
+            await kept(stack, event_id, bert)
+
+        assert await stack.event_ids(ANNA) == {"meanwhile", "unheard"}
+        assert await stack.event_ids(bert) == {"his", "another"}
+
+
 async def test_a_process_that_stood_still_says_whose_an_identity_is_once_it_has_caught_up() -> None:
     """What came for the identity then was kept of the person whose it had been."""
     now_s = 0.0
