@@ -93,7 +93,7 @@ class Projection:
             return packed_plainly(xdm)
         values: list[Any] = [0]
         values[0] = _gather_unread(self._tree, xdm, values)
-        return packed_plainly(values) if values[0] != _NO_OBJECT else None
+        return packed(values) if values[0] != _NO_OBJECT else None
 
     def unpacked(self, row: bytes, timestamp_ms: int) -> dict[str, Any]:
         """What `packed` kept of the event of this time, as rules see it."""

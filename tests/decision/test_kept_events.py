@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -212,6 +213,19 @@ def test_what_is_not_kept_is_not_read_and_nobody_can_tell(
 
     assert read.row == projection.packed(one)
     assert event_of(bytes(read.whole)) == one
+
+
+@pytest.mark.parametrize("number", [64, 65, 200])
+def test_rules_may_read_any_number_of_paths(number: int) -> None:
+    names = [f"field{n}" for n in range(number)]
+    one = reported(1, NOON_MS, dict.fromkeys(names, "x"))
+    projection = Projection(frozenset((name,) for name in names))
+
+    read = as_stored(one, projection)
+
+    assert read.row == projection.packed(one)
+    assert isinstance(read.row, bytes)
+    assert projection.unpacked(read.row, NOON_MS) == one.xdm
 
 
 @settings(max_examples=60)
