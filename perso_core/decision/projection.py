@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, groupby
 from typing import Any
 
 import msgspec
@@ -10,13 +11,21 @@ from msgspec import Raw
 
 from perso_core.decision.event import Event
 from perso_core.decision.large_integers import large_integer, packed, packed_plainly
+from perso_core.pql.event_paths import DEEPEST, THERE
 
 Paths = frozenset[tuple[str, ...]]
-# For each name the bit of its leaf, or what is below it.
-Tree = tuple[tuple[str, int, "Tree | None"], ...]
+# For each name: the bit of its leaf, what is below it (None of a leaf), and whether a rule asks if
+# something is there at all. Where something is below it, the bit tells that there is no object with
+# some of that, but another value.
+Tree = tuple[tuple[str, int, "Tree | None", bool], ...]
+# The bit, the names before it, and its own.
+Node = tuple[int, tuple[str, ...], str]
 
 _NOTHING = object()
-_NO_OBJECT = -1
+# An integer of MessagePack is below this.
+_MAX_INTEGER = 2**64
+# So much of a text is kept where it is only told.
+_SHOWN_CHARACTERS = 100
 
 
 def whole_event(event: Event) -> bytes:
@@ -51,15 +60,21 @@ def event_of(whole: bytes) -> Event:
 
 class Projection:
     """What is kept of an event: its id, its time and what stands at these paths; all of it where
-    the empty path is among them."""
+    the empty path is among them. A path into a list keeps it of each element. A path that ends with
+    THERE keeps that something is there, and how many elements it has."""
 
-    __slots__ = ("_leaves", "_tree", "paths", "whole")
+    __slots__ = ("_leaves", "_nodes", "_others", "_tree", "paths", "whole")
 
     def __init__(self, paths: Paths) -> None:
-        self.paths = _outermost(paths | {("_id",)}) - {("timestamp",)}
+        # The time is there in any case, and has nothing below it.
+        known = [path for path in paths if path[:1] != ("timestamp",)]
+        self.paths = _outermost(frozenset([*known, ("_id",)]))
         self.whole = () in self.paths
-        self._leaves = sorted(self.paths)
-        self._tree: Tree = () if self.whole else _tree(self._leaves)
+        leaves = [] if self.whole else sorted(self.paths)
+        self._others = next(_bits_from(len(leaves)))
+        self._tree = _tree(leaves, _bits_from(0), _bits_from(len(leaves)))
+        self._nodes = list(_nodes(self._tree))
+        self._leaves = [node for node in self._nodes if node[0] < self._others]
 
     def covers(self, other: Projection) -> bool:
         """Whether all that the other one keeps is kept here."""
@@ -75,16 +90,14 @@ class Projection:
         kept: Any = xdm
         if not self.whole:
             values: list[Any] = [0]
-            values[0] = _gather(self._tree, xdm, values)
-            kept = values if values[0] != _NO_OBJECT else _trimmed(xdm, self._tree)
+            values[0] = _bits(_gather(self._tree, xdm, values))
+            kept = values
         try:
             return packed(kept)
         except TypeError:
             return event
 
-    def packed_unread(
-        self, event_id: str, timestamp_ms: int, xdm: Mapping[str, Raw]
-    ) -> bytes | None:
+    def packed_unread(self, event_id: str, timestamp_ms: int, xdm: dict[str, Raw]) -> bytes | None:
         """As `packed`, of an event whose fields are as they are stored: of those that are not kept
         nothing is made. None: it has to be read whole. Raises msgspec.DecodeError."""
         if not _stands(xdm, "_id", event_id) or not _stands(xdm, "timestamp", timestamp_ms):
@@ -92,8 +105,8 @@ class Projection:
         if self.whole:
             return packed_plainly(xdm)
         values: list[Any] = [0]
-        values[0] = _gather_unread(self._tree, xdm, values)
-        return packed(values) if values[0] != _NO_OBJECT else None
+        values[0] = _bits(_gather_unread(self._tree, xdm, values))
+        return packed_plainly(values)
 
     def unpacked(self, row: bytes, timestamp_ms: int) -> dict[str, Any]:
         """What `packed` kept of the event of this time, as rules see it."""
@@ -102,11 +115,13 @@ class Projection:
         event["timestamp"] = timestamp_ms
         return event
 
-    def _spread(self, kept: Sequence[Any]) -> dict[str, Any]:
+    def _spread(self, kept: list[Any]) -> dict[str, Any]:
         event: dict[str, Any] = {}
-        here, place = kept[0], 0
-        for number, (*parents, name) in enumerate(self._leaves):
-            if here >> number & 1:
+        place = 0
+        here = kept[0] if type(kept[0]) is int else int.from_bytes(kept[0], "little")
+        # Mostly each of the others is an object, or nothing.
+        for flag, parents, name in self._leaves if here < self._others else self._nodes:
+            if here & flag:
                 place += 1
                 inner = event
                 for parent in parents:
@@ -122,81 +137,148 @@ def _outermost(paths: Paths) -> Paths:
     )
 
 
-def _tree(leaves: Sequence[tuple[str, ...]], depth: int = 0, first: int = 0) -> Tree:
-    """leaves: sorted, none below another one. first: the number of the first of them."""
-    nodes: list[tuple[str, int, Tree | None]] = []
-    at = 0
-    while at < len(leaves):
-        name, end = leaves[at][depth], at
-        while end < len(leaves) and leaves[end][depth] == name:
-            end += 1
-        leaf = len(leaves[at]) == depth + 1
-        below = None if leaf else _tree(leaves[at:end], depth + 1, first + at)
-        nodes.append((name, 1 << first + at, below))
-        at = end
+def _tree(
+    leaves: Sequence[tuple[str, ...]],
+    bits_of_leaves: Iterator[int],
+    other_bits: Iterator[int],
+    depth: int = 0,
+) -> Tree:
+    """leaves: sorted, none below another one."""
+    nodes: list[tuple[str, int, Tree | None, bool]] = []
+    for name, at in groupby(leaves, key=lambda path: path[depth]):
+        paths = list(at)
+        if len(paths[0]) == depth + 1:
+            nodes.append((name, next(bits_of_leaves), None, False))
+        else:
+            bit = next(other_bits)
+            below = _tree(paths, bits_of_leaves, other_bits, depth + 1)
+            nodes.append((name, bit, below, below[0][0] == THERE))
     return tuple(nodes)
 
 
+def _nodes(tree: Tree, parents: tuple[str, ...] = ()) -> Iterator[Node]:
+    """In the order in which what stands there is gathered."""
+    for name, bit, below, _ in tree:
+        yield bit, parents, name
+        if below is not None:
+            yield from _nodes(below, (*parents, name))
+
+
 def _gather(tree: Tree, value: dict[str, Any], values: list[Any]) -> int:
-    """Adds what stands at the leaves, and gives one bit for each that is there; _NO_OBJECT: where
-    an object is asked for stands something else."""
+    """Adds what stands at the leaves, and gives one bit for each that is there."""
     here = 0
-    for name, flag, below in tree:
+    for name, bit, below, asked in tree:
         found = value.get(name, _NOTHING)
         if found is _NOTHING:
             continue
         if below is None:
             values.append(found)
-            here |= flag
-        elif type(found) is dict:
+            here |= bit
+            continue
+        if type(found) is dict:
             inner = _gather(below, found, values)
-            if inner == _NO_OBJECT:
-                return _NO_OBJECT
-            here |= inner
-        else:
-            return _NO_OBJECT
+            if inner or not asked:
+                here |= inner
+                continue
+        elif type(found) is not list and not asked:
+            continue
+        values.append(_trimmed(found, below, DEEPEST))
+        here |= bit
     return here
+
+
+def _trimmed(value: Any, tree: Tree, levels: int) -> Any:
+    """What stands at the leaves of an object, or of each element of a list. Of another value no
+    more is read than that it is there. levels: what lies deeper stays whole, as nothing does that
+    a client may send."""
+    if type(value) is dict:
+        kept: dict[str, Any] = {}
+        for name, _, below, _ in tree:
+            found = value.get(name, _NOTHING)
+            if found is not _NOTHING:
+                kept[name] = found if below is None else _trimmed(found, below, levels - 1)
+        return kept
+    if type(value) is list:
+        if levels <= 0:
+            return value
+        members: list[Any] = []
+        for one in value:
+            members.append(_trimmed(one, tree, levels - 1))
+        return members
+    return value[:_SHOWN_CHARACTERS] if type(value) is str else value
 
 
 def _stands(xdm: Mapping[str, Raw], name: str, value: object) -> bool:
     return name in xdm and _decode(xdm[name]) == value
 
 
-def _gather_unread(tree: Tree, fields: Mapping[str, Raw], values: list[Any]) -> int:
+def _gather_unread(tree: Tree, fields: dict[str, Raw], values: list[Any]) -> int:
     """As _gather."""
     here = 0
-    for name, flag, below in tree:
+    for name, bit, below, asked in tree:
         found = fields.get(name)
         if found is None:
             continue
         if below is None:
             values.append(found)
-            here |= flag
-        elif bytes(memoryview(found)[:1]) in _OBJECTS:
+            here |= bit
+            continue
+        kind = _kind(found)
+        if kind in _OBJECTS:
             inner = _gather_unread(below, _fields_in(found), values)
-            if inner == _NO_OBJECT:
-                return _NO_OBJECT
-            here |= inner
-        else:
-            return _NO_OBJECT
+            if inner or not asked:
+                here |= inner
+                continue
+        elif kind not in _LISTS and not asked:
+            continue
+        values.append(_trimmed_unread(found, below, DEEPEST))
+        here |= bit
     return here
 
 
-def _trimmed(value: dict[str, Any], tree: Tree) -> dict[str, Any]:
-    """What stands at the leaves, and whole what is no object where one is asked for, such as a
-    list of objects."""
-    kept: dict[str, Any] = {}
-    for name, _, below in tree:
-        found = value.get(name, _NOTHING)
-        if found is not _NOTHING:
-            inner = below is not None and type(found) is dict
-            kept[name] = _trimmed(found, below) if below is not None and inner else found
-    return kept
+def _trimmed_unread(value: Raw, tree: Tree, levels: int) -> Any:
+    """As _trimmed."""
+    kind = _kind(value)
+    if kind in _OBJECTS:
+        fields, kept = _fields_in(value), dict[str, Any]()
+        for name, _, below, _ in tree:
+            found = fields.get(name)
+            if found is not None:
+                kept[name] = found if below is None else _trimmed_unread(found, below, levels - 1)
+        return kept
+    if kind in _LISTS:
+        if levels <= 0:
+            return value
+        members: list[Any] = []
+        for one in _members_in(value):
+            members.append(_trimmed_unread(one, tree, levels - 1))
+        return members
+    if len(memoryview(value)) <= _SHOWN_CHARACTERS:  # bytes: there are no more characters
+        return value
+    text = _decode(value)
+    return text[:_SHOWN_CHARACTERS] if type(text) is str else value
+
+
+def _bits_from(place: int) -> Iterator[int]:
+    return (1 << number for number in count(place))
+
+
+def _bits(here: int) -> int | bytes:
+    """As they are packed."""
+    if here < _MAX_INTEGER:
+        return here
+    return here.to_bytes(here.bit_length() // 8 + 1, "little")
+
+
+def _kind(value: Raw) -> bytes:
+    return bytes(memoryview(value)[:1])
 
 
 NOTHING_KEPT = Projection(frozenset())
 
-# How objects begin in MessagePack.
+# How objects and lists begin in MessagePack.
 _OBJECTS = frozenset(bytes([first]) for first in (*range(0x80, 0x90), 0xDE, 0xDF))
+_LISTS = frozenset(bytes([first]) for first in (*range(0x90, 0xA0), 0xDC, 0xDD))
+_members_in = msgspec.msgpack.Decoder(list[Raw]).decode
 _fields_in = msgspec.msgpack.Decoder(dict[str, Raw]).decode
 _decode = msgspec.msgpack.Decoder(ext_hook=large_integer).decode

@@ -143,7 +143,6 @@ class _Walk:
 
     def over(self, root: Node) -> None:
         """Through one condition."""
-        of_events = OfEvents()
         guards = len(self.guards)
         if isinstance(root, Events):
             self.guards.append(ANY)
@@ -152,15 +151,11 @@ class _Walk:
             node = left.pop()
             kind = type(node)
             if kind in LEAVES:
-                of_events.alone(node)
                 continue
-            if type(node) is Path:
+            if type(node) is Path and type(node.base) in BASES:
                 if type(node.base) is Root:
                     self.paths.add(".".join(node.segments))
-                    continue
-                of_events.paths.add(node.segments)
-                if type(node.base) in BASES:
-                    continue
+                continue
             self.now = self.now or kind in OF_TIME or (kind is Call and _of_calendar(node))
             if type(node) is Call and node.name == "inSegment":
                 (audience,) = node.args
@@ -169,12 +164,10 @@ class _Walk:
             below = children(node)
             if kind in OF_RANGES or Events in map(type, below):
                 self.guards.extend(_uses(node))
-            if type(node) is Events:
-                continue
-            of_events.below(node, below)
-            left.extend(below)
+            if type(node) is not Events:
+                left.extend(below)
         if len(self.guards) > guards:
-            self.event_paths.update(of_events.read())
+            self.event_paths |= OfEvents().read(root)
 
 
 def reads_time(node: Node) -> bool:

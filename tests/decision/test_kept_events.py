@@ -17,9 +17,12 @@ from perso_core.decision.kept_events import KeptEvents, ReadEvent
 from perso_core.decision.profile import Profile, merge, packed
 from perso_core.decision.projection import Paths, Projection, event_of
 from perso_core.pql.compiler import compile_rule
+from perso_core.pql.event_paths import THERE
+from perso_core.pql.explain import explain_rule, reason
+from perso_core.pql.values import walk
 from perso_core.stores.record import event_record, read_event
 from tests.building import NOON_MS, event
-from tests.pql import making_focused, making_profiles
+from tests.pql import making_elements, making_focused, making_profiles
 from tests.pql.admitted import admitted
 
 Situation = tuple[dict[str, Any], int, int]
@@ -27,15 +30,17 @@ situations = making_profiles.situations()
 
 NAMES = ("a", "b", "web", "items")
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("xyß")
+SCALARS |= st.sampled_from(("x" * 101, "ß" * 60, "ß" * 101, 2**70, -(2**64), 10**300))
 VALUES = st.recursive(
     SCALARS,
     lambda inner: (
-        st.dictionaries(st.sampled_from(NAMES), inner, max_size=3) | st.lists(inner, max_size=2)
+        st.dictionaries(st.sampled_from(NAMES), inner, max_size=3) | st.lists(inner, max_size=3)
     ),
-    max_leaves=8,
+    max_leaves=12,
 )
 OBJECTS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4)
-PATHS = st.frozensets(st.lists(st.sampled_from(NAMES), max_size=3).map(tuple), max_size=4)
+PLACES = st.lists(st.sampled_from(NAMES), max_size=3).map(tuple)
+PATHS = st.frozensets(PLACES | PLACES.filter(bool).map(lambda path: (*path, THERE)), max_size=4)
 
 
 def reported(number: int, at_ms: int, xdm: Mapping[str, Any]) -> Event:
@@ -47,19 +52,35 @@ def reported(number: int, at_ms: int, xdm: Mapping[str, Any]) -> Event:
 def test_no_rule_can_tell_that_the_events_lack_what_it_does_not_read(
     text: str, situation: Situation
 ) -> None:
+    cannot_tell(text, situation)
+
+
+@settings(max_examples=400)
+@given(making_elements.rules, making_elements.situations)
+def test_no_rule_can_tell_that_the_elements_lack_what_it_does_not_read(
+    text: str, situation: Situation
+) -> None:
+    cannot_tell(text, situation)
+
+
+def cannot_tell(text: str, situation: Situation) -> None:
     view, now_ms, event_window_ms = situation
     rule = admitted(text, event_window_ms)
     events = [
         reported(number, at if type(at := one.get("timestamp")) is int else now_ms, one)
         for number, one in enumerate(view.get("xEvent", ()))
     ]
+    events.sort(key=lambda one: one.timestamp_ms)
     projection = Projection(frozenset(rule.reads.event_paths))
 
-    kept = KeptEvents.of(sorted(events, key=lambda one: one.timestamp_ms)).packed(projection)
+    kept = KeptEvents.of(events).packed(projection)
+    read = KeptEvents.read((as_stored(one, projection) for one in events), projection)
 
-    whole = {**view, "xEvent": [one.xdm for one in sorted(events, key=lambda e: e.timestamp_ms)]}
+    assert read.xdm() == kept.xdm()
+    whole = {**view, "xEvent": [one.xdm for one in events]}
     lacking = {**view, "xEvent": kept.xdm()}
     assert rule.evaluate(lacking, now_ms) == rule.evaluate(whole, now_ms)
+    assert reason(explain_rule(rule, lacking, now_ms)) == reason(explain_rule(rule, whole, now_ms))
 
 
 def test_what_a_rule_reads_of_an_event_is_told_by_path() -> None:
@@ -161,26 +182,57 @@ def test_an_event_that_is_late_takes_its_place_among_compressed_ones() -> None:
     assert late.packed(WHOLE).whole_at(71) is None
 
 
+@settings(max_examples=300)
 @given(OBJECTS, PATHS)
-def test_what_stands_at_a_path_is_kept_as_it_is(
-    xdm: dict[str, Any], paths: frozenset[tuple[str, ...]]
-) -> None:
+def test_what_stands_at_a_path_is_kept_as_it_is(xdm: dict[str, Any], paths: Paths) -> None:
     one = reported(1, NOON_MS, xdm)
     older = KeptEvents.of((one, reported(2, NOON_MS, {})))
 
     (kept, _) = older.packed(Projection(paths)).xdm()
 
     for path in paths:
-        assert standing_at(kept, path) == standing_at(one.xdm, path)
+        if path[-1:] != (THERE,):
+            assert walk(kept, path) == walk(one.xdm, path)
+            assert repr(walk(kept, path)) == repr(walk(one.xdm, path))
+        for size in range(len(path) * (path[-1:] == (THERE,))):
+            of = shape(walk(one.xdm, path[:size]))
+            assert shape(walk(kept, path[:size])) == of or size < len(path) - 1
 
 
-def standing_at(value: Any, path: tuple[str, ...]) -> Any:
-    """What stands there; where a list comes first, that list. None: nothing."""
-    for name in path:
-        if not isinstance(value, dict):
-            return value
-        value = value.get(name)
-    return value
+def shape(value: Any) -> Any:
+    """What is there, and how many, without what they are."""
+    if isinstance(value, list):
+        return [shape(one) for one in value]
+    return None if value is None else isinstance(value, dict) or type(value)
+
+
+@given(OBJECTS, PATHS, PATHS)
+def test_what_is_kept_of_what_is_kept_is_what_is_kept_of_all(
+    xdm: dict[str, Any], paths: Paths, fewer: Paths
+) -> None:
+    one, other = reported(1, NOON_MS, xdm), reported(2, NOON_MS, {})
+    more, less = Projection(paths | fewer), Projection(fewer)
+    assert more.covers(less)
+
+    again = KeptEvents.of((one, other)).packed(more).packed(less)
+
+    assert again.xdm() == KeptEvents.of((one, other)).packed(less).xdm()
+
+
+def test_of_each_element_is_kept_what_rules_read_of_it() -> None:
+    items = [{"SKU": "a", "price": 1, "more": "x" * 999}, {"price": 2}, "x" * 999, [{"SKU": "b"}]]
+    one = reported(1, NOON_MS, {"items": items, "web": [{"page": {"a": 1, "b": 2}}]})
+    projection = Projection(frozenset({("items", "SKU"), ("items", THERE), ("web", "page", "a")}))
+
+    read = as_stored(one, projection)
+
+    assert isinstance(read.row, bytes)
+    assert projection.unpacked(read.row, NOON_MS) == {
+        "_id": "e1",
+        "timestamp": NOON_MS,
+        "items": [{"SKU": "a"}, {}, "x" * 100, [{"SKU": "b"}]],
+        "web": [{"page": {"a": 1}}],
+    }
 
 
 def test_the_newest_event_is_whole_and_those_before_it_are_what_rules_read() -> None:

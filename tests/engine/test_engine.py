@@ -221,6 +221,19 @@ def test_where_new_definitions_count_no_longer_nothing_is_loaded_again() -> None
     decided(engine, asking())
 
 
+def test_events_that_lack_what_new_rules_read_of_elements_are_loaded_again() -> None:
+    items = [{"SKU": "a", "price": 1}, {"SKU": "b", "price": 9}]
+    visit = arrived(event(items=items))
+    engine = engine_with(visit, one='xEvent.exists(items.exists(SKU = "a"))')
+
+    engine.swap(snapshot({"dear": "xEvent.exists(items.exists(price > 5))"}))
+
+    assert engine.lookup("ECID:1", "demo", now_ms=NOON_MS) == NeedProfile("ECID:1")
+    stored = Profile(key="ECID:1", version=1, events=(visit.event,))
+    engine.admit("ECID:1", packed(stored, engine.projection), None, now_ms=NOON_MS)
+    assert audiences(engine.lookup("ECID:1", "demo", now_ms=NOON_MS)) == ("dear",)
+
+
 def test_events_that_were_loaded_for_other_rules_are_not_taken() -> None:
     stored = Profile(key="ECID:1", version=1, events=(event(device={"type": "mobile"}),))
     engine = engine_with(arrived(event()))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from perso_core.decision.projection import Projection
 from perso_core.pql.compiler import compile_rule
+from perso_core.pql.event_paths import DEEPEST
 from perso_core.pql.types import EventGuard
 from perso_core.rules.ruleset import RuleSet
 
@@ -101,3 +103,54 @@ def test_brackets_around_conditions_change_nothing_of_what_a_rule_reads(
     """Compiled as a whole a rule kept a field of its profile's of each event, too; compiled part by
     part it did not."""
     assert compile_rule(text).reads == compile_rule(again).reads
+
+
+@pytest.mark.parametrize(
+    ("rule", "paths"),
+    [
+        ('xEvent.exists(e => e.items.exists(i => i.SKU = "x"))', "items. items.SKU"),
+        (
+            'xEvent[items[SKU = "x" and eventType != ^eventType]]',
+            "eventType items. items.SKU items.eventType",
+        ),
+        ("xEvent.items.sum(price) > 5", "items. items.price"),
+        ("xEvent[items.count() > 2]", "items."),
+        ("xEvent[items.isNotNull()]", "items."),
+        ("xEvent[items]", "items."),
+        ("xEvent.exists(items.distinct().count() > 1)", "items"),
+        ("xEvent.exists(items = other.items)", "items other.items"),
+        ("xEvent.exists(let all = items in all.SKU = 1)", "items.SKU"),
+        (
+            "xEvent.exists(exists i from items, t from i.tags where t.a = 1)",
+            "items. items.tags. items.tags.a",
+        ),
+        ("(select e from xEvent where e.items.head().SKU = 1).count() > 1", "items. items.SKU"),
+        ("xEvent.exists(items.topN(price, 1).head().SKU = 1)", "items. items.SKU items.price"),
+        ("(sum i.price over i from xEvent.items) > 5", "items. items.price"),
+        ("xEvent.groupBy(store).a.items.price > 5", "items.price store"),
+        ("xEvent.groupBy(store).map((K, G) => G.price).sum() > 5", "price store"),
+        ('xEvent.exists(web.get("page").name = 1)', "web"),
+        ("xEvent.exists(web.values().name = 1)", "web"),
+        ("xEvent.exists([web, app].name = 1)", "app.name web.name"),
+        ('xEvent.exists({"a": web}.a.name = 1)', "web.name"),
+        ("xEvent.map(e => mapEntry(e.store, e.items)).a.SKU = 1", "items.SKU store"),
+        ("xEvent.count() > 3", ""),
+        ("xEvent.distinct().count() > 3", "."),
+        ("xEvent.exists(orders.exists(id = ^id))", "id orders. orders.id"),
+        ("orders.exists(id = 5) and xEvent.exists(a = 1)", "a"),
+    ],
+)
+def test_of_elements_a_rule_reads_what_it_names(rule: str, paths: str) -> None:
+    """A dot at the end: whether something is there, and how many; alone: all of the event."""
+    told = {tuple(one.split(".")) if one != "." else () for one in paths.split()}
+
+    read = set(compile_rule(rule).reads.event_paths)
+
+    assert {path for path in read if path[:1] != ("timestamp",)} == told
+
+
+def test_a_path_that_leads_deeper_than_any_event_is_kept_from_there_on() -> None:
+    (path,) = compile_rule(f"xEvent.exists({'.'.join(['a'] * 30_000)} = 1)").reads.event_paths
+
+    assert path == ("a",) * DEEPEST
+    assert Projection(frozenset([path])).paths == {("_id",), path}

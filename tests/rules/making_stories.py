@@ -14,7 +14,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from perso_core.decision.event import filled
+from perso_core.decision.event import Event, filled
+from perso_core.decision.kept_events import KeptEvents
+from perso_core.decision.projection import Projection
 from perso_core.errors import RuleFaults
 from perso_core.pql.compiler import CompiledRule, compile_rule
 from perso_core.rules.ruleset import RuleSet, Standing
@@ -70,6 +72,12 @@ def condition(chance: Random, depth: int = 0) -> str:
         lambda: "price.isNull()",
         lambda: f'items.exists(sku = "{chance.choice("xyz")}")',
         lambda: f'items.exists(sku = "{chance.choice("xyz")}" and q > {chance.randrange(3)})',
+        lambda: f'items.exists(i => i.sku = "{chance.choice("xyz")}" or i.q.isNull())',
+        lambda: f'items.sku = "{chance.choice("xyz")}"',
+        lambda: f"items.forall(q > {chance.randrange(2)})",
+        lambda: f"items.count() > {chance.randrange(3)}",
+        lambda: f"items.sum(q) > {chance.randrange(4)}",
+        lambda: chance.choice(("items.isNull()", "items", "items.sku.isNull()")),
         lambda: f"({condition(chance, depth + 1)} and {condition(chance, depth + 1)})",
         lambda: f"({condition(chance, depth + 1)} or {condition(chance, depth + 1)})",
         lambda: f"not({condition(chance, depth + 1)})",
@@ -242,11 +250,15 @@ def event(chance: Random, at_ms: int) -> dict[str, Any]:
     }
     made = {name: chance.choice(some) for name, some in fields.items() if chance.random() < 0.7}
     if chance.random() < 0.5:
-        made["items"] = [
-            {"sku": chance.choice("xyz"), "q": chance.randrange(4)}
-            for _ in range(chance.randrange(3))
-        ]
+        made["items"] = [item(chance) for _ in range(chance.randrange(3))]
+        if chance.random() < 0.2:  # no list of objects
+            made["items"] = chance.choice((item(chance), [made["items"]], "x" * 200, {}, None))
     return {**made, "timestamp": at_ms, "_id": str(chance.random())}
+
+
+def item(chance: Random) -> Any:
+    one = {"sku": chance.choice("xyz"), "q": chance.randrange(4), "more": "m" * 50}
+    return one if chance.random() < 0.9 else chance.choice(({}, None, [one], "x", {"q": None}))
 
 
 def attribute(chance: Random, now_ms: int) -> tuple[str, Any]:
@@ -285,10 +297,17 @@ class Story:
         self.ordered = ordered
         self.on_time, self.again = on_time, again
         self.arrived = 0
-        self.standing = self.set.standing(self.view, now_ms=self.now_ms)
+        self.standing = self.set.standing(self.kept, now_ms=self.now_ms)
 
     def view(self) -> dict[str, Any]:
         return {**self.attributes, "xEvent": list(self.events)}
+
+    def kept(self) -> dict[str, Any]:
+        """As rules see the visitor: with what they read of events."""
+        paths = set().union(*[one.reads.event_paths for _, one in self.rules])
+        projection = Projection(frozenset({("eventType",), *paths}))
+        sent = [Event(id=one["_id"], timestamp_ms=one["timestamp"], xdm=one) for one in self.events]
+        return {**self.attributes, "xEvent": KeptEvents.of(sent).packed(projection).xdm()}
 
     def told(self, steps: int) -> Iterator[Standing]:
         """The standing after each of so many steps."""
@@ -327,7 +346,7 @@ class Story:
         self.now_ms += ms
         while self.standing.until_ms <= self.now_ms:
             at_ms = self.standing.until_ms
-            self.standing = self.set.advance(self.standing, self.view, now_ms=at_ms)
+            self.standing = self.set.advance(self.standing, self.kept, now_ms=at_ms)
             assert self.standing.until_ms > at_ms, "time has to go on"
 
     def arrive(self, sent: dict[str, Any]) -> None:
@@ -343,7 +362,7 @@ class Story:
         self.standing = self.set.after_event(
             self.standing,
             sent,
-            self.view,
+            self.kept,
             now_ms=self.now_ms,
             kept=len(self.events),
             evicted=evicted,
@@ -356,7 +375,7 @@ class Story:
         self.events = [*self.events[:place], whole, *self.events[place + 1 :]]
         newer = len(self.events) - 1 - place
         self.standing = self.set.after_completion(
-            self.standing, known, whole, self.view, now_ms=self.now_ms, newer=newer
+            self.standing, known, whole, self.kept, now_ms=self.now_ms, newer=newer
         )
 
     def tell(self, name: str, value: Any) -> None:
@@ -365,7 +384,7 @@ class Story:
         else:
             self.attributes[name] = value
         self.standing = self.set.after_attributes(
-            self.standing, [name], self.view, now_ms=self.now_ms
+            self.standing, [name], self.kept, now_ms=self.now_ms
         )
 
 
