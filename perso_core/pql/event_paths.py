@@ -41,6 +41,9 @@ NO_PATHS: tuple[Place, ...] = ()
 THERE = ""
 # A place that lies deeper is kept from here on: no event is as deep.
 DEEPEST = 64
+# What may stand at more places than these is kept whole at each: a rule could double them with
+# every name that it gives.
+MAX_PLACES = 100
 
 
 class Found(Struct, frozen=True, gc=False):
@@ -117,7 +120,14 @@ class OfEvents:
     # ---- nodes
 
     def _of(self, node: Node) -> Found:
-        return OF_NODES.get(type(node), OfEvents._other)(self, node)
+        found = OF_NODES.get(type(node), OfEvents._other)(self, node)
+        left: Found | None = found
+        while left is not None:
+            if len(left.places) > MAX_PLACES:
+                self._whole(found)
+                return NOTHING
+            left = left.members
+        return found
 
     def _other(self, node: Node) -> Found:
         for below in children(node):

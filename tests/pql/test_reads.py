@@ -154,3 +154,13 @@ def test_a_path_that_leads_deeper_than_any_event_is_kept_from_there_on() -> None
 
     assert path == ("a",) * DEEPEST
     assert Projection(frozenset([path])).paths == {("_id",), path}
+
+
+@pytest.mark.parametrize("made", ["[{0}.a, {0}.b]", '{{"k": [{0}.k.a, {0}.k.b]}}'])
+def test_names_that_may_stand_for_ever_more_places_are_read_whole(made: str) -> None:
+    """Twice as many with each: sixty took all the memory there is."""
+    given = "".join(f"let v{n + 1} = {made.format(f'v{n}')} in " for n in range(60))
+
+    read = compile_rule(f"xEvent.exists(v0 => {given}v60.x = 1)").reads.event_paths
+
+    assert 100 < len(read) <= 200
