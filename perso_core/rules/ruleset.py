@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import structs
@@ -32,8 +33,9 @@ class RuleSet(Program):
 
     def standing(self, view: View, *, now_ms: int) -> Standing:
         """Everything evaluated. O(rules + events)."""
-        draft = Draft(self, Standing(now_ms, 0, FOREVER_MS), view, now_ms)
-        events = view().get("xEvent")
+        seen = view()  # once: of many large events each view takes much memory
+        draft = Draft(self, Standing(now_ms, 0, FOREVER_MS), partial(_known, seen), now_ms)
+        events = seen.get("xEvent")
         events = events if isinstance(events, list) else []
         stamps = [stamp_of(event) for event in events]
         if not all(NEVER_MS < at <= now_ms for at in stamps):
@@ -177,3 +179,7 @@ def stamp_of(event: Any) -> int:
     stamp = event.get("timestamp") if known else None
     at = stamp if type(stamp) is int else instant_of(stamp)
     return NEVER_MS if at is None else at
+
+
+def _known(seen: Mapping[str, Any]) -> Mapping[str, Any]:
+    return seen

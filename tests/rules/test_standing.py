@@ -383,3 +383,20 @@ def test_a_rule_that_changes_nothing_costs_no_look_at_the_profile() -> None:
     after = rules.after_event(standing, {"eventType": "buy", "timestamp": 5}, unseen, now_ms=1_000)
 
     assert after.members == 0
+
+
+def test_all_rules_together_look_at_a_visitor_once() -> None:
+    """Of many large events each look is as much memory again."""
+    looks = []
+
+    def view() -> dict[str, Any]:
+        looks.append(1)
+        return {"xEvent": [{"timestamp": START_MS, "items": [{"sku": "x"}]}], "tier": "gold"}
+
+    rules = ['xEvent.exists(items.exists(i => i.sku = "x"))', "xEvent.items.distinct().count() > 0"]
+    told = [(text, compile_rule(text)) for text in (*rules, 'tier = "gold"')]
+
+    standing = RuleSet(told).standing(view, now_ms=START_MS)
+
+    assert standing.members == 0b111
+    assert looks == [1]
