@@ -24,6 +24,8 @@ Node = tuple[int, tuple[str, ...], str]
 _NOTHING = object()
 # An integer of MessagePack is below this.
 _MAX_INTEGER = 2**64
+# Elements of fewer bytes are sooner decoded than gone through as they are stored.
+_SMALL_BYTES = 64
 # So much of a text is kept where it is only told.
 _SHOWN_CHARACTERS = 100
 
@@ -106,7 +108,7 @@ class Projection:
             return packed_plainly(xdm)
         values: list[Any] = [0]
         values[0] = _bits(_gather_unread(self._tree, xdm, values))
-        return packed_plainly(values)
+        return packed(values)
 
     def unpacked(self, row: bytes, timestamp_ms: int) -> dict[str, Any]:
         """What `packed` kept of the event of this time, as rules see it."""
@@ -249,6 +251,8 @@ def _trimmed_unread(value: Raw, tree: Tree, levels: int) -> Any:
     if kind in _LISTS:
         if levels <= 0:
             return value
+        if len(memoryview(value)) < _SMALL_BYTES * _count_in(value):
+            return _trimmed(_decode(value), tree, levels)
         members: list[Any] = []
         for one in _members_in(value):
             members.append(_trimmed_unread(one, tree, levels - 1))
@@ -270,15 +274,26 @@ def _bits(here: int) -> int | bytes:
     return here.to_bytes(here.bit_length() // 8 + 1, "little")
 
 
-def _kind(value: Raw) -> bytes:
-    return bytes(memoryview(value)[:1])
+def _kind(value: Raw) -> int:
+    """What it is, and of small ones how large: the first byte of MessagePack."""
+    first: int = memoryview(value)[0]
+    return first
+
+
+def _count_in(value: Raw) -> int:
+    """How many elements a list has."""
+    kind = _kind(value)
+    if kind == _LIST_16:
+        return int.from_bytes(memoryview(value)[1:3], "big")
+    return int.from_bytes(memoryview(value)[1:5], "big") if kind == _LIST_32 else kind & 15
 
 
 NOTHING_KEPT = Projection(frozenset())
 
 # How objects and lists begin in MessagePack.
-_OBJECTS = frozenset(bytes([first]) for first in (*range(0x80, 0x90), 0xDE, 0xDF))
-_LISTS = frozenset(bytes([first]) for first in (*range(0x90, 0xA0), 0xDC, 0xDD))
+_OBJECTS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
+_LIST_16, _LIST_32 = 0xDC, 0xDD
+_LISTS = frozenset((*range(0x90, 0xA0), _LIST_16, _LIST_32))
 _members_in = msgspec.msgpack.Decoder(list[Raw]).decode
 _fields_in = msgspec.msgpack.Decoder(dict[str, Raw]).decode
 _decode = msgspec.msgpack.Decoder(ext_hook=large_integer).decode

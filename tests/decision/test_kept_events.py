@@ -267,6 +267,15 @@ def test_what_is_not_kept_is_not_read_and_nobody_can_tell(
     assert event_of(bytes(read.whole)) == one
 
 
+@pytest.mark.parametrize("number", [0, 1, 15, 16, 70_000])
+@pytest.mark.parametrize("one", [{}, {"a": 2**70}, {"a": 1, "b": "x" * 99}, "ß" * 70, None, [{}]])
+def test_a_list_may_have_any_number_of_elements_of_any_size(number: int, one: Any) -> None:
+    sent = reported(1, NOON_MS, {"items": [one] * number})
+    projection = Projection(frozenset({("items", "a"), ("items", THERE)}))
+
+    assert as_stored(sent, projection).row == projection.packed(sent)
+
+
 @pytest.mark.parametrize("number", [64, 65, 200])
 def test_rules_may_read_any_number_of_paths(number: int) -> None:
     names = [f"field{n}" for n in range(number)]

@@ -259,7 +259,7 @@ async def test_of_many_large_events_one_at_a_time_is_in_memory(
     """Somebody with 100 MB of them, as anybody may make, took 1 to 3 GB to be read: a few at once
     had the process killed."""
     fields = {f"k{n}": {"a": n, "b": []} for n in range(1_000)}
-    large = [{name: value} for name, value in fields.items()] if listed else fields
+    large = [fields] if listed else fields
     entries = [arrived(event(event_id=f"e{n}", web=large), base=n) for n in range(100)]
     await store.commit(entries)
     projection = Projection(frozenset({("web", "k7", "a")}))
