@@ -128,6 +128,7 @@ class Perso(InProcessSite):
         return EdgeServices(
             decide=self._admission.decide,
             durable=self._drain.durable,
+            parts=self._admission.parts,
             decided_again=self._engine.following.decided_again.includes,
             is_kept=self._drain.is_kept,
             clock_ms=self._clock_ms,

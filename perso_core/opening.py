@@ -257,6 +257,7 @@ def _loading(
         hearing=hearing,
         set_aside=note_set_aside,
     )
+    opened.push_async_callback(admission.parts.close)
     refresh = Refresh(
         engine,
         store,

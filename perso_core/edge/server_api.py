@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec import UNSET, Struct, structs
@@ -33,7 +34,7 @@ from perso_core.edge.named_person import Person, no_primary, person_of
 from perso_core.edge.one_person import as_one
 from perso_core.edge.overrides import Overrides, overrides_from
 from perso_core.edge.problem import EdgeError, NoConsent, WriteRefused
-from perso_core.edge.services import EdgeServices
+from perso_core.edge.services import EdgeServices, InParts, never
 from perso_core.edge.unstored import (
     another_calls,
     failures,
@@ -101,12 +102,10 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
         await person_of(call, named.primary, named.ecid, request.meta, services)
         for named in all_named
     ]
-    decided: list[_Decided] = []
     unpermitted, unreadable = 0, ""
     dropped = NOTHING_DROPPED
     try:
-        for at, (named, person) in enumerate(zip(all_named, people, strict=True)):
-            decided.append(await _decided(call, request, at, person, named, overrides, services))
+        decided = await _all_decided(call, request, people, all_named, overrides, services)
         # Of several people: what was decided later may be on disk earlier.
         kept = [await _kept(call, one, on_disk, services) for one in decided]
         stored = all(is_stored for _, is_stored in kept)
@@ -209,6 +208,41 @@ class _Decided(Struct, frozen=True):
     said: tuple[Change, ...] = ()
     interaction: Interaction | None = None
     unreadable: str = ""
+
+
+async def _all_decided(
+    call: Call,
+    request: InteractRequest,
+    people: Sequence[Person],
+    all_named: Sequence[_Named],
+    overrides: Overrides,
+    services: EdgeServices,
+) -> list[_Decided]:
+    """As _decided, of each event in turn. What takes long goes on where the call is over: whoever
+    is told that not all is known to be stored sends it again, and finds it."""
+    left = deque(enumerate(zip(all_named, people, strict=True)))
+    decided: list[_Decided] = []
+
+    async def part(enough: Callable[[], bool]) -> None:
+        while left:
+            at, (named, person) = left.popleft()
+            decided.append(await _decided(call, request, at, person, named, overrides, services))
+            if enough():
+                break
+
+    async def rest(parts: InParts) -> None:
+        while left:
+            await parts.others_first()
+            await part(parts.enough())
+
+    parts = services.parts
+    if parts is None:
+        await part(never)
+    else:
+        await part(parts.enough())
+        if left:
+            await parts.goes_on(rest(parts))
+    return decided
 
 
 async def _decided(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from perso_core.decision.profile import Profile
 from perso_core.definitions.snapshot import Snapshot
@@ -29,6 +29,8 @@ from perso_core.edge.version_token import tokens_to_hold
 from perso_core.engine.engine import Answer, Interaction, Seen
 from perso_core.stores.protocol import Whole
 from perso_core.visitor import SetCookie
+
+T = TypeVar("T")
 
 
 def never() -> bool:
@@ -63,6 +65,23 @@ class ImportStores(Protocol):
 
     async def live(self) -> None:
         """Returns once every process knows what was written."""
+        ...
+
+
+class InParts(Protocol):
+    """How a call is decided that takes long, so that others are answered in between; assembly gives
+    it."""
+
+    def enough(self) -> Callable[[], bool]:
+        """Tells when the part that begins now is over."""
+        ...
+
+    async def others_first(self) -> None:
+        """Between two parts. Raises StoreUnavailable: the process stops."""
+        ...
+
+    def goes_on(self, work: Coroutine[Any, Any, T], /) -> Awaitable[T]:
+        """What the work gives, which goes on where its call is over."""
         ...
 
 
@@ -127,6 +146,7 @@ class EdgeServices:
     max_body_bytes: int = 65_536
     body_within_ms: int = 10_000
     answer_within_ms: int = 250
+    parts: InParts | None = None
     decided_again: Callable[[int], bool] = of_none
     is_kept: Callable[[int], bool] = of_none
     ahead: Callable[[], bool] = never

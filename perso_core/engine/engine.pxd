@@ -25,13 +25,13 @@ cdef class Engine:
     cdef dict _journal
 
     @cython.locals(hot=Hot)
-    cpdef decide(self, object interaction, object now_ms)
+    cpdef decide(self, object interaction, object now_ms, object enough=*, bint begun=*)
     cpdef held(self, object key)
     @cython.locals(hot=Hot)
     cpdef seen(self, object key)
     @cython.locals(hot=Hot)
     cpdef kept(self, object sequences)
-    cdef _changed(self, Hot hot, object interaction, object now_ms)
+    cdef _changed(self, Hot hot, object interaction, object now_ms, object enough)
     cdef _applied(self, Hot hot, object state, object change, object now_ms)
     cdef _apply(self, object key, object state, object change, object now_ms)
     cdef bint _caught_up(self, Hot hot)

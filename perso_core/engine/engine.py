@@ -6,7 +6,7 @@ on one event loop. What it lacks it names (NeedProfile) instead of fetching it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from msgspec import structs
@@ -118,9 +118,20 @@ class Engine:
         """As Hits.lookup."""
         return self.hits.lookup(key, datastream_id, now_ms)
 
-    def decide(self, interaction: Interaction, *, now_ms: int) -> Answer | NeedProfile:
+    def decide(
+        self,
+        interaction: Interaction,
+        *,
+        now_ms: int,
+        enough: Callable[[], bool] | None = None,
+        begun: bool = False,
+    ) -> Answer | NeedProfile:
         """Apply the changes and answer. Raises UnknownDatastream, and, with nothing applied,
-        Overloaded and RecordTooLarge."""
+        Overloaded and RecordTooLarge.
+
+        enough: asked after each change: whether the others are left for later; then the answer has
+        as many lookups as changes were applied. begun: they are such, which were found to be within
+        bounds."""
         key = interaction.profile_key
         hot = self._by_key.get(key) or self._hot.woken(key)
         if hot is None:
@@ -140,11 +151,12 @@ class Engine:
             found = self._committed(hot, interaction.datastream_id, now_ms)
             state = self.keeping.living(hot.committed, now_ms)
             return self._answer(state, (found,), 0, interaction.datastream_id)
-        refuse_full(len(self._journal), len(interaction.changes), self._journal_limit)
-        for change in interaction.changes:
-            if isinstance(change, AttributesPatched):
-                refuse_too_large(hot.latest, change, self._caps)
-        return self._changed(hot, interaction, now_ms)
+        if not begun:
+            refuse_full(len(self._journal), len(interaction.changes), self._journal_limit)
+            for change in interaction.changes:
+                if isinstance(change, AttributesPatched):
+                    refuse_too_large(hot.latest, change, self._caps)
+        return self._changed(hot, interaction, now_ms, enough)
 
     def explain(self, key: str, audience_id: str, *, now_ms: int) -> Explanation | None:
         """Why the committed profile is or is not in an audience; None: no such hot profile.
@@ -351,7 +363,9 @@ class Engine:
             self._lagging.add(key)
         return self._lacking(hot) or self._committed(hot, datastream_id, now_ms)
 
-    def _changed(self, hot: Hot, interaction: Interaction, now_ms: int) -> Answer:
+    def _changed(
+        self, hot: Hot, interaction: Interaction, now_ms: int, enough: Callable[[], bool] | None
+    ) -> Answer:
         datastream_id = interaction.datastream_id
         lookups: list[Lookup] = []
         hot.used = True
@@ -365,8 +379,12 @@ class Engine:
             if self._may_apply(change, state, datastream_id):
                 state = self._applied(hot, state, change, now_ms)
             lookups.append(self._found(hot, state, datastream_id, now_ms))
-        if interaction.visits and self.keeping.was_here(before, state, now_ms):
-            state = self._applied(hot, state, Visited(), now_ms)
+            # Where the rules were not run they are before the next part: that is no time saved.
+            if enough is not None and state.complete and enough():
+                break
+        else:
+            if interaction.visits and self.keeping.was_here(before, state, now_ms):
+                state = self._applied(hot, state, Visited(), now_ms)
         hot.latest = state
         if not hot.pending:
             hot.committed = state

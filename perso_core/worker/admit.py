@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
@@ -12,11 +13,12 @@ from msgspec import Struct, structs
 
 from perso_core.decision.event import Event
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, NeedProfile, Seen
-from perso_core.engine.journal import EventArrived
+from perso_core.engine.journal import EventArrived, Forgotten
 from perso_core.errors import AnotherEventLoop, Overloaded, StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.drain import Drain, renew
 from perso_core.worker.hearing import Hearing
+from perso_core.worker.parts import Parts
 
 _log = logging.getLogger("perso.worker")
 
@@ -37,7 +39,8 @@ class Admission:
     """load_timeout_ms: how long one decision waits for a load. max_loads: profiles that may be
     loading at once. hearing: whether others are heard; None: there are none. set_aside: called in
     the context of whoever asked, where something of the profile could not be read. A failed load is
-    never taken for "no profile", nor remembered.
+    never taken for "no profile", nor remembered. elapsed_s: a clock that nobody can set. parts: how
+    what takes long is decided.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Admission:
         max_loads: int = 1_000,
         hearing: Hearing | None = None,
         set_aside: Callable[[], None] = nobody_asks,
+        elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -67,6 +71,8 @@ class Admission:
         self._asked_elsewhere = False
         # By key, for each who has it unchanged: set once they have not.
         self._unchanged: dict[str, list[asyncio.Event]] = {}
+        self.parts = Parts(engine, drain, self._part, elapsed_s=elapsed_s)
+        self._under_way = self.parts.under_way
 
     def deaf(self) -> bool:
         """Whether nobody is answered, since what others revoke is not heard."""
@@ -81,21 +87,63 @@ class Admission:
         """The same, as what gives it where something has to be waited for: for most calls nothing
         has."""
         self.refuse_another_loop()
-        waits = interaction.changes and interaction.profile_key in self._unchanged
-        if waits or self._hearing.unsure:
-            return self._decided_later(interaction)
-        answer = self._engine.decide(interaction, now_ms=self._clock_ms())
+        several = len(interaction.changes) > 1
+        if several or self._unchanged or self._under_way or self._hearing.unsure:
+            return self._decide_with_care(interaction)
+        now_ms = self._clock_ms()
+        answer = self._engine.decide(interaction, now_ms=now_ms)
         if isinstance(answer, NeedProfile):
-            return self._decided(interaction, answer)
+            return self._decided(interaction, answer, now_ms)
         self._wake_for(answer)
         return answer
+
+    def _decide_with_care(self, interaction: Interaction) -> Answer | Awaitable[Answer]:
+        """As decide, of what may have to wait, or to be parted."""
+        if self._hearing.unsure or self._waits(interaction):
+            return self._decided_later(interaction)
+        now_ms = self._clock_ms()
+        answer = self._engine.decide(interaction, now_ms=now_ms, enough=self.parts.enough())
+        if isinstance(answer, NeedProfile):
+            return self._decided(interaction, answer, now_ms)
+        self._wake_for(answer)
+        if len(answer.lookups) < len(interaction.changes):
+            return self.parts.decided(interaction, answer, now_ms)
+        return answer
+
+    def _waits(self, interaction: Interaction) -> bool:
+        """Whether what it changes is to stay as it is for now."""
+        key = interaction.profile_key
+        if not interaction.changes:
+            return False
+        return key in self._unchanged or (key in self._under_way and _forgets(interaction))
 
     async def _decided_later(self, interaction: Interaction) -> Answer:
         if self._hearing.unsure:
             await self.heard_all()
-        while interaction.changes and (until := self._unchanged.get(interaction.profile_key)):
-            await until[0].wait()
+        key = interaction.profile_key
+        while self._waits(interaction):
+            await self._until_changed(key)
+            if _forgets(interaction):
+                # Else what is under way would bring the rest of it. A refusal bars that.
+                await self.parts.over(key)
         return await self.decide_at_once(interaction)
+
+    async def _until_changed(self, key: str) -> None:
+        """Returns once nobody has the profile unchanged."""
+        while until := self._unchanged.get(key):
+            await until[0].wait()
+
+    async def _part(self, rest: Interaction, now_ms: int) -> Answer:
+        """The answer to what was begun as of now_ms, as far as it goes at once."""
+        if self._hearing.unsure:
+            await self.heard_all()
+        await self._until_changed(rest.profile_key)
+        enough = self.parts.enough()
+        answer = self._engine.decide(rest, now_ms=now_ms, enough=enough, begun=True)
+        if isinstance(answer, NeedProfile):
+            answer, _ = await self._once_known(rest, answer, begun_ms=now_ms)
+        self._wake_for(answer)
+        return answer
 
     @contextmanager
     def unchanged(self, *keys: str) -> Iterator[None]:
@@ -114,41 +162,58 @@ class Admission:
                     del self._unchanged[key]
 
     async def decide_at_once(self, interaction: Interaction) -> Answer:
-        """As decided, for whoever has the profile unchanged."""
-        answer = self._engine.decide(interaction, now_ms=self._clock_ms())
-        return await self._decided(interaction, answer)
+        """As decided, for whoever has the profile unchanged: of one change then, as further parts
+        would wait."""
+        now_ms = self._clock_ms()
+        enough = self.parts.enough()
+        answer = self._engine.decide(interaction, now_ms=now_ms, enough=enough)
+        return await self._decided(interaction, answer, now_ms)
 
-    async def _decided(self, interaction: Interaction, answer: Answer | NeedProfile) -> Answer:
+    async def _decided(
+        self, interaction: Interaction, answer: Answer | NeedProfile, now_ms: int
+    ) -> Answer:
         """answer: the engine's, as things are."""
+        if isinstance(answer, NeedProfile):
+            answer, now_ms = await self._once_known(interaction, answer)
+        self._wake_for(answer)
+        if len(answer.lookups) < len(interaction.changes):
+            return await self.parts.decided(interaction, answer, now_ms)
+        return answer
+
+    async def _once_known(
+        self, interaction: Interaction, needed: NeedProfile, *, begun_ms: int | None = None
+    ) -> tuple[Answer, int]:
+        """The engine's answer once it has what it needs, and as of when. begun_ms: as of when that
+        was begun of which this is the rest; None: it begins here."""
         looked = False
-        while isinstance(answer, NeedProfile):
-            key = answer.profile_key
-            if answer.again and not looked:
+        while True:
+            key, asked = needed.profile_key, interaction
+            if needed.again and not looked:
                 looked = True
-                with_stored = await self._with_stored(interaction, answer.again)
                 # At once: later there may be more of what is stored.
-                answer = self._engine.decide(with_stored, now_ms=self._clock_ms())
-                continue
-            if answer.behind:
-                await self._catch_up(key, whole=answer.whole)
+                asked = await self._with_stored(interaction, needed.again)
+            elif needed.behind:
+                await self._catch_up(key, whole=needed.whole)
                 # What the store has is all there is: whoever has seen more saw what was undone.
-                interaction = structs.replace(interaction, seen=NOTHING_SEEN)
+                asked = interaction = structs.replace(interaction, seen=NOTHING_SEEN)
             else:
                 stored = await self._current(key)
-                now_ms = self._clock_ms()
                 self._engine.following.follow(stored.epoch)
                 self._engine.admit(
                     key,
                     stored.profile,
                     stored.consent,
-                    now_ms=now_ms,
+                    now_ms=self._clock_ms(),
                     linked_to=stored.linked_to,
                     first_visit_ms=stored.first_visit_ms,
                 )
             # No await between admitting and deciding: nothing can evict what was just admitted.
-            answer = self._engine.decide(interaction, now_ms=self._clock_ms())
-        self._wake_for(answer)
-        return answer
+            now_ms = self._clock_ms() if begun_ms is None else begun_ms
+            begun, enough = begun_ms is not None, self.parts.enough()
+            answer = self._engine.decide(asked, now_ms=now_ms, enough=enough, begun=begun)
+            if isinstance(answer, Answer):
+                return answer, now_ms
+            needed = answer
 
     def _wake_for(self, answer: Answer) -> None:
         if answer.sequence or self._engine.waiting:
@@ -315,3 +380,7 @@ class Admission:
         # Read it, so that asyncio does not complain where everyone has given up waiting.
         if not task.cancelled():
             task.exception()
+
+
+def _forgets(interaction: Interaction) -> bool:
+    return any(isinstance(change, Forgotten) for change in interaction.changes)

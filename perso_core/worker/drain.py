@@ -136,11 +136,15 @@ class Drain:
                 self._on_problem(_asked_too_late())
             raise _stopped()
         if sequence in self._lost:
-            raise _lost_entry()
+            raise lost_entry()
 
     def is_kept(self, sequence: int) -> bool:
         """Whether the entry of this sequence is known to be on disk."""
         return self._is_done(sequence) and sequence not in self._lost
+
+    def is_lost(self, sequence: int) -> bool:
+        """Whether the entry of this sequence is known, since lately, not to be on disk."""
+        return sequence in self._lost
 
     def _is_done(self, sequence: int) -> bool:
         return sequence <= self._done_through or sequence in self._done_beyond
@@ -290,7 +294,8 @@ async def _nothing_heard() -> None:
     """Where nobody listens what others wrote is read."""
 
 
-def _lost_entry() -> StoreUnavailable:
+def lost_entry() -> StoreUnavailable:
+    """Of a change that was decided, and will not be on disk."""
     return StoreUnavailable("the change was not stored.", fix="Send it again.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -105,7 +106,11 @@ class RunningEdge:
     """now_ms may be set: the edge's clock stands still otherwise."""
 
     def __init__(
-        self, store: Store, in_force: Definitions | None, caps: Caps = DEFAULT_CAPS
+        self,
+        store: Store,
+        in_force: Definitions | None,
+        caps: Caps = DEFAULT_CAPS,
+        elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.now_ms = NOON_MS
         self.store = store
@@ -126,6 +131,7 @@ class RunningEdge:
             clock_ms=lambda: self.now_ms,
             load_timeout_ms=PATIENT_MS,
             set_aside=note_set_aside,
+            elapsed_s=elapsed_s,
         )
         self.graph = IdentityGraph(
             self.engine,
@@ -148,6 +154,7 @@ class RunningEdge:
             "entropy": lambda count: next(self._entropy)[-count:],
             "keys": KEYS,
             "graph": self.graph,
+            "parts": self.admission.parts,
             "decided_again": self.engine.following.decided_again.includes,
             # A slow test machine is not what is tested here.
             "answer_within_ms": 10_000,
@@ -243,9 +250,10 @@ async def running_edge(
     store: Store | None = None,
     caps: Caps = DEFAULT_CAPS,
     services: Callable[[RunningEdge], EdgeServices] = RunningEdge.services,
+    elapsed_s: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[RunningEdge]:
-    """in_force None: nothing was ever applied."""
-    edge = RunningEdge(store or MemoryStore(), in_force, caps)
+    """in_force None: nothing was ever applied. elapsed_s: by which clock something takes long."""
+    edge = RunningEdge(store or MemoryStore(), in_force, caps, elapsed_s)
     edge.drain.start()
     host = web.Application()
     host.add_subapp("/ee", build_edge(services(edge)))
@@ -258,6 +266,7 @@ async def running_edge(
             yield edge
     finally:
         await server.close()
+        await edge.admission.parts.close()
         await edge.drain.close(5)
 
 

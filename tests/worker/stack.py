@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -155,28 +156,33 @@ class Stack(Struct):
 
 @asynccontextmanager
 async def running(store: Store | None = None, **options: Any) -> AsyncIterator[Stack]:
-    """A stack whose drain runs until the block ends. store None: one in memory. first_visit_ms: see
-    Engine."""
+    """A stack whose drain runs until the block ends. store None: one in memory. in_force: a
+    snapshot. elapsed_s: see Parts. engine: more of what Engine is told."""
     store = store or MemoryStore()
-    engine = Engine(snapshot(), first_visit_ms=options.pop("first_visit_ms", 0))
+    told = options.pop("engine", {}) | {"first_visit_ms": options.pop("first_visit_ms", 0)}
+    engine = Engine(options.pop("in_force", None) or snapshot(), **told)
     problems: list[Exception] = []
     load_timeout_ms = options.pop("load_timeout_ms", 2_000)
+    clock_ms = options.pop("clock_ms", lambda: NOON_MS)
     hearing = options.pop("hearing", None)
     max_loads = options.pop("max_loads", 1_000)
-    drain = Drain(engine, store, clock_ms=lambda: NOON_MS, on_problem=problems.append, **options)
+    elapsed_s = options.pop("elapsed_s", time.monotonic)
+    drain = Drain(engine, store, clock_ms=clock_ms, on_problem=problems.append, **options)
     admission = Admission(
         engine,
         store,
         drain,
-        clock_ms=lambda: NOON_MS,
+        clock_ms=clock_ms,
         load_timeout_ms=load_timeout_ms,
         max_loads=max_loads,
         hearing=hearing,
+        elapsed_s=elapsed_s,
     )
     drain.start()
     try:
         yield Stack(engine, store, drain, admission, problems)
     finally:
+        await admission.parts.close()
         await drain.close(5)
 
 
