@@ -19,6 +19,7 @@ cdef class Projection:
     @cython.locals(event=dict, place=Py_ssize_t, inner=dict)
     cdef dict _spread(self, list kept)
 
+cdef bint _asked(tuple below)
 # As deep as the paths are, not as what an event holds.
 cdef _gather(tuple tree, dict value, list values)
 cdef _gather_unread(tuple tree, dict fields, list values)

@@ -14,10 +14,9 @@ from perso_core.decision.large_integers import large_integer, packed, packed_pla
 from perso_core.pql.event_paths import DEEPEST, THERE
 
 Paths = frozenset[tuple[str, ...]]
-# For each name: the bit of its leaf, what is below it (None of a leaf), and whether a rule asks if
-# something is there at all. Where something is below it, the bit tells that there is no object with
-# some of that, but another value.
-Tree = tuple[tuple[str, int, "Tree | None", bool], ...]
+# For each name: the bit of its leaf, and what is below it (None of a leaf). Where something is, the
+# bit tells that there is no object with some of that, but another value.
+Tree = tuple[tuple[str, int, "Tree | None"], ...]
 # The bit, the names before it, and its own.
 Node = tuple[int, tuple[str, ...], str]
 
@@ -146,30 +145,34 @@ def _tree(
     depth: int = 0,
 ) -> Tree:
     """leaves: sorted, none below another one."""
-    nodes: list[tuple[str, int, Tree | None, bool]] = []
+    nodes: list[tuple[str, int, Tree | None]] = []
     for name, at in groupby(leaves, key=lambda path: path[depth]):
         paths = list(at)
         if len(paths[0]) == depth + 1:
-            nodes.append((name, next(bits_of_leaves), None, False))
+            nodes.append((name, next(bits_of_leaves), None))
         else:
             bit = next(other_bits)
-            below = _tree(paths, bits_of_leaves, other_bits, depth + 1)
-            nodes.append((name, bit, below, below[0][0] == THERE))
+            nodes.append((name, bit, _tree(paths, bits_of_leaves, other_bits, depth + 1)))
     return tuple(nodes)
 
 
 def _nodes(tree: Tree, parents: tuple[str, ...] = ()) -> Iterator[Node]:
     """In the order in which what stands there is gathered."""
-    for name, bit, below, _ in tree:
+    for name, bit, below in tree:
         yield bit, parents, name
         if below is not None:
             yield from _nodes(below, (*parents, name))
 
 
+def _asked(below: Tree) -> bool:
+    """Whether a rule asks if there is something at all, above these."""
+    return below[0][0] == THERE
+
+
 def _gather(tree: Tree, value: dict[str, Any], values: list[Any]) -> int:
     """Adds what stands at the leaves, and gives one bit for each that is there."""
     here = 0
-    for name, bit, below, asked in tree:
+    for name, bit, below in tree:
         found = value.get(name, _NOTHING)
         if found is _NOTHING:
             continue
@@ -179,10 +182,10 @@ def _gather(tree: Tree, value: dict[str, Any], values: list[Any]) -> int:
             continue
         if type(found) is dict:
             inner = _gather(below, found, values)
-            if inner or not asked:
+            if inner or not _asked(below):
                 here |= inner
                 continue
-        elif type(found) is not list and not asked:
+        elif type(found) is not list and not _asked(below):
             continue
         values.append(_trimmed(found, below, DEEPEST))
         here |= bit
@@ -195,7 +198,7 @@ def _trimmed(value: Any, tree: Tree, levels: int) -> Any:
     a client may send."""
     if type(value) is dict:
         kept: dict[str, Any] = {}
-        for name, _, below, _ in tree:
+        for name, _, below in tree:
             found = value.get(name, _NOTHING)
             if found is not _NOTHING:
                 kept[name] = found if below is None else _trimmed(found, below, levels - 1)
@@ -217,7 +220,7 @@ def _stands(xdm: Mapping[str, Raw], name: str, value: object) -> bool:
 def _gather_unread(tree: Tree, fields: dict[str, Raw], values: list[Any]) -> int:
     """As _gather."""
     here = 0
-    for name, bit, below, asked in tree:
+    for name, bit, below in tree:
         found = fields.get(name)
         if found is None:
             continue
@@ -228,10 +231,10 @@ def _gather_unread(tree: Tree, fields: dict[str, Raw], values: list[Any]) -> int
         kind = _kind(found)
         if kind in _OBJECTS:
             inner = _gather_unread(below, _fields_in(found), values)
-            if inner or not asked:
+            if inner or not _asked(below):
                 here |= inner
                 continue
-        elif kind not in _LISTS and not asked:
+        elif kind not in _LISTS and not _asked(below):
             continue
         values.append(_trimmed_unread(found, below, DEEPEST))
         here |= bit
@@ -243,7 +246,7 @@ def _trimmed_unread(value: Raw, tree: Tree, levels: int) -> Any:
     kind = _kind(value)
     if kind in _OBJECTS:
         fields, kept = _fields_in(value), dict[str, Any]()
-        for name, _, below, _ in tree:
+        for name, _, below in tree:
             found = fields.get(name)
             if found is not None:
                 kept[name] = found if below is None else _trimmed_unread(found, below, levels - 1)
