@@ -9,11 +9,13 @@ MORE_FILES = "Let this process open more files (ulimit -n, LimitNOFILE)."
 
 
 def fix_of(error: OSError, otherwise: str) -> str:
-    """What changes that the system refuses it. otherwise: where it is neither files nor room."""
+    """What changes that the system refuses it. otherwise: where it is no limit and no want of room."""
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return MORE_FILES
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Make room on that disk."
+    if error.errno == errno.EFBIG:
+        return "Raise the size that a file may have (ulimit -f)."
     return otherwise
 
 
