@@ -26,6 +26,9 @@ from perso_core.settings import Settings
 from perso_core.stores.owner import made
 from perso_core.stores.turn import locked
 
+# A directory whose name ends so lacks something.
+UNFINISHED = ".unfinished"
+
 
 def backup(arguments: argparse.Namespace) -> int:
     """Write a directory that is not there yet, or, on a fault, none. Raises BadBackup,
@@ -35,7 +38,7 @@ def backup(arguments: argparse.Namespace) -> int:
     settings, target = settings_of(arguments), Path(arguments.directory)
     if not has_store(settings):
         raise BadBackup(f"{settings.data_dir} holds no database.", fix="Check --data-dir.")
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise BadBackup(f"{target} is there already.", fix="Name a new directory.")
     data_dir = Path(settings.data_dir)
     held = "the database"
@@ -56,7 +59,7 @@ def _named_once_whole(target: Path) -> Iterator[Path]:
     there is none. What a backup that was killed left of it is removed. Raises BadBackup."""
     from perso_core.stores.sqlite_backup import sync
 
-    fresh = target.with_name(f"{target.name}.unfinished")
+    fresh = target.with_name(target.name + UNFINISHED)
     fresh.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(fresh) as mine:
         if not mine:
@@ -109,6 +112,8 @@ def restore(arguments: argparse.Namespace) -> int:
     settings, source = settings_of(arguments), Path(arguments.directory)
     if not (source / DATABASE).is_file():
         raise BadBackup(f"{source} is no backup.", fix="Name what `perso backup` wrote.")
+    if source.name.endswith(UNFINISHED):
+        raise BadBackup(f"{source} was not finished.", fix="Name a backup that was.")
     _refuse_beside_servers(settings)
     try:
         check_store(source / DATABASE)

@@ -295,12 +295,26 @@ def test_a_backup_needs_a_new_directory_and_something_to_copy(tmp_path: Path) ->
     prepare(tmp_path / ".perso")
     (tmp_path / "monday").mkdir()
     there = perso(tmp_path, "backup", "monday")
+    (tmp_path / "link").symlink_to("nowhere")
+    led = perso(tmp_path, "backup", "link")
     none = perso(tmp_path, "restore", "tuesday")
 
-    assert (nothing.returncode, there.returncode, none.returncode) == (1, 1, 1)
+    assert [one.returncode for one in (nothing, there, led, none)] == [1, 1, 1, 1]
     assert "holds no database" in nothing.stderr
     assert "is there already" in there.stderr
+    assert "link is there already" in led.stderr
     assert "is no backup" in none.stderr
+
+
+def test_what_a_killed_backup_left_is_not_restored(tmp_path: Path) -> None:
+    """It may have the whole database, and no cookie keys: nobody would be known."""
+    backed_up(tmp_path)
+    (tmp_path / "monday").rename(tmp_path / "monday.unfinished")
+
+    told = perso(tmp_path, "restore", "monday.unfinished")
+
+    assert told.returncode == 1
+    assert "monday.unfinished was not finished" in told.stderr
 
 
 def test_a_truncated_database_is_told_of_and_restored(tmp_path: Path) -> None:
