@@ -37,8 +37,14 @@ class People:
         return await self.everything_under(await self._store.keys_of(identity))
 
     async def everything_under(self, keys: Iterable[str]) -> Mapping[str, Whole]:
-        """What is stored under some keys and those that are one person with them, by key."""
-        return {key: await self._store.whole(key) for key in await self._of_one_person(keys)}
+        """What is stored under some keys and those that are one person with them, by key. Where one
+        becomes part of another profile meanwhile it is read again: its events would be in none."""
+        asked, found = list(keys), dict[str, Whole]()
+        of_one = await self._of_one_person(asked)
+        while of_one != list(found):
+            found = {key: await self._store.whole(key) for key in of_one}
+            of_one = await self._of_one_person(asked)
+        return found
 
     async def elsewhere(
         self, identity: Identity, keys_of: Callable[[Identity], Iterable[str]]

@@ -13,6 +13,8 @@ from perso_core.decision.identity import Identity, server_key
 from perso_core.definitions.permission import Permission
 from perso_core.engine.engine import Answer, Interaction
 from perso_core.errors import NotHeardEverywhere, StoreUnavailable
+from perso_core.stores.memory import MemoryStore
+from perso_core.stores.protocol import Whole
 from perso_core.worker.everywhere import Everywhere
 from tests.building import NOON_MS, ORG
 from tests.canaries.planting import without_canaries
@@ -195,6 +197,27 @@ async def test_an_erasure_that_broke_off_is_made_whole_by_asking_again(
     for space, name in names.items():
         identity = {"identity": {"namespace": space, "id": name}}
         assert (await asked(edge, "export", identity)).sent["profiles"] == []
+
+
+async def test_an_export_has_what_becomes_part_of_another_profile_meanwhile(
+    edge: RunningEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await server_call(edge, event("Email:a@e", _id="E1"), headers=shown_key())
+    store = edge.store
+    assert isinstance(store, MemoryStore)
+    whole = store.whole
+
+    async def once_it_is_linked(key: str) -> Whole:
+        monkeypatch.undo()
+        login = signed_in("CRMID:anna", "Email:a@e")
+        assert (await server_call(edge, login, headers=shown_key())).status == 200
+        return await whole(key)
+
+    monkeypatch.setattr(store, "whole", once_it_is_linked)
+    told = await asked(edge, "export", {"identity": {"namespace": "Email", "id": "a@e"}})
+
+    events = [one["id"] for profile in told.sent["profiles"] for one in profile["events"]]
+    assert sorted(events) == ["E1", "L1"]
 
 
 async def test_an_erasure_finds_what_becomes_part_of_another_profile_meanwhile(
