@@ -9,7 +9,7 @@ MORE_FILES = "Let this process open more files (ulimit -n, LimitNOFILE)."
 
 
 def fix_of(error: OSError, otherwise: str) -> str:
-    """What changes that the system refuses it. otherwise: where it is no limit and no want of room."""
+    """What changes that the system refuses it. otherwise: where it is no limit or want of room."""
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return MORE_FILES
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
