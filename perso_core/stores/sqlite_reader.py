@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 import apsw
 import msgspec
-from msgspec import Struct, structs
+from msgspec import structs
 
-from perso_core.decision.consent import Consent
 from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
-from perso_core.decision.kept_events import Events, KeptEvents
-from perso_core.decision.membership import ImportedMembership
-from perso_core.decision.profile import Profile
 from perso_core.decision.projection import Projection
 from perso_core.decision.retention import Retention
 from perso_core.errors import (
     DamagedStore,
     UnreadableRecord,
 )
-from perso_core.stores.batch import erasure_mark, with_imported
 from perso_core.stores.forking import never_closed
 from perso_core.stores.imports import Progress
 from perso_core.stores.incarnation import NO_EPOCH, epoch_of
@@ -36,18 +30,15 @@ from perso_core.stores.protocol import (
     Held,
     News,
     Quarantined,
-    Stored,
     StoredDefinitions,
     Whole,
 )
 from perso_core.stores.record import (
-    consent_and_visit_from,
     definitions_from_record,
 )
-from perso_core.stores.rows import another_ones, event_of_row, profile_of_row, read_event_of_row
+from perso_core.stores.rows import event_of_row
 from perso_core.stores.same_file import opened_on
 from perso_core.stores.sqlite_appended import added_alone, appended, last_event
-from perso_core.stores.sqlite_erased import erased_events_of
 from perso_core.stores.sqlite_expiry import Aged, aged
 from perso_core.stores.sqlite_file import (
     RESTORE,
@@ -56,23 +47,19 @@ from perso_core.stores.sqlite_file import (
     unavailable,
 )
 from perso_core.stores.sqlite_imports import (
-    NO_INSTANT,
-    ImportedRow,
     announced,
-    earlier_of,
     has_ended,
-    imported_of,
     last_announced,
     leading,
     progress_of,
     seen_on,
     withheld_of,
 )
-from perso_core.stores.sqlite_writer import REFUSED, Unreadable
+from perso_core.stores.sqlite_loading import Loaded, loaded_of
 
-# Where the key of somebody of whom anything is kept stands.
 _log = logging.getLogger("perso.stores")
 
+# Where the key of somebody of whom anything is kept stands.
 _KEYS = (
     ("profile", "key"),
     ("consent", "key"),
@@ -81,17 +68,6 @@ _KEYS = (
     ("imported", "key"),
     ("quarantine", "key"),
 )
-_EventRow = tuple[str, str, int, bytes]  # key, id, timestamp_ms, record
-
-
-Read = TypeVar("Read")
-
-
-class Loaded(Struct, frozen=True):
-    """unreadable: rows that were left out and are to be quarantined."""
-
-    stored: Stored
-    unreadable: tuple[Unreadable, ...] = ()
 
 
 class Reader:
@@ -168,38 +144,10 @@ class Reader:
         # One transaction, so that the profile and its events are of one commit.
         connection.execute("BEGIN")
         refuse_newer(connection, self._path)
-        profile = connection.execute(
-            "SELECT version, record FROM profile WHERE key = ?", (key,)
-        ).get
-        unreadable: list[Unreadable] = []
-        events: Events = ()
-        if profile:
-            events = _events(key, _events_of(connection, key), projection, unreadable)
-        consent = connection.execute("SELECT record FROM consent WHERE key = ?", (key,)).get
-        erased_ms = self._erased_ms(connection, key)
-        erased_events = erased_events_of(connection, key)
-        linked = connection.execute("SELECT canonical FROM link WHERE key = ?", (key,)).get
-        imported = imported_of(connection, key)
-        earlier = earlier_of(connection, key) if imported else []
+        loaded = loaded_of(connection, key, projection)
         connection.execute("COMMIT")
-        loaded = _loaded(
-            key,
-            profile,
-            events,
-            unreadable,
-            consent,
-            erased_ms,
-            linked or "",
-            imported,
-            earlier,
-        )
-        stored = structs.replace(loaded.stored, epoch=self.epoch, erased_events=erased_events)
+        stored = structs.replace(loaded.stored, epoch=self.epoch)
         return structs.replace(loaded, stored=stored)
-
-    @staticmethod
-    def _erased_ms(connection: apsw.Connection, key: str) -> int:
-        mark = (erasure_mark(key),)
-        return connection.execute("SELECT erased_ms FROM erased WHERE mark = ?", mark).get or 0
 
     def clock_mark(self) -> ClockMark | None:
         with self._opened() as connection:
@@ -390,115 +338,3 @@ def _newest_notice(connection: apsw.Connection) -> int:
         "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'notice'"
     ).get
     return newest
-
-
-def _events_of(connection: apsw.Connection, key: str) -> Iterable[_EventRow]:
-    """The events, oldest first; all of them, also where the cap was lowered: what gives way for the
-    next one is counted. Each has the key and the instant of its own row, and the id by which the
-    index leads there; where there is no row, nothing else. They are read as they are asked for."""
-    # What is put in order is without the records: else SQLite would hold all of them. The limit
-    # keeps it from putting the two together.
-    rows = connection.execute(
-        "SELECT event.key, ordered.id, event.timestamp_ms, event.record FROM"
-        " (SELECT place.id, place.sequence FROM event AS place"
-        " LEFT JOIN event ON event.sequence = place.sequence WHERE place.key = ?"
-        " ORDER BY event.timestamp_ms, event.sequence LIMIT -1) AS ordered"
-        " LEFT JOIN event ON event.sequence = ordered.sequence",
-        (key,),
-    )
-    return cast(Iterable[_EventRow], rows)
-
-
-def _loaded(
-    key: str,
-    profile: tuple[int, bytes] | None,
-    events: Events,
-    unreadable: list[Unreadable],
-    consent: bytes | None,
-    erased_ms: int,
-    linked_to: str,
-    imported: list[ImportedRow],
-    earlier: list[ImportedRow],
-) -> Loaded:
-    kept, begun_ms = _profile(key, *profile, events, unreadable) if profile else (None, 0)
-    said, said_ms = _consent(key, consent, unreadable) if consent is not None else (None, 0)
-    stored = Stored(
-        with_imported(key, kept, _imported(key, imported, earlier, unreadable)),
-        said,
-        erased_ms,
-        linked_to=linked_to,
-        first_visit_ms=begun_ms if kept is not None else said_ms,
-    )
-    if unreadable:
-        stored = structs.replace(stored, set_aside=True)
-    return Loaded(stored, tuple(unreadable))
-
-
-def _profile(
-    key: str, version: int, record: bytes, events: Events, unreadable: list[Unreadable]
-) -> tuple[Profile | None, int]:
-    """The profile, and its first_visit_ms."""
-    try:
-        return profile_of_row(key, version, record, events)
-    except UnreadableRecord as error:
-        unreadable.append(Unreadable(kind="profile", key=key, record=record, reason=error.detail))
-        return None, 0
-
-
-def _events(
-    key: str,
-    rows: Iterable[_EventRow],
-    projection: Projection | None,
-    unreadable: list[Unreadable],
-) -> Events:
-    if projection is None:
-        return tuple(_readable(key, rows, event_of_row, unreadable))
-    read = partial(read_event_of_row, projection=projection)
-    return KeptEvents.read(_readable(key, rows, read, unreadable), projection)
-
-
-def _readable(
-    key: str,
-    rows: Iterable[_EventRow],
-    read: Callable[[str, int, bytes], Read],
-    unreadable: list[Unreadable],
-) -> Iterator[Read]:
-    for owner, event_id, timestamp_ms, record in rows:
-        if owner != key:
-            raise another_ones("an event.")
-        try:
-            yield read(event_id, timestamp_ms, record)
-        except UnreadableRecord as error:
-            unreadable.append(Unreadable(kind="event", key=key, record=record, reason=error.detail))
-
-
-def _imported(
-    key: str,
-    rows: list[ImportedRow],
-    earlier: list[ImportedRow],
-    unreadable: list[Unreadable],
-) -> dict[str, ImportedMembership]:
-    # A damaged one of those is none: it would only date what is over.
-    before = {one[0]: ImportedMembership(*one[1:]) for one in earlier if _is_whole(one)}
-    found = {
-        audience_id: ImportedMembership(since_ms, until_ms, before.get(audience_id))
-        for audience_id, since_ms, until_ms in filter(_is_whole, rows)
-    }
-    if len(found) < len(rows):
-        unreadable.append(
-            Unreadable(kind="imported membership", key=key, record=b"", reason=NO_INSTANT)
-        )
-    return found
-
-
-def _is_whole(row: ImportedRow) -> bool:
-    return type(row[1]) is int and type(row[2]) is int
-
-
-def _consent(key: str, record: bytes, unreadable: list[Unreadable]) -> tuple[Consent, int]:
-    """The consent, and its first_visit_ms."""
-    try:
-        return consent_and_visit_from(record)
-    except UnreadableRecord as error:
-        unreadable.append(Unreadable(kind="consent", key=key, record=record, reason=error.detail))
-        return REFUSED, 0
