@@ -89,6 +89,12 @@ SOAKS = (
         15,
     ),
     Soak(
+        "parts",
+        "many events of one call that are decided in parts come to what they do at one go",
+        ("tests/worker/test_parts.py",),
+        10,
+    ),
+    Soak(
         "retention",
         "visitors who come and go over days: whoever is due is forgotten, nobody else is",
         ("tests/stores/test_forgetting.py",),
