@@ -129,12 +129,13 @@ class EdgeServices:
     network or datastream may call. first_visits, excess, refusals: whose calls give way to others:
     of strangers, of whoever sends more than a person does, and what of that is too much.
     heavy_senders: who those are.
-    issuer_key: finds the keys that servers' tokens are verified
-    with. seen: how far a profile is committed here; None: there is no other process, so browsers
-    need no version token. graph: which profiles are one person's.
-    privacy: what stands behind show, export and erase; None: nobody may ask. imports:
-    where rows go that servers bring; None: nowhere. import_within_ms: how long that may take.
-    failed: counts the answers with an error of ours. health: None: nobody is told.
+    issuer_key: finds the keys that servers' tokens are verified with. seen: how far a profile is
+    committed here; None: there is no other process, so browsers need no version token. graph: which
+    profiles are one person's. parts: how a call of many events lets others be answered in between;
+    None: it is decided at one go.
+    privacy: what stands behind show, export and erase; None: nobody may ask. imports: where rows
+    go that servers bring; None: nowhere. import_within_ms: how long that may take. failed: counts
+    the answers with an error of ours. health: how this process is; None: nobody is told.
     """
 
     decide: Callable[[Interaction], Answer | Awaitable[Answer]]

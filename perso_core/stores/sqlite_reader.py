@@ -16,10 +16,7 @@ from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity, identity_of
 from perso_core.decision.projection import Projection
 from perso_core.decision.retention import Retention
-from perso_core.errors import (
-    DamagedStore,
-    UnreadableRecord,
-)
+from perso_core.errors import DamagedStore, UnreadableRecord
 from perso_core.stores.forking import never_closed
 from perso_core.stores.imports import Progress
 from perso_core.stores.incarnation import NO_EPOCH, epoch_of
@@ -33,9 +30,7 @@ from perso_core.stores.protocol import (
     StoredDefinitions,
     Whole,
 )
-from perso_core.stores.record import (
-    definitions_from_record,
-)
+from perso_core.stores.record import definitions_from_record
 from perso_core.stores.rows import event_of_row
 from perso_core.stores.same_file import opened_on
 from perso_core.stores.sqlite_appended import added_alone, appended, last_event
