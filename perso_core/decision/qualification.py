@@ -103,7 +103,8 @@ def after_completion(
     """After more was said of an event of the profile, which holds it as completed. read: what rules
     read of an event. `before` has been brought to now_ms.
 
-    O(1) where they read no more of it, else as after_event of a late one.
+    O(1) where they read no more of it. Else as after_event of a late one, where it satisfies more;
+    what it satisfies no more is counted anew.
     """
     standing = before.standing
     assert standing is not None, "the rules were run before"

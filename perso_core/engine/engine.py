@@ -129,9 +129,9 @@ class Engine:
         """Apply the changes and answer. Raises UnknownDatastream, and, with nothing applied,
         Overloaded and RecordTooLarge.
 
-        enough: asked after each change: whether the others are left for later; then the answer has
-        as many lookups as changes were applied. begun: they are such, which were found to be within
-        bounds."""
+        enough: asked after each change but the last: whether the others are left for later. Then
+        the answer has as many lookups as changes were applied. begun: they are such, which were
+        found to be within bounds."""
         key = interaction.profile_key
         hot = self._by_key.get(key) or self._hot.woken(key)
         if hot is None:
@@ -379,8 +379,9 @@ class Engine:
             if self._may_apply(change, state, datastream_id):
                 state = self._applied(hot, state, change, now_ms)
             lookups.append(self._found(hot, state, datastream_id, now_ms))
+            more = len(lookups) < len(interaction.changes)
             # Where the rules were not run they are before the next part: that is no time saved.
-            if enough is not None and state.complete and enough():
+            if more and enough is not None and state.complete and enough():
                 break
         else:
             if interaction.visits and self.keeping.was_here(before, state, now_ms):

@@ -193,6 +193,19 @@ def test_whoever_merely_asks_about_a_device_is_not_its_visitor() -> None:
     assert not known(engine, NOON_MS + HALF_HOUR_MS)
 
 
+def test_a_visit_is_noted_also_of_whom_the_last_change_took_long() -> None:
+    """As no part comes after it."""
+    engine = came_once(30)
+    asked(engine, now_ms=NOON_MS + 1)
+    committed(engine)
+    later_ms = NOON_MS + 2 * DAY_MS
+    again = Interaction(profile_key=KEY, datastream_id="demo", changes=(arrived(),), visits=True)
+
+    engine.decide(again, now_ms=later_ms, enough=lambda: True)
+
+    assert Visited in [type(entry.change) for entry in committed(engine)]
+
+
 def test_a_second_look_notes_nothing_more() -> None:
     engine = came_once()
     asked(engine, now_ms=NOON_MS + 1)
