@@ -15,7 +15,7 @@ from perso_core.cli.terminal import shown
 from perso_core.cli.words import parsed
 from perso_core.cli.words_parser import Command
 from perso_core.errors import PersoError
-from perso_core.stores.refused import fix_of
+from perso_core.stores.system_limits import fix_of
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 

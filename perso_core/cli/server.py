@@ -23,7 +23,7 @@ from perso_core.cli.supervisor import Supervisor, told
 from perso_core.cli.worker_pipe import LEAVE, Pipe
 from perso_core.errors import BadSettings
 from perso_core.settings import Settings
-from perso_core.stores.refused import fix_of
+from perso_core.stores.system_limits import fix_of
 
 LOOK_AGAIN_S = 0.05
 

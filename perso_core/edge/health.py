@@ -29,7 +29,7 @@ async def health(arrival: Arrival, services: EdgeServices) -> Reply:
     ask."""
     if services.health is None:
         raise NoSuchPath("This edge keeps nothing.", fix="Ask the one that does.")
-    if not asked_here(arrival):
+    if not _asked_here(arrival):
         await _refuse_unproven(arrival, services)
     elif arrival.config_id is not None:  # nobody need name one, and who does expects it
         datastream_of(arrival)
@@ -47,7 +47,7 @@ async def health(arrival: Arrival, services: EdgeServices) -> Reply:
     return Reply(503 if why else 200, msgspec.json.encode(told))
 
 
-def asked_here(arrival: Arrival) -> bool:
+def _asked_here(arrival: Arrival) -> bool:
     """Whether a program on this machine asks, with no proxy between."""
     headers, remote = arrival.request.headers, arrival.request.remote
     if remote is None or any(name in headers for name in _OF_OTHERS):

@@ -20,7 +20,7 @@ from msgspec import Struct, structs
 from perso_core.errors import StoreUnavailable
 from perso_core.stores.forking import leave_to_parent_at_fork
 from perso_core.stores.owner import made, make_directory
-from perso_core.stores.refused import fix_of
+from perso_core.stores.system_limits import fix_of
 
 DIRECTORY = "servers"
 _SUFFIX = ".lock"

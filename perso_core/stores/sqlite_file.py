@@ -17,7 +17,7 @@ from perso_core.errors import DamagedStore, StoreUnavailable, UnsafeStore
 from perso_core.stores import incarnation
 from perso_core.stores.migrations import behind, refuse_foreign, refuse_newer, take_next
 from perso_core.stores.owner import made
-from perso_core.stores.refused import MORE_FILES, fix_of, no_more_files
+from perso_core.stores.system_limits import MORE_FILES, fix_of, no_more_files
 
 # Another process's commit or checkpoint may hold the file this long before we give up.
 BUSY_TIMEOUT_MS = 5_000

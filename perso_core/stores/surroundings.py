@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 
 from perso_core.errors import StoreUnavailable, UnsafeStore
-from perso_core.stores.refused import fix_of
+from perso_core.stores.system_limits import fix_of
 
 MOUNTS = Path("/proc/self/mountinfo")
 

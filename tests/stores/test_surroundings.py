@@ -14,7 +14,6 @@ import pytest
 
 from perso_core.errors import StoreUnavailable, UnsafeStore
 from perso_core.stores import surroundings
-from perso_core.stores.refused import MORE_FILES
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.surroundings import (
     kind_among,
@@ -22,6 +21,7 @@ from perso_core.stores.surroundings import (
     refuse_unwritable,
     refuse_without_locks,
 )
+from perso_core.stores.system_limits import MORE_FILES
 
 MOUNTS = [
     r"27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard",
