@@ -37,7 +37,8 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class Arrival(Struct, frozen=True):
-    """What is known of a call before anything about it was found good."""
+    """What is known of a call before anything about it was found good. config_id: the datastream
+    that it names, which may be empty; None: it names none."""
 
     request: Asked
     facts: HeaderFacts
@@ -52,7 +53,7 @@ class Arrival(Struct, frozen=True):
     def report(self) -> Report:
         return Report(
             request_id=self.request_id,
-            config_id=UNSET if self.config_id is None else shown(self.config_id),
+            config_id=shown(self.config_id) if self.config_id else UNSET,
             org_id=self.snapshot.org if self.snapshot else UNSET,
         )
 
@@ -76,7 +77,7 @@ def arrival_of(request: Asked, services: EdgeServices) -> Arrival:
         facts=facts,
         snapshot=services.snapshot(),
         request_id=_request_id(facts, query, services),
-        config_id=query.get("configid") or query.get("datastreamid") or None,
+        config_id=query.get("configid") or query.get("datastreamid", query.get("configid")),
         silent=query.get("silent", "").lower() == "true",
         origin=origin,
         own=own,
@@ -145,7 +146,7 @@ async def call_of(
 def datastream_of(arrival: Arrival) -> Datastream:
     """The one that the call names. Raises DatastreamMissing, DatastreamUnknown,
     DatastreamDisabled."""
-    if arrival.config_id is None:
+    if not arrival.config_id:
         raise DatastreamMissing("The call names no datastream.", fix="Add configId to the query.")
     streams = arrival.snapshot.datastreams if arrival.snapshot else {}
     datastream = streams.get(arrival.config_id)

@@ -191,6 +191,16 @@ async def test_a_credential_has_to_be_good_for_the_datastream_that_is_named(
     assert (told[0], "pid" in told[1]) == (status, False)
 
 
+@pytest.mark.parametrize("query", ["?configId=", "?datastreamId=", "?configId=&dataStreamId="])
+async def test_a_datastream_that_is_named_by_nothing_is_told_also_to_whoever_need_name_none(
+    query: str,
+) -> None:
+    async with edge_that() as edge:
+        status, told = await asked(edge, query=query)
+
+    assert (status, told["title"]) == (400, "Missing datastream ID")
+
+
 async def test_an_edge_that_keeps_nothing_has_no_health(edge: RunningEdge) -> None:
     status, told = await asked(edge)
 
