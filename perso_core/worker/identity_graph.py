@@ -369,7 +369,8 @@ class IdentityGraph:
 
     async def _know_late(self, source: str, target: str, led_to: str) -> None:
         """What came by an identity while it was being said to be another person's, and was kept of
-        whom it had led to, counts no more here either."""
+        whom it had led to, counts no more here either. Where others write faster it is left: the
+        identity is that person's, and the call is answered."""
         for _ in range(MAX_ROUNDS):
             await self._settled(led_to)
             await self._admission.take_over(led_to)
