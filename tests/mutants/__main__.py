@@ -83,17 +83,20 @@ def patched(tree: Path, mutant: Mutant, *, back: bool = False) -> bool:
 
 
 def tested(tree: Path, tests: Sequence[str]) -> int:
-    """pytest's exit code."""
+    """pytest's exit code. A test that never ends is as red as any."""
     environment = {**os.environ, "PYTHONPATH": f"{tree}{os.pathsep}{tree / 'plugins'}"}
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
-        cwd=tree,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=TEST_LIMIT_S,
-        check=False,
-    ).returncode
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+            cwd=tree,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=TEST_LIMIT_S,
+            check=False,
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return 1
 
 
 def main(names: Sequence[str]) -> int:
