@@ -31,7 +31,7 @@ from perso_core.stores.turn import locked
 
 # Pages of 4 KiB that are copied before writers get their turn and progress is told.
 _PAGES = 2_048
-UNFINISHED = ".restoring"
+RESTORING = ".restoring"
 # Whatever database they were of, SQLite would take them for this one's.
 _BESIDE = ("-journal", "-wal", "-shm")
 # To have a database's log in it, and nobody who writes.
@@ -80,7 +80,7 @@ def put_back(backup: Path, database: Path, progress: Progress) -> int | None:
     Returns how many keys were erased again; None: the database is too damaged to say whose,
     or who refused. Raises StoreUnavailable, StoreTooNew: then the database is as it was.
     """
-    fresh = database.with_suffix(UNFINISHED)
+    fresh = database.with_suffix(RESTORING)
     with _alone(database.parent):
         _remove(fresh)
         if database.exists():
@@ -149,7 +149,7 @@ def _hold(connection: apsw.Connection, database: Path) -> None:
 def remove_unfinished(database: Path) -> None:
     """What a restore that was killed left beside a database: no erasure reaches that copy of
     everybody. The one of a restore that is under way stays."""
-    fresh = database.with_suffix(UNFINISHED)
+    fresh = database.with_suffix(RESTORING)
     with suppress(StoreUnavailable, OSError):
         if fresh.exists():
             with _alone(database.parent):

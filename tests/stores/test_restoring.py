@@ -30,7 +30,7 @@ from perso_core.stores.links import Joining
 from perso_core.stores.record import profile_record
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_backup import (
-    UNFINISHED,
+    RESTORING,
     check_store,
     copy_store,
     put_back,
@@ -163,7 +163,7 @@ async def test_beside_who_writes_for_long_nothing_is_put_back(
             put_back(backup, path, told())
 
     assert await ids_of(path, ANNA) == ["e1"]
-    assert not path.with_suffix(UNFINISHED).exists()
+    assert not path.with_suffix(RESTORING).exists()
 
 
 async def test_an_erased_event_that_is_sent_again_after_a_restore_does_not_come_back(
