@@ -520,7 +520,7 @@ async def test_a_process_that_stood_still_says_whose_an_identity_is_once_it_has_
     """What came for the identity then was kept of the person whose it had been."""
     now_s = 0.0
     hearing = Hearing(lambda: now_s)
-    async with running(MemoryStore(), hearing=hearing, load_timeout_ms=10) as stack:
+    async with running(MemoryStore(), hearing=hearing, load_timeout_ms=500) as stack:
         await graph_of(stack).link((ANNA, "o demo Email:a"))
         looking = asyncio.create_task(hearing.look())
         await settled()

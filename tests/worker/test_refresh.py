@@ -643,7 +643,7 @@ async def test_a_process_that_stood_still_answers_nobody_by_what_it_held_before(
     """Where the machine was busy, what a visitor had withdrawn was told to pages once more."""
     now_s = 0.0
     hearing = Hearing(lambda: now_s)
-    async with running(MemoryStore(), hearing=hearing, load_timeout_ms=10) as stack:
+    async with running(MemoryStore(), hearing=hearing, load_timeout_ms=500) as stack:
         await stack.begin_visit(ANNA)
         asked = Interaction(profile_key=ANNA, datastream_id="demo")
         looking = asyncio.create_task(hearing.look())
