@@ -20,6 +20,7 @@ from perso_core.stores.same_file import opened_on
 from perso_core.stores.sqlite_erased import has_what_moved, moved_mark
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
+    TABLES_OF_WHAT_HAPPENED,
     has_log,
     reading_connection,
     transaction,
@@ -216,7 +217,7 @@ def _erase(fresh: Path, erased: Erasures) -> int:
                 _delete(connection, f"{table} WHERE key", gone)
             _delete(connection, "first_visit WHERE key", gone)
             _delete(connection, "link WHERE canonical", gone)
-            for table in ("profile", "event", "quarantine", "imported"):
+            for table in TABLES_OF_WHAT_HAPPENED:
                 _delete(connection, f"{table} WHERE key", emptied)
             connection.executemany("REPLACE INTO erased VALUES (?, ?)", erased.profiles.items())
             connection.executemany("REPLACE INTO erased_event VALUES (?, ?, ?)", erased.events)

@@ -38,6 +38,8 @@ _log = logging.getLogger("perso.stores")
 
 # What is kept under a key: all that goes with a visitor who is forgotten.
 TABLES_BY_KEY = ("profile", "event", "consent", "quarantine", "link", "imported")
+# Of these, all but what was chosen under the key, and whose it is.
+TABLES_OF_WHAT_HAPPENED = tuple(one for one in TABLES_BY_KEY if one not in ("consent", "link"))
 
 
 def create_file(path: Path) -> bool:

@@ -16,6 +16,7 @@ from perso_core.stores.record import consent_from_record, profile_from
 from perso_core.stores.sqlite_erased import has_what_moved
 from perso_core.stores.sqlite_file import (
     TABLES_BY_KEY,
+    TABLES_OF_WHAT_HAPPENED,
     reading_connection,
     transaction,
     unavailable,
@@ -126,7 +127,7 @@ def _brought(connection: apsw.Connection, refusing: Set[bytes]) -> Iterator[tupl
 def _empty(writing: apsw.Connection, device_key: str, moved_ms: int) -> None:
     """What is chosen on the device stays."""
     if has_what_moved(writing, device_key, moved_ms):
-        for table in ("profile", "event", "quarantine", "imported"):
+        for table in TABLES_OF_WHAT_HAPPENED:
             writing.execute(f"DELETE FROM {table} WHERE key = ?", (device_key,))
 
 
