@@ -41,6 +41,12 @@ SOAKS = (
         10,
     ),
     Soak(
+        "disk-full",
+        "20 disks that are full again and again: no page breaks, nothing is lost",
+        ("tests/journeys/test_disk.py",),
+        20,
+    ),
+    Soak(
         "kills",
         "2,000 kills at operations of the disk, named and at random",
         ("tests/stores/test_kill_points.py",),

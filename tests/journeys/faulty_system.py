@@ -14,6 +14,7 @@ import pytest
 # The calls by which SQLite writes its files; sockets are written by others.
 WRITES = "pwrite64,ftruncate,fallocate"
 SYNCS = "fsync,fdatasync"
+_PAGE = 4_096
 
 
 def needs(there: bool, reason: str) -> None:
@@ -81,12 +82,13 @@ def read_only(disk: Path) -> Iterator[None]:
 
 
 @contextmanager
-def full(disk: Path) -> Iterator[None]:
-    """Meanwhile there is no room for another page."""
+def full(disk: Path, *, but_for: int = 0) -> Iterator[None]:
+    """Meanwhile there is no room. but_for: pages of 4,096 bytes that there is room for."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
-            file.write(bytes(4_096))
+            file.write(bytes(_PAGE))
+    os.truncate(filler, max(0, filler.stat().st_size - but_for * _PAGE))
     try:
         yield
     finally:

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import apsw
+import pytest
 
 from perso_core.assembly import DATABASE
 from perso_core.stores.presence import serving as present
@@ -31,11 +33,13 @@ from tests.journeys.faulty_system import (
 )
 from tests.journeys.server import Server, Visitor, prepare, serving, session
 from tests.journeys.test_workers import soon
+from tests.soaking import times
 
 # So soon a fault shows: a log that was begun anew has room for some events.
 MOST_EVENTS = 2_000
 # Of a call that is answered within 250 ms; a slow disk takes far longer.
 ANSWER_LIMIT_S = 8
+FILLINGS = 5
 SLOW = "delay_enter=10000000"
 
 
@@ -142,6 +146,44 @@ async def test_a_worker_that_is_killed_while_the_disk_is_full_is_replaced_and_no
         open_server.close()
 
         await assert_kept(data, [visitor])
+
+
+@pytest.mark.parametrize("disk_number", range(times(1, 20)))
+async def test_a_disk_that_is_full_again_and_again_loses_nothing(
+    tmp_path: Path, disk_number: int
+) -> None:
+    """With room for some pages more each time: what finds none is now the log, now the file, now
+    what is moved from one to the other. The last time a worker is killed meanwhile."""
+    chance = random.Random(disk_number)
+    visitors = [Visitor(name) for name in ("anna", "berta", "clara", "dora")]
+    with small_disk(tmp_path / "disk", megabytes=32) as disk, ExitStack() as open_server:
+        data = disk / "data"
+        await asyncio.to_thread(prepare, data)
+        server = open_server.enter_context(serving(data, settings={"workers": 2}))
+        async with session() as http:
+            for filling in range(FILLINGS):
+                with full(disk, but_for=chance.randrange(64)):
+                    for told in await asyncio.gather(
+                        *(until_not_stored(http, server, visitor) for visitor in visitors)
+                    ):
+                        assert told["handle"], "a page is answered all the same"
+                    if filling == FILLINGS - 1:
+                        os.kill(chance.choice(workers_of(server.process.pid)), signal.SIGKILL)
+                await asyncio.gather(
+                    *(until_kept_again(http, server, visitor) for visitor in visitors)
+                )
+        open_server.close()
+
+        await assert_kept(data, visitors)
+
+
+async def until_kept_again(http: aiohttp.ClientSession, server: Server, visitor: Visitor) -> None:
+    """As until_stored, where a worker may have been killed with what it was asked."""
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(aiohttp.ClientError):
+                if not not_stored(await visitor.send(http, server.url)):
+                    return
 
 
 def workers_of(supervisor: int) -> list[int]:
