@@ -32,6 +32,7 @@ from perso_core.edge.problem import Problem
 
 Schema = dict[str, Any]
 
+TEXT: Schema = {"type": "string"}
 _WHEN: Schema = {
     "description": (
         "When it was, of a server that shows a credential: an instant, no further ahead than "
@@ -48,7 +49,7 @@ _ID: Schema = {
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _REFUSED_ROW: dict[str, Schema] = {
     "line": {"type": "integer", "minimum": 1},
-    "reason": {"type": "string"},
+    "reason": TEXT,
     "lines": {
         "type": "integer",
         "minimum": 2,
@@ -297,10 +298,9 @@ def _handles() -> dict[str, Schema]:
         "locationHint:result": "LocationHint",
         "state:store": "StateStore",
     }
-    text: Schema = {"type": "string"}
     index: Schema = {"type": "integer", "minimum": 0, "description": "Which event it belongs to."}
     ecid = {"type": "string", "pattern": f"^{ECID_PATTERN.pattern}$"}
-    hint = {"scope": {"const": "EdgeNetwork"}, "hint": text, "ttlSeconds": {"type": "integer"}}
+    hint = {"scope": {"const": "EdgeNetwork"}, "hint": TEXT, "ttlSeconds": {"type": "integer"}}
     pull = _handle("activation:pull", at("ProfileLookup"))
     pull["properties"]["eventIndex"] = index
     pull["required"].append("eventIndex")
@@ -323,8 +323,8 @@ def _handles() -> dict[str, Schema]:
         "StoredCookie": {
             **_object(
                 {
-                    "key": text,
-                    "value": text,
+                    "key": TEXT,
+                    "value": TEXT,
                     "maxAge": {"type": "integer", "description": "Seconds; else for the session."},
                     "attrs": _object({"SameSite": {"const": "None"}}),
                 },
@@ -336,15 +336,14 @@ def _handles() -> dict[str, Schema]:
 
 
 def _profile_lookup() -> Schema:
-    text: Schema = {"type": "string"}
     lookup = _object(
         {
             "type": {"const": "profileLookup"},
-            "destinationId": text,
-            "alias": text,
+            "destinationId": TEXT,
+            "alias": TEXT,
             "segments": {
                 "type": "array",
-                "items": _object({"id": text, "namespace": {"const": "ups"}}),
+                "items": _object({"id": TEXT, "namespace": {"const": "ups"}}),
             },
             "attributes": {
                 "type": "object",
@@ -400,10 +399,9 @@ def _answers() -> dict[str, Schema]:
 
 def _privacy() -> dict[str, Schema]:
     told = {"requestId": REQUEST_ID, "identity": at("NamedIdentity")}
-    text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
-    of_key = {**_FREE, "required": ["key"], "properties": {"key": text}}
+    of_key = {**_FREE, "required": ["key"], "properties": {"key": TEXT}}
     number: Schema = _object(
-        {"profiles": count, "events": count, "consents": count, "quarantined": count}
+        {"profiles": _COUNT, "events": _COUNT, "consents": _COUNT, "quarantined": _COUNT}
     )
     profiles: Schema = {"type": "array", "items": of_key}
     problems: Schema = {"type": "array", "minItems": 1, "items": at("Problem")}

@@ -13,7 +13,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.schemas import BaseSchema
 
 from perso_core.edge.identity_map import MAX_CLAIMS_PER_REQUEST
-from perso_core.edge.openapi import IMPORTS, document
+from perso_core.edge.openapi import document
+from perso_core.edge.openapi_calls import IMPORTS
 from tests.building import ORG
 
 # Beside those that schemathesis expects: Adobe's statuses for an empty and for a large body.

@@ -9,9 +9,11 @@ import msgspec
 import pytest
 import schemathesis
 
-from perso_core.edge import app, openapi
+from perso_core.edge import app
 from perso_core.edge.app import ACTIONS, SERVER_ACTIONS
-from perso_core.edge.openapi import FILES, OPERATIONS, REFUSALS, Operation, document
+from perso_core.edge.openapi import document
+from perso_core.edge.openapi_answers import REFUSALS
+from perso_core.edge.openapi_calls import FILES, IMPORTS, OPERATIONS, Operation
 from perso_core.edge.problem import EdgeError, HttpBad
 from tests.edge.raw import connected
 from tests.edge.running import RunningEdge, ordinary, running_edge
@@ -38,7 +40,7 @@ def test_every_action_is_described() -> None:
     assert paths == {f"/v1/{action}" for action in ACTIONS} | {
         f"/v2/{action}" for action in SERVER_ACTIONS
     }
-    assert {one.path for one in openapi.IMPORTS} == {f"/v2/{path}" for path in app.IMPORTS}
+    assert {one.path for one in IMPORTS} == {f"/v2/{path}" for path in app.IMPORTS}
 
 
 def test_every_reference_leads_somewhere() -> None:
