@@ -146,19 +146,24 @@ def _after_share(held: Consent, share: Sharing, gpc: bool, of: str, now_ms: int)
 
 
 def after_signal(before: Consent | None, *, of: str = "", now_ms: int) -> Consent:
-    """The consent after a request with `Sec-GPC: 1`. of: as in Statement. Equal to `before` from
-    the second on."""
+    """The consent after a request with `Sec-GPC: 1`. of: as in Statement. Equal to `before` where
+    the signal is known."""
     return _with_signal(before or NOTHING_CHOSEN, of, _after_last(before, now_ms))
 
 
+def signal_known(held: Consent | None, *, of: str = "") -> bool:
+    """Whether a signal says nothing that is not held already. of: as in Statement."""
+    if held is None or held.gpc_since_ms is None:
+        return False
+    return of == held.share_of or sharing_refused(held) is not None
+
+
 def _with_signal(held: Consent, of: str, now_ms: int) -> Consent:
-    if held.gpc_since_ms is not None and of == held.share_of:
+    if signal_known(held, of=of):
         return held
-    if sharing_refused(held) is not None:
-        # Whose the refusal is stays; that there was a signal is known.
-        known_ms = now_ms if held.gpc_since_ms is None else held.gpc_since_ms
-        return structs.replace(held, gpc_since_ms=known_ms)
-    return structs.replace(held, gpc_since_ms=now_ms, share_of=of)
+    # Whose a refusal is stays; that there was a signal is known from now on.
+    whose = of if sharing_refused(held) is None else held.share_of
+    return structs.replace(held, gpc_since_ms=now_ms, share_of=whose)
 
 
 def _after_last(before: Consent | None, now_ms: int) -> int:

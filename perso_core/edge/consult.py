@@ -9,10 +9,10 @@ from msgspec import Struct, structs
 from perso_core.decision.consent import (
     Choice,
     Consent,
-    after_signal,
     may_collect,
     refused,
     sharing_refused,
+    signal_known,
 )
 from perso_core.decision.event import Event
 from perso_core.decision.lookup import Lookup
@@ -125,7 +125,7 @@ async def _signalled(
     """Keep the browser's signal, where it is in the changes and new, of the device as well: it
     holds for whoever is there once the person has left. Whether that is stored."""
     says = tuple(one for one in changes if isinstance(one, PrivacySignalled))
-    if not says or after_signal(of_device, now_ms=0) == of_device:
+    if not says or signal_known(of_device):
         return True
     return (await _kept(call, caller, caller.device_key, says, services)).stored
 

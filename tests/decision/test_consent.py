@@ -14,6 +14,7 @@ from perso_core.decision.consent import (
     last_said_ms,
     may_collect,
     sharing_refused,
+    signal_known,
 )
 from perso_core.decision.lookup import lookup
 from perso_core.decision.membership import Membership
@@ -151,6 +152,23 @@ def test_a_devices_signal_counts_though_another_ones_word_was_said_in_knowledge_
 
     assert sharing_refused(after_signal(shared, of=PHONE, now_ms=9)) is None
     assert sharing_refused(after_signal(shared, of=LAPTOP, now_ms=9)) is not None
+
+
+@pytest.mark.parametrize("of", ["", PHONE])
+@pytest.mark.parametrize(
+    "held",
+    [
+        after(AGREED),
+        after(NOT_SHARED),
+        after(NOT_SHARED, "gpc"),
+        after("gpc"),
+        after("gpc", SHARED),
+        after(SHARED_WITH_SIGNAL),
+        after(Statement(share="y", gpc=True, of=PHONE)),
+    ],
+)
+def test_a_signal_is_known_where_it_changes_nothing(held: Consent, of: str) -> None:
+    assert signal_known(held, of=of) == (after_signal(held, of=of, now_ms=99) == held)
 
 
 @pytest.mark.parametrize("later_ms", [5_000, 1_000])
