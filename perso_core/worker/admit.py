@@ -18,6 +18,7 @@ from perso_core.errors import AnotherEventLoop, Overloaded, StoreUnavailable
 from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.drain import Drain, renew
 from perso_core.worker.hearing import Hearing
+from perso_core.worker.outcome import read_outcome
 from perso_core.worker.parts import Parts
 
 _log = logging.getLogger("perso.worker")
@@ -377,9 +378,7 @@ class Admission:
     def _end(self, loading: tuple[str, bool], task: asyncio.Task[Stored]) -> None:
         if self._loading.get(loading) is task:
             del self._loading[loading]
-        # Read it, so that asyncio does not complain where everyone has given up waiting.
-        if not task.cancelled():
-            task.exception()
+        read_outcome(task)
 
 
 def _forgets(interaction: Interaction) -> bool:

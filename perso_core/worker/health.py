@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from perso_core.engine.engine import Engine
 from perso_core.errors import Overloaded, StoreUnavailable
 from perso_core.worker.drain import Drain
+from perso_core.worker.outcome import read_outcome
 
 
 class Health:
@@ -38,7 +39,7 @@ class Health:
         # One at a time, whoever asks and gives up: else they would stand before what is to be kept.
         if self._trying is None or self._trying.done():
             self._trying = asyncio.ensure_future(self._try_commit())
-            self._trying.add_done_callback(_nobody_need_ask)
+            self._trying.add_done_callback(read_outcome)
         try:
             await asyncio.shield(self._trying)
         except StoreUnavailable as error:
@@ -58,8 +59,3 @@ class Health:
             "failedCommits": drain.failures,
             "restarts": drain.crashes,
         }
-
-
-def _nobody_need_ask(tried: asyncio.Future[None]) -> None:
-    if not tried.cancelled():
-        tried.exception()

@@ -37,6 +37,7 @@ from perso_core.stores.links import Joining
 from perso_core.stores.protocol import Store
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
+from perso_core.worker.outcome import read_outcome
 
 # So often may others be faster with one of two profiles before whoever waits hears that it failed.
 MAX_ROUNDS = 8
@@ -186,9 +187,7 @@ class IdentityGraph:
 
     def _end(self, of: tuple[str, str, str], task: asyncio.Task[Dropped]) -> None:
         del self._joining[of]
-        # Read it, so that asyncio does not complain where everyone has given up waiting.
-        if not task.cancelled():
-            task.exception()
+        read_outcome(task)
 
     async def _join(
         self, source: str, target: str, priority: Sequence[str], *, linked: bool, by: Event | None
