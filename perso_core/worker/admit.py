@@ -6,42 +6,28 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from perso_core.decision.event import Event
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, NeedProfile, Seen
 from perso_core.engine.journal import EventArrived, Forgotten
-from perso_core.errors import AnotherEventLoop, Overloaded, StoreUnavailable
-from perso_core.stores.protocol import Store, Stored
+from perso_core.errors import AnotherEventLoop, StoreUnavailable
+from perso_core.stores.protocol import Store
 from perso_core.worker.drain import Drain, renew
 from perso_core.worker.hearing import Hearing
-from perso_core.worker.outcome import read_outcome
+from perso_core.worker.loading import Loading, nobody_asks
 from perso_core.worker.parts import Parts
 
 _log = logging.getLogger("perso.worker")
 
 
-class _Asked(Struct):
-    """A profile that is being loaded. askers: who waits for it. news: how often it was written by
-    others meanwhile."""
-
-    askers: int = 0
-    news: int = 0
-
-
-def nobody_asks() -> None:
-    """Nobody is told that something was set aside."""
-
-
 class Admission:
     """load_timeout_ms: how long one decision waits for a load. max_loads: profiles that may be
-    loading at once. hearing: whether others are heard; None: there are none. set_aside: called in
-    the context of whoever asked, where something of the profile could not be read. A failed load is
-    never taken for "no profile", nor remembered. elapsed_s: a clock that nobody can set. parts: how
-    what takes long is decided.
+    loading at once. hearing: whether others are heard; None: there are none. set_aside: as Loading
+    has it. A failed load is never taken for "no profile". elapsed_s: a clock that nobody can set.
+    parts: how what takes long is decided.
     """
 
     def __init__(
@@ -58,17 +44,13 @@ class Admission:
         elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
-        self._store = store
         self._drain = drain
         self._clock_ms = clock_ms
         self._load_timeout_ms = load_timeout_ms
-        self._max_loads = max_loads
-        self._set_aside = set_aside
         self._hearing = hearing or Hearing(lambda: 0.0)
-        self._looking = 0  # who has events of a profile read that is in memory
-        # By key, and whether the events are read whole.
-        self._loading: dict[tuple[str, bool], asyncio.Task[Stored]] = {}
-        self._asked: dict[str, _Asked] = {}
+        self._loading = Loading(
+            engine, store, timeout_ms=load_timeout_ms, at_most=max_loads, set_aside=set_aside
+        )
         self._asked_elsewhere = False
         # By key, for each who has it unchanged: set once they have not.
         self._unchanged: dict[str, list[asyncio.Event]] = {}
@@ -88,28 +70,33 @@ class Admission:
         """The same, as what gives it where something has to be waited for: for most calls nothing
         has."""
         self.refuse_another_loop()
-        several = len(interaction.changes) > 1
-        if several or self._unchanged or self._under_way or self._hearing.unsure:
-            return self._decide_with_care(interaction)
-        now_ms = self._clock_ms()
-        answer = self._engine.decide(interaction, now_ms=now_ms)
-        if isinstance(answer, NeedProfile):
-            return self._decided(interaction, answer, now_ms)
-        self._wake_for(answer)
-        return answer
-
-    def _decide_with_care(self, interaction: Interaction) -> Answer | Awaitable[Answer]:
-        """As decide, of what may have to wait, or to be parted."""
         if self._hearing.unsure or self._waits(interaction):
-            return self._decided_later(interaction)
-        now_ms = self._clock_ms()
-        answer = self._engine.decide(interaction, now_ms=now_ms, enough=self.parts.enough())
-        if isinstance(answer, NeedProfile):
-            return self._decided(interaction, answer, now_ms)
-        self._wake_for(answer)
-        if len(answer.lookups) < len(interaction.changes):
-            return self.parts.decided(interaction, answer, now_ms)
-        return answer
+            return self._once_free(interaction)
+        # Most calls are one change while nothing is done in parts: nobody need time them.
+        alone = len(interaction.changes) < 2 and not self._unchanged and not self._under_way
+        return self._begun(interaction, None if alone else self.parts.enough())
+
+    async def decided_at_once(self, interaction: Interaction) -> Answer:
+        """As decided, for whoever has the profile unchanged: of one change then, as further parts
+        would wait."""
+        answer = self._begun(interaction, self.parts.enough())
+        return answer if isinstance(answer, Answer) else await answer
+
+    @contextmanager
+    def unchanged(self, *keys: str) -> Iterator[None]:
+        """Whoever changes these profiles meanwhile, in this process, waits, but for
+        decided_at_once."""
+        done = asyncio.Event()
+        for key in keys:
+            self._unchanged.setdefault(key, []).append(done)
+        try:
+            yield
+        finally:
+            done.set()
+            for key in keys:
+                self._unchanged[key].remove(done)
+                if not self._unchanged[key]:
+                    del self._unchanged[key]
 
     def _waits(self, interaction: Interaction) -> bool:
         """Whether what it changes is to stay as it is for now."""
@@ -118,7 +105,8 @@ class Admission:
             return False
         return key in self._unchanged or (key in self._under_way and _forgets(interaction))
 
-    async def _decided_later(self, interaction: Interaction) -> Answer:
+    async def _once_free(self, interaction: Interaction) -> Answer:
+        """Waits until what it asks about is known, and what it changes may change."""
         if self._hearing.unsure:
             await self.heard_all()
         key = interaction.profile_key
@@ -127,12 +115,37 @@ class Admission:
             if _forgets(interaction):
                 # Else what is under way would bring the rest of it. A refusal bars that.
                 await self.parts.over(key)
-        return await self.decide_at_once(interaction)
+        return await self.decided_at_once(interaction)
 
     async def _until_changed(self, key: str) -> None:
         """Returns once nobody has the profile unchanged."""
         while until := self._unchanged.get(key):
             await until[0].wait()
+
+    def _begun(
+        self, interaction: Interaction, enough: Callable[[], bool] | None
+    ) -> Answer | Awaitable[Answer]:
+        """As decide, of what need not wait for others. enough: tells when its first part is over;
+        None: it is one."""
+        now_ms = self._clock_ms()
+        answer = self._engine.decide(interaction, now_ms=now_ms, enough=enough)
+        if isinstance(answer, NeedProfile):
+            return self._whole_once_known(interaction, answer)
+        return self._whole(interaction, answer, now_ms)
+
+    def _whole(
+        self, interaction: Interaction, first: Answer, now_ms: int
+    ) -> Answer | Awaitable[Answer]:
+        """first: the answer to its first part, as of now_ms, with no await since."""
+        self._wake_for(first)
+        if len(first.lookups) < len(interaction.changes):
+            return self.parts.decided(interaction, first, now_ms)
+        return first
+
+    async def _whole_once_known(self, interaction: Interaction, needed: NeedProfile) -> Answer:
+        first, now_ms = await self._once_known(interaction, needed)
+        answer = self._whole(interaction, first, now_ms)
+        return answer if isinstance(answer, Answer) else await answer
 
     async def _part(self, rest: Interaction, now_ms: int) -> Answer:
         """The answer to what was begun as of now_ms, as far as it goes at once."""
@@ -146,40 +159,9 @@ class Admission:
         self._wake_for(answer)
         return answer
 
-    @contextmanager
-    def unchanged(self, *keys: str) -> Iterator[None]:
-        """Whoever changes these profiles meanwhile, in this process, waits, but for
-        decide_at_once."""
-        done = asyncio.Event()
-        for key in keys:
-            self._unchanged.setdefault(key, []).append(done)
-        try:
-            yield
-        finally:
-            done.set()
-            for key in keys:
-                self._unchanged[key].remove(done)
-                if not self._unchanged[key]:
-                    del self._unchanged[key]
-
-    async def decide_at_once(self, interaction: Interaction) -> Answer:
-        """As decided, for whoever has the profile unchanged: of one change then, as further parts
-        would wait."""
-        now_ms = self._clock_ms()
-        enough = self.parts.enough()
-        answer = self._engine.decide(interaction, now_ms=now_ms, enough=enough)
-        return await self._decided(interaction, answer, now_ms)
-
-    async def _decided(
-        self, interaction: Interaction, answer: Answer | NeedProfile, now_ms: int
-    ) -> Answer:
-        """answer: the engine's, as things are."""
-        if isinstance(answer, NeedProfile):
-            answer, now_ms = await self._once_known(interaction, answer)
-        self._wake_for(answer)
-        if len(answer.lookups) < len(interaction.changes):
-            return await self.parts.decided(interaction, answer, now_ms)
-        return answer
+    def _wake_for(self, answer: Answer) -> None:
+        if answer.sequence or self._engine.waiting:
+            self._drain.wake()
 
     async def _once_known(
         self, interaction: Interaction, needed: NeedProfile, *, begun_ms: int | None = None
@@ -198,16 +180,7 @@ class Admission:
                 # What the store has is all there is: whoever has seen more saw what was undone.
                 asked = interaction = structs.replace(interaction, seen=NOTHING_SEEN)
             else:
-                stored = await self._current(key)
-                self._engine.following.follow(stored.epoch)
-                self._engine.admit(
-                    key,
-                    stored.profile,
-                    stored.consent,
-                    now_ms=self._clock_ms(),
-                    linked_to=stored.linked_to,
-                    first_visit_ms=stored.first_visit_ms,
-                )
+                await self._admit(key)
             # No await between admitting and deciding: nothing can evict what was just admitted.
             now_ms = self._clock_ms() if begun_ms is None else begun_ms
             begun, enough = begun_ms is not None, self.parts.enough()
@@ -216,9 +189,18 @@ class Admission:
                 return answer, now_ms
             needed = answer
 
-    def _wake_for(self, answer: Answer) -> None:
-        if answer.sequence or self._engine.waiting:
-            self._drain.wake()
+    async def _admit(self, key: str) -> None:
+        """Nothing is awaited once it is admitted."""
+        stored = await self._loading.current(key)
+        self._engine.following.follow(stored.epoch)
+        self._engine.admit(
+            key,
+            stored.profile,
+            stored.consent,
+            now_ms=self._clock_ms(),
+            linked_to=stored.linked_to,
+            first_visit_ms=stored.first_visit_ms,
+        )
 
     async def _with_stored(self, interaction: Interaction, ids: Sequence[str]) -> Interaction:
         """With what is stored of the events of these ids, which it reports again, as of the profile
@@ -227,7 +209,7 @@ class Admission:
         before = None
         while before != self._known_of(key):
             before = self._known_of(key)
-            stored = await self._events_of(key, ids)
+            stored = await self._loading.events_of(key, ids)
         changes = tuple(
             structs.replace(change, known=stored.get(change.event.id))
             if isinstance(change, EventArrived)
@@ -235,15 +217,6 @@ class Admission:
             for change in interaction.changes
         )
         return structs.replace(interaction, changes=changes)
-
-    async def _events_of(self, key: str, ids: Sequence[str]) -> Mapping[str, Event]:
-        self._refuse_too_many()
-        self._looking += 1
-        try:
-            async with self._in_time():
-                return await self._store.events_of(key, ids)
-        finally:
-            self._looking -= 1
 
     def _known_of(self, key: str) -> tuple[Seen, object]:
         """How far the profile is known, and what was heard of it that is not in it yet."""
@@ -259,12 +232,12 @@ class Admission:
                 raise self._hearing.refusal()
 
     def heard(self, key: str | None) -> None:
-        """Another process wrote this profile: what is being read of it is not what is stored.
-        None: it may have been any."""
-        for one in (key,) if key is not None else tuple(self._asked):
-            self._let_go(one)
-            if one in self._asked:
-                self._asked[one].news += 1
+        """Another process wrote this profile. None: it may have been any."""
+        self._loading.heard(key)
+
+    def is_loading(self, key: str) -> bool:
+        """Whether the profile is still being read, if nobody waits for it any more."""
+        return self._loading.under_way(key)
 
     def refuse_another_loop(self) -> None:
         """Raises AnotherEventLoop: whoever asks there would change what is in memory in another
@@ -303,9 +276,9 @@ class Admission:
         again_whole = False
         while True:
             # A reading that began before may not have it.
-            self._let_go(key)
+            self._loading.let_go(key)
             before = self._engine.seen(key)
-            stored = await self._current(key, whole=whole or again_whole)
+            stored = await self._loading.current(key, whole=whole or again_whole)
             # What we committed meanwhile is not in what was read.
             if self._engine.seen(key) == before:
                 now_ms = self._clock_ms()
@@ -314,71 +287,6 @@ class Admission:
                     self._engine.forget_appended(key)
                     return
                 again_whole = lacking.whole
-
-    async def _current(self, key: str, *, whole: bool = False) -> Stored:
-        """What is stored; read again where others wrote it since the reading began. Otherwise a
-        refusal that came in between would not be heard of: the profile is not in memory yet."""
-        asked = self._asked.setdefault(key, _Asked())
-        asked.askers += 1
-        try:
-            while True:
-                news = asked.news
-                stored = await self._load(key, whole)
-                if stored.set_aside:
-                    self._set_aside()
-                if asked.news == news:
-                    return stored
-        finally:
-            asked.askers -= 1
-            if not asked.askers:
-                del self._asked[key]
-
-    async def _load(self, key: str, whole: bool) -> Stored:
-        """One load for all who ask meanwhile; one who gives up does not end it for the others."""
-        async with self._in_time():
-            return await asyncio.shield(self._loading.get((key, whole)) or self._begin(key, whole))
-
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
-        """Raises StoreUnavailable where the block takes longer than a load may."""
-        try:
-            async with asyncio.timeout(self._load_timeout_ms / 1_000):
-                yield
-        except TimeoutError as error:
-            raise StoreUnavailable(
-                f"a profile was not loaded within {self._load_timeout_ms} ms.",
-                fix="Find what slows the disk, or raise load_timeout_ms.",
-            ) from error
-
-    def is_loading(self, key: str) -> bool:
-        """Whether the profile is still being read, if nobody waits for it any more: whoever asks
-        again waits for the same reading."""
-        return (key, False) in self._loading or (key, True) in self._loading
-
-    def _begin(self, key: str, whole: bool) -> asyncio.Task[Stored]:
-        self._refuse_too_many()
-        task = asyncio.create_task(self._stored(key, whole))
-        self._loading[key, whole] = task
-        task.add_done_callback(lambda done: self._end((key, whole), done))
-        return task
-
-    def _let_go(self, key: str) -> None:
-        """Nobody else is to wait for what is being read of it."""
-        for whole in (False, True):
-            self._loading.pop((key, whole), None)
-
-    def _refuse_too_many(self) -> None:
-        loading = len(self._loading) + self._looking
-        if loading >= self._max_loads:
-            raise Overloaded(f"{loading:,} profiles are loading.", fix="Find what slows the disk.")
-
-    async def _stored(self, key: str, whole: bool) -> Stored:
-        return await self._store.load(key, None if whole else self._engine.projection)
-
-    def _end(self, loading: tuple[str, bool], task: asyncio.Task[Stored]) -> None:
-        if self._loading.get(loading) is task:
-            del self._loading[loading]
-        read_outcome(task)
 
 
 def _forgets(interaction: Interaction) -> bool:

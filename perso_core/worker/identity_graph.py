@@ -294,7 +294,7 @@ class IdentityGraph:
         hot = self._engine.held(key)
         if hot is not None and self._engine.keeping.expired(hot.latest, self._clock_ms()):
             gone = Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Nothing(),))
-            await self._admission.decide_at_once(gone)
+            await self._admission.decided_at_once(gone)
             hot = self._engine.held(key)
         if hot is not None and hot.pending:
             self._drain.wake()

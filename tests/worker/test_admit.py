@@ -274,9 +274,8 @@ async def test_a_load_that_fails_after_everyone_gave_up_troubles_nobody(
 
 
 async def test_more_loads_at_once_than_allowed_are_refused(store: WatchedStore) -> None:
-    async with running(store) as stack:
+    async with running(store, max_loads=3) as stack:
         store.gate.clear()
-        stack.admission._max_loads = 3
         asking = [
             asyncio.create_task(
                 stack.admission.decided(Interaction(profile_key=f"ECID:{n}", datastream_id="demo"))
