@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
 from perso_core.decision.consent import refused
@@ -33,7 +32,7 @@ from perso_core.engine.engine import (
 )
 from perso_core.engine.journal import Nothing
 from perso_core.errors import StoreUnavailable
-from perso_core.stores.links import Joining
+from perso_core.stores.links import Joined, Joining
 from perso_core.stores.protocol import Store
 from perso_core.worker.admit import Admission
 from perso_core.worker.drain import Drain
@@ -41,6 +40,26 @@ from perso_core.worker.outcome import read_outcome
 
 # So often may others be faster with one of two profiles before whoever waits hears that it failed.
 MAX_ROUNDS = 8
+
+
+class _SamePerson(Struct, frozen=True, kw_only=True):
+    """What is said of two profiles: all that the source holds becomes part of the target. priority:
+    see graph.rank. linked: the source's identity leads there from now on. by: see Joining."""
+
+    source: str
+    target: str
+    priority: Sequence[str] = ()
+    linked: bool = False
+    by: Event | None = None
+
+
+class _Both(Struct, frozen=True):
+    """Two such profiles as they are committed, and the one that the source leads to until now; its
+    own where it leads nowhere. None: nothing is kept there."""
+
+    source: Profile | None
+    target: Profile | None
+    led: Profile | None
 
 
 async def _at_once() -> None:
@@ -136,8 +155,8 @@ class IdentityGraph:
         """All that the source holds becomes part of the target, durably. Nothing does where either
         visitor has refused. priority: see graph.rank. by: see Joining; of one that was erased
         nothing is kept. Returns what gave way in the target."""
-        work = self._join(source, target, priority, linked=False, by=by)
-        return await self._once(source, target, by, work)
+        said = _SamePerson(source=source, target=target, priority=priority, by=by)
+        return await self._once(said)
 
     async def link(
         self, keys: Sequence[str], priority: Sequence[str] = (), *, by: Event | None = None
@@ -150,8 +169,10 @@ class IdentityGraph:
             target = await self._leads_to(keys[0])
             for key in keys[1 : self._caps.identities]:
                 if await self._leads_to(key) != target:
-                    work = self._join(key, target, priority, linked=True, by=by)
-                    dropped += await self._once(key, target, by, work)
+                    said = _SamePerson(
+                        source=key, target=target, priority=priority, linked=True, by=by
+                    )
+                    dropped += await self._once(said)
             for key in keys:
                 if key != target == await self._leads_to(key) and self.holds_something(key):
                     # A process kept it before it heard of the link.
@@ -167,40 +188,28 @@ class IdentityGraph:
 
     # ---- inside -----------------------------------------------------------------
 
-    async def _once(
-        self,
-        source: str,
-        target: str,
-        by: Event | None,
-        work: Coroutine[Any, Any, Dropped],
-    ) -> Dropped:
+    async def _once(self, said: _SamePerson) -> Dropped:
         """One at a time for the same two by one event's word; whoever gives up does not end it for
         the others."""
-        of = (source, target, by.id if by is not None else "")
+        of = (said.source, said.target, said.by.id if said.by is not None else "")
         task = self._joining.get(of)
         if task is None:
-            task = self._joining[of] = asyncio.create_task(work)
+            task = self._joining[of] = asyncio.create_task(self._join(said))
             task.add_done_callback(lambda done: self._end(of, done))
-        else:
-            work.close()
         return await asyncio.shield(task)
 
     def _end(self, of: tuple[str, str, str], task: asyncio.Task[Dropped]) -> None:
         del self._joining[of]
         read_outcome(task)
 
-    async def _join(
-        self, source: str, target: str, priority: Sequence[str], *, linked: bool, by: Event | None
-    ) -> Dropped:
+    async def _join(self, said: _SamePerson) -> Dropped:
         """Returns what gave way in the target."""
-        joined = await self._joined(source, target, priority, linked=linked, by=by, rounds=1)
+        joined = await self._joined(said, rounds=1)
         if joined is not None:
             return joined
         # Others in this process were faster: they wait now. Those of other processes do not.
-        with self._admission.unchanged(source, target):
-            joined = await self._joined(
-                source, target, priority, linked=linked, by=by, rounds=MAX_ROUNDS - 1
-            )
+        with self._admission.unchanged(said.source, said.target):
+            joined = await self._joined(said, rounds=MAX_ROUNDS - 1)
         if joined is not None:
             return joined
         raise StoreUnavailable(
@@ -208,64 +217,64 @@ class IdentityGraph:
             fix="Send it again; if it stays, find who writes that profile so often.",
         )
 
-    async def _joined(
-        self,
-        source: str,
-        target: str,
-        priority: Sequence[str],
-        *,
-        linked: bool,
-        by: Event | None,
-        rounds: int,
-    ) -> Dropped | None:
+    async def _joined(self, said: _SamePerson, *, rounds: int) -> Dropped | None:
         """As _join; None: others were faster each time."""
         for _ in range(rounds):
-            led_to = await self._leads_to(source)
-            if linked and led_to == target:
+            led_to = await self._leads_to(said.source)
+            if said.linked and led_to == said.target:
                 return NOTHING_DROPPED  # by what another call said meanwhile
-            for key in (source, target, led_to):
-                await self._settled(key)
-            if linked and led_to not in (source, target):
-                # What others have just added counts among what it leaves.
-                await self._admission.take_over(led_to)
-            full = linked and await self._full_with(source, target)
-            if await self._leads_to(target) != target:
+            await self._all_settled(said, led_to)
+            full = said.linked and await self._full_with(said.source, said.target)
+            if await self._leads_to(said.target) != said.target:
                 return NOTHING_DROPPED  # it is part of another one: the next call finds that
-            other, into, led = (self._committed(key) for key in (source, target, led_to))
-            if (
-                isinstance(other, NeedProfile)
-                or isinstance(into, NeedProfile)
-                or isinstance(led, NeedProfile)
-            ):
+            both = self._both(said, led_to)
+            if both is None:
                 continue  # evicted meanwhile
-            if self._refused(source) or self._refused(target):
+            if self._refused(said.source) or self._refused(said.target):
                 return NOTHING_DROPPED
-            joining = self._decided(source, target, other, into, priority, linked=linked, by=by)
+            joining = self._decided(said, both, led_to, full=full)
             if joining is None:
                 return NOTHING_DROPPED
-            if linked and led_to != source and led is not None:
-                joining = self._knowing(joining, into, led)
-            elif linked and other is not None and other.moved:
-                # What it had left elsewhere, as it made room there, counts no more here either.
-                joining = self._knowing(joining, into, structs.replace(other, events=()))
-            if full and into is not None:
-                both = (into,) if other is None else (into, other)
-                joining = structs.replace(joining, left=left_in(*both, now_ms=self._clock_ms()))
-            joined = await self._store.join(joining)
-            for key in (source, target, *joined.links):
-                await self._admission.take_over(key)
+            joined = await self._kept(joining)
             if joined.barred:
                 return NOTHING_DROPPED
             if joined.kept:
-                made = joining.united.profile if joining.united is not None else into
-                lost = dropped_of(made).since(dropped_of(into), dropped_of(other))
-                if linked and (led_to != source or joined.dropped):
-                    # Whose an identity was is told of it nowhere once this is answered.
-                    await self._until_heard()
-                    if led_to != source:
-                        await self._know_late(source, target, led_to)
-                return lost + Dropped(joined.dropped_events, joined.dropped)
+                if said.linked:
+                    await self._heard_of(said, led_to, joined)
+                return _gave_way(joining, both, joined)
         return None
+
+    async def _all_settled(self, said: _SamePerson, led_to: str) -> None:
+        for key in (said.source, said.target, led_to):
+            await self._settled(key)
+        if said.linked and led_to not in (said.source, said.target):
+            # What others have just added counts among what it leaves.
+            await self._admission.take_over(led_to)
+
+    def _both(self, said: _SamePerson, led_to: str) -> _Both | None:
+        """None: one of them is not in memory."""
+        source, target, led = (self._committed(key) for key in (said.source, said.target, led_to))
+        if (
+            isinstance(source, NeedProfile)
+            or isinstance(target, NeedProfile)
+            or isinstance(led, NeedProfile)
+        ):
+            return None
+        return _Both(source, target, led)
+
+    async def _kept(self, joining: Joining) -> Joined:
+        """What the store made of it, which is in memory as well."""
+        joined = await self._store.join(joining)
+        for key in (joining.source, joining.target, *joined.links):
+            await self._admission.take_over(key)
+        return joined
+
+    async def _heard_of(self, said: _SamePerson, led_to: str, joined: Joined) -> None:
+        """Whose an identity was is told of it nowhere once the call is answered."""
+        if led_to != said.source or joined.dropped:
+            await self._until_heard()
+            if led_to != said.source:
+                await self._know_late(said, led_to)
 
     async def _forgotten(self, key: str) -> bool:
         """Whether the profile is past its retention. No identity leads to it then, be it removed
@@ -304,46 +313,51 @@ class IdentityGraph:
         return await self._admission.decided(Interaction(profile_key=key, datastream_id=OPERATOR))
 
     def _decided(
-        self,
-        source: str,
-        target: str,
-        other: Profile | None,
-        into: Profile | None,
-        priority: Sequence[str],
-        *,
-        linked: bool,
-        by: Event | None,
+        self, said: _SamePerson, both: _Both, led_to: str, *, full: bool
     ) -> Joining | None:
-        """What the store is asked for; None: there is nothing to be done. other, into: as they are
-        committed."""
-        moves = other is not None and holds_something(other)
-        if not moves and not linked:
+        """What the store is asked for; None: there is nothing to be done. full: identities make
+        room."""
+        source, target = both.source, both.target
+        moved = None
+        if source is not None and holds_something(source):
+            moved = self._united(said, source, target)
+        elif not said.linked:
             return None
-        both = None
-        if other is not None and moves:
-            # The store has the events whole, makes one history of them, and counts those that have
-            # no room. Here they are asked for their marks alone: to go through thousands would hold
-            # up every request.
-            without = structs.replace(into or Profile(key=target), events=())
-            newest = structs.replace(other, events=other.events[-MAX_MARKS:])
-            both = united(
-                without,
-                newest,
-                now_ms=self._clock_ms(),
-                caps=self._caps,
-                priority=priority,
-            )
+        joining = self._asked(said, both, moved)
+        if said.linked and led_to != said.source and both.led is not None:
+            joining = self._knowing(joining, target, both.led)
+        elif said.linked and source is not None and source.moved:
+            # What it had left elsewhere, as it made room there, counts no more here either.
+            joining = self._knowing(joining, target, structs.replace(source, events=()))
+        if full and target is not None:
+            leave = (target,) if source is None else (target, source)
+            joining = structs.replace(joining, left=left_in(*leave, now_ms=self._clock_ms()))
+        return joining
+
+    def _asked(self, said: _SamePerson, both: _Both, moved: United | None) -> Joining:
         return Joining(
-            source=source,
-            target=target,
+            source=said.source,
+            target=said.target,
             decided_ms=self._clock_ms(),
-            united=both,
-            source_version=other.version if other else 0,
-            target_version=into.version if into else 0,
-            linked=linked,
+            united=moved,
+            source_version=both.source.version if both.source else 0,
+            target_version=both.target.version if both.target else 0,
+            linked=said.linked,
             max_identities=self._caps.identities,
             epoch=self._engine.following.epoch,
-            by=by,
+            by=said.by,
+        )
+
+    def _united(self, said: _SamePerson, source: Profile, target: Profile | None) -> United:
+        """The store has the events whole, makes one history of them, and counts those that have no
+        room. Here they are asked for their marks alone: to go through thousands would hold up every
+        request."""
+        return united(
+            structs.replace(target or Profile(key=said.target), events=()),
+            structs.replace(source, events=source.events[-MAX_MARKS:]),
+            now_ms=self._clock_ms(),
+            caps=self._caps,
+            priority=said.priority,
         )
 
     def _knowing(self, joining: Joining, into: Profile | None, led: Profile) -> Joining:
@@ -353,59 +367,49 @@ class IdentityGraph:
         left = left_in(led, now_ms=now_ms)
         if left is None:
             return joining
-        if joining.united is not None:
-            both = joining.united
-        else:
-            known = into or Profile(key=joining.target, evaluated_ms=now_ms)
-            if not known.version:
-                # Also where it is known by an import alone: as of now, with what is over of that.
-                touched_ms = self._engine.keeping.now_ms(now_ms)
-                known = structs.replace(known, evaluated_ms=now_ms, touched_ms=touched_ms)
-            stays = structs.replace(known, events=())
-            both = United(profile=stays, rest=Profile(key=joining.source))
+        both = joining.united or self._with_nothing_moved(joining, into, now_ms)
         knows = knowing(both.profile, left, now_ms=now_ms)
         return structs.replace(joining, united=structs.replace(both, profile=knows))
 
-    async def _know_late(self, source: str, target: str, led_to: str) -> None:
+    def _with_nothing_moved(self, joining: Joining, into: Profile | None, now_ms: int) -> United:
+        known = into or Profile(key=joining.target, evaluated_ms=now_ms)
+        if not known.version:
+            # Also where it is known by an import alone: as of now, with what is over of that.
+            touched_ms = self._engine.keeping.now_ms(now_ms)
+            known = structs.replace(known, evaluated_ms=now_ms, touched_ms=touched_ms)
+        return United(profile=structs.replace(known, events=()), rest=Profile(key=joining.source))
+
+    async def _know_late(self, said: _SamePerson, led_to: str) -> None:
         """What came by an identity while it was being said to be another person's, and was kept of
         whom it had led to, counts no more here either. Where others write faster it is left: the
         identity is that person's, and the call is answered."""
         for _ in range(MAX_ROUNDS):
             await self._settled(led_to)
             await self._admission.take_over(led_to)
-            if await self._leads_to(source) != target:
+            if await self._leads_to(said.source) != said.target:
                 return  # somebody else's by now
-            await self._settled(target)
-            other, into, led = (self._committed(key) for key in (source, target, led_to))
-            if isinstance(into, NeedProfile) or isinstance(led, NeedProfile):
+            await self._settled(said.target)
+            both = self._both(said, led_to)
+            if both is None:
                 continue
-            if other is not None or into is None or led is None:
+            joining = self._known_late(said, both)
+            if joining is None or (await self._kept(joining)).kept:
                 return
-            now_ms = self._clock_ms()
-            left = left_in(led, now_ms=now_ms)
-            known = {mark for one in into.moved for mark in one.marks}
-            if left is None or left.marks <= known:
-                return
-            late = structs.replace(left, marks=left.marks - known)
-            stays = structs.replace(into, events=())
-            joining = Joining(
-                source=source,
-                target=target,
-                decided_ms=now_ms,
-                united=United(
-                    profile=knowing(stays, late, now_ms=now_ms), rest=Profile(key=source)
-                ),
-                target_version=into.version,
-                linked=True,
-                max_identities=self._caps.identities,
-                epoch=self._engine.following.epoch,
-                led=True,
-            )
-            joined = await self._store.join(joining)
-            for key in (source, target, *joined.links):
-                await self._admission.take_over(key)
-            if joined.kept:
-                return
+
+    def _known_late(self, said: _SamePerson, both: _Both) -> Joining | None:
+        """None: there is nothing that is not known."""
+        if both.source is not None or both.target is None or both.led is None:
+            return None
+        now_ms = self._clock_ms()
+        left = left_in(both.led, now_ms=now_ms)
+        known = {mark for one in both.target.moved for mark in one.marks}
+        if left is None or left.marks <= known:
+            return None
+        late = structs.replace(left, marks=left.marks - known)
+        knows = knowing(structs.replace(both.target, events=()), late, now_ms=now_ms)
+        nothing_moved = United(profile=knows, rest=Profile(key=said.source))
+        # By nobody's new word, and where it still holds.
+        return structs.replace(self._asked(said, both, nothing_moved), by=None, led=True)
 
     async def _full_with(self, source: str, target: str) -> bool:
         """Whether identities of the target make room for the source's."""
@@ -419,3 +423,10 @@ class IdentityGraph:
 
     def _committed(self, key: str) -> Profile | NeedProfile | None:
         return self._engine.profile(key, now_ms=self._clock_ms())
+
+
+def _gave_way(joining: Joining, both: _Both, joined: Joined) -> Dropped:
+    """In the target."""
+    made = joining.united.profile if joining.united is not None else both.target
+    lost = dropped_of(made).since(dropped_of(both.target), dropped_of(both.source))
+    return lost + Dropped(joined.dropped_events, joined.dropped)
