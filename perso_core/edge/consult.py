@@ -32,7 +32,7 @@ from perso_core.edge.unstored import (
 )
 from perso_core.edge.version_token import seen_in
 from perso_core.engine.engine import Answer, Interaction
-from perso_core.engine.interaction import ALL_THAT_IS_STORED, NOTHING_SEEN
+from perso_core.engine.interaction import ALL_THAT_IS_STORED, NOTHING_SEEN, Seen
 from perso_core.engine.journal import Change, ConsentChosen, EventArrived, PrivacySignalled
 from perso_core.errors import Overloaded, StoreUnavailable
 
@@ -230,23 +230,16 @@ async def _kept(
 ) -> Consulted:
     """profile_key: of the caller's device, the one it replaced, or the person. anew: by what is
     stored, be it known here or not."""
-    device = caller.device
     of_device = profile_key == caller.device_key
-    new = device.new and of_device
-    seen = NOTHING_SEEN
-    if caller.tokens:
-        seen = seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys)
-    if caller.person == profile_key:
-        # Whoever has seen what the device did, sees it in the person's profile from now on.
-        seen = seen.joined(services.graph.to_see(profile_key, left=caller.device_key))
+    new = caller.device.new and of_device
     interaction = Interaction(
         profile_key=profile_key,
         datastream_id=call.datastream.id,
         changes=changes,
         new=new,
         visits=not new,
-        unsigned=of_device and not device.new and caller.proof is None,
-        seen=ALL_THAT_IS_STORED if anew else seen,
+        unsigned=of_device and not new and caller.proof is None,
+        seen=ALL_THAT_IS_STORED if anew else _seen_of(call, caller, profile_key, services),
     )
     try:
         asked = services.decide(interaction)
@@ -267,6 +260,17 @@ async def _kept(
     )
     # What stands against telling anything must not be said before it stands.
     return consulted if consulted.permitted else all_stored(consulted)
+
+
+def _seen_of(call: Call, caller: Caller, profile_key: str, services: EdgeServices) -> Seen:
+    """How far the caller has seen the profile."""
+    seen = NOTHING_SEEN
+    if caller.tokens:
+        seen = seen_in(caller.tokens, profile_key, org=call.org, keys=services.keys)
+    if caller.person == profile_key:
+        # Whoever has seen what the device did, sees it in the person's profile from now on.
+        seen = seen.joined(services.graph.to_see(profile_key, left=caller.device_key))
+    return seen
 
 
 def _ahead(answer: Answer, changes: tuple[Change, ...], services: EdgeServices) -> bool:
