@@ -54,7 +54,7 @@ from perso_core.edge.wire import (
     state_store,
 )
 from perso_core.engine.engine import Answer, Interaction, Seen
-from perso_core.engine.journal import Change, ConsentChosen
+from perso_core.engine.journal import Change, ConsentChosen, EventArrived
 from perso_core.errors import Overloaded, StoreUnavailable
 
 
@@ -86,13 +86,7 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
     """
     request = decode_request(call.body, InteractRequest)
     if call.context is None:
-        _check_primaries(call, request, "events[{}]", services)
-        recorded = await record(call, request, services)
-        if recorded.consulted.errors:
-            return call.reply([], errors=recorded.consulted.errors, warnings=recorded.warnings)
-        unpermitted = 0 if recorded.consulted.permitted else len(request.events)
-        ignored = _unpermitted(unpermitted, recorded.consulted.unreadable)
-        return _accepted(call, (*recorded.warnings, *ignored))
+        return await _collected_as_browsers(call, request, services)
     overrides = overrides_from(request.meta.config_overrides)
     all_named = [
         _said(call, request, at, f"events[{at}]", services) for at in range(len(request.events))
@@ -123,6 +117,18 @@ async def server_collect(call: Call, services: EdgeServices) -> Reply:
     if errors:
         return call.reply([], errors=errors, warnings=warnings)
     return _accepted(call, warnings)
+
+
+async def _collected_as_browsers(
+    call: Call, request: InteractRequest, services: EdgeServices
+) -> Reply:
+    _check_primaries(call, request, "events[{}]", services)
+    recorded = await record(call, request, services)
+    if recorded.consulted.errors:
+        return call.reply([], errors=recorded.consulted.errors, warnings=recorded.warnings)
+    unpermitted = 0 if recorded.consulted.permitted else len(request.events)
+    ignored = _unpermitted(unpermitted, recorded.consulted.unreadable)
+    return _accepted(call, (*recorded.warnings, *ignored))
 
 
 # ---- who is meant ------------------------------------------------------------
@@ -259,20 +265,9 @@ async def _decided(
     heard = named.heard
     if heard.general == "out" or heard.unreadable:
         person = structs.replace(person, device_out=True)
-    keeps = overrides.platform and not asks_alone(request.events[index])
-    if person.device_out or not keeps:
-        arrived = None
-    else:
-        arrived = arrived_event(
-            call,
-            request,
-            index,
-            person.named_key,
-            named.claims,
-            overrides,
-            dated_ms=named.dated_ms,
-        )
+    arrived = None
     if not person.device_out:
+        arrived = _arrived(call, request, index, person, named, overrides)
         by = arrived.event if arrived is not None else None
         person = await as_one(
             call, person, named.primary, named.authenticated, by=by, services=services
@@ -280,13 +275,34 @@ async def _decided(
     if person.device_out:
         nothing = Answer(lookups=(), sequence=0, consent=None, permitted=False, known=False)
         return _Decided(person, nothing, unreadable=heard.unreadable)
-    said: tuple[Change, ...] = ()
-    if arrived is not None:
-        said = (*carried(person.of_device, keeps=True, by=arrived.event), arrived)
-        if opted_in(heard, call.datastream):
-            by = arrived.event
-            said = (ConsentChosen("in", stated=heard.stated, unless_chosen=True, by=by), *said)
+    said = _says(call, person, heard, arrived) if arrived is not None else ()
     return await _decided_of(call, person, said, services)
+
+
+def _arrived(
+    call: Call,
+    request: InteractRequest,
+    index: int,
+    person: Person,
+    named: _Named,
+    overrides: Overrides,
+) -> EventArrived | None:
+    """None: nothing is to be kept of it."""
+    if not overrides.platform or asks_alone(request.events[index]):
+        return None
+    key, dated_ms = person.named_key, named.dated_ms
+    return arrived_event(call, request, index, key, named.claims, overrides, dated_ms=dated_ms)
+
+
+def _says(
+    call: Call, person: Person, heard: HeardConsent, arrived: EventArrived
+) -> tuple[Change, ...]:
+    """What an event says of the person, itself the last of it."""
+    by = arrived.event
+    says = (*carried(person.of_device, keeps=True, by=by), arrived)
+    if opted_in(heard, call.datastream):
+        return (ConsentChosen("in", stated=heard.stated, unless_chosen=True, by=by), *says)
+    return says
 
 
 async def _decided_of(
