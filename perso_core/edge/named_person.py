@@ -61,13 +61,8 @@ async def person_of(
         if device_key is None:
             raise no_primary("event")
         own_word = (await asked(device_key, call, tokens, services)).consent if out else None
-        return Person(
-            named_key=Device(ecid or "").profile_key,  # also where it is not known any more
-            profile_key=device_key,
-            ecid=ecid,
-            device_out=refused(own_word, said_out=out),
-            tokens=tokens,
-        )
+        out = refused(own_word, said_out=out)
+        return _device_alone(device_key, ecid, out=out, tokens=tokens)
     of_device: Consent | None = None
     if device_key is not None:
         here = proven is not None and proven.profile_key == device_key
@@ -82,6 +77,16 @@ async def person_of(
         of_device=of_device,
         device_key=device_key if own else None,
         device_out=refused(of_device, said_out=out) or (proven is None and out),
+        tokens=tokens,
+    )
+
+
+def _device_alone(key: str, ecid: str | None, *, out: bool, tokens: tuple[str, ...]) -> Person:
+    return Person(
+        named_key=Device(ecid or "").profile_key,  # also where it is not known any more
+        profile_key=key,
+        ecid=ecid,
+        device_out=out,
         tokens=tokens,
     )
 
