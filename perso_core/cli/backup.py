@@ -26,7 +26,7 @@ from perso_core.settings import Settings
 from perso_core.stores.owner import made
 from perso_core.stores.turn import locked
 
-# A directory whose name ends so lacks something.
+# A backup whose name ends so lacks something; it stays until the next one of its name.
 UNFINISHED = ".unfinished"
 
 
@@ -107,20 +107,12 @@ def _copy_whole(source: Path, target: Path) -> None:
 def restore(arguments: argparse.Namespace) -> int:
     """Put a backup in the place of what is there. Raises BadBackup, StoreUnavailable."""
     from perso_core.beside import DATABASE, KEYS
-    from perso_core.stores.sqlite_backup import check_store, put_back
+    from perso_core.stores.sqlite_backup import put_back
 
     settings, source = settings_of(arguments), Path(arguments.directory)
-    if not (source / DATABASE).is_file():
-        raise BadBackup(f"{source} is no backup.", fix="Name what `perso backup` wrote.")
-    if source.name.endswith(UNFINISHED):
-        raise BadBackup(f"{source} was not finished.", fix="Name a backup that was.")
+    _refuse_no_backup(source)
     _refuse_beside_servers(settings)
-    try:
-        check_store(source / DATABASE)
-    except DamagedStore as error:  # of the backup, not of what is there
-        raise BadBackup(f"{source}: {error.detail}", fix="Use another backup.") from None
-    if (source / KEYS).is_file():
-        _check_keys(source / KEYS, "Use another backup.")
+    _check_backup(source)
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = data_dir / DATABASE
@@ -131,19 +123,46 @@ def restore(arguments: argparse.Namespace) -> int:
         raise _unasked(database, error) from None
     if (source / KEYS).is_file():
         _copy_keys(source / KEYS, data_dir / KEYS)
-    kept = f" Of what was erased since, {erased} stay erased." if erased else ""
+    stays = _said_of_erased(erased, lost=lost)
+    print(f"{shown(str(source))} is restored to {shown(settings.data_dir)}.{stays}")
+    return 0
+
+
+def _refuse_no_backup(source: Path) -> None:
+    from perso_core.beside import DATABASE
+
+    if not (source / DATABASE).is_file():
+        raise BadBackup(f"{source} is no backup.", fix="Name what `perso backup` wrote.")
+    if source.name.endswith(UNFINISHED):
+        raise BadBackup(f"{source} was not finished.", fix="Name a backup that was.")
+
+
+def _check_backup(source: Path) -> None:
+    """Raises BadBackup, StoreUnavailable."""
+    from perso_core.beside import DATABASE, KEYS
+    from perso_core.stores.sqlite_backup import check_store
+
+    try:
+        check_store(source / DATABASE)
+    except DamagedStore as error:  # of the backup, not of what is there
+        raise BadBackup(f"{source}: {error.detail}", fix="Use another backup.") from None
+    if (source / KEYS).is_file():
+        _check_keys(source / KEYS, "Use another backup.")
+
+
+def _said_of_erased(erased: int | None, *, lost: bool) -> str:
+    """erased: as put_back returns it. lost: there was no database that knew of any."""
     if erased is None:
-        kept = (
+        return (
             " What was there is too damaged to say who was erased since, or refused to be kept:"
             " erase them again."
         )
-    elif lost:
-        kept = (
+    if lost:
+        return (
             " No database was there that says who was erased since the backup, or refused to be"
             " kept: erase them again."
         )
-    print(f"{shown(str(source))} is restored to {shown(settings.data_dir)}.{kept}")
-    return 0
+    return f" Of what was erased since, {erased} stay erased." if erased else ""
 
 
 def _unasked(database: Path, error: StoreTooNew) -> StoreTooNew:

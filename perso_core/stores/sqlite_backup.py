@@ -32,6 +32,7 @@ from perso_core.stores.turn import locked
 
 # Pages of 4 KiB that are copied before writers get their turn and progress is told.
 _PAGES = 2_048
+# A file whose name ends so is to take a database's place; the next start removes one that did not.
 RESTORING = ".restoring"
 # Whatever database they were of, SQLite would take them for this one's.
 _BESIDE = ("-journal", "-wal", "-shm")
