@@ -221,20 +221,8 @@ async def _attributes(
 
         report = Report(file.path, arguments.report, place.line)
 
-        async def keep(part: Part[Patch], progress: Progress) -> Progress:
-            at_most = at_most_together(settings.journal_limit, 1 + len(definitions.datastreams))
-            withheld, over, late = await _all_patched(perso, part, at_most, keys, place.began_ms)
-            report.add(sorted([*part.refusals, *late], key=lambda one: one.line))
-            found = structs.replace(
-                without(progress, over),
-                withheld=progress.withheld + withheld,
-                kept=progress.kept - over - len(late),
-                refused=progress.refused + len(late),
-            )
-            if file.name:
-                await perso.import_store.keep_progress(file.name, found)
-            return found
-
+        at_most = at_most_together(settings.journal_limit, 1 + len(definitions.datastreams))
+        keep = _patching(perso, report, keys, at_most, name=file.name, began_ms=place.began_ms)
         try:
             # Few at once: a patch that is read again after a later one of the same person would
             # bring back, for a while, what that one changed.
@@ -250,6 +238,27 @@ async def _attributes(
     return 1 if done.refused else 0
 
 
+def _patching(
+    perso: Perso, report: Report, keys: Keys, at_most: int, *, name: bytes, began_ms: int
+) -> Callable[[Part[Patch], Progress], Awaitable[Progress]]:
+    """As _keeping, of patches. at_most: how many of them share a commit."""
+
+    async def keep(part: Part[Patch], progress: Progress) -> Progress:
+        withheld, over, late = await _all_patched(perso, part, at_most, keys, began_ms)
+        report.add(sorted([*part.refusals, *late], key=lambda one: one.line))
+        found = structs.replace(
+            without(progress, over),
+            withheld=progress.withheld + withheld,
+            kept=progress.kept - over - len(late),
+            refused=progress.refused + len(late),
+        )
+        if name:
+            await perso.import_store.keep_progress(name, found)
+        return found
+
+    return keep
+
+
 async def _all_patched(
     perso: Perso,
     part: Part[Patch],
@@ -257,8 +266,8 @@ async def _all_patched(
     keys: Callable[[str, str], Sequence[str]],
     began_ms: int,
 ) -> tuple[int, int, list[Refusal]]:
-    """at_most: how many patches share a commit. Returns under how many keys nothing may be kept,
-    how many patches have no other key, and those that would have made a profile too large."""
+    """Returns under how many keys nothing may be kept, how many patches have no other key, and
+    those that would have made a profile too large."""
     withheld = nowhere = 0
     refused: list[Refusal] = []
     numbered = zip(part.lines, part.rows, strict=True)
