@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from perso_core.decision.profile import Profile, view
 from perso_core.decision.projection import Projection
 from perso_core.definitions.snapshot import FOREVER_MS, Snapshot
 from perso_core.rules.bits import bits_of
-from perso_core.rules.ruleset import RuleSet
+from perso_core.rules.ruleset import RuleSet, View
 from perso_core.rules.standing import Standing
 
 # What rules read that ask for imported memberships.
@@ -56,7 +56,7 @@ class Qualified(Struct, frozen=True):
 def qualify_all(profile: Profile, snapshot: Snapshot, *, now_ms: int) -> Qualified:
     """Every audience evaluated, in dependency order. O(audiences + events); O(audiences that
     change) where there are few events."""
-    standing = _standing(profile, snapshot.rules, now_ms)
+    standing = _standing(profile, snapshot, now_ms)
     trimmed = _trimmed(profile, snapshot, now_ms)
     return _qualified(trimmed, standing, standing.members ^ _realized(trimmed, snapshot), snapshot)
 
@@ -82,7 +82,7 @@ def after_event(
     after = rules.after_event(
         standing,
         event.xdm,
-        _seen(profile),
+        _seen(profile, snapshot),
         now_ms=at_ms,
         kept=len(profile.events),
         evicted=evicted,
@@ -109,13 +109,13 @@ def after_completion(
     standing = before.standing
     assert standing is not None, "the rules were run before"
     if read.packed(event) == read.packed(completed):
-        after = snapshot.rules.advance(standing, _seen(profile), now_ms=now_ms)
+        after = snapshot.rules.advance(standing, _seen(profile, snapshot), now_ms=now_ms)
     else:
         after = snapshot.rules.after_completion(
             standing,
             event.xdm,
             completed.xdm,
-            _seen(profile),
+            _seen(profile, snapshot),
             now_ms=now_ms,
             newer=_newer_than(profile, completed),
         )
@@ -140,7 +140,7 @@ def after_attributes(
     standing = before.standing
     assert standing is not None, "the rules were run before"
     after = snapshot.rules.after_attributes(
-        standing, names, _seen(profile), now_ms=max(now_ms, standing.now_ms)
+        standing, names, _seen(profile, snapshot), now_ms=max(now_ms, standing.now_ms)
     )
     return _qualified(profile, after, after.members ^ standing.members, snapshot)
 
@@ -162,7 +162,7 @@ def after_events_elsewhere(
         standing = snapshot.rules.after_event(
             standing,
             event.xdm,
-            _seen(profile),
+            _seen(profile, snapshot),
             now_ms=written.evaluated_ms,
             kept=len(profile.events),
             evicted=False,
@@ -196,7 +196,7 @@ def advance(before: Qualified, snapshot: Snapshot, *, now_ms: int) -> Qualified:
     # Nothing asks for it as often: a property would cost more than the rest.
     if standing is None or standing.until_ms > now_ms:
         return before
-    rules, seen = snapshot.rules, _seen(before.profile)
+    rules, seen = snapshot.rules, _seen(before.profile, snapshot)
     memberships = before.profile.memberships
     known, moved = Memberships.of(memberships), dict[str, Membership]()
     steps = MAX_STEPS + standing.members.bit_count()
@@ -298,20 +298,22 @@ def _imported_from(profile: Profile) -> int:
     return min((one.earlier or one).since_ms for one in profile.imported.values())
 
 
-def _standing(profile: Profile, rules: RuleSet, now_ms: int) -> Standing:
+def _standing(profile: Profile, snapshot: Snapshot, now_ms: int) -> Standing:
     known = profile.attributes or profile.brought or profile.imported
     events = KeptEvents.of(profile.events)
     if known or len(events) > FEW_EVENTS:
-        return rules.standing(_seen(profile), now_ms=now_ms)
-    return rules.of_few_events(events.xdm(), _seen(profile), _seen(_NOBODY), now_ms=now_ms)
+        return snapshot.rules.standing(_seen(profile, snapshot), now_ms=now_ms)
+    seen, nobody = partial(_viewed, profile), partial(_viewed, _NOBODY)
+    return snapshot.rules.of_few_events(events.xdm(), seen, nobody, now_ms=now_ms)
 
 
 _NOBODY = Profile(key="ECID:")
 
 
-def _seen(profile: Profile) -> Callable[[], Mapping[str, Any]]:
+def _seen(profile: Profile, snapshot: Snapshot) -> View:
     """The profile as rules see it; memberships are put in by the rules, which know them."""
-    return partial(_viewed, profile)
+    seen = partial(_viewed, profile)
+    return seen if snapshot.ahead is None else snapshot.ahead.seen(seen)
 
 
 def _viewed(profile: Profile) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from perso_core.definitions.document import Definitions
 from perso_core.definitions.issuer import Issuer
 from perso_core.errors import RuleFaults
 from perso_core.pql.compiler import DEFAULT_EVENT_WINDOW_MS, CompiledRule, compile_rule
+from perso_core.rules.ahead import Ahead
 from perso_core.rules.index import reads_memberships
 from perso_core.rules.kept import Known, Prepared
 from perso_core.rules.ruleset import RuleSet
@@ -79,7 +80,7 @@ class Snapshot(Struct, frozen=True):
     as long as they count for some audience. event_paths: what some rule reads of an event.
     rules: all of them together. in_force_ms: since when they are; 0: not known. api_keys: by key
     id. issuers: by the `iss` of their tokens. off: id of an audience that is defined and not in
-    force -> why.
+    force -> why. ahead: what the decision that is being made in parts came to; None: none is.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Snapshot(Struct, frozen=True):
     api_keys: Mapping[str, ApiKey] = {}
     issuers: Mapping[str, Issuer] = {}
     off: Mapping[str, str] = {}
+    ahead: Ahead | None = None
 
     @property
     def org(self) -> str:

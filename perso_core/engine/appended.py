@@ -22,6 +22,7 @@ from perso_core.engine.hot_profiles import Hot
 from perso_core.engine.state import MOST_PUT_BY as MOST_PUT_BY
 from perso_core.engine.state import Appended, State
 from perso_core.errors import UnreadableRecord
+from perso_core.rules.ahead import NotYet
 
 # What only an event may change of a profile's record. Anything else is read anew.
 _what_stays = attrgetter(
@@ -68,7 +69,11 @@ def added(hot: Hot, snapshot: Snapshot, max_events: int) -> State | None:
     appended, hot.appended = hot.appended, None
     if appended is None:
         return None
-    return with_appended(hot.committed, appended, snapshot, max_events=max_events)
+    try:
+        return with_appended(hot.committed, appended, snapshot, max_events=max_events)
+    except NotYet:
+        hot.appended = appended
+        raise
 
 
 def forget_appended(hot: Hot, loaded: Profile | None) -> None:

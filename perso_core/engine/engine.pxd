@@ -11,6 +11,8 @@ from perso_core.engine.looked_up cimport looked_up
 
 cdef class Engine:
     cdef object _snapshot
+    cdef object _by
+    cdef readonly bint dear
     cdef Projection _projection
     cdef Lookups _lookups
     cdef object _hot
@@ -24,8 +26,9 @@ cdef class Engine:
     cdef set _lagging
     cdef dict _journal
 
+    cpdef decide(self, object interaction, object now_ms, object enough=*, bint begun=*, object ahead=*)
     @cython.locals(hot=Hot)
-    cpdef decide(self, object interaction, object now_ms, object enough=*, bint begun=*)
+    cdef _decided(self, object interaction, object now_ms, object enough, bint begun)
     cpdef held(self, object key)
     @cython.locals(hot=Hot)
     cpdef seen(self, object key)

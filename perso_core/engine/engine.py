@@ -45,6 +45,7 @@ from perso_core.engine.looked_up import looked_up
 from perso_core.engine.parking import Parking
 from perso_core.errors import UnknownAudience, UnknownDatastream
 from perso_core.pql.explain import Explanation
+from perso_core.rules.ahead import Ahead, NotYet
 
 
 class Engine:
@@ -64,7 +65,10 @@ class Engine:
         first_visit_ms: int = 0,
     ) -> None:
         assert journal_limit < hot_profiles, "a journal of pinned profiles must fit in memory"
-        self._snapshot = snapshot
+        # by: what decides; one that is made in parts has some of that from those before.
+        self._snapshot = self._by = snapshot
+        # Whether some rule is run over a profile's events when one comes.
+        self.dear = snapshot.rules.running != 0
         self._projection = Projection(snapshot.event_paths)
         self._lookups = Lookups(snapshot)
         self._hot = HotProfiles(hot_profiles, unparked_profiles, Parking(snapshot))
@@ -96,7 +100,8 @@ class Engine:
             # Events that counted no more are still stored, and may count now.
             self.following.leave_all()
         self._hot.parking = self._hot.parking.under(snapshot)
-        self._snapshot = self.hits.snapshot = snapshot
+        self._snapshot = self._by = self.hits.snapshot = snapshot
+        self.dear = snapshot.rules.running != 0
         self._lookups = Lookups(snapshot)
         projection = Projection(snapshot.event_paths)
         if projection.paths != self._projection.paths:
@@ -125,19 +130,40 @@ class Engine:
         now_ms: int,
         enough: Callable[[], bool] | None = None,
         begun: bool = False,
+        ahead: Ahead | None = None,
     ) -> Answer | NeedProfile:
         """Apply the changes and answer. Raises UnknownDatastream, and, with nothing applied,
         Overloaded and RecordTooLarge.
 
         enough: asked after each change but the last: whether the others are left for later. Then
         the answer has as many lookups as changes were applied. begun: they are such, which were
-        found to be within bounds."""
+        found to be within bounds. ahead: what it came to so far where its rules take long; with it
+        decide raises NotYet: what is begun is within bounds, and nothing of it is applied yet."""
+        if ahead is None:
+            return self._decided(interaction, now_ms, enough, begun)
+        self._by = structs.replace(self._snapshot, ahead=ahead)
+        try:
+            return self._decided(interaction, now_ms, enough, begun)
+        finally:
+            self._by = self._snapshot
+
+    def _decided(
+        self,
+        interaction: Interaction,
+        now_ms: int,
+        enough: Callable[[], bool] | None,
+        begun: bool,
+    ) -> Answer | NeedProfile:
         key = interaction.profile_key
         hot = self._by_key.get(key) or self._hot.woken(key)
         if hot is None:
             if not interaction.new:
                 return NeedProfile(key)
             hot = self._hot.add(key, self.keeping.begun(now_ms))
+        by = self._by
+        if by is not self._snapshot and by.ahead is not None:
+            first = interaction.changes[0] if interaction.changes else None
+            by.ahead.begin((hot.latest, hot.appended, self._snapshot, now_ms, first))
         if hot.appended is not None and not self._caught_up(hot):
             return NeedProfile(key, behind=True)
         if self.following.behind(hot, interaction.seen):
@@ -225,12 +251,20 @@ class Engine:
         now_ms: int,
         linked_to: str = "",
         first_visit_ms: int = 0,
+        ahead: Ahead | None = None,
     ) -> None:
         """Take in what the store holds under a key. What is hot already stays: another request
         may have admitted it meanwhile, and written since. Of events that were loaded for other
-        definitions than are in force nothing is taken: whoever asks next has them loaded again."""
+        definitions than are in force nothing is taken: whoever asks next has them loaded again.
+        ahead: as for decide."""
         if key not in self._hot and (profile is None or knows_for(profile, self._projection)):
-            state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
+            if ahead is not None:
+                ahead.begin((profile, self._snapshot, now_ms))
+                self._by = structs.replace(self._snapshot, ahead=ahead)
+            try:
+                state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
+            finally:
+                self._by = self._snapshot
             self._hot.add(key, self._packed(state))
 
     def renew(
@@ -377,7 +411,17 @@ class Engine:
             state = self.keeping.made_up(state, now_ms)
         for change in interaction.changes:
             if self._may_apply(change, state, datastream_id):
-                state = self._applied(hot, state, change, now_ms)
+                try:
+                    state = self._applied(hot, state, change, now_ms)
+                except NotYet:
+                    if not lookups:
+                        if due is not None:
+                            hot.latest = state
+                        raise
+                    if state.complete:  # the next part begins with this one
+                        break
+                    self._by = self._snapshot  # else it would begin by running all rules
+                    state = self._applied(hot, state, change, now_ms)
             lookups.append(self._found(hot, state, datastream_id, now_ms))
             more = len(lookups) < len(interaction.changes)
             # Where the rules were not run they are before the next part: that is no time saved.
@@ -417,7 +461,7 @@ class Engine:
             state,
             change,
             key=key,
-            snapshot=self._snapshot,
+            snapshot=self._by,
             now_ms=now_ms,
             touched_ms=self.keeping.now_ms(now_ms),
             events_from_ms=self.keeping.events_from_ms(now_ms),
@@ -427,7 +471,7 @@ class Engine:
 
     def _caught_up(self, hot: Hot) -> bool:
         """Whether the profile has what others added to it. False: it has to be renewed."""
-        return take_over(hot, self._snapshot, self._caps.events)
+        return take_over(hot, self._by, self._caps.events)
 
     def _lacking(
         self, hot: Hot, changes: Sequence[Change] = (), now_ms: int = 0
@@ -476,7 +520,7 @@ class Engine:
         return structs.replace(state, qualified=structs.replace(qualified, profile=profile))
 
     def _brought(self, state: State, now_ms: int) -> State:
-        return current(state, self._snapshot, now_ms=now_ms)
+        return current(state, self._by, now_ms=now_ms)
 
     def _state(
         self,
@@ -486,7 +530,7 @@ class Engine:
         first_visit_ms: int,
         now_ms: int,
     ) -> State:
-        qualified = resumed(profile, self._snapshot, now_ms=now_ms) if profile else None
+        qualified = resumed(profile, self._by, now_ms=now_ms) if profile else None
         return State(qualified, consent, linked_to=linked_to, first_visit_ms=first_visit_ms)
 
     def _may_apply(self, change: Change, state: State, datastream_id: str) -> bool:

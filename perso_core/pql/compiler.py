@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from perso_core.errors import RuleError, RuleFaults, RuleSyntaxError
-from perso_core.pql.chains import Now, StepsSpent
+from perso_core.pql.chains import MAX_STEPS, Now, StepsSpent
 from perso_core.pql.checker import check
 from perso_core.pql.fields import FieldTypes
 from perso_core.pql.forms import Compiled, Linked, Parts
@@ -88,25 +88,34 @@ class CompiledRule(Struct, frozen=True, eq=False, gc=False):
         assert self._linked is not None, "set above"
         return self._linked
 
-    def evaluate(self, view: Mapping[str, Any], now_ms: int) -> Verdict:
+    def evaluate(self, view: Mapping[str, Any], now_ms: int, *, steps: int = MAX_STEPS) -> Verdict:
         """The answer at now_ms and until when it holds. A rule whose loops have more than
-        MAX_STEPS to go through does not hold."""
+        MAX_STEPS to go through does not hold. Raises StepsSpent where it is given less than that,
+        and they have more to go through."""
         test = (self._linked or self.linked)[0]
-        now = Now(now_ms)
+        now = Now(now_ms, FOREVER_MS, steps)
         try:
             holds = test(view, now)
         except StepsSpent:
+            if steps < MAX_STEPS:
+                raise
             return Verdict(False, FOREVER_MS)
         if self.exact or now.until >= FOREVER_MS:
             return Verdict(holds, now.until)
         for _ in range(self._looks(view)):
-            if now.until >= FOREVER_MS or now.steps < 0:
+            if now.until >= FOREVER_MS:
                 break
-            later = Now(now.until, steps=now.steps)
+            if now.steps < 0:
+                if steps < MAX_STEPS:
+                    raise StepsSpent
+                break
+            later = Now(now.until, FOREVER_MS, now.steps)
             try:
                 if test(view, later) is not holds:
                     return Verdict(holds, later.ms)
             except StepsSpent:
+                if steps < MAX_STEPS:
+                    raise
                 break
             now = later
         return Verdict(holds, now.until)

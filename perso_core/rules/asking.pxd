@@ -11,3 +11,4 @@ cdef class Asking(Known):
     cpdef profile(self)
     cpdef tuple held(self, object parts)
     cpdef run(self, object position)
+    cpdef verdict_of(self, object position)

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from heapq import heappush
 from typing import Any
 
+from perso_core.pql.compiler import Verdict
 from perso_core.pql.windows import FOREVER_MS
+from perso_core.rules.ahead import Seen
 from perso_core.rules.bits import bits_of
 from perso_core.rules.judging import Over
 from perso_core.rules.known import Known
@@ -72,11 +74,23 @@ class Asking(Known):
 
     def held(self, parts: Parts) -> Over:
         """The silent parts that hold, one bit each, over time from now on."""
-        return parts.held_over(self.profile(), self.now_ms) if parts.parts else NO_PARTS
+        if not parts.parts:
+            return NO_PARTS
+        view = self.view
+        if type(view) is Seen:
+            return view.held(parts, self.profile, self.now_ms)
+        return parts.held_over(self.profile(), self.now_ms)
 
     def run(self, position: int) -> int:
         """The instant until which the answer holds."""
-        verdict = self.rules.rules[position].evaluate(self.profile(), self.now_ms)
+        verdict = self.verdict_of(position)
         self.deadlines[position] = verdict.until_ms
         self.answer(position, verdict.holds)
         return verdict.until_ms
+
+    def verdict_of(self, position: int) -> Verdict:
+        """Raises NotYet."""
+        rule, view = self.rules.rules[position], self.view
+        if type(view) is Seen:
+            return view.verdict(rule, self.profile, self.now_ms)
+        return rule.evaluate(self.profile(), self.now_ms)

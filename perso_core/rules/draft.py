@@ -259,7 +259,7 @@ class Draft(Alone):
             now = judgement_of(tables, [self.end(one) for one in literals], now_ms)
         holds, until_ms, watched, standing = now
         if until_ms == tables[-1][0] < FOREVER_MS:  # so far nobody looked
-            until_ms = self.rules.rules[position].evaluate(self.profile(), now_ms).until_ms
+            until_ms = self.verdict_of(position).until_ms
         self.judged[place] = Judged(tables, held, watched, standing, until_ms)
         for number, condition in enumerate(conditions):
             if watched >> number & 1:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import astuple
 
+from perso_core.rules.ahead import View as View
 from perso_core.rules.layered import Layered
 from perso_core.rules.program import Program
 from perso_core.rules.standing import Judged, Log, Order, Reached, Standing, Times
 
-# The profile as rules see it, made only when a rule has to be run.
-View = Callable[[], Mapping[str, Any]]
 NONE: frozenset[int] = frozenset()
 
 

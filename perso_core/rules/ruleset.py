@@ -10,11 +10,12 @@ from msgspec import structs
 
 from perso_core.pql.instants import instant_of
 from perso_core.pql.windows import FOREVER_MS, NEVER_MS
+from perso_core.rules.ahead import Seen
 from perso_core.rules.draft import Draft
 from perso_core.rules.making import View
 from perso_core.rules.program import Program
 from perso_core.rules.recount import exchanged, inserted, placed
-from perso_core.rules.standing import Standing, log_of, logged
+from perso_core.rules.standing import Log, Standing, log_of, logged
 
 # So many events that count no more may be in a visitor's log: a part of those that do, and some.
 SPARE_PART, SPARE_LEAST = 8, 8
@@ -33,18 +34,29 @@ class RuleSet(Program):
 
     def standing(self, view: View, *, now_ms: int) -> Standing:
         """Everything evaluated. O(rules + events)."""
-        seen = view()  # once: of many large events each view takes much memory
-        draft = Draft(self, Standing(now_ms, 0, FOREVER_MS), partial(_known, seen), now_ms)
+        known: View
+        if type(view) is Seen:
+            known, log = view, view.once("log", lambda: self._log_of(view(), now_ms))
+        else:
+            seen = view()  # once: of many large events each view takes much memory
+            known, log = partial(_known, seen), self._log_of(seen, now_ms)
+        draft = Draft(self, Standing(now_ms, 0, FOREVER_MS), known, now_ms)
+        if log is None:
+            return draft.run_all()
+        (draft.log,) = log
+        draft.begin()
+        return draft.frozen()
+
+    def _log_of(self, seen: Mapping[str, Any], now_ms: int) -> tuple[Log | None] | None:
+        """The log of the profile's events; None: one is dated in the future, or not at all."""
         events = seen.get("xEvent")
         events = events if isinstance(events, list) else []
         stamps = [stamp_of(event) for event in events]
         if not all(NEVER_MS < at <= now_ms for at in stamps):
-            return draft.run_all()
+            return None
         matcher = self.matcher
         log = [(at, matcher.matching(event)) for at, event in zip(stamps, events, strict=True)]
-        draft.log = log_of(sorted(log, key=lambda one: one[0]))
-        draft.begin()
-        return draft.frozen()
+        return (log_of(sorted(log, key=lambda one: one[0])),)
 
     def of_few_events(
         self, events: Iterable[Mapping[str, Any]], view: View, nobody: View, *, now_ms: int

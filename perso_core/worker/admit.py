@@ -8,17 +8,19 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from msgspec import structs
 
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, NeedProfile, Seen
-from perso_core.engine.journal import EventArrived, Forgotten
+from perso_core.engine.journal import ConsentChosen, EventArrived, Forgotten, PrivacySignalled
 from perso_core.errors import AnotherEventLoop, StoreUnavailable
-from perso_core.stores.protocol import Store
+from perso_core.rules.ahead import Ahead, NotYet
+from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.drain import Drain, renew
 from perso_core.worker.hearing import Hearing
-from perso_core.worker.loading import Loading, nobody_asks
-from perso_core.worker.parts import Parts
+from perso_core.worker.loading import Asked, Loading, nobody_asks
+from perso_core.worker.parts import Begun, Parts
 
 _log = logging.getLogger("perso.worker")
 
@@ -54,7 +56,7 @@ class Admission:
         self._asked_elsewhere = False
         # By key, for each who has it unchanged: set once they have not.
         self._unchanged: dict[str, list[asyncio.Event]] = {}
-        self.parts = Parts(engine, drain, self._part, elapsed_s=elapsed_s)
+        self.parts = Parts(engine, drain, self._part, self._part_at_once, elapsed_s=elapsed_s)
         self._under_way = self.parts.under_way
 
     def deaf(self) -> bool:
@@ -72,15 +74,17 @@ class Admission:
         self.refuse_another_loop()
         if self._hearing.unsure or self._waits(interaction):
             return self._once_free(interaction)
-        # Most calls are one change while nothing is done in parts: nobody need time them.
-        alone = len(interaction.changes) < 2 and not self._unchanged and not self._under_way
-        return self._begun(interaction, None if alone else self.parts.enough())
+        return self._begun(interaction)
 
     async def decided_at_once(self, interaction: Interaction) -> Answer:
         """As decided, for whoever has the profile unchanged: of one change then, as further parts
         would wait."""
-        answer = self._begun(interaction, self.parts.enough())
-        return answer if isinstance(answer, Answer) else await answer
+        now_ms = self._clock_ms()
+        answer = self._engine.decide(interaction, now_ms=now_ms, enough=self.parts.enough())
+        if isinstance(answer, NeedProfile):
+            return await self._whole_once_known(interaction, answer, parted=False)
+        whole = self._whole(interaction, answer, now_ms, None)
+        return whole if isinstance(whole, Answer) else await whole
 
     @contextmanager
     def unchanged(self, *keys: str) -> Iterator[None]:
@@ -103,7 +107,9 @@ class Admission:
         key = interaction.profile_key
         if not interaction.changes:
             return False
-        return key in self._unchanged or (key in self._under_way and _forgets(interaction))
+        if key in self._unchanged or (key in self._under_way and _forgets(interaction)):
+            return True
+        return self.parts.is_deciding(key) and not _says_of_consent(interaction)
 
     async def _once_free(self, interaction: Interaction) -> Answer:
         """Waits until what it asks about is known, and what it changes may change."""
@@ -112,62 +118,107 @@ class Admission:
         key = interaction.profile_key
         while self._waits(interaction):
             await self._until_changed(key)
-            if _forgets(interaction):
+            if _forgets(interaction) or self.parts.is_deciding(key):
                 # Else what is under way would bring the rest of it. A refusal bars that.
                 await self.parts.over(key)
-        return await self.decided_at_once(interaction)
+        answer = self._begun(interaction)
+        return answer if isinstance(answer, Answer) else await answer
 
     async def _until_changed(self, key: str) -> None:
         """Returns once nobody has the profile unchanged."""
         while until := self._unchanged.get(key):
             await until[0].wait()
 
-    def _begun(
-        self, interaction: Interaction, enough: Callable[[], bool] | None
-    ) -> Answer | Awaitable[Answer]:
-        """As decide, of what need not wait for others. enough: tells when its first part is over;
-        None: it is one."""
+    def _begun(self, interaction: Interaction) -> Answer | Awaitable[Answer]:
+        """As decide, of what need not wait for others."""
+        ahead = self.parts.ahead()
+        # Most calls are one change while nothing is done in parts: nobody need time them.
+        several = len(interaction.changes) > 1 or ahead is not None
+        timed = several or self._unchanged or self._under_way
+        enough = self.parts.enough() if timed else None
         now_ms = self._clock_ms()
-        answer = self._engine.decide(interaction, now_ms=now_ms, enough=enough)
+        try:
+            answer = self._engine.decide(interaction, now_ms=now_ms, enough=enough, ahead=ahead)
+        except NotYet:
+            return self.parts.decided(interaction, None, now_ms, ahead)
         if isinstance(answer, NeedProfile):
             return self._whole_once_known(interaction, answer)
-        return self._whole(interaction, answer, now_ms)
+        return self._whole(interaction, answer, now_ms, ahead)
 
     def _whole(
-        self, interaction: Interaction, first: Answer, now_ms: int
+        self, interaction: Interaction, first: Answer, now_ms: int, ahead: Ahead | None
     ) -> Answer | Awaitable[Answer]:
         """first: the answer to its first part, as of now_ms, with no await since."""
         self._wake_for(first)
         if len(first.lookups) < len(interaction.changes):
-            return self.parts.decided(interaction, first, now_ms)
+            return self.parts.decided(interaction, first, now_ms, ahead)
         return first
 
-    async def _whole_once_known(self, interaction: Interaction, needed: NeedProfile) -> Answer:
-        first, now_ms = await self._once_known(interaction, needed)
-        answer = self._whole(interaction, first, now_ms)
+    async def _whole_once_known(
+        self, interaction: Interaction, needed: NeedProfile, *, parted: bool = True
+    ) -> Answer:
+        """parted: one change may take several parts."""
+        ahead = self.parts.ahead() if parted else None
+        try:
+            first, now_ms = await self._once_known(interaction, needed, ahead=ahead)
+        except NotYet:
+            return await self.parts.decided(interaction, None, self._clock_ms(), ahead)
+        answer = self._whole(interaction, first, now_ms, ahead)
         return answer if isinstance(answer, Answer) else await answer
 
-    async def _part(self, rest: Interaction, now_ms: int) -> Answer:
-        """The answer to what was begun as of now_ms, as far as it goes at once."""
+    async def _part(self, begun: Begun) -> Answer:
+        """The answer to what was begun, as far as it goes at once. Raises NotYet."""
+        rest, now_ms, some, ahead = begun.rest, begun.now_ms, begun.some, begun.ahead
         if self._hearing.unsure:
             await self.heard_all()
-        await self._until_changed(rest.profile_key)
-        enough = self.parts.enough()
-        answer = self._engine.decide(rest, now_ms=now_ms, enough=enough, begun=True)
+        if rest.changes:
+            await self._until_changed(rest.profile_key)
+        answer = self._asked_of(rest, now_ms, ahead, begun=some)
         if isinstance(answer, NeedProfile):
-            answer, _ = await self._once_known(rest, answer, begun_ms=now_ms)
+            answer, _ = await self._once_known(
+                rest, answer, begun_ms=now_ms, begun=some, ahead=ahead
+            )
         self._wake_for(answer)
         return answer
+
+    def _part_at_once(self, begun: Begun, ahead: Ahead | None) -> Answer | None:
+        """As _part; None: something has to be waited for. Raises NotYet."""
+        rest = begun.rest
+        if self._hearing.unsure or (rest.changes and rest.profile_key in self._unchanged):
+            return None
+        answer = self._asked_of(rest, begun.now_ms, ahead, begun=begun.some)
+        if isinstance(answer, NeedProfile):
+            return None
+        self._wake_for(answer)
+        return answer
+
+    def _asked_of(
+        self, interaction: Interaction, now_ms: int, ahead: Ahead | None, *, begun: bool
+    ) -> Answer | NeedProfile:
+        """The engine's answer in a part that begins now. Raises NotYet."""
+        if ahead is not None:
+            self.parts.further(ahead)
+        enough = self.parts.enough()
+        return self._engine.decide(
+            interaction, now_ms=now_ms, enough=enough, begun=begun, ahead=ahead
+        )
 
     def _wake_for(self, answer: Answer) -> None:
         if answer.sequence or self._engine.waiting:
             self._drain.wake()
 
     async def _once_known(
-        self, interaction: Interaction, needed: NeedProfile, *, begun_ms: int | None = None
+        self,
+        interaction: Interaction,
+        needed: NeedProfile,
+        *,
+        begun_ms: int | None = None,
+        begun: bool = False,
+        ahead: Ahead | None = None,
     ) -> tuple[Answer, int]:
         """The engine's answer once it has what it needs, and as of when. begun_ms: as of when that
-        was begun of which this is the rest; None: it begins here."""
+        was begun of which this is the rest; None: it begins here. begun: a part of it is decided.
+        Raises NotYet."""
         looked = False
         while True:
             key, asked = needed.profile_key, interaction
@@ -180,26 +231,55 @@ class Admission:
                 # What the store has is all there is: whoever has seen more saw what was undone.
                 asked = interaction = structs.replace(interaction, seen=NOTHING_SEEN)
             else:
-                await self._admit(key)
+                await self._admitted(key, parted=ahead is not None)
             # No await between admitting and deciding: nothing can evict what was just admitted.
             now_ms = self._clock_ms() if begun_ms is None else begun_ms
-            begun, enough = begun_ms is not None, self.parts.enough()
-            answer = self._engine.decide(asked, now_ms=now_ms, enough=enough, begun=begun)
+            answer = self._asked_of(asked, now_ms, ahead, begun=begun)
             if isinstance(answer, Answer):
                 return answer, now_ms
             needed = answer
 
-    async def _admit(self, key: str) -> None:
-        """Nothing is awaited once it is admitted."""
-        stored = await self._loading.current(key)
+    async def _admitted(self, key: str, *, parted: bool) -> None:
+        """What is stored of it is in memory, with no await since. parted: it may take several
+        parts."""
+        if not parted:
+            self._admit(key, await self._loading.current(key), self._clock_ms(), None)
+            return
+        admitted = False
+        with self._loading.asking(key) as asked:
+            while not admitted:
+                stored, news = await self._loading.current(key), asked.news
+                now_ms = self._clock_ms()
+                admit = partial(self._admit_unless, asked, news, key, stored, now_ms)
+                admitted = await self.parts.at_length(Ahead(), admit)
+
+    def _admit_unless(
+        self,
+        asked: Asked,
+        news: int,
+        key: str,
+        stored: Stored,
+        now_ms: int,
+        ahead: Ahead | None,
+    ) -> bool:
+        """Unless others wrote it meanwhile: whether it was. Raises NotYet."""
+        if asked.news == news:
+            self._admit(key, stored, now_ms, ahead)
+        return asked.news == news
+
+    def _admit(self, key: str, stored: Stored, now_ms: int, ahead: Ahead | None) -> None:
+        """Raises NotYet."""
+        if ahead is not None:
+            self.parts.further(ahead)
         self._engine.following.follow(stored.epoch)
         self._engine.admit(
             key,
             stored.profile,
             stored.consent,
-            now_ms=self._clock_ms(),
+            now_ms=now_ms,
             linked_to=stored.linked_to,
             first_visit_ms=stored.first_visit_ms,
+            ahead=ahead,
         )
 
     async def _with_stored(self, interaction: Interaction, ids: Sequence[str]) -> Interaction:
@@ -287,6 +367,13 @@ class Admission:
                     self._engine.forget_appended(key)
                     return
                 again_whole = lacking.whole
+
+
+def _says_of_consent(interaction: Interaction) -> bool:
+    """A refusal waits for nobody, and bars what is being decided."""
+    return any(
+        isinstance(change, (ConsentChosen, PrivacySignalled)) for change in interaction.changes
+    )
 
 
 def _forgets(interaction: Interaction) -> bool:

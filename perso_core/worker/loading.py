@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from msgspec import Struct
 
@@ -15,7 +15,7 @@ from perso_core.stores.protocol import Store, Stored
 from perso_core.worker.outcome import read_outcome
 
 
-class _Asked(Struct):
+class Asked(Struct):
     """A profile that is being loaded. askers: who waits for it. news: how often it was written by
     others meanwhile."""
 
@@ -51,16 +51,14 @@ class Loading:
         self._set_aside = set_aside
         # By key, and whether the events are read whole.
         self._tasks: dict[tuple[str, bool], asyncio.Task[Stored]] = {}
-        self._asked: dict[str, _Asked] = {}
+        self._asked: dict[str, Asked] = {}
         self._looking = 0  # who has single events of a profile read
 
     async def current(self, key: str, *, whole: bool = False) -> Stored:
         """What is stored; read again where others wrote it since the reading began. Otherwise a
         refusal that came in between would not be heard of: the profile is not in memory yet.
         whole: with its events whole."""
-        asked = self._asked.setdefault(key, _Asked())
-        asked.askers += 1
-        try:
+        with self.asking(key) as asked:
             while True:
                 news = asked.news
                 stored = await self._once_for_all(key, whole)
@@ -68,6 +66,14 @@ class Loading:
                     self._set_aside()
                 if asked.news == news:
                     return stored
+
+    @contextmanager
+    def asking(self, key: str) -> Iterator[Asked]:
+        """What is heard of a profile until it is in memory."""
+        asked = self._asked.setdefault(key, Asked())
+        asked.askers += 1
+        try:
+            yield asked
         finally:
             asked.askers -= 1
             if not asked.askers:

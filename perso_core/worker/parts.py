@@ -13,7 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import structs
@@ -21,7 +25,9 @@ from msgspec import structs
 from perso_core.decision.dropped import NOTHING_DROPPED
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction
 from perso_core.errors import StoreUnavailable
+from perso_core.rules.ahead import Ahead, NotYet
 from perso_core.worker.drain import Drain, lost_entry
+from perso_core.worker.outcome import read_outcome
 
 T = TypeVar("T")
 
@@ -35,21 +41,32 @@ OTHERS_SHARE, OTHERS_AT_MOST_S = 0.5, 0.05
 # While so much is under way, what is begun besides ends with its call: else whoever sends on though
 # nothing is done in time would fill the memory. Sent again it goes on from there.
 MOST_GOING_ON = 32
+# Decisions of several parts take turns: so many have a profile of thousands of events unpacked, 10
+# to 30 MB each, for so long while others wait.
+MOST_AT_LENGTH, TURN_S = 3, 0.1
+# So often a decision of several parts is begun from nothing because its profile changed meanwhile.
+MOST_ANEW = 8
 
 
-class _Begun:
+class Begun:
     """An interaction that is decided in parts, as of now_ms. answers: to those so far. left: how
-    many of its changes are to be decided yet."""
+    many are to come yet. ahead: what the next one came to already; None: nothing takes so long."""
 
-    def __init__(self, interaction: Interaction, now_ms: int) -> None:
+    def __init__(self, interaction: Interaction, now_ms: int, ahead: Ahead | None) -> None:
         self._interaction = interaction
         self.now_ms = now_ms
+        self.ahead = ahead
         self.answers: list[Answer] = []
-        self.left = len(interaction.changes)
+        self.left = max(len(interaction.changes), 1)  # without changes it is answered once
 
     def take(self, answer: Answer) -> None:
         self.answers.append(answer)
         self.left -= len(answer.lookups)
+
+    @property
+    def some(self) -> bool:
+        """Whether a part of it is decided."""
+        return bool(self.answers)
 
     @property
     def rest(self) -> Interaction:
@@ -72,25 +89,36 @@ class _Begun:
 
 class Parts:
     """For one event loop. part: the answer to what was begun, as far as it goes at once, as of an
-    instant; what it raises ends the whole. elapsed_s: a clock that nobody can set.
+    instant; what it raises ends the whole, but for NotYet. at_once: the same with no wait, by what
+    it came to already; None: something has to be waited for. elapsed_s: a clock that nobody can
+    set.
     """
 
     def __init__(
         self,
         engine: Engine,
         drain: Drain,
-        part: Callable[[Interaction, int], Awaitable[Answer]],
+        part: Callable[[Begun], Awaitable[Answer]],
+        at_once: Callable[[Begun, Ahead | None], Answer | None],
         *,
         elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._drain = drain
         self._part = part
+        self._at_once = at_once
         self._elapsed_s = elapsed_s
         self._one_by_one = asyncio.Lock()
+        # Whoever has one waits for nothing but others' parts, and for a rule that is run aside.
+        self._turns = asyncio.Semaphore(MOST_AT_LENGTH)
+        self.at_it = 0  # who has one
+        self._waiting = 0  # for one
+        # By key: how many changes of it are being decided, each of which takes several parts.
+        self._deciding = Counter[str]()
         self._began_s = elapsed_s()  # the part that was begun last
         self.working: set[asyncio.Task[Any]] = set()  # on what takes long
         self._closing = False
+        self._aside: ThreadPoolExecutor | None = None
         # By key: what is about to change the rest of what it began to change.
         self.under_way: dict[str, set[asyncio.Task[Answer]]] = {}
 
@@ -101,12 +129,83 @@ class Parts:
         until_s = self._began_s + PART_S
         return lambda: elapsed_s() >= until_s
 
+    def ahead(self) -> Ahead | None:
+        """For a decision that may take several parts; None: no rule takes long."""
+        return self.further(Ahead()) if self._engine.dear else None
+
+    def further(self, ahead: Ahead) -> Ahead:
+        """For its next part. It begins anew what is known already: that takes no more than half."""
+        elapsed_s = self._elapsed_s
+        self._began_s = began_s = elapsed_s()
+        until_s: float | None = None
+
+        def enough() -> bool:
+            nonlocal until_s
+            now_s = elapsed_s()
+            if until_s is None:
+                until_s = now_s + max(PART_S, now_s - began_s)
+                return False
+            return now_s >= until_s
+
+        return ahead.part(enough)
+
+    async def at_length(self, ahead: Ahead, decide: Callable[[Ahead | None], T]) -> T:
+        """What a decision of several parts comes to. decide: a part of it, which raises NotYet, or
+        all of it at one go."""
+        while True:
+            async with self._turn(ahead):
+                until_s = self._elapsed_s() + TURN_S
+                while True:
+                    # Where others change it again and again it is decided at one go.
+                    parted = ahead if ahead.anew <= MOST_ANEW else None
+                    try:
+                        return decide(parted)
+                    except NotYet:
+                        await self._next_part(ahead)
+                    if self._waiting and self._elapsed_s() >= until_s:
+                        break
+
+    @asynccontextmanager
+    async def _turn(self, ahead: Ahead) -> AsyncIterator[None]:
+        if self._turns.locked():
+            ahead.rest()
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        self.at_it += 1
+        try:
+            yield
+        finally:
+            self.at_it -= 1
+            self._turns.release()
+
+    def is_deciding(self, key: str) -> bool:
+        """Whether a change of it was begun that takes several parts: others are to wait for it."""
+        return key in self._deciding
+
+    async def _next_part(self, ahead: Ahead) -> None:
+        """Returns once others had their turn, and what is too long for a part was run: beside them,
+        by a thread that gives Python's lock to whoever wants it. Raises as others_first."""
+        if ahead.aside is None:
+            await self.others_first()
+            return
+        if self._aside is None:
+            self._aside = ThreadPoolExecutor(1, "perso-rules")
+        running = asyncio.get_running_loop().run_in_executor(self._aside, ahead.aside)
+        ahead.found(await running)
+        self._refuse_closing()
+
     async def others_first(self) -> None:
         """Between two parts, whosever they are: returns once others had their turn. Raises
         StoreUnavailable: it is closed."""
         async with self._one_by_one:
             took_s = self._elapsed_s() - self._began_s
             await asyncio.sleep(min(took_s * OTHERS_SHARE, OTHERS_AT_MOST_S))
+        self._refuse_closing()
+
+    def _refuse_closing(self) -> None:
         if self._closing:
             raise StoreUnavailable("the process stops.", fix="Send it again once it runs.")
 
@@ -115,16 +214,30 @@ class Parts:
         too much of such."""
         return self._waited_for(self._begin(work))
 
-    def decided(self, interaction: Interaction, first: Answer, now_ms: int) -> Awaitable[Answer]:
+    def decided(
+        self,
+        interaction: Interaction,
+        first: Answer | None,
+        now_ms: int,
+        ahead: Ahead | None = None,
+    ) -> Awaitable[Answer]:
         """The answer to an interaction of which the first part was decided as of now_ms, with no
-        await since. Raises what a part raises, and StoreUnavailable where one was not stored."""
+        await since. first: the answer to it; None: so far it is not made, see ahead. Raises what a
+        part raises, and StoreUnavailable where one was not stored."""
         key = interaction.profile_key
-        begun = _Begun(interaction, now_ms)
-        begun.take(first)
+        begun = Begun(interaction, now_ms, ahead)
+        if first is not None:
+            begun.take(first)
         task = self._begin(self._decided(begun))
         self.under_way.setdefault(key, set()).add(task)
+        # From now on: whoever changes it next waits.
+        waits = first is None and bool(interaction.changes)
+        if waits:
+            self._deciding[key] += 1
 
         def over(_: asyncio.Task[Answer]) -> None:
+            if waits:
+                self._left(key)
             self.under_way[key].remove(task)
             if not self.under_way[key]:
                 del self.under_way[key]
@@ -147,6 +260,9 @@ class Parts:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
+        if self._aside is not None:
+            # A rule that is being run takes a second at most, and nobody waits for it.
+            self._aside.shutdown(wait=False, cancel_futures=True)
 
     # ---- inside -----------------------------------------------------------------
 
@@ -161,28 +277,53 @@ class Parts:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self.working.remove(task)
-        # Read it, so that asyncio does not complain where everyone has given up waiting.
-        if not task.cancelled():
-            task.exception()
+        read_outcome(task)
 
-    async def _decided(self, begun: _Begun) -> Answer:
+    async def _decided(self, begun: Begun) -> Answer:
         while begun.left:
             await self.others_first()
-            await self._until_room()
+            if begun.rest.changes:
+                await self._until_room()
             self._refuse_lost(begun)
-            begun.take(await self._part(begun.rest, begun.now_ms))
+            begun.take(await self._next(begun))
         self._refuse_lost(begun)
         decided_again = self._engine.following.decided_again.includes
         # The last one may be: whoever tells it looks (edge/as_stored.py).
         earlier = begun.answers[:-1]
         return begun.answer(anew=any(decided_again(one.sequence) for one in earlier))
 
+    async def _next(self, begun: Begun) -> Answer:
+        """To its next part, which may take several itself."""
+        ahead = begun.ahead
+        if ahead is None:
+            return await self._part(begun)
+        key, changes = begun.rest.profile_key, bool(begun.rest.changes)
+        if changes:
+            self._deciding[key] += 1
+        try:
+            while True:
+                answer = await self.at_length(ahead, partial(self._at_once, begun))
+                if answer is not None:
+                    return answer
+                with suppress(NotYet):
+                    return await self._part(begun)
+        finally:
+            ahead.forget()
+            ahead.anew = 0
+            if changes:
+                self._left(key)
+
+    def _left(self, key: str) -> None:
+        self._deciding[key] -= 1
+        if not self._deciding[key]:
+            del self._deciding[key]
+
     async def _until_room(self) -> None:
         while self._engine.room < 1:
             (oldest,) = self._engine.pending(1)
             await self._drain.durable(oldest.sequence)
 
-    def _refuse_lost(self, begun: _Begun) -> None:
+    def _refuse_lost(self, begun: Begun) -> None:
         """Later parts would be stored without it."""
         if any(self._drain.is_lost(answer.sequence) for answer in begun.answers):
             raise lost_entry()

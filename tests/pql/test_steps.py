@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from perso_core.pql.chains import StepsSpent
 from perso_core.pql.checker import check
 from perso_core.pql.compiler import FOREVER_MS, Verdict, compile_condition, compile_rule
 from perso_core.pql.nodes import Filter
@@ -59,6 +60,30 @@ def test_a_rule_with_too_much_to_go_through_does_not_hold(text: str) -> None:
     assert verdict == Verdict(False, FOREVER_MS)
     assert rule.value(view(40), NOW_MS) is None
     assert time.process_time() - started < MOST_S
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "xEvent[n > 3].sum(n) > 10",
+        "exists X from xEvent, Y from xEvent where X.n > Y.n + 30",
+        'CHAIN(xEvent, timestamp, [A: WHAT(e = "x") WHEN(> 5 hours before now)])',
+        # Its answer changes with each event that ends: it looks on.
+        "xEvent[n < 20].sum(n) > 5 and xEvent.count() > 2",
+    ],
+)
+def test_a_rule_that_is_given_few_steps_has_the_same_answer_or_none(text: str) -> None:
+    rule = compile_rule(text, event_window_ms=DAY_MS)
+    whole = rule.evaluate(view(40), NOW_MS)
+    spent = 0
+
+    for steps in (*range(0, 400, 10), *range(400, 20_000, 100)):
+        try:
+            assert rule.evaluate(view(40), NOW_MS, steps=steps) == whole
+        except StepsSpent:
+            spent = steps
+
+    assert 0 < spent < 19_000
 
 
 def test_a_rule_of_many_loops_over_many_events_has_its_answer() -> None:

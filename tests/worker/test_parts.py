@@ -132,7 +132,7 @@ async def test_what_does_not_take_long_is_decided_at_once() -> None:
         assert len(answer.lookups) == 100
 
 
-async def test_one_event_is_decided_at_once_however_long_it_takes() -> None:
+async def test_one_event_is_decided_at_once_where_no_rule_is_run_over_all_events() -> None:
     async with slowly() as stack:
         assert isinstance(stack.admission.decide(of(*events(1))), Answer)
 
@@ -408,13 +408,13 @@ async def test_a_part_that_was_decided_again_is_told_as_it_is_by_now() -> None:
 def test_what_is_decided_in_parts_equals_what_is_decided_at_once(chance: Random) -> None:
     """Events in and out of order, second reports, claims, attributes, consent, caps, time, and
     others who come, so that she is parked, or goes, between two parts."""
-    in_force = compile_snapshot(definitions(_rules(chance)), event_window_ms=WINDOW_MS)
+    in_force = compile_snapshot(definitions(made_rules(chance)), event_window_ms=WINDOW_MS)
     now_ms = stories.START_MS
     asked: list[tuple[int, Interaction]] = []
     sent: list[Event] = []
     for _ in range(REQUESTS):
         now_ms += chance.choice((SECOND_MS, 60_000, HOUR_MS // 2, HOUR_MS, 3 * HOUR_MS))
-        changes = [_change(chance, now_ms, sent) for _ in range(chance.choice((1, 2, 5, 12)))]
+        changes = [made_change(chance, now_ms, sent) for _ in range(chance.choice((1, 2, 5, 12)))]
         if chance.random() < 0.1:
             choices: tuple[Choice, ...] = ("in", "in", "out")
             changes.insert(0, ConsentChosen(chance.choice(choices)))
@@ -479,7 +479,7 @@ def _kept(profile: Profile, oldest_ms: int) -> dict[str, Any]:
     }
 
 
-def _rules(chance: Random) -> dict[str, str]:
+def made_rules(chance: Random) -> dict[str, str]:
     made: dict[str, str] = {}
     while len(made) < 6:
         text = stories.rule(chance, list(made))
@@ -488,7 +488,7 @@ def _rules(chance: Random) -> dict[str, str]:
     return made
 
 
-def _change(chance: Random, now_ms: int, sent: list[Event]) -> Change:
+def made_change(chance: Random, now_ms: int, sent: list[Event]) -> Change:
     pick = chance.random()
     if pick < 0.02:
         return PrivacySignalled()
