@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from textwrap import indent
 from typing import Any, get_args
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from perso_core.cli.audience_rules import AudienceRules, rules_from
+from perso_core.cli.audience_run import MANY_EVENTS, Run, is_run, run_over_many
 from perso_core.cli.files import settings_of, text_of
 from perso_core.cli.terminal import shown
 from perso_core.definitions.audience import Audience
 from perso_core.definitions.rules_check import id_to_write, ids_by_word
 from perso_core.definitions.schema import field_types
 from perso_core.errors import BadAudienceFile, RuleError, RuleFaults, RuleNotEligible
+from perso_core.pql.chains import MAX_STEPS
 from perso_core.pql.checker_names import SIZES
 from perso_core.pql.compiler import CompiledRule
 from perso_core.pql.cost import Cost, cost_of, warnings_of
@@ -33,7 +35,8 @@ EDGES: tuple[EdgeRule, ...] = get_args(EdgeRule)
 class Report(Struct, frozen=True, kw_only=True):
     """What is told of one rule without a fault. refusals: by edge; none: it is eligible.
 
-    audiences: id -> name, or the id again, of what inSegment reads. warnings: what is beyond
+    audiences: id -> name, or the id again, of what inSegment reads. run: over all of a visitor's
+    events; None: it is not. warnings: what is beyond
     Adobe's limits. remarks: what its author may not have meant.
     """
 
@@ -45,6 +48,7 @@ class Report(Struct, frozen=True, kw_only=True):
     audiences: Mapping[str, str]
     time: bool
     cost: Cost
+    run: Run | None
     warnings: list[str]
     remarks: list[str]
 
@@ -151,6 +155,7 @@ def _report(rules: AudienceRules, rule: CompiledRule, audience: Audience) -> Rep
         audiences={one: rules.name_of(one) for one in sorted(rule.reads.audience_ids)},
         time=rule.reads.now,
         cost=cost_of(rule.node, rule.reads),
+        run=run_over_many(rule) if is_run(rule) else None,
         warnings=warnings_of(rule.node),
         remarks=[
             *sizes_read(fields.profile, types.profile),
@@ -184,6 +189,8 @@ def _told(report: Report) -> str:
     if len(lines) and lines[-1] == "Reads":
         lines.append("  nothing: it is the same for every profile")
     lines += ["", "Looked at", *_looked_at(report), "", "Work", f"  {_work(report.cost)}"]
+    if report.run is not None:
+        lines += _run(report.run)
     if report.remarks:
         lines += ["", "Perhaps meant otherwise", *(f"  {text}" for text in report.remarks)]
     if report.warnings:
@@ -239,6 +246,17 @@ def _work(cost: Cost) -> str:
     return f"{parts}, {loops}" + (f", up to {cost.depth} in one another" if cost.depth > 1 else "")
 
 
+def _run(run: Run) -> Iterator[str]:
+    yield "  It is run over all of a visitor's events at each of those above: it has no form in"
+    yield "  which they are counted as they come (docs/pql.md, Which changes touch a rule)."
+    if run.steps is None:
+        yield f"  Of one with {MANY_EVENTS:,} it comes to its limit of {MAX_STEPS:,} steps, here in"
+        yield f"  {run.ms:,.0f} ms, and does not hold then, whatever the rest of the events says."
+    else:
+        yield f"  Of one with {MANY_EVENTS:,} that takes {run.steps:,} of {MAX_STEPS:,} steps, here"
+        yield f"  {run.ms:,.0f} ms, and more where there are lists to go through."
+
+
 # ---- for programs -----------------------------------------------------------
 
 
@@ -267,6 +285,7 @@ def _as_json(report: Report) -> dict[str, Any]:
             "parts": report.cost.parts,
             "loops": report.cost.loops,
             "depth": report.cost.depth,
+            "run": report.run and {"events": MANY_EVENTS, **structs.asdict(report.run)},
         },
         "warnings": report.warnings,
         "remarks": report.remarks,

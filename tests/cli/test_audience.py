@@ -165,6 +165,46 @@ def test_what_a_check_tells_can_be_had_as_json(tmp_path: Path) -> None:
     assert wrong.returncode == 1
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'xEvent[eventType = "view"].sum(price) > 3',
+        'CHAIN(xEvent, timestamp, [A: WHAT(eventType = "view") WHEN(> 1 hour before now)])',
+        'xEvent.forall(web.page.name.startsWith("a"))',
+    ],
+)
+def test_of_a_rule_that_is_run_over_all_events_it_is_told_what_that_takes(
+    rule: str, tmp_path: Path
+) -> None:
+    told = perso(tmp_path, "audience", "check", "-", stdin=rule)
+    report = json.loads(perso(tmp_path, "audience", "check", "-", "--json", stdin=rule).stdout)
+
+    assert "It is run over all of a visitor's events at each of those above" in told.stdout
+    run = report["cost"]["run"]
+    assert run["events"] == 5_000
+    assert 5_000 <= run["steps"] < 100_000
+    assert f"Of one with 5,000 that takes {run['steps']:,} of 1,000,000 steps, here" in told.stdout
+
+
+def test_a_rule_of_which_the_steps_do_not_suffice_for_many_events_is_told(tmp_path: Path) -> None:
+    rule = "exists X from xEvent, Y from xEvent where X.price > Y.price and X.price < 0"
+
+    told = perso(tmp_path, "audience", "check", "-", stdin=rule)
+
+    assert told.returncode == 0
+    assert "Of one with 5,000 it comes to its limit of 1,000,000 steps, here in" in told.stdout
+    assert "and does not hold then, whatever the rest of the events says." in told.stdout
+
+
+@pytest.mark.parametrize("rule", [TODAY, "loyalty.points > 3", 'xEvent[a = "b"].count() > 3'])
+def test_a_rule_that_is_not_run_over_all_events_is_told_so(rule: str, tmp_path: Path) -> None:
+    told = perso(tmp_path, "audience", "check", "-", stdin=rule)
+    report = json.loads(perso(tmp_path, "audience", "check", "-", "--json", stdin=rule).stdout)
+
+    assert "is run over all" not in told.stdout
+    assert report["cost"]["run"] is None
+
+
 def test_more_than_adobe_takes_is_a_warning_and_no_fault(tmp_path: Path) -> None:
     steps = ", ".join(f'S{n}: WHAT(eventType = "{n}")' for n in range(7))
 

@@ -270,7 +270,7 @@ async def test_who_has_the_profile_unchanged_is_not_waited_for_by_who_only_asks(
         with stack.admission.unchanged(ANNA):
             for _ in range(5):
                 assert await seen(stack) == FOUR
-            await stack.admission.decide_at_once(of(view("m")))
+            await stack.admission.decided_at_once(of(view("m")))
             await settled()
             assert not one.done()
 
@@ -285,7 +285,7 @@ async def test_a_profile_that_changes_again_and_again_is_decided_at_one_go() -> 
             if one.done():
                 break
             points = AttributesPatched({"points": number})
-            await stack.admission.decide_at_once(of(points))
+            await stack.admission.decided_at_once(of(points))
 
         assert audiences(await one) == FIVE
 
