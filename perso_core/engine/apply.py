@@ -98,6 +98,13 @@ def barred(change: Change, consent: Consent | None) -> bool:
     return refused(consent) and not isinstance(change, (ConsentChosen, Forgotten))
 
 
+def elsewhere(change: Change, state: State) -> bool:
+    """Whether it was said of an identity that had become another one's before it was kept. state:
+    as it is stored."""
+    known = change.linked_to if isinstance(change, Forgotten) else None
+    return known is not None and known != state.linked_to
+
+
 def apply(
     before: State,
     change: Change,
@@ -181,7 +188,7 @@ def entry_of(
     if isinstance(change, EventArrived) and change.known is not None:
         # By the time it is decided again there may be more of it.
         change = structs.replace(change, known=None)
-    if applied.state is before and (isinstance(change, Expired) or brought_by(change)):
+    if applied.state is before and (isinstance(change, (Expired, Forgotten)) or brought_by(change)):
         change = Nothing()
     # Known by an import alone, and nothing came to it after all: there is no profile to be stored.
     profile = qualified.profile if qualified and qualified.profile.version else None

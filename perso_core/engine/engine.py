@@ -19,7 +19,15 @@ from perso_core.decision.projection import Projection
 from perso_core.decision.qualification import resumed
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.appended import added, forget_appended, put_by, take_over
-from perso_core.engine.apply import Applied, apply, barred, current, entry_of, whole_needed
+from perso_core.engine.apply import (
+    Applied,
+    apply,
+    barred,
+    current,
+    elsewhere,
+    entry_of,
+    whole_needed,
+)
 from perso_core.engine.caps import refuse_full, refuse_too_large, with_dropped
 from perso_core.engine.erased import NEVER_ERASED, Erased
 from perso_core.engine.explaining import explained
@@ -323,7 +331,9 @@ class Engine:
             if owner is not hot:
                 continue
             before = before_again(self._brought(hot.latest, entry.now_ms), entry)
-            if withheld(entry.change, before.consent, self._snapshot) or erased.bars(entry, now_ms):
+            change = entry.change
+            barred = withheld(change, before.consent, self._snapshot) or erased.bars(entry, now_ms)
+            if barred or elsewhere(change, before):
                 applied = Applied(before)
             else:
                 applied = self._apply(hot.key, before, entry.change, entry.now_ms)

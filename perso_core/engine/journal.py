@@ -51,7 +51,11 @@ class PrivacySignalled(Struct, frozen=True):
 
 
 class Forgotten(Struct, frozen=True):
-    """The visitor asked to be forgotten: profile, events and consent go."""
+    """The visitor asked to be forgotten: profile, events and consent go. linked_to: the profile
+    that the identity was known to be part of, "" for none: what became another one's by the time
+    this is kept lies there, and nothing is forgotten. None: whichever it is."""
+
+    linked_to: str | None = None
 
 
 class Visited(Struct, frozen=True):

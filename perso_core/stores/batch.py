@@ -73,12 +73,13 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     decided_ms: when the first of it was decided. reported_ms: the earliest date of what was
     reported in it; an event that is told more of may be older. said_ms: when the first of the
     patches in it was said; None: there is none. erased_ms: when the visitor asked to be forgotten;
-    None: nobody did. expired: first remove what is past its retention, where it is the state of
-    this very version. first_visit_ms: when a device came that no later request has proved; 0: one
-    has. returned: this is the one. arrivals_alone: nothing but events came. epoch: of
-    the store that it was decided on; 0: of any. linked: it was known to be part of another profile.
-    bringing: events that bring along what is said of consent. senders: other keys under which its
-    events came.
+    None: nobody did. erased_from: the profile that the identity was part of as it was forgotten, ""
+    for none: where it is another one's by now, nothing is kept; None: no matter. expired: first
+    remove what is past its retention, where it is the state of this very version. first_visit_ms:
+    when a device came that no later request has proved; 0: one has. returned: this is the one.
+    arrivals_alone: nothing but events came. epoch: of the store that it was decided on; 0: of any.
+    linked: it was known to be part of another profile. bringing: events that bring along what is
+    said of consent. senders: other keys under which its events came.
     """
 
     key: str
@@ -93,6 +94,7 @@ class KeyChange(Struct, frozen=True, kw_only=True):
     reported_ms: int = 0
     said_ms: int | None = None
     erased_ms: int | None = None
+    erased_from: str | None = None
     expired: Expired | None = None
     first_visit_ms: int = 0
     returned: bool = False
@@ -235,6 +237,7 @@ def _key_change(key: str, entries: list[Entry]) -> KeyChange:
         reported_ms=min(dates_ms) if dates_ms else decided_ms,
         said_ms=min(said_ms) if said_ms else None,
         erased_ms=begin.now_ms if isinstance(begin.change, Forgotten) else None,
+        erased_from=begin.change.linked_to if isinstance(begin.change, Forgotten) else None,
         expired=expired,
         first_visit_ms=end.first_visit_ms,
         returned=returned,

@@ -320,6 +320,9 @@ class MemoryStore:
                 return False
         if change.may_be_led and change.key in database.links:
             return False
+        linked_to, _ = database.links.get(change.key, ("", 0))
+        if change.erased_from not in (None, linked_to):
+            return False
         if change.erased_ms is not None:
             self._mark_events(change.key)
         marks = marked_under(database.erased_events, change.key, *change.senders)

@@ -351,6 +351,9 @@ class Writer:
             return False
         if change.may_be_led and sqlite_links.led_to(connection, change.key):
             return False
+        known_of = change.erased_from
+        if known_of is not None and known_of != (sqlite_links.led_to(connection, change.key) or ""):
+            return False
         if change.erased_ms is not None:
             mark_events(connection, change.key, self.aging_ms())
             mark_devices(connection, change.key)

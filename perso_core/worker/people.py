@@ -18,6 +18,8 @@ from perso_core.worker.drain import Drain
 
 # So long an erasure may wait for one profile to be read: one of 100 MB takes a second.
 READ_WITHIN_S = 30.0
+# So often an erasure is planned anew because other processes said meanwhile who is one person.
+MAX_PLANS = 16
 
 
 class TellingStore(Store, Telling, Protocol):
@@ -81,20 +83,41 @@ class People:
     async def forget(self, keys: Iterable[str]) -> None:
         """Erase what is kept under some keys, in their order, and what became part of another
         profile while others of them were erased."""
-        meant = dict.fromkeys(keys)
-        for key in meant:
-            led = (await self._store.load(key, NOTHING_KEPT)).linked_to
-            if led and led not in meant:
-                await self.forget(await self._of_one_person([key]))
-                continue
-            answer = await self._forgotten(key)
-            await self._drain.durable(answer.sequence)
+        await self._forget(dict.fromkeys(keys), MAX_PLANS)
 
-    async def _forgotten(self, key: str) -> Answer:
+    async def _forget(self, meant: Iterable[str], plans: int) -> None:
+        """plans: how many more may be made, where each time something becomes another's."""
+        for key in meant:
+            if not await self._forget_one(key, meant):
+                if plans == 0:
+                    raise StoreUnavailable(
+                        f"{key} became part of another profile {MAX_PLANS} times meanwhile.",
+                        fix="Erase it again.",
+                    )
+                await self._forget(await self._of_one_person([key]), plans - 1)
+
+    async def _forget_one(self, key: str, meant: Iterable[str]) -> bool:
+        """False: nothing was forgotten, as what it had is another one's than is meant."""
+        for _ in range(MAX_PLANS):
+            stored = await self._store.load(key, NOTHING_KEPT)
+            led = stored.linked_to
+            if led and led not in meant:
+                return False
+            answer = await self._forgotten(key, led)
+            await self._drain.durable(answer.sequence)
+            after = await self._store.load(key, NOTHING_KEPT)
+            # Else another process said meanwhile whose it is, and this came to nothing.
+            if after.erased_ms != stored.erased_ms or not (led or after.linked_to):
+                return True
+        return False
+
+    async def _forgotten(self, key: str, led_to: str) -> Answer:
         """Nobody waits for it as for a page: a large profile may take longer to be read."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + READ_WITHIN_S
-        forget = Interaction(profile_key=key, datastream_id=OPERATOR, changes=(Forgotten(),))
+        forget = Interaction(
+            profile_key=key, datastream_id=OPERATOR, changes=(Forgotten(linked_to=led_to),)
+        )
         while True:
             try:
                 return await self._admission.decided(forget)
