@@ -4,10 +4,12 @@ or replaced, nobody ever reads again."""
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import apsw
 
@@ -17,6 +19,10 @@ from perso_core.errors import StoreUnavailable
 EMPTY_BYTES = 1
 # No file system tells the time of a change less exactly than this.
 _SETTLED_NS = 3 * 10**9
+
+# Connections of this process, each with its files; and held while one is opened.
+_open: WeakKeyDictionary[apsw.Connection, SameFile] = WeakKeyDictionary()
+_opening = threading.Lock()
 
 
 def refuse_emptied(path: Path) -> None:
@@ -37,15 +43,30 @@ def opened_on(
 ) -> tuple[apsw.Connection, SameFile]:
     """A connection, and the files that it is to. Where the database is replaced while it is opened,
     which may wait for others' locks, it is opened once more: what is there by then would be taken
-    for what it writes to."""
-    while True:
-        before = _found(os.fspath(path))
-        connection = opening(path)
-        same = SameFile(path)
-        if same.database == before:
-            return connection, same
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # see SameFile.close
-        connection.close(force=True)
+    for what it writes to. Raises StoreUnavailable where others still have what was replaced."""
+    with _opening:
+        while True:
+            _let_go_of_replaced(path)
+            before = _found(os.fspath(path))
+            connection = opening(path)
+            same = SameFile(path)
+            if same.database == before:
+                _open[connection] = same
+                return connection, same
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # see SameFile.close
+            connection.close(force=True)
+
+
+def _let_go_of_replaced(path: Path) -> None:
+    """Close this process's other connections to files that were replaced, whichever thread has
+    them: while one is open SQLite gives its index of the log to each further one, and whoever has
+    that writes over what others write by the index in its place."""
+    for connection, same in list(_open.items()):
+        if same.path == path and same.replaced_by_now():
+            try:
+                same.close(connection)
+            except apsw.ThreadingViolationError:  # in use just now, and let go of once that is over
+                raise same.refusal() from None
 
 
 class SameFile:
@@ -58,7 +79,7 @@ class SameFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._paths = (os.fspath(path), f"{path}-wal", f"{path}-shm")
         self._opened = self._now()
         self._unchanged: tuple[int, int, int] | None = None  # the directory, when all was there
@@ -85,12 +106,19 @@ class SameFile:
         process has is one that was removed, which its connections share until all of them are
         closed."""
         now = self._now()
-        if self._opened[0] == now[0]:
-            self._opened = [
-                before or found for before, found in zip(self._opened, now, strict=True)
-            ]
-        _, log, index = now
-        return now != self._opened or (log is not None and index is None)
+        self._opened = self._opened_or_come(now)
+        return _differ(self._opened, now)
+
+    def replaced_by_now(self) -> bool:
+        """As replaced, for whoever has another connection: what has come is not looked for
+        because of that."""
+        now = self._now()
+        return _differ(self._opened_or_come(now), now)
+
+    def _opened_or_come(self, now: list[tuple[int, int] | None]) -> list[tuple[int, int] | None]:
+        if self._opened[0] != now[0]:
+            return self._opened
+        return [before or found for before, found in zip(self._opened, now, strict=True)]
 
     def check(self) -> None:
         """Raises StoreUnavailable."""
@@ -100,14 +128,15 @@ class SameFile:
     def close(self, connection: apsw.Connection) -> None:
         """Close a connection to them. SQLite's last one puts the log into the database by the index
         that it has, and removes it: what others wrote by another index would be gone."""
-        if self.replaced:
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.close(force=True)
+        with suppress(apsw.ConnectionClosedError):
+            if self.replaced:
+                connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.close(force=True)
 
     def refusal(self) -> StoreUnavailable:
         """What is to be said of files that were replaced."""
         return StoreUnavailable(
-            f"{self._path} or its -wal or -shm file was removed or replaced while it was open.",
+            f"{self.path} or its -wal or -shm file was removed or replaced while it was open.",
             fix="Put it back, or `perso restore` a backup; stop the servers before you do.",
         )
 
@@ -115,7 +144,7 @@ class SameFile:
         """Device, number and last change of the directory; None: it is not there, or changed so
         lately that it might once more without showing."""
         try:
-            told = os.stat(self._path.parent)
+            told = os.stat(self.path.parent)
         except OSError:
             return None
         settled = time.time_ns() - told.st_ctime_ns > _SETTLED_NS
@@ -123,6 +152,11 @@ class SameFile:
 
     def _now(self) -> list[tuple[int, int] | None]:
         return [_found(path) for path in self._paths]
+
+
+def _differ(opened: list[tuple[int, int] | None], now: list[tuple[int, int] | None]) -> bool:
+    _, log, index = now
+    return now != opened or (log is not None and index is None)
 
 
 def _found(path: str) -> tuple[int, int] | None:

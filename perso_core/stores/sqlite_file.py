@@ -195,6 +195,8 @@ def _fix(error: apsw.Error, path: Path) -> str:
             return f"Another process holds {path} for writing: wait for it, or end it."
         case _ if isinstance(error, _DAMAGE):
             return RESTORE
+        case apsw.ConnectionClosedError():
+            return "Its files were removed or replaced, and it is opened anew: ask again."
         case apsw.CantOpenError() if no_more_files():
             return MORE_FILES
         case _:

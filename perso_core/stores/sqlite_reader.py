@@ -87,7 +87,8 @@ class Reader:
         connection = self._connection
         if connection is not None and self._same.replaced:
             self._untold = True  # by the next news
-            self._leave(connection)
+            with unavailable(self._path):
+                self._leave(connection)
         with self._opened() as connection:
             return self._load(connection, key, projection)
 
@@ -307,10 +308,8 @@ class Reader:
         with unavailable(self._path):
             connection = self._connection
             if connection is None:
-                # What lies there now may be another file, which nobody has written to yet.
-                bring_up_to_date(self._path, named=self._opened_before)
+                connection, self._same = opened_on(self._path, self._up_to_date)
                 self._opened_before = True
-                connection, self._same = opened_on(self._path, reading_connection)
                 self._connection = connection
                 self.epoch = epoch_of(connection)
             try:
@@ -318,6 +317,11 @@ class Reader:
             except BaseException:  # it may be within a transaction
                 self._leave(connection)
                 raise
+
+    def _up_to_date(self, path: Path) -> apsw.Connection:
+        # What lies there now may be another file, which nobody has written to yet.
+        bring_up_to_date(path, named=self._opened_before)
+        return reading_connection(path)
 
     def _leave(self, connection: apsw.Connection) -> None:
         """Have the next call open it anew."""

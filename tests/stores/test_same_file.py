@@ -43,6 +43,11 @@ async def keep():
 asyncio.run(keep())
 """
 
+ANOTHER_PROCESS_STAYS = ANOTHER_PROCESS.replace(
+    "    await store.close()",
+    '    print("kept", flush=True)\n    sys.stdin.readline()\n    await store.close()',
+)
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -276,3 +281,46 @@ async def test_after_the_index_of_the_log_is_gone_two_processes_do_not_overwrite
     await one.close()
     assert sql(path, "SELECT key FROM profile ORDER BY key") == [(ANNA,), (BERT,)]
     assert sql(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_nor_do_they_where_one_connection_of_a_process_is_not_used_meanwhile(
+    path: Path,
+) -> None:
+    """SQLite gives the index that one connection has to each further one of its process."""
+    one = await open_sqlite(path)
+    await one.commit([arrived(event(), ANNA)])
+    path.with_name("perso.sqlite-shm").unlink()
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
+        await one.commit([arrived(event(event_id="e2"), ANNA, base=1)])  # what reads is idle
+    another = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", ANOTHER_PROCESS_STAYS, os.fspath(path)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert another.stdout is not None
+    assert await another.stdout.readline() == b"kept\n"
+
+    await one.commit([arrived(event(event_id="e2"), ANNA, base=1)])
+
+    assert (await one.load(BERT)).profile is not None
+    await another.communicate(b"\n")
+    await one.close()
+    assert sql(path, "SELECT key FROM profile ORDER BY key") == [(ANNA,), (BERT,)]
+    assert sql(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_what_reads_goes_on_where_what_writes_was_idle_as_the_index_was_gone(
+    path: Path,
+) -> None:
+    store = await open_sqlite(path)
+    await store.commit([arrived(event(), ANNA)])
+    path.with_name("perso.sqlite-shm").unlink()
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
+        await store.news()
+
+    assert (await store.load(ANNA)).profile is not None
+    with pytest.raises(StoreUnavailable):
+        await store.commit([arrived(event(), BERT)])
+    await store.commit([arrived(event(), BERT)])
+    await store.close()
