@@ -19,6 +19,7 @@ from perso_core.stores.owner import made
 from perso_core.stores.same_file import opened_on
 from perso_core.stores.sqlite_erased import has_what_moved, moved_mark
 from perso_core.stores.sqlite_file import (
+    RESTORING,
     TABLES_BY_KEY,
     TABLES_OF_WHAT_HAPPENED,
     has_log,
@@ -32,8 +33,6 @@ from perso_core.stores.turn import locked
 
 # Pages of 4 KiB that are copied before writers get their turn and progress is told.
 _PAGES = 2_048
-# A file whose name ends so is to take a database's place; the next start removes one that did not.
-RESTORING = ".restoring"
 # Whatever database they were of, SQLite would take them for this one's.
 _BESIDE = ("-journal", "-wal", "-shm")
 # To have a database's log in it, and nobody who writes.

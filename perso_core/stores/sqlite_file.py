@@ -31,6 +31,8 @@ _CHECKPOINT_PAGES = 4_000
 LARGE_LOG_BYTES = 256_000_000
 _INCREMENTAL = 2  # as SQLite tells auto_vacuum
 
+# A file whose name ends so is to take a database's place; the next start removes one that did not.
+RESTORING = ".restoring"
 RESTORE = "Stop the servers, keep the damaged file for examination, `perso restore` a backup."
 _DAMAGE = (apsw.NotADBError, apsw.CorruptError)
 _making = threading.Lock()
@@ -258,8 +260,11 @@ def _refuse_unsafe_modes(connection: apsw.Connection, path: Path) -> None:
 
 def _migrate(connection: apsw.Connection, path: Path) -> None:
     """Take the steps that the file lacks. A second process may be at it, too: each looks anew once
-    it has the lock."""
-    lacks = True
+    it has the lock. Where it lacks none nothing is locked, as somebody may hold it for long, but
+    beside a restore: once that is over the file is another one, which is opened instead."""
+    refuse_foreign(connection, path)
+    refuse_newer(connection, path)
+    lacks = behind(connection) or path.with_suffix(RESTORING).exists()
     while lacks:
         with transaction(connection):
             lacks = take_next(connection, path)

@@ -119,6 +119,25 @@ async def test_of_an_old_file_nothing_is_lost(path: Path) -> None:
     assert [one.id for one in kept.events] == ["old"]
 
 
+async def test_a_file_that_lacks_nothing_is_opened_while_somebody_holds_it_for_writing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is replaced then shows each visitor what they are in: the calls that wait for
+    it had hung until it was given up."""
+    monkeypatch.setattr("perso_core.stores.sqlite_file.BUSY_TIMEOUT_MS", 0)
+    await (await open_sqlite(path)).close()
+    shell = apsw.Connection(str(path))
+    shell.execute("BEGIN IMMEDIATE")
+
+    store = await open_sqlite(path)
+
+    with pytest.raises(StoreUnavailable, match="locked"):
+        await store.try_commit()
+    shell.close()
+    await store.try_commit()
+    await store.close()
+
+
 def test_an_old_file_that_is_only_read_takes_its_steps_first(path: Path) -> None:
     old_file(path)
 

@@ -30,14 +30,13 @@ from perso_core.stores.links import Joining
 from perso_core.stores.record import profile_record
 from perso_core.stores.sqlite import SqliteStore, open_sqlite
 from perso_core.stores.sqlite_backup import (
-    RESTORING,
     check_store,
     copy_store,
     put_back,
     remove_unfinished,
 )
 from perso_core.stores.sqlite_erased import MOST_DEVICES, moved_mark
-from perso_core.stores.sqlite_file import create_file, writing_connection
+from perso_core.stores.sqlite_file import RESTORING, create_file, writing_connection
 from perso_core.stores.sqlite_refusals import keep_refusals
 from perso_core.stores.sqlite_writer import Writer
 from tests.building import NOON_MS, ORG, event
