@@ -13,7 +13,14 @@ import time
 from collections.abc import Sequence
 
 from perso_core.cli.address import NOT_HERE, bound, left_behind, refuse_taken, url
-from perso_core.cli.at_start import STOP_MARGIN_S, at_start, not_taken_up, stop_within_s
+from perso_core.cli.at_start import (
+    AFTER_OTHERS,
+    STOP_MARGIN_S,
+    at_start,
+    not_taken_up,
+    refuse_missing,
+    stop_within_s,
+)
 from perso_core.cli.definitions import checked, saved
 from perso_core.cli.early_signals import EarlySignals
 from perso_core.cli.files import settings_of
@@ -133,6 +140,8 @@ def _serve_as_worker(arguments: argparse.Namespace, settings: Settings) -> int:
     """On the sockets of the supervisor that started us, until it stops us or is gone."""
     from perso_core import serving
 
+    if os.environ.get(AFTER_OTHERS):
+        refuse_missing(settings)
     pipe = Pipe(arguments.pipe)
     sockets = [socket.socket(fileno=int(one)) for one in arguments.sockets.split(",")]
 

@@ -19,6 +19,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from perso_core.cli.address import Sockets, bound, claimed, close, refuse_taken
+from perso_core.cli.at_start import AFTER_OTHERS
 from perso_core.cli.own_core import NUMBER
 from perso_core.cli.worker_pipe import SILENT_AFTER_S
 from perso_core.cli.worker_process import WorkerProcess
@@ -93,6 +94,7 @@ class Supervisor:
         self._slots += [
             Slot(number, bound(host, self.port, shared=True)) for number in range(1, count)
         ]
+        self._any_up = False  # a worker was, by which all is there that one makes
         self._running: set[WorkerProcess] = set()  # also those that no slot has yet, or any more
         self._stopping = asyncio.Event()
         self._restart = asyncio.Event()
@@ -124,7 +126,8 @@ class Supervisor:
     async def _first_start(self) -> bool:
         """The first worker alone, which makes what is not there yet; then the others."""
         first, *others = self._slots
-        return await self._all_up([first]) and await self._all_up(others)
+        self._any_up = await self._all_up([first])
+        return self._any_up and await self._all_up(others)
 
     async def _all_up(self, slots: Sequence[Slot]) -> bool:
         """Whether a first worker of each answers; no as soon as one is given up."""
@@ -176,7 +179,8 @@ class Supervisor:
                 *self._command,
                 *("--sockets", ",".join(map(str, sockets)), "--pipe", str(writing)),
                 # A worker of another Perso, which was installed meanwhile, may not know it.
-                env=os.environ | {NUMBER: str(slot.number)},
+                env=os.environ
+                | {NUMBER: str(slot.number), AFTER_OTHERS: "1" if self._any_up else ""},
                 pass_fds=(*sockets, writing),
                 # Ctrl-C in a terminal is for the supervisor, which stops them in order.
                 start_new_session=True,

@@ -301,6 +301,31 @@ async def test_settings_that_cannot_work_leave_the_running_workers_alone(directo
         assert "hot_profiles" in running.told
 
 
+async def test_a_worker_that_is_replaced_while_the_directory_is_away_begins_no_other_store(
+    directory: Path,
+) -> None:
+    """As while a disk is not mounted: with cookie keys of its own it would take each visitor of the
+    other's for a new one from then on."""
+    data, away, anna = directory / "data", directory / "away", Visitor("anna")
+    with supervised(directory) as running:
+        async with session() as http:
+            await anna.send(http, running.url)
+        ecid = anna.ecid
+        data.rename(away)
+        os.kill(running.workers[0], signal.SIGKILL)
+        await soon(lambda: "is not there any more" in running.told, "the refusal")
+        assert not data.exists()
+        away.rename(data)
+        await soon(lambda: len(running.workers) == 2, "a worker in its place")
+
+        ecids = set()
+        for _ in range(20):  # on a connection of its own each
+            async with session() as http:
+                await anna.send(http, running.url)
+            ecids.add(anna.ecid)
+    assert ecids == {ecid}
+
+
 # ---- cores -------------------------------------------------------------------------
 
 ON_TWO_CORES = pytest.mark.skipif(
