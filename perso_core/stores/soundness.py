@@ -36,6 +36,17 @@ WRITTEN_LATER = ("cookie-keys.json", COMPILED)
 _STEPS = 1_000
 
 
+def refuse_lost(path: Path) -> None:
+    """Raises DamagedStore where the database is not there and its log is: SQLite would delete that
+    as it makes a new one."""
+    if has_log(path) and not path.exists() and has_log(path):  # not one that was put back meanwhile
+        raise DamagedStore(
+            f"{path} is missing, and {path.name}-wal beside it holds what was written last.",
+            fix=f"Put {path.name} back, or `perso restore` a backup. To begin anew without what"
+            f" there was: remove {path.name}-wal.",
+        )
+
+
 def refuse_damaged(path: Path, *, made: bool = False) -> None:
     """Raises DamagedStore, StoreUnavailable, StoreTooNew. Reads the head and a page of each table
     (that the file has its full length, SQLite sees by itself); after an unclean end as much as

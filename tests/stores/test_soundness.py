@@ -134,6 +134,19 @@ async def test_a_file_that_lost_all_it_had_is_not_taken_for_a_new_one(
     assert contents(path, left) == [b"", b"what is left"]
 
 
+async def test_a_file_that_is_gone_while_its_log_is_there_is_not_made_anew(path: Path) -> None:
+    """As by somebody who moved the one and not the other: they belong together."""
+    left = path.with_name("perso.sqlite-wal")
+    left.write_bytes(b"what is left")
+    remove(path)
+
+    assert "is missing, and perso.sqlite-wal beside it" in await refused(path)
+
+    assert contents(left) == [b"what is left"]
+    with pytest.raises(FileNotFoundError):
+        contents(path)
+
+
 async def test_a_file_of_which_one_byte_is_left_has_lost_all_it_had(
     path: Path, at_once: None
 ) -> None:
