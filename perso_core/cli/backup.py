@@ -57,7 +57,7 @@ def backup(arguments: argparse.Namespace) -> int:
 def _named_once_whole(target: Path) -> Iterator[Path]:
     """An empty directory that gets the target's name, on disk, once the block ends; after a fault
     there is none. What a backup that was killed left of it is removed. Raises BadBackup."""
-    from perso_core.stores.sqlite_backup import sync
+    from perso_core.stores.sqlite_file import sync
 
     fresh = target.with_name(target.name + UNFINISHED)
     fresh.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -214,7 +214,7 @@ def _check_keys(path: Path, fix: str) -> None:
 
 def _copy_keys(source: Path, target: Path) -> None:
     """With the keys' own mode from the first byte on; on disk when this returns."""
-    from perso_core.stores.sqlite_backup import sync
+    from perso_core.stores.sqlite_file import sync
 
     fresh = target.with_name(target.name + ".new")
     fresh.unlink(missing_ok=True)

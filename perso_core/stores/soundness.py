@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
 import apsw
 from msgspec import Struct
 
-from perso_core.errors import DamagedStore, UnreadableRecord
+from perso_core.errors import DamagedStore, StoreUnavailable, UnreadableRecord
 from perso_core.stores.compiled_file import NAME as COMPILED
 from perso_core.stores.migrations import at, tables_at
 from perso_core.stores.presence import serving
@@ -21,7 +21,7 @@ from perso_core.stores.record import (
 )
 from perso_core.stores.rows import event_of_row, profile_of_row
 from perso_core.stores.same_file import EMPTY_BYTES
-from perso_core.stores.sqlite_file import RESTORE, has_log, reading_connection, unavailable
+from perso_core.stores.sqlite_file import RESTORE, has_log, reading_connection, sync, unavailable
 from perso_core.stores.sqlite_imports import counted
 
 # After an unclean end the whole file is looked through, for at most so long. A log that is cut off
@@ -53,13 +53,34 @@ def refuse_damaged(path: Path, *, made: bool = False) -> None:
     LOOKED_THROUGH_MS allow. made: the file was made just now, by us."""
     if made or not _begun(path):
         return
-    unclean = has_log(path) and not serving(path.parent)
+    unclean = _ended_uncleanly(path)
     with closing(reading_connection(path, empty=True)) as connection, unavailable(path):
         _refuse_without_tables(connection, path)
         if unclean:
             found = looked_through(connection, until=_after(LOOKED_THROUGH_MS), quick=True)
             if found:
                 raise damaged(path, found[0])
+
+
+def sync_log(path: Path) -> None:
+    """After an unclean end: what the log has last may have been on its way to the disk, and nobody
+    heard of it. From now on it is stored, and whoever sends it again is told so. Raises
+    StoreUnavailable."""
+    if not _ended_uncleanly(path):
+        return
+    try:
+        with suppress(FileNotFoundError):  # it goes as the last one closes
+            sync(path.with_name(f"{path.name}-wal"))
+        sync(path.parent)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{path.name}-wal cannot be put on disk: {error.strerror}.",
+            fix=f"Check the disk that holds {path}.",
+        ) from error
+
+
+def _ended_uncleanly(path: Path) -> bool:
+    return has_log(path) and not serving(path.parent)
 
 
 def _begun(path: Path) -> bool:

@@ -40,7 +40,7 @@ from perso_core.stores.protocol import (
     Whole,
     held_by_nobody,
 )
-from perso_core.stores.soundness import refuse_damaged, refuse_lost
+from perso_core.stores.soundness import refuse_damaged, refuse_lost, sync_log
 from perso_core.stores.sqlite_expiry import sweep_set_aside
 from perso_core.stores.sqlite_file import create_file
 from perso_core.stores.sqlite_reader import Reader
@@ -308,3 +308,4 @@ def _looked_after(path: Path) -> None:
     made = create_file(path)
     refuse_unsafe(path)
     refuse_damaged(path, made=made)
+    sync_log(path)

@@ -24,6 +24,7 @@ from perso_core.stores.sqlite_file import (
     TABLES_OF_WHAT_HAPPENED,
     has_log,
     reading_connection,
+    sync,
     transaction,
     unavailable,
     writing_connection,
@@ -248,12 +249,3 @@ def _moved_ms(key: str, erased: Erasures, marks: frozenset[bytes]) -> int | None
     """When what a device had became somebody's who was erased since; None: nothing did."""
     mark = moved_mark(key)
     return erased.profiles[mark] if mark in marks else None
-
-
-def sync(path: Path) -> None:
-    """Of a file or a directory: it is on disk when this returns. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

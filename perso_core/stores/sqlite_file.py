@@ -142,6 +142,15 @@ def has_log(path: Path) -> bool:
     return False
 
 
+def sync(path: Path) -> None:
+    """Of a file or a directory: it is on disk when this returns. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def bring_up_to_date(path: Path, *, named: bool = False) -> None:
     """Have the file take the steps that it lacks; named: and be an incarnation of its own. Where it
     lacks nothing nothing is written. Raises StoreTooNew, StoreUnavailable."""

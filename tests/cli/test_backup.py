@@ -84,7 +84,7 @@ def test_cookie_keys_have_their_name_on_disk_before_they_are_said_to_be_restored
     restored.write_bytes(b"before")
     (tmp_path / "backup").write_bytes(b"kept")
     monkeypatch.setattr(
-        "perso_core.stores.sqlite_backup.sync",
+        "perso_core.stores.sqlite_file.sync",
         lambda path: synced.append((path, restored.read_bytes())),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import apsw
@@ -239,6 +241,34 @@ async def test_whoever_reads_a_file_after_a_crash_does_not_make_it_a_clean_end(p
     reading_connection(path).close()
 
     assert await refused(path)
+
+
+async def test_after_a_crash_what_was_on_its_way_to_the_disk_is_put_there_before_it_counts(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while it waited for the disk, a server had told nobody; sent again to the next one it
+    was acknowledged as known, and a power cut took it."""
+    crashed(path)
+    log, synced = f"{path}-wal", list[int]()
+    wanted = [os.stat(one).st_ino for one in (log, path.parent)]
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr("os.fsync", noted)
+    await (await open_sqlite(path)).close()
+    assert synced == wanted
+
+    crashed(path)
+    monkeypatch.setattr("os.fsync", broken)
+    with pytest.raises(StoreUnavailable, match="cannot be put on disk"):
+        await open_sqlite(path)
+    monkeypatch.undo()
+    await (await open_sqlite(path)).close()
+
+
+def broken(descriptor: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 async def test_beside_a_running_server_a_log_is_no_sign_of_a_crash(path: Path) -> None:
