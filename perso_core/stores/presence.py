@@ -102,7 +102,8 @@ class Presence:
         with self._using:
             if not self._closed:
                 self._closed = True
-                self._path.unlink(missing_ok=True)
+                with suppress(OSError):  # a disk that takes nothing: whoever looks removes it
+                    self._path.unlink(missing_ok=True)
                 os.close(self._descriptor)
 
 

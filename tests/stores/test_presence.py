@@ -68,6 +68,23 @@ def test_who_closes_serves_no_more_and_leaves_nothing(tmp_path: Path) -> None:
     assert [*(tmp_path / DIRECTORY).iterdir()] == []
 
 
+def test_who_closes_on_a_disk_that_takes_nothing_serves_no_more_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that went on without Perso was waited for by each `perso apply`."""
+    presence = Presence(tmp_path)
+
+    def read_only(path: Path, *, missing_ok: bool) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "unlink", read_only)
+        presence.close()
+
+    assert serving(tmp_path) == []
+    assert [*(tmp_path / DIRECTORY).iterdir()] == []
+
+
 def test_where_the_disk_has_no_room_a_process_serves_by_no_version_until_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
