@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, TypeVar, cast
@@ -257,11 +258,13 @@ class Writer:
         return self.in_transaction(shrink)
 
     def close(self) -> None:
-        """Checkpoint as far as other processes' readers let us, and close."""
+        """Checkpoint as far as other processes' readers and the disk let us, and close: what stays
+        in the log is on disk there."""
         if self._connection is not None:
             with unavailable(self._path):
                 if not self._same.replaced:
-                    self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").get  # noqa: B018 reads it
+                    with suppress(apsw.FullError, apsw.IOError, apsw.ReadOnlyError):
+                        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 self._same.close(self._connection)
             self._connection = None
 

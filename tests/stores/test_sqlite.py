@@ -523,6 +523,23 @@ async def test_wherever_the_disk_fails_a_commit_is_whole_or_refused(
         await store.close()
 
 
+async def test_a_store_is_closed_on_a_disk_that_fails_and_loses_nothing(
+    disk: FaultyDisk, path: Path
+) -> None:
+    """On a full disk `perso profile show` had told nothing but that."""
+    store = await open_sqlite(path)
+    await store.commit([arrived(event())])
+    disk.begin(fails_from=1, fails_until=2)
+
+    await store.close()
+
+    assert disk.failed
+    disk.begin()
+    again = await open_sqlite(path)
+    assert (await again.load(ANNA)).profile is not None
+    await again.close()
+
+
 async def test_a_file_that_another_process_holds_too_long_is_unavailable_and_then_free(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
