@@ -173,11 +173,14 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
 @contextmanager
 def closed_by_failure(connection: apsw.Connection) -> Iterator[None]:
     """After an exception the connection is closed, which undoes what it was doing: after a fault of
-    the disk nothing of its state is trusted."""
+    the disk nothing of its state is trusted, nor is the log put into the database by it (see
+    SameFile.close)."""
     try:
         yield
     except BaseException:
-        connection.close(force=True)
+        with suppress(apsw.ConnectionClosedError):
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.close(force=True)
         raise
 
 

@@ -7,6 +7,7 @@ import asyncio
 import errno
 import os
 import shutil
+import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -22,6 +23,8 @@ from perso_core.stores.protocol import News
 from perso_core.stores.same_file import SameFile, refuse_emptied
 from perso_core.stores.sqlite import open_sqlite
 from perso_core.stores.sqlite_backup import copy_store
+from perso_core.stores.sqlite_file import create_file
+from perso_core.stores.sqlite_writer import Writer
 from tests.building import event
 from tests.stores.building import ANNA, BERT, arrived
 from tests.stores.test_sqlite import sql
@@ -324,3 +327,22 @@ async def test_what_reads_goes_on_where_what_writes_was_idle_as_the_index_was_go
         await store.commit([arrived(event(), BERT)])
     await store.commit([arrived(event(), BERT)])
     await store.close()
+
+
+def test_what_fails_as_the_index_goes_takes_nothing_of_others_along(path: Path) -> None:
+    """As its last one SQLite would remove the log, with what others wrote by another index."""
+    create_file(path)
+    writer = Writer(path, origin=1, max_events=100)
+    writer.commit([arrived(event(), ANNA)], False)
+
+    def fails(_: apsw.Connection) -> None:
+        path.with_name("perso.sqlite-shm").unlink()
+        subprocess.run(
+            [sys.executable, "-c", ANOTHER_PROCESS, os.fspath(path)], cwd=ROOT, check=True
+        )
+        raise StoreUnavailable("the test fails.", fix="")
+
+    with pytest.raises(StoreUnavailable, match="the test fails"):
+        writer.in_transaction(fails)
+
+    assert sql(path, "SELECT key FROM profile ORDER BY key") == [(ANNA,), (BERT,)]
