@@ -361,15 +361,17 @@ async def open_perso(
     *,
     clock_ms: Callable[[], int] = system_clock_ms,
     announce: bool = False,
+    anew: bool = True,
 ) -> AsyncIterator[Perso]:
     """Perso on settings.data_dir, running until the block ends; then what waits is written.
 
     clock_ms: for demos and tests that move time. announce: tell other processes on the same
     database of what this one writes. The command line does; whoever does not is a server, and
     says in the data directory which version of the definitions it has in force.
+    anew: make a database where there is none.
     Raises BadSettings, StoreUnavailable, StoreTooNew, and OSError for a data_dir that cannot be
     made or entered.
     """
     refuse_bad(settings)
-    async with running(settings, clock_ms, announce=announce) as parts:
+    async with running(settings, clock_ms, announce=announce, anew=anew) as parts:
         yield Perso(settings, parts)

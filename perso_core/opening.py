@@ -68,16 +68,19 @@ class Parts(Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def running(
-    settings: Settings, clock_ms: Callable[[], int], *, announce: bool
+    settings: Settings, clock_ms: Callable[[], int], *, announce: bool, anew: bool
 ) -> AsyncIterator[Parts]:
     """As assembly.open_perso."""
     data_dir = Path(settings.data_dir)
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at opening
+    if anew:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - once, at opening
     async with contextlib.AsyncExitStack() as opened:
         if not announce:
             remove_unfinished(data_dir / DATABASE)
         kept = settings.max_events_per_profile
-        store = await open_sqlite(data_dir / DATABASE, max_events=kept, clock_ms=clock_ms)
+        store = await open_sqlite(
+            data_dir / DATABASE, max_events=kept, clock_ms=clock_ms, anew=anew
+        )
         opened.push_async_callback(store.close)
         presence = None if announce else _seen(data_dir, opened)
         if not announce and settings.workers == 1:

@@ -39,6 +39,7 @@ async def _serve(
     sockets: Sequence[socket.socket],
     alive: Callable[[], bool],
     leave_on: signal.Signals | None,
+    anew: bool,
 ) -> None:
     stopping, leaving = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -46,7 +47,7 @@ async def _serve(
         loop.add_signal_handler(signal_number, stopping.set)
     if leave_on is not None:
         loop.add_signal_handler(leave_on, _set, leaving, stopping)
-    async with open_perso(settings) as perso:
+    async with open_perso(settings, anew=anew) as perso:
         # Where it is to take another process's place that one goes on with what it has in force.
         perso.refuse_unreadable()
         app = web.Application()
@@ -118,6 +119,7 @@ def serve(
     sockets: Sequence[socket.socket] = (),
     alive: Callable[[], bool] = lambda: True,
     leave_on: signal.Signals | None = None,
+    anew: bool = True,
 ) -> None:
     """The whole process: one edge, until SIGINT or SIGTERM; then requests under way are answered
     and what waits is written.
@@ -125,7 +127,8 @@ def serve(
     ready: called with the edge's address once it answers. sockets: bound ones to listen on; none:
     settings.host and port. alive: called each second; False stops as a signal does. leave_on:
     this signal stops it, too, once those who keep their connections had an answer that ends them:
-    another process listens. Raises as open_perso, and OSError for a port that is taken.
+    another process listens. anew: see open_perso. Raises as that does, and OSError for a port that
+    is taken.
     """
     with old_left_alone(), in_short_turns():
-        uvloop.run(_serve(settings, ready, sockets, alive, leave_on))
+        uvloop.run(_serve(settings, ready, sockets, alive, leave_on, anew))

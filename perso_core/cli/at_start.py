@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
-from pathlib import Path
 
-from perso_core.beside import DATABASE
 from perso_core.cli.files import settings_of
-from perso_core.errors import PersoError, StoreUnavailable
+from perso_core.errors import PersoError
 from perso_core.settings import Settings
 
 # A worker may take as long to stop as its store may, and a little longer.
@@ -27,19 +25,6 @@ AT_START = ("data_dir", "host", "port", "workers")
 def at_start(settings: Settings) -> list[str]:
     """The options that start a worker with them."""
     return [f"--{name.replace('_', '-')}={getattr(settings, name)}" for name in AT_START]
-
-
-def refuse_missing(settings: Settings) -> None:
-    """Of a worker that comes after others. Raises StoreUnavailable where the database is not there,
-    as while its disk is not: one made in its place, with other cookie keys, all would go over to,
-    and to nobody's visitors."""
-    database = Path(settings.data_dir) / DATABASE
-    if not database.exists():
-        raise StoreUnavailable(
-            f"{database} is not there any more.",
-            fix="Put it back, or mount the disk that holds it. To begin anew without it stop perso"
-            " serve, and start it again.",
-        )
 
 
 def not_taken_up(arguments: argparse.Namespace, settings: Settings) -> list[str]:

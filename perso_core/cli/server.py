@@ -18,7 +18,6 @@ from perso_core.cli.at_start import (
     STOP_MARGIN_S,
     at_start,
     not_taken_up,
-    refuse_missing,
     stop_within_s,
 )
 from perso_core.cli.definitions import checked, saved
@@ -140,8 +139,6 @@ def _serve_as_worker(arguments: argparse.Namespace, settings: Settings) -> int:
     """On the sockets of the supervisor that started us, until it stops us or is gone."""
     from perso_core import serving
 
-    if os.environ.get(AFTER_OTHERS):
-        refuse_missing(settings)
     pipe = Pipe(arguments.pipe)
     sockets = [socket.socket(fileno=int(one)) for one in arguments.sockets.split(",")]
 
@@ -156,6 +153,7 @@ def _serve_as_worker(arguments: argparse.Namespace, settings: Settings) -> int:
         sockets=sockets,
         alive=pipe.alive,
         leave_on=LEAVE,
+        anew=not os.environ.get(AFTER_OTHERS),
     )
     return 0
 

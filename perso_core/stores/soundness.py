@@ -47,6 +47,18 @@ def refuse_lost(path: Path) -> None:
         )
 
 
+def refuse_missing(path: Path) -> None:
+    """Of a process that comes after others. Raises StoreUnavailable where the database is not
+    there, as while its disk is not: one made in its place, with other cookie keys, all would go
+    over to, and to nobody's visitors."""
+    if not path.exists():
+        raise StoreUnavailable(
+            f"{path} is not there any more.",
+            fix="Put it back, or mount the disk that holds it. To begin anew without it stop perso"
+            " serve, and start it again.",
+        )
+
+
 def refuse_damaged(path: Path, *, made: bool = False) -> None:
     """Raises DamagedStore, StoreUnavailable, StoreTooNew. Reads the head and a page of each table
     (that the file has its full length, SQLite sees by itself); after an unclean end as much as

@@ -40,7 +40,7 @@ from perso_core.stores.protocol import (
     Whole,
     held_by_nobody,
 )
-from perso_core.stores.soundness import refuse_damaged, refuse_lost, sync_log
+from perso_core.stores.soundness import refuse_damaged, refuse_lost, refuse_missing, sync_log
 from perso_core.stores.sqlite_expiry import sweep_set_aside
 from perso_core.stores.sqlite_file import create_file
 from perso_core.stores.sqlite_reader import Reader
@@ -68,11 +68,11 @@ class SqliteStore:
         self._reading = ThreadPoolExecutor(1, "perso-store-read")
         leave_to_parent_at_fork(self)
 
-    async def open(self, *, max_events: int, clock_ms: Clock) -> None:
+    async def open(self, *, max_events: int, clock_ms: Clock, anew: bool) -> None:
         """Raises UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable."""
         self._clock_ms = clock_ms
         origin = secrets.randbits(62)
-        await self._write(lambda: _looked_after(self._path))
+        await self._write(lambda: _looked_after(self._path, anew))
         self._writer = await self._write(
             lambda: Writer(self._path, origin=origin, max_events=max_events, clock_ms=clock_ms)
         )
@@ -284,28 +284,30 @@ class SqliteStore:
 
 
 async def open_sqlite(
-    path: Path, *, max_events: int = 5_000, clock_ms: Clock = system_clock_ms
+    path: Path, *, max_events: int = 5_000, clock_ms: Clock = system_clock_ms, anew: bool = True
 ) -> SqliteStore:
     """Open a store, making file (0600) and directory (0700) where there are none.
 
     max_events: of two profiles that become one so many, the newest, are kept. clock_ms: the one by
-    which entries are dated.
+    which entries are dated. anew: also where there is no file; else that is an error.
     Raises OpenedBeforeFork, UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable.
     """
     refuse_after_fork()
     store = SqliteStore(path)
     try:
-        await store.open(max_events=max_events, clock_ms=clock_ms)
+        await store.open(max_events=max_events, clock_ms=clock_ms, anew=anew)
     except BaseException:
         store.abandon()
         raise
     return store
 
 
-def _looked_after(path: Path) -> None:
+def _looked_after(path: Path, anew: bool) -> None:
     """The file is there, where it is safe, and whole as far as a short look tells."""
     refuse_lost(path)
-    made = create_file(path)
+    if not anew:
+        refuse_missing(path)
+    made = anew and create_file(path)
     refuse_unsafe(path)
     refuse_damaged(path, made=made)
     sync_log(path)

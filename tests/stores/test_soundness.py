@@ -149,6 +149,14 @@ async def test_a_file_that_is_gone_while_its_log_is_there_is_not_made_anew(path:
         contents(path)
 
 
+async def test_who_comes_after_others_makes_no_store_where_theirs_is_away(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="is not there any more"):
+        await open_sqlite(tmp_path / "data" / "perso.sqlite", anew=False)
+
+    with pytest.raises(FileNotFoundError):
+        os.listdir(tmp_path / "data")
+
+
 async def test_a_file_of_which_one_byte_is_left_has_lost_all_it_had(
     path: Path, at_once: None
 ) -> None:
