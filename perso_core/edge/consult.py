@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Iterator
+from functools import partial
 
 from msgspec import Struct, structs
 
@@ -108,7 +109,9 @@ async def _consult_of_person(
     moved = True
     if events:
         said = (*says, *(one for one in changes if not isinstance(one, EventArrived)))
-        moved = await finished(moved_in(call.datastream, device, person, said, of_device, services))
+        word = partial(carried_of, device)
+        moving = moved_in(call.datastream, device, person, said, of_device, services, word=word)
+        moved = await finished(moving)
         # What moves is the person's by more than this word; what is sent again alone says nothing.
         says = carried(of_device, keeps=True, by=events[-1])
     consulted = _of_person(await _kept(call, caller, person, (*says, *changes), services))
@@ -164,6 +167,14 @@ def carried(
         )
         says.append(word)
     return tuple(says)
+
+
+def carried_of(
+    device: str, consent: Consent | None, *, by: Event | None = None
+) -> tuple[Change, ...]:
+    """What a consent that is kept under the device's key says of the person whose events it
+    brought."""
+    return carried(word_of(consent, device), keeps=True, by=by)
 
 
 def word_of(consent: Consent | None, key: str) -> Consent | None:

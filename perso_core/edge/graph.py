@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from perso_core.decision.consent import Consent, may_collect
+from perso_core.decision.consent import Consent, may_collect, refused
 from perso_core.decision.dropped import NOTHING_DROPPED, Dropped, Linked
 from perso_core.decision.event import Event
 from perso_core.definitions.datastream import Datastream
@@ -97,12 +97,14 @@ async def moved_in(
     of_device: Consent | None,
     services: Moving,
     *,
+    word: Callable[[Consent | None], tuple[Change, ...]],
     by: Event | None = None,
 ) -> Dropped:
     """What the device did becomes the person's, durably, where there is something and consent
     permits it; the device begins anew. device, person: keys; the device's profile was just asked
-    for. says: what the call says of the person's consent: it holds for what moves in, too. by: the
-    event by which a server says whose the device is. Returns what gave way in the person's profile.
+    for. says: what the call says of the person's consent: it holds for what moves in, too. word:
+    what a consent of the device says of the person. by: the event by which a server says whose the
+    device is. Returns what gave way in the person's profile.
     """
     if not services.graph.holds_something(device):
         return NOTHING_DROPPED
@@ -114,7 +116,15 @@ async def moved_in(
         await services.durable(answer.sequence)
     if not answer.permitted:
         return NOTHING_DROPPED
-    return await services.graph.move(device, person, datastream.identity_priority, by=by)
+    dropped = await services.graph.move(device, person, datastream.identity_priority, by=by)
+    # What another process kept of the device, and this one had not heard of, moved as well: what
+    # was said with it goes along.
+    asked = Interaction(profile_key=device, datastream_id=datastream.id)
+    found = (await services.decided(asked)).consent
+    if not refused(found) and word(found) != word(of_device):
+        asked = Interaction(profile_key=person, datastream_id=datastream.id, changes=word(found))
+        await services.durable((await services.decided(asked)).sequence)
+    return dropped
 
 
 class Apart:

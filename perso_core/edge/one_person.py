@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec import structs
 
@@ -12,7 +13,7 @@ from perso_core.decision.event import Event
 from perso_core.decision.graph import OF_DEVICES, canonical_first
 from perso_core.decision.identity import Identity
 from perso_core.edge.call import Call
-from perso_core.edge.consult import carried, word_of
+from perso_core.edge.consult import carried, carried_of, word_of
 from perso_core.edge.graph import leads_to, moved_in
 from perso_core.edge.named_person import Person, asked, is_namespace, person_key
 from perso_core.edge.services import EdgeServices
@@ -106,7 +107,9 @@ async def _joined(
 
     async def move(device: str) -> None:
         stream, of_device = call.datastream, person.of_device
-        dropped.append(await moved_in(stream, device, linked.key, says, of_device, services, by=by))
+        word = partial(carried_of, device, by=by)
+        moving = moved_in(stream, device, linked.key, says, of_device, services, word=word, by=by)
+        dropped.append(await moving)
 
     moved = await finished(move(person.device_key))
     return Linked(linked.key, sum(dropped, linked.dropped)), moved

@@ -12,12 +12,22 @@ from perso_core import PageRequest
 from perso_core.decision.identity import Identity
 from perso_core.edge.services import EdgeServices
 from perso_core.engine.journal import Entry
+from perso_core.stores.links import Joined, Joining
 from perso_core.stores.memory import MemoryDatabase, MemoryStore
 from perso_core.stores.protocol import Committed
 from tests.building import definitions
-from tests.edge.running import RunningEdge, cookie_header, running_edge
-from tests.edge.servers import batch, issuer, server_call, telling
-from tests.edge.test_identity_assertions import assertion, defined, known, saying, two_processes
+from tests.edge.running import Browser, RunningEdge, Told, cookie_header, running_edge
+from tests.edge.servers import asking, batch, issuer, server_call, telling
+from tests.edge.test_identity_assertions import (
+    advertising,
+    assertion,
+    defined,
+    gold,
+    known,
+    saying,
+    segments,
+    two_processes,
+)
 from tests.edge.test_one_person import (
     ADDED,
     event,
@@ -195,3 +205,36 @@ async def test_what_another_process_kept_before_an_identity_became_anothers_coun
 
         kept = [await stored_events(one, "CRMID", number) for number in "12"]
         assert kept == [2, 1]
+
+
+@pytest.mark.parametrize("by", ["a page", "a server"])
+async def test_a_signal_comes_along_with_what_another_process_kept_of_the_device(
+    by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_processes(advertising()) as (one, other):
+        await gold(one, "1")
+        browser, ecid = await known(one)
+        browser.edge = other
+        await browser.send()
+        take = other.store.join
+        signalled: list[Told] = []
+
+        async def late(joining: Joining) -> Joined:
+            if not signalled:
+                browser.edge = one
+                signalled.append(await browser.send(headers={"Sec-GPC": "1"}))
+            return await take(joining)
+
+        monkeypatch.setattr(other.store, "join", late)
+        if by == "a page":
+            page = Browser(other)
+            page.cookies = {**browser.cookies}
+            told = await page.send(body=saying(assertion(ecid, customer="1")))
+        else:
+            body = event("CRMID:1")
+            body["event"]["xdm"]["identityMap"]["ECID"] = [{"id": ecid}]
+            told = await server_call(other, body)
+
+        assert signalled
+        assert segments(told) == []
+        assert segments(await server_call(other, asking(CRMID="1"))) == []
