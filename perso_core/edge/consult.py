@@ -169,12 +169,9 @@ def carried(
     return tuple(says)
 
 
-def carried_of(
-    device: str, consent: Consent | None, *, by: Event | None = None
-) -> tuple[Change, ...]:
-    """What a consent that is kept under the device's key says of the person whose events it
-    brought."""
-    return carried(word_of(consent, device), keeps=True, by=by)
+def carried_of(key: str, consent: Consent | None, *, by: Event | None = None) -> tuple[Change, ...]:
+    """What a consent kept under a key says of the person whom its profile became part of."""
+    return carried(word_of(consent, key), keeps=True, by=by)
 
 
 def word_of(consent: Consent | None, key: str) -> Consent | None:

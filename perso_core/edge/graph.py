@@ -117,14 +117,28 @@ async def moved_in(
     if not answer.permitted:
         return NOTHING_DROPPED
     dropped = await services.graph.move(device, person, datastream.identity_priority, by=by)
-    # What another process kept of the device, and this one had not heard of, moved as well: what
-    # was said with it goes along.
-    asked = Interaction(profile_key=device, datastream_id=datastream.id)
-    found = (await services.decided(asked)).consent
-    if not refused(found) and word(found) != word(of_device):
-        asked = Interaction(profile_key=person, datastream_id=datastream.id, changes=word(found))
-        await services.durable((await services.decided(asked)).sequence)
+    await told_late(datastream, device, person, of_device, services, word=word)
     return dropped
+
+
+async def told_late(
+    datastream: Datastream,
+    source: str,
+    person: str,
+    before: Consent | None,
+    services: Moving,
+    *,
+    word: Callable[[Consent | None], tuple[Change, ...]],
+) -> None:
+    """What another process kept of the source, and this one had not heard of, is the person's by
+    now as well: what its consent says goes along. before: that consent, as it was known here; word:
+    what one says of the person."""
+    asked = Interaction(profile_key=source, datastream_id=datastream.id)
+    found = (await services.decided(asked)).consent
+    if refused(found) or word(found) == word(before):
+        return
+    asked = Interaction(profile_key=person, datastream_id=datastream.id, changes=word(found))
+    await services.durable((await services.decided(asked)).sequence)
 
 
 class Apart:

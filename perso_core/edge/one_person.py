@@ -14,7 +14,7 @@ from perso_core.decision.graph import OF_DEVICES, canonical_first
 from perso_core.decision.identity import Identity
 from perso_core.edge.call import Call
 from perso_core.edge.consult import carried, carried_of, word_of
-from perso_core.edge.graph import leads_to, moved_in
+from perso_core.edge.graph import leads_to, moved_in, told_late
 from perso_core.edge.named_person import Person, asked, is_namespace, person_key
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.unstored import finished
@@ -85,13 +85,15 @@ async def _joined(
     graph, priority = services.graph, call.datastream.identity_priority
     linked = Linked(await graph.canonical(keys[0], priority=priority))
     # What an identity that leads there brought is told of the profile: it may be taken back since.
-    new = [
-        one
+    new = {
+        key: one
         for key, one in zip(keys, consents, strict=False)
         if await graph.canonical(key) != linked.key
-    ]
+    }
     says = tuple(
-        change for one in (person.of_device, *new) for change in carried(one, keeps=True, by=by)
+        change
+        for one in (person.of_device, *new.values())
+        for change in carried(one, keeps=True, by=by)
     )
     if not await _linked_already(keys, linked.key, services):
         answer = await services.decided(
@@ -101,6 +103,9 @@ async def _joined(
         if not answer.permitted:
             return Linked(await graph.canonical(person.profile_key)), True
         linked = await graph.link(keys, priority, by=by)
+        for key, one in new.items():
+            word = partial(carried_of, key, by=by)
+            await told_late(call.datastream, key, linked.key, one, services, word=word)
     if person.device_key is None:
         return linked, True
     dropped: list[Dropped] = []

@@ -238,3 +238,29 @@ async def test_a_signal_comes_along_with_what_another_process_kept_of_the_device
         assert signalled
         assert segments(told) == []
         assert segments(await server_call(other, asking(CRMID="1"))) == []
+
+
+async def test_a_word_against_sharing_comes_along_with_an_identity_that_is_linked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with two_processes(advertising()) as (one, other):
+        await gold(one, "1")
+        await server_call(other, event("Email:a"))
+        browser, ecid = await known(one)
+        take = other.store.join
+        refused: list[Told] = []
+
+        async def late(joining: Joining) -> Joined:
+            if not refused:
+                await browser.send(headers={"Sec-GPC": "1"})
+                body = event("Email:a")
+                body["event"]["xdm"]["identityMap"]["ECID"] = [{"id": ecid}]
+                refused.append(await server_call(one, body))
+            return await take(joining)
+
+        monkeypatch.setattr(other.store, "join", late)
+        told = await server_call(other, event("CRMID:1", "Email:a"))
+
+        assert refused
+        assert segments(told) == []
+        assert segments(await server_call(other, asking(CRMID="1"))) == []
