@@ -30,7 +30,7 @@ from perso_core.pql.nodes import (
 )
 from perso_core.pql.reads import guards
 from perso_core.pql.types import EventGuard
-from perso_core.pql.values import NUMBERS, fold, leaves
+from perso_core.pql.values import NUMBERS, fold
 from perso_core.rules.formula import NESTING, replaced
 
 Segments = tuple[str, ...]
@@ -298,4 +298,5 @@ def _needs(found: tuple[EventGuard, ...]) -> list[tuple[Segments, Test]]:
     return [(path, PRESENT)]
 
 
-PRESENT = Computed(b"present", lambda value: bool(leaves({"value": value}, ("value",))))
+# An empty list is present: `isNotNull`, `notIn`, `subsetOf` and a comparison of lists hold of it.
+PRESENT = Computed(b"present", lambda value: value is not None)

@@ -400,3 +400,27 @@ def test_all_rules_together_look_at_a_visitor_once() -> None:
 
     assert standing.members == 0b111
     assert looks == [1]
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "items.q.isNotNull()",
+        'items.sku notIn ["a"]',
+        'items.sku.subsetOf(["a"])',
+        'items.sku != ["a"]',
+    ],
+)
+@pytest.mark.parametrize("items", [[], [{"price": 3}]])
+def test_a_rule_that_is_run_is_asked_of_an_event_with_an_empty_list(
+    asks: str, items: list[Any]
+) -> None:
+    text = f"CHAIN(xEvent, timestamp, [A: WHAT({asks}) WHEN(!= 1 hour before now)])"
+    rules = RuleSet([("a", compile_rule(text, event_window_ms=DAY_MS))])
+    arrived = {"eventType": "buy", "timestamp": START_MS, "items": items}
+    nothing = rules.standing(lambda: {"xEvent": []}, now_ms=START_MS)
+
+    found = rules.after_event(nothing, arrived, lambda: {"xEvent": [arrived]}, now_ms=START_MS)
+
+    assert not [*rules.ids(nothing.members)]
+    assert [*rules.ids(found.members)] == ["a"]
