@@ -45,3 +45,13 @@ def test_the_address_of_a_call_leads_to_it(browser: Browser, demo: Demo) -> None
     top = page.evaluate("document.getElementById('importAudience').getBoundingClientRect().top")
     assert abs(top) < 5
     page.close()
+
+
+def test_tab_goes_on_from_the_call_that_the_address_leads_to(browser: Browser, demo: Demo) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(demo.shop + "/ee/openapi#setConsent", wait_until="networkidle")
+
+    page.keyboard.press("Tab")
+
+    assert page.evaluate("document.activeElement.closest('article')?.id") == "setConsent"
+    page.close()
