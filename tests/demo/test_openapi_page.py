@@ -55,3 +55,15 @@ def test_tab_goes_on_from_the_call_that_the_address_leads_to(browser: Browser, d
 
     assert page.evaluate("document.activeElement.closest('article')?.id") == "setConsent"
     page.close()
+
+
+def test_without_script_the_page_says_where_the_document_is(browser: Browser, demo: Demo) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(demo.shop + "/ee/openapi")
+
+    assert "Reading" not in page.locator("body").inner_text()
+    assert page.locator("main").count() == 1
+    page.locator("a").click()
+    assert page.url.endswith("/ee/openapi.json")
+    context.close()
