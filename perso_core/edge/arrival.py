@@ -188,7 +188,8 @@ async def _body(request: Asked, services: EdgeServices, limit: int, sent: str) -
     content = request.content
     try:
         if content.is_eof():  # it came with its head: there is nothing to wait for
-            body = content.read_nowait()
+            # Nothing is left where a middleware of the site's has read it: aiohttp keeps it then.
+            body = content.read_nowait() or await _read_before(request)
         elif (request.content_length or 0) > limit:
             raise _too_large(limit, sent)
         else:
@@ -203,6 +204,10 @@ async def _body(request: Asked, services: EdgeServices, limit: int, sent: str) -
     if len(body) > limit:
         raise _too_large(limit, sent)
     return body
+
+
+async def _read_before(request: Asked) -> bytes:
+    return await request.read() if isinstance(request, web.BaseRequest) else b""
 
 
 async def _read(content: Content, limit: int) -> bytes:

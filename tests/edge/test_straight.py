@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from perso_core.edge.app import build_edge, straight
 from perso_core.edge.guard import GuardedRunner
@@ -117,3 +118,29 @@ async def test_what_is_expected_that_is_no_text_is_a_request_that_cannot_be_read
     assert told.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"application/problem+json" in told
     assert not caplog.records
+
+
+@pytest.mark.parametrize("how", [b"", b"Transfer-Encoding: chunked\r\n"])
+async def test_a_body_that_the_site_s_own_middleware_has_read_is_read_all_the_same(
+    how: bytes,
+) -> None:
+    @web.middleware
+    async def reading(request: web.Request, handler: Handler) -> web.StreamResponse:
+        read.append(await request.read())
+        return await handler(request)
+
+    read: list[bytes] = []
+    async with running_edge(definitions()) as running:
+        app = web.Application(middlewares=[reading])
+        app.add_subapp("/ee", build_edge(running.services(entropy=bytes)))
+        async with listening(GuardedRunner(app, access_log=None)) as port:
+            head, _, body = SENT.partition(b"\r\n\r\n")
+            sent = head + b"\r\n\r\n" + body
+            if how:
+                kept = [one for one in head.split(b"\r\n") if not one.startswith(b"Content-Length")]
+                chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+                sent = b"\r\n".join(kept) + b"\r\n" + how + b"\r\n" + chunks
+            told = await answered(port, LINES[0] + sent)
+
+    assert read == [body]
+    assert told.startswith(b"HTTP/1.1 200 OK\r\n")
