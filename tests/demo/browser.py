@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
 ALLOY_JS = ROOT / "node_modules/@adobe/alloy/dist/alloy.min.js"
@@ -73,15 +73,19 @@ def need_axe() -> str:
 @contextmanager
 def chromium(*arguments: str) -> Iterator[Browser]:
     """A browser with further arguments; closed at the end."""
+    with sync_playwright() as playwright, launched(playwright.chromium, *arguments) as browser:
+        yield browser
+
+
+@contextmanager
+def launched(kind: BrowserType, *arguments: str) -> Iterator[Browser]:
+    """Of one Playwright, of which a thread can have only one, also beside another browser."""
     path = need(shutil.which("chromium"), install="apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(path), args=[*_ARGUMENTS, *arguments]
-        )
-        try:
-            yield browser
-        finally:
-            browser.close()
+    browser = kind.launch(executable_path=str(path), args=[*_ARGUMENTS, *arguments])
+    try:
+        yield browser
+    finally:
+        browser.close()
 
 
 def problems_of(page: Page) -> list[str]:
