@@ -225,6 +225,39 @@ def test_calls_made_before_the_file_came_are_answered(visitor: BrowserContext) -
     assert [entry["alias"] for entry in result["destinations"]] == ALIASES
 
 
+def test_a_file_that_comes_twice_leaves_the_page_configured(visitor: BrowserContext) -> None:
+    """As where a page loads it, and its tag manager does, too."""
+    page = opened(visitor.new_page(), f"{PAGE_ORIGIN}{PERSO_PAGE}")
+    page.add_script_tag(url="/ee/perso.js")
+
+    assert audiences(send(page, SNEAKER_VIEW)) == [SNEAKER_BROWSER]
+
+
+def test_an_element_of_that_name_does_not_keep_the_file_out(visitor: BrowserContext) -> None:
+    page = visitor.new_page()
+    page.goto(f"{PAGE_ORIGIN}/bare")
+    page.evaluate("() => { document.body.innerHTML = '<p id=perso>'; }")
+    page.add_script_tag(url="/ee/perso.js")
+    page.evaluate("config => perso('configure', config)", {"datastreamId": "demo", "orgId": ORG})
+
+    assert audiences(send(page, SNEAKER_VIEW)) == [SNEAKER_BROWSER]
+
+
+@pytest.mark.parametrize("value", ["%E0%A4%A", "100%", ""])
+def test_a_cookie_of_our_name_that_nobody_can_read_breaks_no_page(
+    visitor: BrowserContext, value: str
+) -> None:
+    page = visitor.new_page()
+    page.goto(f"{PAGE_ORIGIN}{PERSO_PAGE}")
+    page.evaluate(
+        "cookie => { document.cookie = cookie; }",
+        f"kndctr_{ORG.replace('@', '_')}_other={value}; path=/",
+    )
+    opened(page, f"{PAGE_ORIGIN}{PERSO_PAGE}")
+
+    assert audiences(send(page, SNEAKER_VIEW)) == [SNEAKER_BROWSER]
+
+
 def test_after_consent_is_withdrawn_an_event_tells_nothing_and_gets_nothing(
     visitor: BrowserContext, edge: str
 ) -> None:

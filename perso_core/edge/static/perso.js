@@ -17,9 +17,9 @@
     try { return read(); } catch {}
   };
 
-  const cookies = () => document.cookie.split("; ").filter((pair) => pair.startsWith(prefix)).map((pair) => {
-    const [key, ...value] = pair.split("=");
-    return { key, value: tried(() => decodeURIComponent(value.join("="))) };
+  const cookies = () => document.cookie.split("; ").filter((one) => one.startsWith(prefix)).map((one) => {
+    const [key, ...value] = one.split("=");
+    return { key, value: tried(() => decodeURIComponent(value.join("="))) || "" };
   });
 
   const cookie = (name) => cookies().find(({ key }) => key === prefix + name)?.value;
@@ -222,8 +222,10 @@
     }
   };
 
-  // Calls made before this file came are in perso.q, as in alloy's base code.
-  const early = window.perso?.q || [];
+  // Calls made before this file came are in perso.q, as in alloy's base code. Where it came before,
+  // that one stays, which is configured. An element with that id is no function.
+  const sent = window.perso?.call ? window.perso.q : [];
+  if (!sent) return;
   window.perso = run;
-  for (const [resolve, reject, [command, options]] of early) run(command, options).then(resolve, reject);
+  for (const [ok, no, [command, options]] of sent) run(command, options).then(ok, no);
 })();
