@@ -270,3 +270,14 @@ async def test_a_referrer_cannot_send_a_form_s_answer_to_another_site(demo: Demo
             )
             assert status in (200, 404)
             assert "Fell &amp; Ford" in page
+
+
+async def test_whose_browser_asks_that_nothing_be_shared_is_told_to_no_ad_server(
+    demo: Demo,
+) -> None:
+    async with Shopper(demo.shop) as shopper:
+        page = await shopper.open("/product/pathfinder", {"Sec-GPC": "1"})
+
+    assert banner(page) == SNEAKERS
+    assert "aud%3D" not in page
+    assert "Global Privacy Control" in page
