@@ -154,6 +154,19 @@ class SameFile:
         return [_found(path) for path in self._paths]
 
 
+def _in_child() -> None:
+    """After a fork: what is open is the parent's, and is not to be closed; nor is there a thread
+    that would ever let go of the lock."""
+    global _opening
+    _opening = threading.Lock()
+    for connection in list(_open):
+        del _open[connection]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
 def _differ(opened: list[tuple[int, int] | None], now: list[tuple[int, int] | None]) -> bool:
     _, log, index = now
     return now != opened or (log is not None and index is None)
