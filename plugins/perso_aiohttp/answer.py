@@ -9,6 +9,7 @@ from aiohttp import web
 
 from perso_core import PersoError, SetCookie
 
+_MAX_WAIT = 60_000  # a minute: whoever waits longer has left
 _DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 # They speak to shared caches past Cache-Control, and would keep one visitor's page for another: to
 # Fastly and others, to nginx, to Akamai. Each CDN has a ...-Cache-Control of its own (RFC 9213).
@@ -28,6 +29,20 @@ def checked_domain(cookie_domain: str | None) -> str | None:
             f"{cookie_domain!r}", fix="Give the apex alone, without scheme and port: example.org."
         )
     return cookie_domain
+
+
+class BadWait(PersoError):
+    code = "aiohttp.wait"
+    title = "The wait is no number of milliseconds"
+
+
+def checked_wait(wait_ms: object) -> int:
+    """The milliseconds as they were given. Raises BadWait: each page would fail by them."""
+    if isinstance(wait_ms, bool) or not isinstance(wait_ms, int) or not 0 <= wait_ms <= _MAX_WAIT:
+        raise BadWait(
+            f"{wait_ms!r}", fix=f"Give wait_ms as an integer from 0 to {_MAX_WAIT}, such as 50."
+        )
+    return wait_ms
 
 
 def keep_private(response: web.StreamResponse) -> None:

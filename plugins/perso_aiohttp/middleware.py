@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import structs
 
-from perso_aiohttp.answer import add_cookies, checked_domain, keep_private
+from perso_aiohttp.answer import add_cookies, checked_domain, checked_wait, keep_private
 from perso_aiohttp.page_view import cookies_text, header_text, is_visit, page_view, wants_html
 from perso_core import Identity, NoVisitor, PageRequest, PersoError, SetCookie, Site, Visitor
 
@@ -46,7 +46,7 @@ class _Plugin:
         self.event_for = event_for
         self.customer_of = customer_of
         self.cookie_domain = checked_domain(cookie_domain)
-        self.wait_ms = wait_ms
+        self.wait_ms = checked_wait(wait_ms)
         self.secure = secure
         self.failing = False
         self.raised: set[tuple[str, str]] = set()
@@ -212,10 +212,10 @@ def init_app(
     customer's audiences then, as pages' scripts do that send an identity assertion.
     cookie_domain: the apex (`example.org`), where the Web SDK writes its cookies; ours must be
     there too, or a browser holds two of each and sends both. None: the host that answers.
-    wait_ms: how long a page may wait until its visit is on disk.
+    wait_ms: how long a page may wait until its visit is on disk, 60,000 at most.
     secure: whether cookies are for https alone; None: as the request came. Behind a proxy that
     ends TLS, say True.
-    Middlewares that stand before ours see no visitor. Raises BadCookieDomain.
+    Middlewares that stand before ours see no visitor. Raises BadCookieDomain, BadWait.
     """
     plugin = _Plugin(
         site,

@@ -15,6 +15,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from perso_aiohttp import (
     BadCookieDomain,
+    BadWait,
     init_app,
     page_view,
     remember,
@@ -352,6 +353,13 @@ async def test_an_inner_application_alone_may_have_visitors(aiohttp_client: Aioh
 def test_a_cookie_domain_that_is_none_is_refused_at_the_start(domain: str) -> None:
     with pytest.raises(BadCookieDomain, match="apex"):
         init_app(web.Application(), FakeSite(), datastream="demo", cookie_domain=domain)
+
+
+@pytest.mark.parametrize("wait_ms", ["50", 50.0, -1, 60_001, None, True])
+def test_a_wait_that_is_no_number_of_milliseconds_is_refused_at_the_start(wait_ms: Any) -> None:
+    """As one that comes from the environment: each page would have been a 500."""
+    with pytest.raises(BadWait, match="an integer from 0 to 60000"):
+        init_app(web.Application(), FakeSite(), datastream="demo", wait_ms=wait_ms)
 
 
 @pytest.mark.parametrize(("sent", "heard"), [("1", True), ("0", False), (None, False)])
