@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 from perso_core.cli.audience_rules import AudienceRules, rules_from
 from perso_core.cli.audience_run import MANY_EVENTS, Run, is_run, run_over_many
 from perso_core.cli.files import settings_of, text_of
+from perso_core.cli.progress import Progress
 from perso_core.cli.terminal import shown
 from perso_core.definitions.audience import Audience
 from perso_core.definitions.rules_check import id_to_write, ids_by_word
@@ -74,7 +75,11 @@ def _misused(text: str) -> int:
 def _check_definitions(arguments: argparse.Namespace) -> int:
     """Every audience of a definitions file. Faults are told as `perso apply` tells them."""
     rules = rules_from(arguments.file, settings_of(arguments))
-    reports = [_report(rules, rules.compiled[one.id], one) for one in rules.definitions.audiences]
+    # Those that are run over all events are run here: some take a tenth of a second.
+    progress, reports = Progress("audiences looked at"), list[Report]()
+    for one in rules.definitions.audiences:
+        progress.tell(len(reports), len(rules.definitions.audiences))
+        reports.append(_report(rules, rules.compiled[one.id], one))
     if arguments.json:
         print(json.dumps([_as_json(report) for report in reports], indent=2))
     else:
