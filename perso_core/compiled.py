@@ -47,6 +47,7 @@ MODULES = (
     "engine.keeping",
     "engine.following",
     "engine.looked_up",
+    "engine.deciding",
     "engine.engine",
     "decision.membership",
     "stores.batch",

@@ -12,27 +12,23 @@ from itertools import islice
 from msgspec import structs
 
 from perso_core.decision.caps import DEFAULT_CAPS, Caps
-from perso_core.decision.consent import Consent, may_collect
-from perso_core.decision.lookup import EMPTY, Lookup, Lookups
-from perso_core.decision.profile import Profile, knows_for, packed
-from perso_core.decision.projection import Projection
-from perso_core.decision.qualification import resumed
+from perso_core.decision.consent import Consent
+from perso_core.decision.lookup import Lookup
+from perso_core.decision.profile import Profile, knows_for
 from perso_core.definitions.snapshot import Snapshot
 from perso_core.engine.appended import added, forget_appended, put_by, take_over
 from perso_core.engine.apply import (
     Applied,
-    apply,
-    barred,
-    current,
     elsewhere,
     entry_of,
     whole_needed,
 )
 from perso_core.engine.caps import refuse_full, refuse_too_large, with_dropped
+from perso_core.engine.deciding import Deciding
 from perso_core.engine.erased import NEVER_ERASED, Erased
 from perso_core.engine.explaining import explained
 from perso_core.engine.following import Following, withheld
-from perso_core.engine.hits import Hits, Hot, Kept
+from perso_core.engine.hits import Hits, Hot
 from perso_core.engine.hot_profiles import Appended, HotProfiles, State
 from perso_core.engine.interaction import NOTHING_SEEN as NOTHING_SEEN
 from perso_core.engine.interaction import OPERATOR as OPERATOR
@@ -43,20 +39,17 @@ from perso_core.engine.interaction import Seen as Seen
 from perso_core.engine.journal import (
     AttributesPatched,
     Change,
-    ConsentChosen,
     Entry,
-    Forgotten,
     Visited,
 )
 from perso_core.engine.keeping import Keeping, before_again
-from perso_core.engine.looked_up import looked_up
 from perso_core.engine.parking import Parking
-from perso_core.errors import UnknownAudience, UnknownDatastream
+from perso_core.errors import UnknownAudience
 from perso_core.pql.explain import Explanation
 from perso_core.rules.ahead import Ahead, NotYet
 
 
-class Engine:
+class Engine(Deciding):
     """See the module. hot_profiles: profiles in memory, about unparked_profiles of them as they are
     decided on. caps: what one profile may hold. journal_limit: entries that may wait for the store.
     first_visit_ms: how long a device is kept that no later request proved; 0: as any other.
@@ -73,33 +66,16 @@ class Engine:
         first_visit_ms: int = 0,
     ) -> None:
         assert journal_limit < hot_profiles, "a journal of pinned profiles must fit in memory"
-        # by: what decides; one that is made in parts has some of that from those before.
-        self._snapshot = self._by = snapshot
-        # Whether some rule is run over a profile's events when one comes.
-        self.dear = snapshot.rules.running != 0
-        self._projection = Projection(snapshot.event_paths)
-        self._lookups = Lookups(snapshot)
+        super().__init__(snapshot, caps, Keeping(first_visit_ms, snapshot))
         self._hot = HotProfiles(hot_profiles, unparked_profiles, Parking(snapshot))
         self._by_key = self._hot.by_key
         self.hits = Hits(self._by_key, snapshot, self._missed)
         self.following = Following(self._hot)
-        self._caps = caps
         self._journal_limit = journal_limit
-        self.keeping = Keeping(first_visit_ms, snapshot)
         self._sequence = 0
         self._lagging: set[str] = set()
         # By sequence, oldest first: the entry, its profile, the state it leads to.
         self._journal: dict[int, tuple[Entry, Hot, State]] = {}
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """What is in force."""
-        return self._snapshot
-
-    @property
-    def projection(self) -> Projection:
-        """What has to be loaded of a profile's events."""
-        return self._projection
 
     def swap(self, snapshot: Snapshot) -> None:
         """Put new definitions in force. Each profile is evaluated again when next asked for, and
@@ -108,13 +84,8 @@ class Engine:
             # Events that counted no more are still stored, and may count now.
             self.following.leave_all()
         self._hot.parking = self._hot.parking.under(snapshot)
-        self._snapshot = self._by = self.hits.snapshot = snapshot
-        self.dear = snapshot.rules.running != 0
-        self._lookups = Lookups(snapshot)
-        projection = Projection(snapshot.event_paths)
-        if projection.paths != self._projection.paths:
-            self._projection = projection
-        self.keeping.follow(snapshot)
+        self.hits.snapshot = snapshot
+        self._follow(snapshot)
 
     def __len__(self) -> int:
         """Profiles in memory."""
@@ -466,19 +437,6 @@ class Engine:
         hot.last_sequence = self._sequence
         return applied.state
 
-    def _apply(self, key: str, state: State, change: Change, now_ms: int) -> Applied:
-        return apply(
-            state,
-            change,
-            key=key,
-            snapshot=self._by,
-            now_ms=now_ms,
-            touched_ms=self.keeping.now_ms(now_ms),
-            events_from_ms=self.keeping.events_from_ms(now_ms),
-            caps=self._caps,
-            read=self._projection,
-        )
-
     def _caught_up(self, hot: Hot) -> bool:
         """Whether the profile has what others added to it. False: it has to be renewed."""
         return take_over(hot, self._by, self._caps.events)
@@ -509,55 +467,6 @@ class Engine:
                     return lacking
         return None
 
-    def _pack(self, hot: Hot) -> None:
-        """Keep what rules read of the events, and no more, where nothing waits for its commit."""
-        before = hot.committed
-        if hot.pending or before.qualified is None:
-            return
-        hot.latest = hot.committed = after = self._packed(before)
-        if after is not before:
-            for kept in hot.answers.values():
-                if kept.state is before:
-                    kept.state = after
-
-    def _packed(self, state: State) -> State:
-        qualified = state.qualified
-        if qualified is None:
-            return state
-        profile = packed(qualified.profile, self._projection)
-        if profile is qualified.profile:
-            return state
-        return structs.replace(state, qualified=structs.replace(qualified, profile=profile))
-
-    def _brought(self, state: State, now_ms: int) -> State:
-        return current(state, self._by, now_ms=now_ms)
-
-    def _state(
-        self,
-        profile: Profile | None,
-        consent: Consent | None,
-        linked_to: str,
-        first_visit_ms: int,
-        now_ms: int,
-    ) -> State:
-        qualified = resumed(profile, self._by, now_ms=now_ms) if profile else None
-        return State(qualified, consent, linked_to=linked_to, first_visit_ms=first_visit_ms)
-
-    def _may_apply(self, change: Change, state: State, datastream_id: str) -> bool:
-        if isinstance(change, (ConsentChosen, Forgotten)):
-            return True
-        return not barred(change, state.consent) and self._permitted(state, datastream_id)
-
-    def _permitted(self, state: State, datastream_id: str) -> bool:
-        if datastream_id == OPERATOR:
-            return may_collect(state.consent, "in")
-        datastream = self._snapshot.datastreams.get(datastream_id)
-        if datastream is None:
-            raise UnknownDatastream(
-                f"{datastream_id!r}.", fix="Use the id of a datastream that perso.toml defines."
-            )
-        return may_collect(state.consent, datastream.default_consent)
-
     def _committed(self, hot: Hot, datastream_id: str, now_ms: int) -> Lookup:
         hot.used = True
         alone = hot.latest is hot.committed
@@ -566,35 +475,3 @@ class Engine:
             hot.latest = hot.committed
         state = self.keeping.living(hot.committed, now_ms)
         return self._found(hot, state, datastream_id, now_ms)
-
-    def _found(self, hot: Hot, state: State, datastream_id: str, now_ms: int) -> Lookup:
-        """The answer for a state, kept with what it was computed from."""
-        qualified = state.qualified
-        if not self._permitted(state, datastream_id) or qualified is None:
-            return EMPTY
-        kept = hot.answers.get(datastream_id)
-        found = looked_up(
-            qualified,
-            state.consent,
-            self._lookups,
-            datastream_id,
-            self._snapshot,
-            now_ms,
-            before=kept.state.qualified if kept is not None else None,
-        )
-        if state.complete:  # else whoever asks next has the rules run first
-            until_ms = min(found.until_ms, self.keeping.until_ms(state, now_ms))
-            hot.answers[datastream_id] = Kept(state, self._snapshot, until_ms, found)
-        return found
-
-    def _answer(
-        self, state: State, lookups: tuple[Lookup, ...], sequence: int, datastream_id: str
-    ) -> Answer:
-        return Answer(
-            lookups=lookups,
-            sequence=sequence,
-            consent=state.consent,
-            permitted=self._permitted(state, datastream_id),
-            known=state.qualified is not None,
-            datastreams=state.qualified.profile.datastreams if state.qualified else (),
-        )
