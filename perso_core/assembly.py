@@ -368,7 +368,8 @@ async def open_perso(
     clock_ms: for demos and tests that move time. announce: tell other processes on the same
     database of what this one writes. The command line does; whoever does not is a server, and
     says in the data directory which version of the definitions it has in force.
-    anew: make a database where there is none.
+    anew: make data_dir and database where there are none; False: that is StoreUnavailable, as where
+    the disk is not mounted.
     Raises BadSettings, StoreUnavailable, StoreTooNew, and OSError for a data_dir that cannot be
     made or entered.
     """

@@ -16,8 +16,8 @@ from perso_core.settings import Settings
 
 # A worker may take as long to stop as its store may, and a little longer.
 STOP_MARGIN_S = 5
-# The variable in which a supervisor tells a worker that others were before it. No setting: those
-# have names of their own.
+# Set by the supervisor in a worker's environment once another one has answered: this one makes no
+# database. The underscore keeps it apart from the settings (PERSO_…).
 AFTER_OTHERS = "_PERSO_WORKER_AFTER_OTHERS"
 AT_START = ("data_dir", "host", "port", "workers")
 

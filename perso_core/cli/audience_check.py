@@ -36,9 +36,9 @@ EDGES: tuple[EdgeRule, ...] = get_args(EdgeRule)
 class Report(Struct, frozen=True, kw_only=True):
     """What is told of one rule without a fault. refusals: by edge; none: it is eligible.
 
-    audiences: id -> name, or the id again, of what inSegment reads. run: over all of a visitor's
-    events; None: it is not. warnings: what is beyond
-    Adobe's limits. remarks: what its author may not have meant.
+    audiences: id -> name, or the id again, of what inSegment reads. run: what it takes over all of
+    a visitor's events; None: it is not run. warnings: what is beyond Adobe's limits. remarks: what
+    its author may not have meant.
     """
 
     name: str

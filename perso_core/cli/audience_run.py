@@ -19,8 +19,9 @@ NOW_MS = 1_773_576_000_000  # any: it is where the windows are
 
 
 class Run(Struct, frozen=True):
-    """steps: that its loops took; None: more than MAX_STEPS. ms: of the processor; of an event with
-    one value in each list, so it may be more."""
+    """One look at one instant. steps: that its loops took; None: more than MAX_STEPS. ms: of the
+    processor. Events here have one value in each list, and a rule that changes with time is looked
+    at up to three times: it may be more."""
 
     steps: int | None
     ms: float

@@ -94,7 +94,7 @@ class Supervisor:
         self._slots += [
             Slot(number, bound(host, self.port, shared=True)) for number in range(1, count)
         ]
-        self._any_up = False  # a worker was, by which all is there that one makes
+        self._any_up = False  # once the first worker answers: it has made what was not there
         self._running: set[WorkerProcess] = set()  # also those that no slot has yet, or any more
         self._stopping = asyncio.Event()
         self._restart = asyncio.Event()

@@ -80,7 +80,8 @@ class Snapshot(Struct, frozen=True):
     as long as they count for some audience. event_paths: what some rule reads of an event.
     rules: all of them together. in_force_ms: since when they are; 0: not known. api_keys: by key
     id. issuers: by the `iss` of their tokens. off: id of an audience that is defined and not in
-    force -> why. ahead: what the decision that is being made in parts came to; None: none is.
+    force -> why. ahead: never of the one in force: the engine puts it into a copy for one part of a
+    decision, as all that decides is given the snapshot anyway. Nobody keeps that copy.
     """
 
     id: str

@@ -117,6 +117,8 @@ async def moved_in(
     if not answer.permitted:
         return NOTHING_DROPPED
     dropped = await services.graph.move(device, person, datastream.identity_priority, by=by)
+    # Where this fails the move stands: whoever sends it again carries the consent, which is known
+    # here by then (consult.carried, one_person._joined).
     await told_late(datastream, device, person, of_device, services, word=word)
     return dropped
 

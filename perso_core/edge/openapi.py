@@ -9,9 +9,9 @@ import msgspec
 
 from perso_core.edge.openapi_answers import (
     HEADERS,
+    NOT_STORED,
     REFUSALS,
     SCHEMA_BY_STATUS,
-    STORED_NOT,
     answer,
     refusals,
     refused,
@@ -151,7 +151,7 @@ def _rows(one: Rows) -> Schema:
         },
         "responses": {
             "200": answer(200, "What became of the rows.", {200: "Imported"}),
-            "207": answer(207, STORED_NOT, SCHEMA_BY_STATUS),
+            "207": answer(207, NOT_STORED, SCHEMA_BY_STATUS),
             **{str(status): refused(status) for status in REFUSALS},
         },
     }

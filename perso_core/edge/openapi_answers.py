@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from perso_core.edge.openapi_schemas import REQUEST_ID, TEXT, Schema, at
 from perso_core.edge.problem import EdgeError
 
-# In words: a 207.
-STORED_NOT = (
+# What a 207 says.
+NOT_STORED = (
     "Not all of it is known to be stored: `errors` says what; send it again under the same "
     "`requestId`. `handle` has what could be decided all the same."
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from perso_core.edge.import_rows import CSV, NDJSON
-from perso_core.edge.openapi_answers import STORED_NOT
+from perso_core.edge.openapi_answers import NOT_STORED
 from perso_core.edge.openapi_schemas import Schema
 from perso_core.edge.wire import (
     AcquireRequest,
@@ -91,7 +91,7 @@ _OF_VISITORS: Sequence[Operation] = (
         request=InteractRequest,
         answers={
             200: "Every event is on disk; each has its `activation:pull` handle.",
-            207: STORED_NOT,
+            207: NOT_STORED,
         },
         examples={"page view": _VIEW},
     ),
@@ -103,7 +103,7 @@ _OF_VISITORS: Sequence[Operation] = (
         answers={
             200: "Every event is on disk; the handles hold cookies to keep.",
             204: "Every event is on disk, and there is nothing to tell.",
-            207: STORED_NOT,
+            207: NOT_STORED,
         },
         examples={"page view": _VIEW},
     ),
@@ -112,7 +112,7 @@ _OF_VISITORS: Sequence[Operation] = (
         name="acquireIdentity",
         summary="A page asks who its visitor is; no profile is written",
         request=AcquireRequest,
-        answers={200: "The visitor's ECID, and the cookies that prove it.", 207: STORED_NOT},
+        answers={200: "The visitor's ECID, and the cookies that prove it.", 207: NOT_STORED},
         examples={"who is it": {"query": {"identity": {"fetch": ["ECID"]}}}},
     ),
     Operation(
@@ -122,7 +122,7 @@ _OF_VISITORS: Sequence[Operation] = (
         request=ConsentRequest,
         answers={
             200: "The choice is on disk; the cookies say so to the SDK.",
-            207: STORED_NOT,
+            207: NOT_STORED,
         },
         examples=_CONSENTS,
     ),
@@ -136,7 +136,7 @@ _OF_VISITORS: Sequence[Operation] = (
                 "The event is on disk. With a credential destinations have `attributes`, and "
                 "`warnings` say what was withheld."
             ),
-            207: STORED_NOT,
+            207: NOT_STORED,
         },
         examples={
             "look up": {"event": {"xdm": {"identityMap": _CUSTOMER}}},
@@ -151,7 +151,7 @@ _OF_VISITORS: Sequence[Operation] = (
         answers={
             202: "Every event is on disk.",
             204: "The same, with `silent=true`.",
-            207: STORED_NOT,
+            207: NOT_STORED,
         },
         examples={
             "two people": {

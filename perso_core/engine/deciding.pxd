@@ -10,8 +10,8 @@ from perso_core.engine.looked_up cimport looked_up
 
 cdef class Deciding:
     cdef object _snapshot
-    cdef object _by
-    cdef readonly bint dear
+    cdef object _deciding_by
+    cdef readonly bint runs_rules
     cdef Projection _projection
     cdef Lookups _lookups
     cdef object _caps

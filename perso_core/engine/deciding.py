@@ -28,10 +28,12 @@ class Deciding:
     def __init__(self, snapshot: Snapshot, caps: Caps, keeping: Keeping) -> None:
         self._caps = caps
         self.keeping = keeping
-        # by: what decides; one that is made in parts has some of that from those before.
-        self._snapshot = self._by = snapshot
-        # Whether some rule is run over a profile's events when one comes.
-        self.dear = snapshot.rules.running != 0
+        # deciding_by: what is in force; while a decision is made in parts with what these came to
+        # (Snapshot.ahead).
+        self._snapshot = self._deciding_by = snapshot
+        # Whether an event may have a rule run over all of a profile's events: then it may take
+        # several parts.
+        self.runs_rules = snapshot.rules.running != 0
         self._projection = Projection(snapshot.event_paths)
         self._lookups = Lookups(snapshot)
 
@@ -47,8 +49,8 @@ class Deciding:
 
     def _follow(self, snapshot: Snapshot) -> None:
         """Decide by other definitions from now on."""
-        self._snapshot = self._by = snapshot
-        self.dear = snapshot.rules.running != 0
+        self._snapshot = self._deciding_by = snapshot
+        self.runs_rules = snapshot.rules.running != 0
         self._lookups = Lookups(snapshot)
         projection = Projection(snapshot.event_paths)
         if projection.paths != self._projection.paths:
@@ -77,7 +79,7 @@ class Deciding:
             state,
             change,
             key=key,
-            snapshot=self._by,
+            snapshot=self._deciding_by,
             now_ms=now_ms,
             touched_ms=self.keeping.now_ms(now_ms),
             events_from_ms=self.keeping.events_from_ms(now_ms),
@@ -88,7 +90,7 @@ class Deciding:
     # ---- states -----------------------------------------------------------------
 
     def _brought(self, state: State, now_ms: int) -> State:
-        return current(state, self._by, now_ms=now_ms)
+        return current(state, self._deciding_by, now_ms=now_ms)
 
     def _state(
         self,
@@ -98,7 +100,7 @@ class Deciding:
         first_visit_ms: int,
         now_ms: int,
     ) -> State:
-        qualified = resumed(profile, self._by, now_ms=now_ms) if profile else None
+        qualified = resumed(profile, self._deciding_by, now_ms=now_ms) if profile else None
         return State(qualified, consent, linked_to=linked_to, first_visit_ms=first_visit_ms)
 
     def _packed(self, state: State) -> State:

@@ -116,15 +116,16 @@ class Engine(Deciding):
 
         enough: asked after each change but the last: whether the others are left for later. Then
         the answer has as many lookups as changes were applied. begun: they are such, which were
-        found to be within bounds. ahead: what it came to so far where its rules take long; with it
-        decide raises NotYet: what is begun is within bounds, and nothing of it is applied yet."""
+        found to be within bounds. ahead: what the parts before came to, where rules take long. With
+        it decide raises NotYet: the changes are within bounds, and none of them is applied yet;
+        what was due before them is."""
         if ahead is None:
             return self._decided(interaction, now_ms, enough, begun)
-        self._by = structs.replace(self._snapshot, ahead=ahead)
+        self._deciding_by = structs.replace(self._snapshot, ahead=ahead)
         try:
             return self._decided(interaction, now_ms, enough, begun)
         finally:
-            self._by = self._snapshot
+            self._deciding_by = self._snapshot
 
     def _decided(
         self,
@@ -139,7 +140,7 @@ class Engine(Deciding):
             if not interaction.new:
                 return NeedProfile(key)
             hot = self._hot.add(key, self.keeping.begun(now_ms))
-        by = self._by
+        by = self._deciding_by
         if by is not self._snapshot and by.ahead is not None:
             first = interaction.changes[0] if interaction.changes else None
             by.ahead.begin((hot.latest, hot.appended, self._snapshot, now_ms, first))
@@ -239,11 +240,11 @@ class Engine(Deciding):
         if key not in self._hot and (profile is None or knows_for(profile, self._projection)):
             if ahead is not None:
                 ahead.begin((profile, self._snapshot, now_ms))
-                self._by = structs.replace(self._snapshot, ahead=ahead)
+                self._deciding_by = structs.replace(self._snapshot, ahead=ahead)
             try:
                 state = self._state(profile, consent, linked_to, first_visit_ms, now_ms)
             finally:
-                self._by = self._snapshot
+                self._deciding_by = self._snapshot
             self._hot.add(key, self._packed(state))
 
     def renew(
@@ -307,12 +308,10 @@ class Engine(Deciding):
             if barred or elsewhere(change, before):
                 applied = Applied(before)
             else:
-                applied = self._apply(hot.key, before, entry.change, entry.now_ms)
+                applied = self._apply(hot.key, before, change, entry.now_ms)
             hot.latest = applied.state
             at_ms, from_ms, epoch = entry.now_ms, entry.events_from_ms, self.following.epoch
-            again = entry_of(
-                applied, entry.change, hot.key, before, at_ms, sequence, from_ms, epoch
-            )
+            again = entry_of(applied, change, hot.key, before, at_ms, sequence, from_ms, epoch)
             self.following.decided_again.note(sequence)
             self._journal[sequence] = (again, hot, applied.state)
 
@@ -401,7 +400,7 @@ class Engine(Deciding):
                         raise
                     if state.complete:  # the next part begins with this one
                         break
-                    self._by = self._snapshot  # else it would begin by running all rules
+                    self._deciding_by = self._snapshot  # else it would begin by running all rules
                     state = self._applied(hot, state, change, now_ms)
             lookups.append(self._found(hot, state, datastream_id, now_ms))
             more = len(lookups) < len(interaction.changes)
@@ -439,7 +438,7 @@ class Engine(Deciding):
 
     def _caught_up(self, hot: Hot) -> bool:
         """Whether the profile has what others added to it. False: it has to be renewed."""
-        return take_over(hot, self._by, self._caps.events)
+        return take_over(hot, self._deciding_by, self._caps.events)
 
     def _lacking(
         self, hot: Hot, changes: Sequence[Change] = (), now_ms: int = 0

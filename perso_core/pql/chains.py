@@ -29,7 +29,8 @@ MAX_STEPS = 1_000_000
 
 
 class StepsSpent(Exception):
-    """The loops of a rule have more than MAX_STEPS to go through: it has no answer here."""
+    """The loops of a rule have more to go through than they were given: MAX_STEPS, or the part of
+    these that one look may take (rules/ahead.py)."""
 
 
 class Now(Struct, eq=False, gc=False):

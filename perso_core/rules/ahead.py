@@ -1,8 +1,9 @@
-"""A decision whose rules take long to run is made in parts: each begins it anew, finds what those
-before it came to, and comes further. The last one comes to its end.
+"""A decision whose rules take long is made in parts. Each part begins the decision anew, takes what
+the parts before found, and goes further; only the last one reaches the end, and only that one
+changes anything.
 
-Pure: what is decided is the same as at one go, as the same is asked of the same in the same order.
-Nothing is done by a part that does not come to the end.
+Reads no clock and waits for nothing; an Ahead is changed by each part. The decision is the same as
+at one go, since the same is asked, in the same order, of the same objects (begin).
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ EMPTY_BYTES = 1
 # No file system tells the time of a change less exactly than this.
 _SETTLED_NS = 3 * 10**9
 
-# Connections of this process, each with its files; and held while one is opened.
+# Connections of this process, each with its files. _opening is held while one is opened, also while
+# that waits for others' locks.
 _open: WeakKeyDictionary[apsw.Connection, SameFile] = WeakKeyDictionary()
 _opening = threading.Lock()
 
@@ -155,12 +156,9 @@ class SameFile:
 
 
 def _in_child() -> None:
-    """After a fork: what is open is the parent's, and is not to be closed; nor is there a thread
-    that would ever let go of the lock."""
-    global _opening
-    _opening = threading.Lock()
-    for connection in list(_open):
-        del _open[connection]
+    """After a fork: what is open is the parent's, and nobody is there to let go of the lock."""
+    global _open, _opening
+    _open, _opening = WeakKeyDictionary(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

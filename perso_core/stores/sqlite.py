@@ -289,7 +289,8 @@ async def open_sqlite(
     """Open a store, making file (0600) and directory (0700) where there are none.
 
     max_events: of two profiles that become one so many, the newest, are kept. clock_ms: the one by
-    which entries are dated. anew: also where there is no file; else that is an error.
+    which entries are dated. anew: also where there is no file; False: that is
+    StoreUnavailable.
     Raises OpenedBeforeFork, UnsafeStore, DamagedStore, StoreTooNew, StoreUnavailable.
     """
     refuse_after_fork()

@@ -354,9 +354,10 @@ class Writer:
             return False
         if change.may_be_led and sqlite_links.led_to(connection, change.key):
             return False
-        known_of = change.erased_from
-        if known_of is not None and known_of != (sqlite_links.led_to(connection, change.key) or ""):
-            return False
+        if change.erased_from is not None:
+            led_to = sqlite_links.led_to(connection, change.key) or ""
+            if led_to != change.erased_from:  # it is another one's by now
+                return False
         if change.erased_ms is not None:
             mark_events(connection, change.key, self.aging_ms())
             mark_devices(connection, change.key)

@@ -109,7 +109,7 @@ class Admission:
             return False
         if key in self._unchanged or (key in self._under_way and _forgets(interaction)):
             return True
-        return self.parts.is_deciding(key) and not _says_of_consent(interaction)
+        return self.parts.is_deciding(key) and not _goes_first(interaction)
 
     async def _once_free(self, interaction: Interaction) -> Answer:
         """Waits until what it asks about is known, and what it changes may change."""
@@ -133,8 +133,8 @@ class Admission:
         """As decide, of what need not wait for others."""
         ahead = self.parts.ahead()
         # Most calls are one change while nothing is done in parts: nobody need time them.
-        several = len(interaction.changes) > 1 or ahead is not None
-        timed = several or self._unchanged or self._under_way
+        many = len(interaction.changes) > 1
+        timed = many or ahead is not None or self._unchanged or self._under_way
         enough = self.parts.enough() if timed else None
         now_ms = self._clock_ms()
         try:
@@ -166,9 +166,9 @@ class Admission:
         answer = self._whole(interaction, first, now_ms, ahead)
         return answer if isinstance(answer, Answer) else await answer
 
-    async def _part(self, begun: Begun) -> Answer:
-        """The answer to what was begun, as far as it goes at once. Raises NotYet."""
-        rest, now_ms, some, ahead = begun.rest, begun.now_ms, begun.some, begun.ahead
+    async def _part(self, begun: Begun, ahead: Ahead | None) -> Answer:
+        """The answer to what was begun, as far as it goes. Raises NotYet."""
+        rest, now_ms, some = begun.rest, begun.now_ms, begun.some
         if self._hearing.unsure:
             await self.heard_all()
         if rest.changes:
@@ -226,6 +226,9 @@ class Admission:
                 looked = True
                 # At once: later there may be more of what is stored.
                 asked = await self._with_stored(interaction, needed.again)
+                if ahead is not None and begun_ms is not None:
+                    part = self._part_with_stored(asked, begun_ms, ahead, begun=begun)
+                    return await part, begun_ms
             elif needed.behind:
                 await self._catch_up(key, whole=needed.whole)
                 # What the store has is all there is: whoever has seen more saw what was undone.
@@ -239,19 +242,39 @@ class Admission:
                 return answer, now_ms
             needed = answer
 
+    async def _part_with_stored(
+        self, asked: Interaction, now_ms: int, ahead: Ahead, *, begun: bool
+    ) -> Answer:
+        """The answer by what was just read for it, in as many parts as that takes. Raises NotYet:
+        what is stored is another by now, or something has to be waited for."""
+        key = asked.profile_key
+        as_read = self._known_of(key)
+
+        def part(ahead: Ahead | None) -> Answer | None:
+            if self._hearing.unsure or key in self._unchanged or self._known_of(key) != as_read:
+                return None
+            answer = self._asked_of(asked, now_ms, ahead, begun=begun)
+            return answer if isinstance(answer, Answer) else None
+
+        answer = await self.parts.at_length(ahead, part)
+        if answer is None:
+            raise NotYet
+        return answer
+
     async def _admitted(self, key: str, *, parted: bool) -> None:
         """What is stored of it is in memory, with no await since. parted: it may take several
         parts."""
         if not parted:
             self._admit(key, await self._loading.current(key), self._clock_ms(), None)
             return
-        admitted = False
+        ahead = Ahead()
         with self._loading.asking(key) as asked:
-            while not admitted:
-                stored, news = await self._loading.current(key), asked.news
-                now_ms = self._clock_ms()
-                admit = partial(self._admit_unless, asked, news, key, stored, now_ms)
-                admitted = await self.parts.at_length(Ahead(), admit)
+            async with asked.turn:  # one of those who ask does it for all
+                while self._engine.held(key) is None:
+                    stored, news = await self._loading.current(key), asked.news
+                    now_ms = self._clock_ms()
+                    admit = partial(self._admit_unless, asked, news, key, stored, now_ms)
+                    await self.parts.at_length(ahead, admit)
 
     def _admit_unless(
         self,
@@ -261,11 +284,10 @@ class Admission:
         stored: Stored,
         now_ms: int,
         ahead: Ahead | None,
-    ) -> bool:
-        """Unless others wrote it meanwhile: whether it was. Raises NotYet."""
+    ) -> None:
+        """Unless others wrote it meanwhile. Raises NotYet."""
         if asked.news == news:
             self._admit(key, stored, now_ms, ahead)
-        return asked.news == news
 
     def _admit(self, key: str, stored: Stored, now_ms: int, ahead: Ahead | None) -> None:
         """Raises NotYet."""
@@ -369,11 +391,13 @@ class Admission:
                 again_whole = lacking.whole
 
 
-def _says_of_consent(interaction: Interaction) -> bool:
-    """A refusal waits for nobody, and bars what is being decided."""
-    return any(
-        isinstance(change, (ConsentChosen, PrivacySignalled)) for change in interaction.changes
-    )
+def _goes_first(interaction: Interaction) -> bool:
+    """A refusal waits for nobody, and bars what is being decided; nor does who speaks of consent
+    alone. An event with a browser's signal beside it waits as any other."""
+    changes = interaction.changes
+    if any(isinstance(one, ConsentChosen) and one.general == "out" for one in changes):
+        return True
+    return all(isinstance(one, (ConsentChosen, PrivacySignalled)) for one in changes)
 
 
 def _forgets(interaction: Interaction) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from perso_core.decision.event import Event
 from perso_core.engine.engine import Engine
@@ -17,10 +17,11 @@ from perso_core.worker.outcome import read_outcome
 
 class Asked(Struct):
     """A profile that is being loaded. askers: who waits for it. news: how often it was written by
-    others meanwhile."""
+    others meanwhile. turn: of whoever takes it into memory where that takes several parts."""
 
     askers: int = 0
     news: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 def nobody_asks() -> None:

@@ -44,7 +44,8 @@ MOST_GOING_ON = 32
 # Decisions of several parts take turns: so many have a profile of thousands of events unpacked, 10
 # to 30 MB each, for so long while others wait.
 MOST_AT_LENGTH, TURN_S = 3, 0.1
-# So often a decision of several parts is begun from nothing because its profile changed meanwhile.
+# So often a decision of several parts is begun, each time from nothing, as its profile, the
+# definitions or what was read for it is another by then. Then it is decided at one go.
 MOST_ANEW = 8
 
 
@@ -88,17 +89,17 @@ class Begun:
 
 
 class Parts:
-    """For one event loop. part: the answer to what was begun, as far as it goes at once, as of an
-    instant; what it raises ends the whole, but for NotYet. at_once: the same with no wait, by what
-    it came to already; None: something has to be waited for. elapsed_s: a clock that nobody can
-    set.
+    """For one event loop. part: the answer to what was begun, as far as it goes, as of an instant;
+    what it raises ends the whole, but for NotYet. at_once: the same with no wait; None: something
+    has to be waited for. Both by what it came to already; None: at one go. elapsed_s: a clock that
+    nobody can set.
     """
 
     def __init__(
         self,
         engine: Engine,
         drain: Drain,
-        part: Callable[[Begun], Awaitable[Answer]],
+        part: Callable[[Begun, Ahead | None], Awaitable[Answer]],
         at_once: Callable[[Begun, Ahead | None], Answer | None],
         *,
         elapsed_s: Callable[[], float] = time.monotonic,
@@ -111,8 +112,8 @@ class Parts:
         self._one_by_one = asyncio.Lock()
         # Whoever has one waits for nothing but others' parts, and for a rule that is run aside.
         self._turns = asyncio.Semaphore(MOST_AT_LENGTH)
-        self.at_it = 0  # who has one
-        self._waiting = 0  # for one
+        self.having_turns = 0  # decisions
+        self._awaiting_turns = 0  # others
         # By key: how many changes of it are being decided, each of which takes several parts.
         self._deciding = Counter[str]()
         self._began_s = elapsed_s()  # the part that was begun last
@@ -131,7 +132,7 @@ class Parts:
 
     def ahead(self) -> Ahead | None:
         """For a decision that may take several parts; None: no rule takes long."""
-        return self.further(Ahead()) if self._engine.dear else None
+        return self.further(Ahead()) if self._engine.runs_rules else None
 
     def further(self, ahead: Ahead) -> Ahead:
         """For its next part. It begins anew what is known already: that takes no more than half."""
@@ -154,6 +155,8 @@ class Parts:
         all of it at one go."""
         while True:
             async with self._turn(ahead):
+                if ahead.aside is not None:  # the part before this came to it
+                    await self._next_part(ahead)
                 until_s = self._elapsed_s() + TURN_S
                 while True:
                     # Where others change it again and again it is decided at one go.
@@ -162,23 +165,23 @@ class Parts:
                         return decide(parted)
                     except NotYet:
                         await self._next_part(ahead)
-                    if self._waiting and self._elapsed_s() >= until_s:
+                    if self._awaiting_turns and self._elapsed_s() >= until_s:
                         break
 
     @asynccontextmanager
     async def _turn(self, ahead: Ahead) -> AsyncIterator[None]:
         if self._turns.locked():
             ahead.rest()
-        self._waiting += 1
+        self._awaiting_turns += 1
         try:
             await self._turns.acquire()
         finally:
-            self._waiting -= 1
-        self.at_it += 1
+            self._awaiting_turns -= 1
+        self.having_turns += 1
         try:
             yield
         finally:
-            self.at_it -= 1
+            self.having_turns -= 1
             self._turns.release()
 
     def is_deciding(self, key: str) -> bool:
@@ -231,7 +234,7 @@ class Parts:
         task = self._begin(self._decided(begun))
         self.under_way.setdefault(key, set()).add(task)
         # From now on: whoever changes it next waits.
-        waits = first is None and bool(interaction.changes)
+        waits = ahead is not None and begun.left > 0 and bool(interaction.changes)
         if waits:
             self._deciding[key] += 1
 
@@ -296,7 +299,7 @@ class Parts:
         """To its next part, which may take several itself."""
         ahead = begun.ahead
         if ahead is None:
-            return await self._part(begun)
+            return await self._part(begun, None)
         key, changes = begun.rest.profile_key, bool(begun.rest.changes)
         if changes:
             self._deciding[key] += 1
@@ -306,7 +309,8 @@ class Parts:
                 if answer is not None:
                     return answer
                 with suppress(NotYet):
-                    return await self._part(begun)
+                    return await self._part(begun, ahead if ahead.anew <= MOST_ANEW else None)
+                await self.others_first()
         finally:
             ahead.forget()
             ahead.anew = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 from perso_core.decision.identity import Identity, identity_of
@@ -85,7 +85,7 @@ class People:
         profile while others of them were erased."""
         await self._forget(dict.fromkeys(keys), MAX_PLANS)
 
-    async def _forget(self, meant: Iterable[str], plans: int) -> None:
+    async def _forget(self, meant: Collection[str], plans: int) -> None:
         """plans: how many more may be made, where each time something becomes another's."""
         for key in meant:
             if not await self._forget_one(key, meant):
@@ -96,7 +96,7 @@ class People:
                     )
                 await self._forget(await self._of_one_person([key]), plans - 1)
 
-    async def _forget_one(self, key: str, meant: Iterable[str]) -> bool:
+    async def _forget_one(self, key: str, meant: Collection[str]) -> bool:
         """False: nothing was forgotten, as what it had is another one's than is meant."""
         for _ in range(MAX_PLANS):
             stored = await self._store.load(key, NOTHING_KEPT)

@@ -18,7 +18,13 @@ from msgspec import structs
 from perso_core.decision.caps import Caps
 from perso_core.definitions.snapshot import Snapshot, compile_snapshot
 from perso_core.engine.engine import Answer, Engine, Interaction, NeedProfile
-from perso_core.engine.journal import AttributesPatched, ConsentChosen, EventArrived, Forgotten
+from perso_core.engine.journal import (
+    AttributesPatched,
+    ConsentChosen,
+    EventArrived,
+    Forgotten,
+    PrivacySignalled,
+)
 from perso_core.errors import StoreUnavailable
 from perso_core.rules import ahead as ahead_module
 from perso_core.rules.ahead import Ahead, NotYet
@@ -50,6 +56,18 @@ A_FEW_STEPS = 30
 
 def view(name: str, *, at_ms: int = NOON_MS) -> EventArrived:
     return EventArrived(event=event(VIEW, event_id=name, at_ms=at_ms, price=1))
+
+
+def without_price() -> EventArrived:
+    """What a page's script reports of view("p"), whose server adds the rest."""
+    return EventArrived(event=event(VIEW, event_id="p", at_ms=NOON_MS - 10))
+
+
+async def reported_long_ago(stack: Stack) -> None:
+    """So many came since that it is not whole in memory."""
+    await durably(stack, of(without_price()))
+    for number in range(20):
+        await durably(stack, of(other(f"since{number}")))
 
 
 def other(name: str) -> EventArrived:
@@ -185,6 +203,40 @@ async def test_a_profile_is_taken_into_memory_in_parts() -> None:
         assert turns > len(RUN) // 3
 
 
+async def test_one_of_those_who_ask_takes_it_into_memory_for_all() -> None:
+    store = WatchedStore(MemoryStore())
+    async with slowly(store) as before:
+        await durably(before, of(view("n")))
+    async with running(
+        store, in_force=snapshot(RUN), elapsed_s=itertools.count(0, 1).__next__
+    ) as stack:
+        tabs = [asyncio.create_task(stack.admission.decided(of())) for _ in range(3)]
+        most = 0
+        while not all(one.done() for one in tabs):
+            most = max(most, stack.admission.parts.having_turns)
+            await asyncio.sleep(0)
+
+        assert [audiences(await one) for one in tabs] == [FIVE, FIVE, FIVE]
+        assert most == 1
+
+
+async def test_one_that_others_write_again_and_again_is_taken_into_memory_all_the_same() -> None:
+    store = WatchedStore(MemoryStore())
+    async with slowly(store) as before:
+        await durably(before, of(view("n")))
+    async with running(
+        store, in_force=snapshot(RUN), elapsed_s=itertools.count(0, 1).__next__
+    ) as stack:
+        one = asyncio.create_task(stack.admission.decided(of()))
+        async with asyncio.timeout(30):
+            while not one.done():
+                stack.admission.heard(ANNA)
+                for _ in range(10):
+                    await asyncio.sleep(0)
+
+        assert audiences(await one) == FIVE
+
+
 async def test_one_that_others_wrote_while_it_was_taken_into_memory_is_read_again() -> None:
     store = WatchedStore(MemoryStore())
     async with slowly(store) as before:
@@ -193,7 +245,7 @@ async def test_one_that_others_wrote_while_it_was_taken_into_memory_is_read_agai
         store, in_force=snapshot(RUN), elapsed_s=itertools.count(0, 1).__next__
     ) as stack:
         one = asyncio.create_task(stack.admission.decided(of()))
-        await until(lambda: stack.admission.parts.at_it > 0)
+        await until(lambda: stack.admission.parts.having_turns > 0)
         loads = len(store.loads)
         stack.admission.heard(ANNA)
 
@@ -288,6 +340,72 @@ async def test_a_profile_that_changes_again_and_again_is_decided_at_one_go() -> 
             await stack.admission.decided_at_once(of(points))
 
         assert audiences(await one) == FIVE
+
+
+async def test_an_event_that_is_told_more_of_is_decided_though_its_rules_take_long() -> None:
+    """What is stored of it is read once, and not again for each part."""
+    store = WatchedStore(MemoryStore())
+    async with slowly(store) as stack:
+        await reported_long_ago(stack)
+
+        async with asyncio.timeout(30):
+            answer = await durably(stack, of(view("p", at_ms=NOON_MS - 10)))
+
+        assert audiences(answer) == FIVE
+        assert len(store.looks) <= 2, "by what needs a load, and by what is decided in parts"
+        kept = (await stack.store.load(ANNA)).profile
+        assert kept is not None
+        assert [one.xdm.get("price") for one in kept.events if one.id == "p"] == [1]
+
+
+async def test_nor_does_it_go_on_for_ever_where_others_write_the_profile_again_and_again() -> None:
+    store = WatchedStore(MemoryStore())
+    async with slowly(store) as stack:
+        await reported_long_ago(stack)
+        one = asyncio.create_task(durably(stack, of(view("p", at_ms=NOON_MS - 10))))
+        async with asyncio.timeout(30):
+            for number in itertools.count():
+                await asyncio.sleep(0)
+                if one.done():
+                    break
+                points = of(AttributesPatched({"points": number}))
+                changed = await stack.admission.decided_at_once(points)
+                await stack.drain.durable(changed.sequence)
+
+        assert audiences(await one) == FIVE
+
+
+async def test_an_event_with_a_browsers_signal_beside_it_waits_its_turn() -> None:
+    """Such a browser says so with each event: else all of its events would overtake the first."""
+    store = WatchedStore(MemoryStore())
+    async with slowly(store) as stack:
+        store.batches.clear()
+        one = asyncio.create_task(durably(stack, of(view("n"))))
+        await asyncio.sleep(0)
+        others = [
+            asyncio.create_task(durably(stack, of(PrivacySignalled(), view(name))))
+            for name in ("m", "o")
+        ]
+        await until(lambda: stack.engine.waiting > 0)
+        (first,) = stack.engine.pending(1)
+        assert isinstance(first.change, EventArrived), "nothing of theirs came before"
+        await asyncio.gather(*others, one)
+
+        kept = [entry.event.id for batch in store.batches for entry in batch if entry.event]
+        assert kept == ["n", "m", "o"]
+
+
+async def test_nobody_comes_between_a_signal_and_the_event_that_it_came_with() -> None:
+    store = WatchedStore(MemoryStore())
+    async with slowly(store) as stack:
+        store.batches.clear()
+        one = asyncio.create_task(durably(stack, of(PrivacySignalled(), view("n"))))
+        await asyncio.sleep(0)
+        assert stack.admission.parts.is_deciding(ANNA)
+        await asyncio.gather(durably(stack, of(view("m"))), one)
+
+        kept = [entry.event.id for batch in store.batches for entry in batch if entry.event]
+        assert kept == ["n", "m"]
 
 
 async def test_a_caller_who_is_gone_leaves_the_event_to_be_decided() -> None:
