@@ -61,12 +61,26 @@ async def choose_consent(
 async def forget(visitor: Visitor, services: EdgeServices) -> Visitor:
     """Of a signed-in customer the device is forgotten as well, and what is kept under her other
     identities, such as a consent: last, so that where this breaks off they lead to the profile as
-    long as it is there."""
+    long as it is there. The device goes first: what another process moves from it meanwhile is in
+    the profile by then. Raises StoreUnavailable."""
     _refuse_unasked(visitor)
-    key = await _by_now(visitor, services)
-    others = await services.graph.leading(key) if visitor.device_key else ()
-    for one in filter(None, (key, *others, visitor.device_key)):
-        await _durably(visitor, one, Forgotten(), services)
+    if visitor.device_key:
+        await _durably(visitor, visitor.device_key, Forgotten(), services)
+    for _ in range(MAX_LEADS):
+        key = await _by_now(visitor, services)
+        others = await services.graph.leading(key) if visitor.device_key else ()
+        if key:
+            await _durably(visitor, key, Forgotten(linked_to=""), services)
+        for one in others:
+            await _durably(visitor, one, Forgotten(linked_to=key), services)
+        # Else another process made it part of another one meanwhile, and this came to nothing.
+        if await _by_now(visitor, services) in (key, *others):
+            break
+    else:
+        raise StoreUnavailable(
+            f"the visitor became part of another profile {MAX_LEADS} times meanwhile.",
+            fix="Ask again.",
+        )
     names = cookies.cookie_names(services.in_force.org)
     cleared = tuple(
         SetCookie(name, "", 0)

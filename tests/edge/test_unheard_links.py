@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from perso_core import PageRequest
+from perso_core.decision.event import Event
 from perso_core.decision.identity import Identity
 from perso_core.edge.services import EdgeServices
 from perso_core.engine.journal import Entry
@@ -35,6 +36,11 @@ from tests.edge.test_one_person import (
     stored_events,
     told_of,
 )
+
+
+async def events_at(edge: RunningEdge, profile_key: str) -> Sequence[Event]:
+    profile = (await edge.store.load(profile_key)).profile
+    return tuple(profile.events) if profile is not None else ()
 
 
 @pytest.mark.parametrize("action", ["interact", "collect"])
@@ -146,6 +152,48 @@ async def test_what_a_rendered_page_says_of_a_customer_is_of_the_whole_person(
             await visitor.forget()
         if says != "update":
             assert (await one.store.load(key("CRMID", "1"))).profile is None
+
+
+@pytest.mark.parametrize("by", ["a server that links", "a script that signs in"])
+async def test_what_becomes_part_of_a_profile_while_a_page_forgets_it_is_forgotten(
+    by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At another process, before the commit: what was erased was empty by then."""
+    async with two_processes(defined()) as (one, other):
+        browser, ecid = await known(other)
+        await server_call(one, event("Email:a", event_type=ADDED, _id="e1"), request_id="r1")
+        visit = PageRequest(
+            datastream_id="demo",
+            cookie_header=cookie_header(browser.cookies),
+            customer=Identity("Email", "a"),
+            wait_ms=10_000,
+        )
+        visitor = await other.rendered().visit(visit)
+        before = {"e1", *(kept.id for kept in await events_at(one, visitor.device_key))}
+        commit, came, may_go_on = other.store.commit, asyncio.Event(), asyncio.Event()
+
+        async def late(entries: Sequence[Entry], *, announce: bool = False) -> Committed:
+            awaited = visitor.profile_key if by == "a server that links" else visitor.device_key
+            if any(entry.key == awaited for entry in entries):
+                came.set()
+                await may_go_on.wait()
+            return await commit(entries, announce=announce)
+
+        monkeypatch.setattr(other.store, "commit", late)
+        forgetting = asyncio.create_task(visitor.forget())
+        async with asyncio.timeout(10):
+            await came.wait()
+            if by == "a server that links":
+                await server_call(one, event("CRMID:1", "Email:a", _id="n"), request_id="r2")
+            else:
+                browser.edge = one
+                named = assertion(ecid, identity={"namespace": "Email", "id": "a"})
+                await browser.send(body=saying(named), request_id="r2")
+            may_go_on.set()
+            await forgetting
+
+        for person in (key("CRMID", "1"), key("Email", "a"), visitor.device_key):
+            assert not before & {kept.id for kept in await events_at(one, person)}
 
 
 @pytest.mark.parametrize("by", ["its script", "its template"])
