@@ -69,6 +69,11 @@ class Ahead:
         self._known.clear()
         self.rest()
 
+    @property
+    def unpacked(self) -> bool:
+        """Whether it has what takes room."""
+        return self._made is not None or self.aside is not None
+
     def rest(self) -> None:
         """What takes room is let go, and made once more where it is needed."""
         self._made = self.aside = None

@@ -231,6 +231,8 @@ class Parts:
         begun = Begun(interaction, now_ms, ahead)
         if first is not None:
             begun.take(first)
+        if ahead is not None and len(self.working) >= MOST_AT_LENGTH:
+            ahead.rest()  # it waits for its turn, and many may
         task = self._begin(self._decided(begun))
         self.under_way.setdefault(key, set()).add(task)
         # From now on: whoever changes it next waits.

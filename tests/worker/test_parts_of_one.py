@@ -186,6 +186,31 @@ async def test_a_visitor_with_few_events_does_not_wait_for_all_rules_of_one_with
     assert done == ["bert", "anna"]
 
 
+async def test_who_waits_for_a_turn_has_no_profile_unpacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of thousands of events it is 10 to 30 MB, and hundreds may wait."""
+    begun: list[Ahead] = []
+
+    def noted() -> Ahead:
+        begun.append(Ahead())
+        return begun[-1]
+
+    monkeypatch.setattr(parts, "Ahead", noted)
+    many = [f"ECID:{number:038}" for number in range(10)]
+    async with slowly() as stack:
+        for key in many:
+            await durably(stack, of(other("b"), key=key))
+        tasks = [asyncio.ensure_future(stack.admission.decided(of(view("n"), key=k))) for k in many]
+        most = 0
+        while not all(task.done() for task in tasks):
+            most = max(most, sum(one.unpacked for one in begun))
+            await asyncio.sleep(0)
+
+        assert {len(audiences(await task)) for task in tasks} == {1}
+        assert 0 < most <= parts.MOST_AT_LENGTH
+
+
 async def test_a_profile_is_taken_into_memory_in_parts() -> None:
     store = WatchedStore(MemoryStore())
     async with slowly(store) as before:
