@@ -53,9 +53,10 @@ def leaks(directory: Path) -> Counter[str]:
 
 def _lines(directory: Path) -> list[tuple[str, int, str]]:
     split = (
-        line.split(" ", 2)
+        line.removesuffix("\n").split(" ", 2)
         for path in sorted(directory.iterdir())
-        for line in path.read_text(encoding="utf-8").splitlines()
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if line.endswith("\n")  # else its process was killed as it wrote that
     )
     return [(kind, int(size), what) for kind, size, what in split]
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.canaries.ledger import VARIABLE, counted, leaks
+from tests.canaries.ledger import VARIABLE, Count, counted, leaks
 from tests.canaries.planting import CANARY, taken_out, with_canaries, without_canaries
 from tests.canaries.process import python_module
 
@@ -63,3 +63,10 @@ def test_what_is_planted_can_be_taken_out_again() -> None:
     assert without_canaries(with_canaries(written)) == written
     told = b'{"attributes":{"a":{"value":1},"canary":{"value":"%s"}}}' % CANARY.encode()
     assert taken_out(told) == b'{"attributes":{"a":{"value":1}}}'
+
+
+def test_a_line_that_a_killed_process_left_half_written_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "1").write_text("answer 12 \nleak 3 there\nanswe", encoding="utf-8")
+
+    assert counted(tmp_path)["answer"] == Count(1, 12)
+    assert leaks(tmp_path) == {"there": 1}
