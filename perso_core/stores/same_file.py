@@ -61,9 +61,11 @@ def opened_on(
 def _let_go_of_replaced(path: Path) -> None:
     """Close this process's other connections to files that were replaced, whichever thread has
     them: while one is open SQLite gives its index of the log to each further one, and whoever has
-    that writes over what others write by the index in its place."""
+    that writes over what others write by the index in its place. Also where it was opened under
+    another name, as through a link."""
+    there = _found(os.fspath(path))
     for connection, same in list(_open.items()):
-        if same.path == path and same.replaced_by_now():
+        if (same.path == path or same.database == there) and same.replaced_by_now():
             try:
                 same.close(connection)
             except apsw.ThreadingViolationError:  # in use just now, and let go of once that is over

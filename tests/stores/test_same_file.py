@@ -29,6 +29,7 @@ from tests.building import event
 from tests.stores.building import ANNA, BERT, arrived
 from tests.stores.test_sqlite import sql
 
+CLARA = "ECID:" + "3" * 38
 ROOT = Path(__file__).resolve().parents[2]
 # Keeps an event of another visitor, on the file of its argument.
 ANOTHER_PROCESS = """
@@ -310,6 +311,32 @@ async def test_nor_do_they_where_one_connection_of_a_process_is_not_used_meanwhi
     await another.communicate(b"\n")
     await one.close()
     assert sql(path, "SELECT key FROM profile ORDER BY key") == [(ANNA,), (BERT,)]
+    assert sql(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_nor_do_they_where_a_process_names_the_file_in_another_way(path: Path) -> None:
+    one = await open_sqlite(path)
+    await one.commit([arrived(event(), ANNA)])
+    path.with_name("perso.sqlite-shm").unlink()
+    another = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", ANOTHER_PROCESS_STAYS, os.fspath(path)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert another.stdout is not None
+    assert await another.stdout.readline() == b"kept\n"
+    linked = path.parent.with_name(f"{path.parent.name}-linked")
+    linked.symlink_to(path.parent)
+
+    same = await open_sqlite(linked / path.name)
+    await same.commit([arrived(event(event_id="e2"), CLARA)])
+
+    assert (await same.load(BERT)).profile is not None
+    await another.communicate(b"\n")
+    await same.close()
+    await one.close()
+    assert sql(path, "SELECT key FROM profile ORDER BY key") == [(ANNA,), (BERT,), (CLARA,)]
     assert sql(path, "PRAGMA integrity_check") == [("ok",)]
 
 
