@@ -133,7 +133,8 @@ def takes_back(held: Consent | None, said: Statement) -> bool:
 
 def _after_share(held: Consent, share: Sharing, gpc: bool, of: str, now_ms: int) -> Consent:
     in_force = share == held.share and (sharing_refused(held) is None) == (share == "y")
-    if in_force and gpc == (held.gpc_since_ms is not None):
+    # Who repeats a device's refusal in words of their own has it for themselves from then on.
+    if in_force and of == held.share_of and gpc == (held.gpc_since_ms is not None):
         return held
     # A signal that comes with the word is older than it; the next one after it is a new one.
     return structs.replace(

@@ -122,6 +122,13 @@ def test_a_devices_word_for_sharing_takes_back_its_own_refusal_alone(
     assert (sharing_refused(after_statement(refused, says, now_ms=9)) is not None) == holds
 
 
+def test_nor_one_that_the_person_repeated_since() -> None:
+    refused = after(Statement(share="n", of=PHONE), NOT_SHARED)
+
+    assert after_statement(refused, NOT_SHARED, now_ms=8) == refused
+    assert sharing_refused(after_statement(refused, Statement(share="y", of=PHONE), now_ms=9))
+
+
 def test_a_devices_refusal_changes_nothing_where_sharing_is_refused_in_words() -> None:
     refused = after(Statement(share="n", of=PHONE), "gpc")
 
