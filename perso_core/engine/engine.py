@@ -220,6 +220,15 @@ class Engine(Deciding):
         hot = self.held(key)
         return self.following.seen(hot) if hot is not None else NOTHING_SEEN
 
+    def tells_of_consent(self, key: str, said: Iterable[Change], *, now_ms: int) -> bool:
+        """Whether something of what is said of a consent is news; of a profile that is not in
+        memory all may be."""
+        hot = self.held(key)
+        if hot is None:
+            return any(True for _ in said)
+        before = hot.latest
+        return any(self._apply(key, before, one, now_ms).state is not before for one in said)
+
     # ---- profiles in and out ----------------------------------------------------
 
     def admit(

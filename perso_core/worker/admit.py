@@ -13,7 +13,13 @@ from functools import partial
 from msgspec import structs
 
 from perso_core.engine.engine import NOTHING_SEEN, Answer, Engine, Interaction, NeedProfile, Seen
-from perso_core.engine.journal import ConsentChosen, EventArrived, Forgotten, PrivacySignalled
+from perso_core.engine.journal import (
+    Change,
+    ConsentChosen,
+    EventArrived,
+    Forgotten,
+    PrivacySignalled,
+)
 from perso_core.errors import AnotherEventLoop, StoreUnavailable
 from perso_core.rules.ahead import Ahead, NotYet
 from perso_core.stores.protocol import Store, Stored
@@ -73,7 +79,9 @@ class Admission:
         has."""
         self.refuse_another_loop()
         if self._hearing.unsure or self._waits(interaction):
-            return self._once_free(interaction)
+            once = self._once_free(interaction)
+            begun = interaction.changes and self.parts.is_deciding(interaction.profile_key)
+            return self.parts.goes_on(once) if begun else once
         return self._begun(interaction)
 
     async def decided_at_once(self, interaction: Interaction) -> Answer:
@@ -109,7 +117,17 @@ class Admission:
             return False
         if key in self._unchanged or (key in self._under_way and _forgets(interaction)):
             return True
-        return self.parts.is_deciding(key) and not _goes_first(interaction)
+        return self.parts.is_deciding(key) and not self._goes_first(interaction)
+
+    def _goes_first(self, interaction: Interaction) -> bool:
+        """What is news of consent waits for nobody: a refusal bars what is being decided. What
+        comes with an event and is known, as the signal of a browser that sends it with each,
+        waits with it."""
+        says = tuple(filter(_says_of_consent, interaction.changes))
+        if len(says) == len(interaction.changes):
+            return True
+        key, now_ms = interaction.profile_key, self._clock_ms()
+        return self._engine.tells_of_consent(key, says, now_ms=now_ms)
 
     async def _once_free(self, interaction: Interaction) -> Answer:
         """Waits until what it asks about is known, and what it changes may change."""
@@ -391,13 +409,8 @@ class Admission:
                 again_whole = lacking.whole
 
 
-def _goes_first(interaction: Interaction) -> bool:
-    """A refusal waits for nobody, and bars what is being decided; nor does who speaks of consent
-    alone. An event with a browser's signal beside it waits as any other."""
-    changes = interaction.changes
-    if any(isinstance(one, ConsentChosen) and one.general == "out" for one in changes):
-        return True
-    return all(isinstance(one, (ConsentChosen, PrivacySignalled)) for one in changes)
+def _says_of_consent(change: Change) -> bool:
+    return isinstance(change, (ConsentChosen, PrivacySignalled))
 
 
 def _forgets(interaction: Interaction) -> bool:

@@ -400,24 +400,39 @@ async def test_nor_does_it_go_on_for_ever_where_others_write_the_profile_again_a
         assert audiences(await one) == FIVE
 
 
-async def test_an_event_with_a_browsers_signal_beside_it_waits_its_turn() -> None:
-    """Such a browser says so with each event: else all of its events would overtake the first."""
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_event_with_a_signal_that_is_known_waits_its_turn(known: bool) -> None:
+    """A browser sends it with each: none of them would wait, and each begin the others anew."""
     store = WatchedStore(MemoryStore())
     async with slowly(store) as stack:
+        if known:
+            await durably(stack, of(PrivacySignalled()))
         store.batches.clear()
-        one = asyncio.create_task(durably(stack, of(view("n"))))
-        await asyncio.sleep(0)
-        others = [
-            asyncio.create_task(durably(stack, of(PrivacySignalled(), view(name))))
-            for name in ("m", "o")
-        ]
-        await until(lambda: stack.engine.waiting > 0)
-        (first,) = stack.engine.pending(1)
-        assert isinstance(first.change, EventArrived), "nothing of theirs came before"
-        await asyncio.gather(*others, one)
+
+        names = [f"n{number}" for number in range(6)]
+        visits = [of(PrivacySignalled(), view(name)) for name in names]
+        said = [asyncio.create_task(durably(stack, visit)) for visit in visits]
+        most = 0
+        while not all(one.done() for one in said):
+            most = max(most, len(stack.admission.parts.under_way.get(ANNA, ())))
+            await asyncio.sleep(0)
 
         kept = [entry.event.id for batch in store.batches for entry in batch if entry.event]
-        assert kept == ["n", "m", "o"]
+        assert kept == names
+        assert [len(audiences(await one)) for one in said] == [5, 6, 7, 8, 9, 10]
+        assert most == 1
+
+
+async def test_one_with_a_signal_that_is_new_waits_for_nobody() -> None:
+    async with slowly() as stack:
+        one = asyncio.create_task(stack.admission.decided(of(view("n"))))
+        await asyncio.sleep(0)
+
+        news = await stack.admission.decided(of(PrivacySignalled(), other("m")))
+
+        assert not one.done()
+        assert news.consent is not None
+        await one
 
 
 async def test_nobody_comes_between_a_signal_and_the_event_that_it_came_with() -> None:
@@ -444,6 +459,19 @@ async def test_a_caller_who_is_gone_leaves_the_event_to_be_decided() -> None:
 
         assert audiences(answer) == FIVE
         assert len(await stack.event_ids()) == 5
+
+
+async def test_one_who_waits_for_it_and_is_gone_leaves_an_event_to_be_decided_as_well() -> None:
+    async with slowly() as stack:
+        one = asyncio.create_task(stack.admission.decided(of(view("n"))))
+        await asyncio.sleep(0)
+        next_one = asyncio.create_task(stack.admission.decided(of(view("m"))))
+        await asyncio.sleep(0)
+        next_one.cancel()
+        await one
+        await until(lambda: not stack.admission.parts.working)
+
+        assert await seen(stack) == FIVE | {"s5"}
 
 
 async def test_a_process_that_stops_tells_that_it_is_not_stored() -> None:
