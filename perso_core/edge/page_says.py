@@ -71,8 +71,8 @@ async def forget(visitor: Visitor, services: EdgeServices) -> Visitor:
         others = await services.graph.leading(key) if visitor.device_key else ()
         if key:
             await _durably(visitor, key, Forgotten(linked_to=""), services)
-        for one in others:
-            await _durably(visitor, one, Forgotten(linked_to=key), services)
+        for one in others:  # which lead nowhere once the profile is gone
+            await _durably(visitor, one, Forgotten(linked_to=""), services)
         # Else another process made it part of another one meanwhile, and this came to nothing.
         if await _by_now(visitor, services) in (key, *others):
             break
