@@ -97,7 +97,11 @@ SOAKS = (
     Soak(
         "parts",
         "many events of one call that are decided in parts come to what they do at one go",
-        ("tests/worker/test_parts.py", "tests/worker/test_parts_of_one.py"),
+        (
+            "tests/worker/test_parts.py",
+            "tests/worker/test_parts_of_one.py",
+            "tests/worker/test_parts_meanwhile.py",
+        ),
         10,
     ),
     Soak(
