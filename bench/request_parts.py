@@ -54,7 +54,7 @@ from perso_core.edge.abuse import NO_LIMITS
 from perso_core.edge.app import build_edge
 from perso_core.edge.services import EdgeServices
 from perso_core.edge.wire import StateEntry
-from perso_core.engine import engine as engines
+from perso_core.engine import deciding
 from perso_core.engine.engine import Answer, Engine, Interaction
 from perso_core.engine.journal import AttributesPatched, ConsentChosen
 from perso_core.settings import Settings
@@ -213,8 +213,8 @@ class Handler:
                 (named_person, "said_out", lambda *_: False),
                 (named_person, "refused", lambda *_, **__: False),
                 (consult, "_carried_consent", nothing_carried),
-                (engines, "may_collect", lambda *_: True),
-                (engines, "barred", lambda *_: False),
+                (deciding, "may_collect", lambda *_: True),
+                (deciding, "barred", lambda *_: False),
                 (governance, "sharing_refused", lambda *_: None),
             ),
             "warnings": (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from msgspec import structs
 
+from perso_core.compiled import COMPILED, FORM
 from perso_core.decision.lookup import Lookup, Lookups, lookup
-from perso_core.decision.profile import Profile, patched
-from perso_core.engine import apply, engine
+from perso_core.decision.profile import Profile, said_of
+from perso_core.engine import apply, deciding, looked_up
 from tests.canaries.ledger import noted
 
 NAME = "canary"
@@ -44,12 +46,17 @@ def taken_out(body: bytes) -> bytes:
 
 def plant() -> None:
     """From now on, in this process."""
-    made_by: Any = apply
-    answered_by: Any = engine
-    made_by.Profile = _planted_profile
-    made_by.patched = _planted_patch
-    answered_by.lookup = _planted_lookup
-    answered_by.Lookups = _PlantedLookups
+    _put(apply, "Profile", _planted_profile)
+    _put(apply, "said_of", _planted_said)
+    _put(looked_up, "lookup", _planted_lookup)
+    _put(deciding, "Lookups", _PlantedLookups)
+
+
+def _put(module: ModuleType, name: str, planted: object) -> None:
+    # What the compiled form calls as C is no name of its module: there nothing is planted.
+    found = FORM == COMPILED or hasattr(module, name)
+    assert found, f"{name} is not made by {module.__name__} any more: plant it where it is"
+    setattr(module, name, planted)
 
 
 def _planted_profile(*, key: str) -> Profile:
@@ -57,8 +64,11 @@ def _planted_profile(*, key: str) -> Profile:
     return Profile(key=key, attributes=with_canaries({}))
 
 
-def _planted_patch(attributes: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    return with_canaries(patched(attributes, patch))
+def _planted_said(profile: Profile, patch: Mapping[str, Any]) -> Profile:
+    said = said_of(profile, patch)
+    if said is profile:
+        return said
+    return structs.replace(said, attributes=with_canaries(said.attributes))
 
 
 def _planted_lookup(*given: Any, **named: Any) -> Lookup:

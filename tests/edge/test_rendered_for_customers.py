@@ -14,6 +14,7 @@ from perso_core.decision.profile import mark_of
 from perso_core.engine.engine import Interaction
 from perso_core.errors import BadAttributes
 from tests.building import definitions
+from tests.canaries.planting import without_canaries
 from tests.edge.rendered import ANNA, FPID, held, opened, page
 from tests.edge.running import NAMES
 
@@ -74,7 +75,7 @@ async def test_a_customer_is_known_on_another_device_and_to_the_sites_servers(
         assert first.ecid != other.ecid
         assert {"basket", "gold"} <= other.audiences
         assert kept is not None
-        assert kept.attributes["loyalty"] == {"tier": "gold"}
+        assert without_canaries(kept.attributes)["loyalty"] == {"tier": "gold"}
 
 
 async def test_a_page_and_the_operator_write_as_much_of_a_customer_as_the_setting_says(
